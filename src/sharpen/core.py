@@ -1,0 +1,416 @@
+"""The nouns of sharpen. Read this file first.
+
+1. A `TaskSource` draws `Task`s; an `Arm` (family, level) is what a curriculum chooses between.
+2. A rollout is a generator: it yields `Ask`s, is sent `Turn`s, and returns its last `Turn`; the record is a `Rollout`.
+3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
+4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
+5. A `Recipe` holds eight functions and a few numbers: that is a whole method.
+
+Everything here is frozen data: no I/O, and no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+Message = Mapping[str, Any]  # {"role": …, "content": text or a list of parts}
+
+SPLITS = ("train", "validation", "test")
+HISTORY = 64  # entries of an arm's history that a curriculum sees, so that a decision costs O(arms), not O(history)
+OUTCOMES = ("correct", "wrong", "malformed", "timeout", "limit", "crash", "unscorable")
+
+
+class UserError(Exception):
+    """A mistake that the user can mend. The message says what, why and the cure; the command line prints it and exits 2."""
+
+
+class FatalDiagnosis(Exception):
+    """The doctor stopped the run: what it found, on what evidence, and the cure. The command line exits 3."""
+
+
+def derive(seed: int, *keys: str | int) -> int:
+    """A 63-bit seed for one purpose, from the run's seed and any keys.
+
+    Every random number in a run starts here, as derive(run seed, step, purpose, index), so there is no generator state to
+    save, and neighbouring seeds share nothing. The same arguments give the same seed on every machine.
+    """
+    text = json.dumps([seed, *keys])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def digest(value: Any) -> str:
+    """Sixteen hex digits that identify a JSON value."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, order=True)
+class Arm:
+    """What a curriculum chooses between: one level of one family."""
+
+    family: str
+    level: int
+
+    def __str__(self) -> str:
+        return f"{self.family}/{self.level}"
+
+    @staticmethod
+    def parse(text: str) -> Arm:
+        family, _, level = text.rpartition("/")
+        return Arm(family, int(level))
+
+
+@dataclass(frozen=True)
+class Task:
+    """One problem.
+
+    prompt    chat messages
+    answer    the gold answer, or None where the verifier needs none
+    verifier  name of the function in verify.py that judges it (see `verify.VERIFIERS`)
+    data      JSON: whatever else the verifier needs
+    solution  a worked solution, where a writer exists; used for warm-up and SFT only
+    parents   ids of the tasks this one was made from
+    """
+
+    prompt: tuple[Message, ...]
+    answer: str | None
+    family: str
+    level: int
+    split: str = "train"
+    verifier: str = "exact"
+    data: Mapping[str, Any] = field(default_factory=dict)
+    solution: str | None = None
+    parents: tuple[str, ...] = ()
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of what is asked and how it is judged; two tasks with the same id are the same problem."""
+        return digest([list(self.prompt), self.answer, self.family, self.level, self.verifier, dict(self.data)])
+
+    @cached_property
+    def arm(self) -> Arm:
+        return Arm(self.family, self.level)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+def question_key(prompt: Sequence[Message]) -> str:
+    """Hash of the question alone, blind to case and spacing: what must never be shared between splits."""
+    return digest(re.sub(r"\s+", " ", json.dumps(list(prompt), ensure_ascii=False)).strip().lower())
+
+
+def split_of(prompt: Sequence[Message], validation: float = 0.1, test: float = 0.1) -> str:
+    """The split that a question belongs to, decided by its own hash.
+
+    So no two splits can share a question, whatever the seeds, the runs or the number of draws.
+    """
+    u = int(question_key(prompt), 16) / 16**16
+    return "validation" if u < validation else "test" if u < validation + test else "train"
+
+
+@dataclass(frozen=True)
+class TaskSource:
+    """Where tasks come from: a pure function of (arm, split, index, seed), or a finite list behind the same function.
+
+    arms   every arm that can be drawn, sorted
+    draw   (arm, split, index, seed) -> Task. The same arguments give the same task. Raises UserError where the arm holds
+           no task of that split.
+    size   (arm, split) -> how many tasks there are, or None where there is no end
+    """
+
+    name: str
+    arms: tuple[Arm, ...]
+    draw: Callable[[Arm, str, int, int], Task]
+    size: Callable[[Arm, str], int | None] = lambda arm, split: None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a rollout gets back for an `Ask`: the text, and the exact tokens of the conversation so far.
+
+    tokens    (T,) int32, the whole conversation, prompt first; never re-tokenised
+    sampled   (T,) bool, true where the model (or a forced answer) wrote the token
+    logprobs  (T,) float32, log-probability at sampling time under the sampling distribution; 0 where not sampled
+    stop      "end" (end-of-turn token), "length" (ran out of tokens), "stop" (stop string) or "forced" (given answer)
+    version   of the policy that wrote it
+    """
+
+    text: str
+    tokens: np.ndarray
+    sampled: np.ndarray
+    logprobs: np.ndarray
+    stop: str
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request for one generation.
+
+    messages  what is said now: the whole prompt, or, with `after`, only the new messages
+    after     the turn this continues; its tokens are kept as they are
+    answer    where given, nothing is sampled: this text becomes the model's turn (demonstrations, hints)
+    """
+
+    messages: tuple[Message, ...]
+    after: Turn | None = None
+    answer: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+
+
+RolloutGenerator = Generator[Any, Any, Turn]  # yields Ask or [Ask, …]; is sent Turn or [Turn, …]; returns the last Turn
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One finished attempt at one task. Arrays as in `Turn`."""
+
+    task: Task
+    tokens: np.ndarray
+    sampled: np.ndarray
+    logprobs: np.ndarray
+    turns: tuple[str, ...]
+    stop: str
+    version: int
+    seed: int
+    id: str
+    parent: str | None = None
+
+    @property
+    def response(self) -> str:
+        return self.turns[-1] if self.turns else ""
+
+    @property
+    def n_sampled(self) -> int:
+        return int(self.sampled.sum())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a verifier decided.
+
+    outcome   one of OUTCOMES. `unscorable` is our fault, never the model's: it has no reward, and its rollout leaves the
+              group before mean and standard deviation are taken
+    reward    0 to 1, or None where unscorable
+    parts     the reward's components by name
+    feedback  words for a self-correcting model or a person
+    rule      what decided, e.g. "exact", "integer"
+    version   of the verifier: scores of different versions are not comparable
+    """
+
+    outcome: str
+    reward: float | None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    feedback: str = ""
+    rule: str = ""
+    version: str = "1"
+
+    def __post_init__(self) -> None:
+        if self.outcome not in OUTCOMES:
+            raise ValueError(f"outcome {self.outcome!r} is none of {', '.join(OUTCOMES)}")
+        if (self.reward is None) != (self.outcome == "unscorable"):
+            raise ValueError(f"an unscorable verdict has no reward, and every other has one: {self.outcome}, {self.reward}")
+
+    @property
+    def correct(self) -> bool:
+        return self.outcome == "correct"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A judged rollout, the group it belongs to (same task, same step) and its weight in the batch."""
+
+    rollout: Rollout
+    verdict: Verdict
+    group: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples as arrays, rows padded on the right.
+
+    tokens     (B, T) int64
+    mask       (B, T) float32, 1 where a token is trained; column 0 is never trained
+    sampling   (B, T) float32, log-probabilities at sampling time, 0 where untrained
+    reward     (B,) float32
+    group      (B,) int64, rows of one group share a number
+    weight     (B,) float32
+    lengths    (B,) int64, tokens in each row
+    reference  (B, T) float32, log-probabilities under a reference policy, where the objective asks for them
+    """
+
+    tokens: np.ndarray
+    mask: np.ndarray
+    sampling: np.ndarray
+    reward: np.ndarray
+    group: np.ndarray
+    weight: np.ndarray
+    lengths: np.ndarray
+    reference: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+
+@dataclass(frozen=True)
+class Tableau:
+    """A training objective as exchangeable parts.
+
+    The trainer minimises -(c.detach() * logp).sum() with coefficients
+    c[b, t] = advantage[b] * weight(ratio, advantage)[b, t] * ratio[b, t] * normaliser[b] * mask[b, t].
+
+    advantage   Batch -> (B,) float array
+    normaliser  Batch -> (B,) float array: 1 / tokens, 1 / (rows * tokens in the row), …
+    ratio       (logp, sampling, mask) -> (B, T): likelihood ratio to the behaviour policy; all ones makes REINFORCE and SFT
+    clip        (ratio, advantage) -> (B, T): 0 where the trust region stops the gradient, else 1
+    """
+
+    advantage: Callable[[Batch], np.ndarray]
+    normaliser: Callable[[Batch], np.ndarray]
+    ratio: Callable[[Any, Any, Any], Any]
+    clip: Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class ArmStats:
+    """What a curriculum may know of one arm at one step: sums over the rollouts of that step."""
+
+    step: int
+    arm: Arm
+    n: int  # scored rollouts
+    successes: int
+    abs_advantage: float  # sum of |advantage| over the rollouts
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy on a fixed stream: for each arm, the ids of its tasks and whether each was solved."""
+
+    correct: Mapping[Arm, tuple[bool, ...]]
+
+    @property
+    def n(self) -> int:
+        return sum(len(c) for c in self.correct.values())
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over arms of the arm's accuracy, so that arms with more tasks do not count more. 0 without arms."""
+        arms = [sum(c) / len(c) for c in self.correct.values() if c]
+        return sum(arms) / len(arms) if arms else 0.0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the guard did with a round, and the numbers that decided."""
+
+    accepted: bool
+    reason: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+class Policy(Protocol):
+    """A model that can be asked, scored, trained and saved. See policy.py for the ones that ship."""
+
+    version: int
+
+    def respond(self, asks: Sequence[Ask], seeds: Sequence[int], max_tokens: int, temperature: float) -> list[Turn]:
+        """Answer every ask; ask i samples with seeds[i] alone, whatever it is batched with."""
+        ...
+
+    def logprobs(self, batch: Batch) -> np.ndarray:
+        """(B, T) float32 log-probabilities of each token given those before it; 0 where the mask is 0."""
+        ...
+
+    def update(self, batch: Batch, tableau: Tableau, lr: float) -> Mapping[str, float]:
+        """One optimizer step. Returns measurements: loss, grad_norm, mismatch, rows_trained, tokens_trained."""
+        ...
+
+    def save(self, directory: str) -> None:
+        """Write weights and optimizer so that `load` restores them bit for bit."""
+        ...
+
+    def load(self, directory: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole method: eight functions and plain numbers. `print` shows it; `pickle` saves it; `replace` derives another.
+
+    Slots, each a plain function or a functools.partial of one
+      tasks      () -> TaskSource
+      teach      (history, arms, prompts, samples, rng) -> [(arm, number of rollouts), …], one entry for each prompt;
+                 `history` maps an arm to its latest HISTORY ArmStats, oldest first
+      rollout    (Task) -> RolloutGenerator
+      verify     (Task, response) -> Verdict
+      data       (list of Sample) -> list of Sample
+      objective  () -> Tableau
+      guard      (before: Evaluation, after: Evaluation) -> Decision
+      control    (rounds: Sequence[Mapping]) -> reason to stop, or None
+
+    Numbers
+      student          name of an embedded student, or a directory with a Hugging Face causal LM
+      warmup_steps     SFT steps on worked solutions before the loop starts
+      warmup_demos     distinct worked solutions for each warm-up arm; 0 = a fresh one every time
+      warmup_rows      worked solutions in a warm-up step
+      warmup_lr        learning rate of the warm-up
+      prompts          prompts in a step
+      samples          rollouts for each prompt
+      lr               learning rate of the loop
+      max_tokens       longest response, in tokens
+      temperature      of sampling in the loop; evaluations are greedy
+      round_steps      learning steps between two evaluations
+      validation       validation tasks for each arm
+      test             test tasks for each arm
+      budget           such as "300steps", "10m"
+    """
+
+    tasks: Callable[..., TaskSource]
+    teach: Callable[..., list[tuple[Arm, int]]]
+    rollout: Callable[..., RolloutGenerator]
+    verify: Callable[..., Verdict]
+    data: Callable[..., list[Sample]]
+    objective: Callable[..., Tableau]
+    guard: Callable[..., Decision]
+    control: Callable[..., str | None]
+    student: str = "tiny"
+    warmup_steps: int = 0
+    warmup_demos: int = 0
+    warmup_rows: int = 128
+    warmup_lr: float = 2e-3
+    prompts: int = 32
+    samples: int = 8
+    lr: float = 3e-4
+    max_tokens: int = 64
+    temperature: float = 1.0
+    round_steps: int = 20
+    validation: int = 32
+    test: int = 64
+    budget: str = "200steps"
+
+    def __str__(self) -> str:
+        width = max(len(f.name) for f in dataclasses.fields(self))
+        return "\n".join(f"{f.name:<{width}}  {describe(getattr(self, f.name))}" for f in dataclasses.fields(self))
+
+
+SLOTS = ("tasks", "teach", "rollout", "verify", "data", "objective", "guard", "control")
+
+
+def describe(value: Any) -> str:
+    """A function or partial as the call a reader would write; any other value as its repr."""
+    if hasattr(value, "func"):
+        inner = [describe(a) for a in value.args] + [f"{k}={describe(v)}" for k, v in value.keywords.items()]
+        return f"{value.func.__name__}({', '.join(inner)})"
+    return getattr(value, "__name__", None) or repr(value)
