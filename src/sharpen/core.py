@@ -248,6 +248,7 @@ class Batch:
     group      (B,) int64, rows of one group share a number
     weight     (B,) float32
     lengths    (B,) int64, tokens in each row
+    temperature  of sampling; the trainer takes its log-probabilities at the same one
     reference  (B, T) float32, log-probabilities under a reference policy, where the objective asks for them
     """
 
@@ -258,6 +259,7 @@ class Batch:
     group: np.ndarray
     weight: np.ndarray
     lengths: np.ndarray
+    temperature: float = 1.0
     reference: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -363,6 +365,7 @@ class Recipe:
     Numbers
       student          name of an embedded student, or a directory with a Hugging Face causal LM
       warmup_steps     SFT steps on worked solutions before the loop starts
+      warmup_levels    the easiest levels of each family that are shown; never the hardest of a family with several
       warmup_demos     distinct worked solutions for each warm-up arm; 0 = a fresh one every time
       warmup_rows      worked solutions in a warm-up step
       warmup_lr        learning rate of the warm-up
@@ -372,6 +375,7 @@ class Recipe:
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
       round_steps      learning steps between two evaluations
+      precision        "fp32", "bf16", or "auto": bf16 where the processor multiplies it in hardware
       validation       validation tasks for each arm
       test             test tasks for each arm
       budget           such as "300steps", "10m"
@@ -387,6 +391,7 @@ class Recipe:
     control: Callable[..., str | None]
     student: str = "tiny"
     warmup_steps: int = 0
+    warmup_levels: int = 3
     warmup_demos: int = 0
     warmup_rows: int = 128
     warmup_lr: float = 2e-3
@@ -396,6 +401,7 @@ class Recipe:
     max_tokens: int = 64
     temperature: float = 1.0
     round_steps: int = 20
+    precision: str = "auto"
     validation: int = 32
     test: int = 64
     budget: str = "200steps"

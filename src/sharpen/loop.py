@@ -1,0 +1,229 @@
+"""The loop: warm up, then rounds of (choose, roll out, verify, learn), each kept only if held-out skill rose.
+
+    start, resume  ->  run  ->  warm_up, then rounds of learn (one step), examine and close_round; measure, save
+
+A run is a function of its request alone. Its state is the policy's checkpoint and the store; everything random comes from
+`derive(seed, purpose, …)`, so a run that is killed and resumed goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import control, doctor, guard, policy, rollout, tasks, teach
+from .core import FatalDiagnosis, Policy, Recipe, Sample, TaskSource, UserError, derive
+from .session import Request, Run, build_policy, build_recipe, evaluate_model, measure, save
+from .store import Position, Store
+from .warmup import ramp, warm_up
+
+__all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
+PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
+
+
+def start(request: Request, progress: Any) -> Path:
+    """Run a recipe from the beginning in a new directory. Returns the directory."""
+    recipe = build_recipe(request)
+    control.parse_budget(recipe.budget)
+    source = recipe.tasks()
+    asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
+    meta = {
+        "recipe": request.recipe,
+        "recipe_text": str(recipe),
+        "request": asked,
+        "seed": request.seed,
+        "argv": list(request.argv),
+        "student": recipe.student,
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+    }
+    made = build_policy(recipe, source, request.seed)
+    with Store.create(request.directory, meta) as store:
+        run(store, recipe, request.seed, made, source, progress)
+    return request.directory
+
+
+def resume(directory: Path, progress: Any) -> Path:
+    """Go on with a run that was interrupted. Raises UserError where there is none, or its recipe has changed since."""
+    with Store.open(directory, write=True) as store:
+        meta = store.meta()
+        asked = meta["request"]
+        request = Request(**{**asked, "settings": tuple(asked["settings"]), "argv": tuple(asked["argv"])})
+        recipe = build_recipe(request)
+        if str(recipe) != meta["recipe_text"]:
+            raise UserError(
+                f"the recipe {request.recipe} is not what it was when {directory} began, so the run cannot go on as it would "
+                f"have. Restore the recipe, or start a new run.\nthen:\n{meta['recipe_text']}\nnow:\n{recipe}"
+            )
+        torch.set_num_threads(meta["threads"])  # the order of additions, and so the last bit, depends on it
+        source = recipe.tasks()
+        run(store, recipe, request.seed, build_policy(recipe, source, request.seed), source, progress)
+    return directory
+
+
+def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSource, progress: Any) -> None:
+    """The whole program. Returns when the run is finished; raises KeyboardInterrupt, once committed, where it was stopped."""
+    sizes = {"validation": recipe.validation, "test": recipe.test}
+    held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
+    spent = float(store.rows("SELECT coalesce(sum(seconds), 0) FROM timings")[0][0])
+    reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
+    this = Run(store, recipe, seed, policy, source, held_out, progress, time.monotonic(), spent, store.steps(), reported)
+    budget = control.parse_budget(recipe.budget)
+    last = store.last_commit()
+    if last and last.finished:
+        progress.say(f"{store.directory} is finished: nothing is left to do")
+        return
+    if last and last.checkpoint:
+        policy.load(str(store.checkpoint_path(last.checkpoint)))
+    step = last.step if last else 0
+    with progress.interruptible() as interrupted:
+        # 1. Warm up, and measure what everything is compared with.
+        if last is None or last.phase == "warmup":
+            step = warm_up(this, step, interrupted)
+            measure(this, "before", step, 0)
+            baseline = measure(this, "validation", step, 0)
+            store.add_decision(0, guard.always(baseline, baseline))
+            save(this, Position("loop", step, 0, accepted="this"))
+        # 2. Rounds, each kept only if held-out skill rose.
+        rounds = store.rounds()
+        while not (reason := stop_reason(this, budget, step, rounds)):
+            end = round_end(recipe, budget, step)
+            progress.phase(
+                "loop", total=int(budget.amount) if budget.kind == "steps" else None, done=step - recipe.warmup_steps
+            )
+            while step < end and not out_of_time(this, budget):
+                learn(this, step, len(rounds))
+                step += 1
+                examine(this, step, rounds)
+                if interrupted() and step < end:
+                    save(this, Position("loop", step, len(rounds) - 1))
+                    raise KeyboardInterrupt
+            rounds = close_round(this, step, rounds)
+            if interrupted():
+                raise KeyboardInterrupt
+        # 3. The accepted weights on the test split.
+        progress.say(f"stopping: {reason}")
+        after = measure(this, "test", step, len(rounds) - 1)
+        save(this, Position("done", step, len(rounds) - 1, finished=True), write=False)
+        progress.say(f"test accuracy {after.accuracy:.1%}")
+
+
+def stop_reason(this: Run, budget: control.Budget, step: int, rounds: Sequence[dict[str, Any]]) -> str | None:
+    if budget.kind == "steps" and step - this.recipe.warmup_steps >= budget.amount:
+        return f"the budget of {int(budget.amount)} steps is spent"
+    if out_of_time(this, budget):
+        return f"the budget of {budget.amount:.0f} seconds is spent"
+    return this.recipe.control(rounds)
+
+
+def out_of_time(this: Run, budget: control.Budget) -> bool:
+    return budget.kind == "seconds" and this.seconds_before + time.monotonic() - this.began >= budget.amount
+
+
+def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
+    """The step at which the round that `step` lies in is closed."""
+    done = step - recipe.warmup_steps
+    end = (done // recipe.round_steps + 1) * recipe.round_steps
+    return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)
+
+
+def learn(this: Run, step: int, number: int) -> None:
+    """One step: choose arms, roll out, verify, select, update, record."""
+    recipe, seed = this.recipe, this.seed
+    with this.timed("teach", step):
+        rng = np.random.default_rng(derive(seed, step, "teach"))
+        choices = recipe.teach(this.store.history(), this.source.arms, recipe.prompts, recipe.samples, rng)
+        drawn = [this.source.draw(arm, "train", step * recipe.prompts + i, seed) for i, (arm, _) in enumerate(choices)]
+        groups = [i for i, (_, n) in enumerate(choices) for _ in range(n)]
+        ids = [f"s{step:06d}.{i:03d}.{j:03d}" for i, (_, n) in enumerate(choices) for j in range(n)]
+    start = time.monotonic()
+    with this.timed("generate", step):
+        rollouts = rollout.drive(
+            this.policy,
+            recipe.rollout,
+            [drawn[i] for i in groups],
+            ids,
+            seed=derive(seed, step, "rollout"),
+            max_tokens=recipe.max_tokens,
+            temperature=recipe.temperature,
+        )
+    with this.timed("verify", step):
+        samples = rollout.judge(rollouts, groups, recipe.verify)
+    with this.timed("learn", step):
+        kept = recipe.data(samples)
+        lr = recipe.lr * ramp(step - recipe.warmup_steps)
+        batch = policy.make_batch(kept, recipe.temperature)
+        stats = this.policy.update(batch, recipe.objective(), lr) if kept else {}
+        this.policy.version = step + 1
+    with this.timed("store", step):
+        stats = {**describe_step(samples), **stats, "lr": lr, "temperature": recipe.temperature}
+        this.store.add_samples("train", step, number, samples)
+        this.store.add_batch(step, kept)
+        this.store.add_step(step, "loop", number, stats)
+        this.steps.append({**stats, "step": step, "phase": "loop", "round": number})
+        this.store.add_arm_stats(teach.statistics(step, samples))
+    rate = stats["tokens"] / max(time.monotonic() - start, 1e-9)
+    this.progress.advance(1, reward=stats["reward"], silent=stats["silent"], tokens_per_second=rate)
+
+
+def close_round(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Measure the round on the validation stream, then keep its weights or go back to the accepted ones."""
+    number = len(rounds)
+    before = this.store.evaluation(max(r["round"] for r in rounds if r["accepted"]), "validation")
+    assert before is not None
+    after = measure(this, "validation", step, number)
+    decision = this.recipe.guard(before, after)
+    this.store.add_decision(number, decision)
+    if decision.accepted:
+        save(this, Position("loop", step, number, accepted="this"))
+    else:
+        last = this.store.last_commit()
+        assert last is not None and last.accepted is not None
+        this.policy.load(str(this.store.checkpoint_path(last.accepted)))
+        save(this, Position("loop", step, number, accepted="back"), write=False)
+    this.progress.advance(
+        0, accuracy=max(before, after, key=lambda e: e.accuracy * ((e is before) or decision.accepted)).accuracy
+    )
+    this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")
+    return this.store.rounds()
+
+
+def examine(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> None:
+    """Let the doctor look at the run. What he finds is reported once; what is fatal is committed and stops the run."""
+    for found in doctor.diagnose(this.steps, rounds):
+        if found.name in this.reported:
+            continue
+        this.reported.add(found.name)
+        this.store.add_diagnosis(step, found)
+        this.progress.say(f"doctor: {found.name}: {found.evidence}; {found.cure}")
+        if found.fatal:
+            save(this, Position("loop", step, len(rounds) - 1))
+            raise FatalDiagnosis(f"{found.name}: {found.evidence}. {found.cure}")
+
+
+def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
+    """What a person and the doctor want to know of a step's rollouts. Shares are of all rollouts, or of all groups."""
+    scored = [s for s in samples if s.verdict.reward is not None]
+    rewards: dict[int, list[float]] = defaultdict(list)
+    for s in scored:
+        rewards[s.group].append(float(s.verdict.reward or 0.0))
+    n = max(len(samples), 1)
+    return {
+        "rollouts": len(samples),
+        "tokens": sum(s.rollout.n_sampled for s in samples),
+        "reward": sum(sum(r) for r in rewards.values()) / max(len(scored), 1),
+        "correct": sum(s.verdict.correct for s in scored) / max(len(scored), 1),
+        "silent": sum(len(set(r)) <= 1 for r in rewards.values()) / max(len(rewards), 1),
+        "truncated": sum(s.rollout.stop == "length" for s in samples) / n,
+        "malformed": sum(s.verdict.outcome == "malformed" for s in samples) / n,
+        "unscorable": sum(s.verdict.outcome == "unscorable" for s in samples) / n,
+    }

@@ -1,0 +1,131 @@
+"""What one run is made of, and what its phases share: building the parts, measuring, committing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import catalog, estimate, policy, rollout, student, tasks, verify
+from .core import Arm, Evaluation, Policy, Recipe, RolloutGenerator, Sample, Task, TaskSource, Verdict
+from .store import Position, Store
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for; all that is needed to build the same run again."""
+
+    recipe: str = "quickstart"
+    settings: tuple[str, ...] = ()
+    seed: int = 0
+    budget: str | None = None
+    model: str | None = None
+    tasks: str | None = None
+    directory: Path = Path("runs/run")
+    argv: tuple[str, ...] = ()
+
+
+def build_recipe(request: Request) -> Recipe:
+    return catalog.build(
+        request.recipe, list(request.settings), model=request.model, tasks=request.tasks, budget=request.budget
+    )
+
+
+def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> policy.LocalPolicy:
+    """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
+    path = Path(recipe.student)
+    model, tokenizer = policy.load_model(path) if path.is_dir() else student.build(recipe.student, source, seed)
+    return policy.LocalPolicy(model, tokenizer, recipe.precision)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The parts of one run, made once and passed to every function below."""
+
+    store: Store
+    recipe: Recipe
+    seed: int
+    policy: Policy
+    source: TaskSource
+    held_out: dict[str, dict[Arm, list[Task]]]  # by split
+    progress: Any
+    began: float  # time.monotonic() at which this process took the run up
+    seconds_before: float  # spent by earlier processes
+    steps: list[dict[str, Any]]  # what each step measured, for the doctor
+    reported: set[str]  # names of what the doctor has found
+
+    @contextmanager
+    def timed(self, phase: str, step: int) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.store.add_timing(phase, time.monotonic() - start, step)
+
+
+def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
+    """Greedy answers to a fixed stream: purpose "validation", or "before" and "test" for the test split around the loop."""
+    stream = this.held_out["validation" if purpose == "validation" else "test"]
+    this.progress.phase("evaluate" if purpose == "validation" else f"evaluate on the test split ({purpose})")
+    flat = [(arm, task) for arm, listed in stream.items() for task in listed]
+    recipe, prefix = this.recipe, f"{purpose}.{number:05d}"
+    with this.timed("evaluate", step):
+        listed = [task for _, task in flat]
+        samples = answers(this.policy, recipe.max_tokens, recipe.rollout, recipe.verify, listed, prefix, this.seed)
+        correct: dict[Arm, list[bool]] = {arm: [] for arm in stream}
+        for (arm, _), sample in zip(flat, samples, strict=True):
+            correct[arm].append(sample.verdict.correct)
+        evaluation = Evaluation({arm: tuple(solved) for arm, solved in correct.items()})
+    with this.timed("store", step):
+        this.store.add_samples(purpose, step, number, samples)
+        this.store.add_evaluation(number, purpose, evaluation)
+    return evaluation
+
+
+def answers(
+    answering: Policy,
+    max_tokens: int,
+    roll_out: Callable[..., RolloutGenerator],
+    judge: Callable[[Task, str], Verdict],
+    listed: Sequence[Task],
+    prefix: str,
+    seed: int,
+) -> list[Sample]:
+    """One greedy, judged answer to each task."""
+    ids = [f"{prefix}.{i:06d}" for i in range(len(listed))]
+    rollouts = rollout.drive(answering, roll_out, listed, ids, seed=seed, max_tokens=max_tokens, temperature=0.0)
+    return rollout.judge(rollouts, range(len(listed)), judge)
+
+
+def save(this: Run, position: Position, write: bool = True) -> None:
+    """Commit everything so far; with `write`, together with a checkpoint of the policy."""
+    start = time.monotonic()
+    this.store.commit(position, (lambda path: this.policy.save(str(path))) if write else None)
+    this.store.add_timing("store", time.monotonic() - start, position.step)
+
+
+def evaluate_model(model_dir: Path, source: TaskSource, n: int = 64, seed: int = 0, progress: Any = None) -> dict[str, Any]:
+    """Greedy accuracy of a saved model on up to n test tasks of every arm.
+
+    {"model", "accuracy" (mean over arms), "ci95", "n", "arms": {"family/level": {"accuracy", "ci95", "n"}}}
+    """
+    model, tokenizer = policy.load_model(model_dir)
+    answering = policy.LocalPolicy(model, tokenizer)
+    stream = tasks.held_out(source, "test", n, seed)
+    if progress is not None:
+        progress.phase("evaluate", total=len(stream))
+    arms: dict[Arm, estimate.Estimate | None] = {}
+    for arm, listed in stream.items():
+        samples = answers(answering, Recipe.max_tokens, rollout.single, verify.verify, listed, f"eval.{arm}", seed)
+        arms[arm] = estimate.share(sum(s.verdict.correct for s in samples), len(samples))
+        if progress is not None:
+            progress.advance(1)
+    overall = estimate.mean(list(arms.values()))
+    return {"model": str(model_dir), **shown(overall), "arms": {str(arm): shown(found) for arm, found in arms.items()}}
+
+
+def shown(found: estimate.Estimate | None) -> dict[str, Any]:
+    if found is None:
+        return {"accuracy": None, "ci95": None, "n": 0}
+    return {"accuracy": found.value, "ci95": [found.low, found.high], "n": found.n}

@@ -1,0 +1,111 @@
+"""The embedded student: a 2–3 M parameter Llama with a tokenizer fitted to its tasks, built in seconds, nothing downloaded.
+
+1. Every byte is a token, so any text can be written; digits are single tokens.
+2. What all questions of a family share (the words before and after the varying part) is one token each, and so are the
+   usual separators and each word of a family with a closed vocabulary. Prompts become a third as long, and the model reads
+   the digits and letters alone.
+3. It is a plain transformers model and tokenizer: `AutoModelForCausalLM.from_pretrained` loads a saved student.
+"""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .core import Task, TaskSource, UserError, derive
+
+STUDENTS: Mapping[str, Mapping[str, int]] = {
+    "micro": dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=160),
+    "tiny": dict(hidden_size=192, num_hidden_layers=5, num_attention_heads=6, intermediate_size=512),
+    "small": dict(hidden_size=256, num_hidden_layers=5, num_attention_heads=8, intermediate_size=688),
+}
+SPECIAL = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<answer>", "</answer>")
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}<|{{ message['role'] }}|>{{ message['content'] }}"
+    "{%- if message['role'] == 'assistant' -%}<|end|>{%- endif -%}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}<|assistant|>{%- endif -%}"
+)
+CLOSED_VOCABULARY = 80  # a family with at most so many distinct words gets a token for each
+EXAMPLES = 64  # questions of each arm that the tokenizer is fitted to
+
+
+def build(name: str, source: TaskSource, seed: int) -> tuple[Any, Any]:
+    """(model, tokenizer) of an embedded student with random weights. Raises UserError for an unknown name."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    if name not in STUDENTS:
+        known = ", ".join(STUDENTS)
+        raise UserError(f"no student {name!r}: it is neither a directory nor an embedded student ({known})")
+    tokenizer = build_tokenizer(fixed_phrases(example_tasks(source)))
+    shape = STUDENTS[name]
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        num_key_value_heads=shape["num_attention_heads"],
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        **shape,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "student", name))
+        model = LlamaForCausalLM(config)
+    return model.float().eval(), tokenizer
+
+
+def example_tasks(source: TaskSource) -> list[Task]:
+    """Training questions of every arm; the same for every seed, so that every run's student has the same vocabulary."""
+    tasks = []
+    for arm in source.arms:
+        size = source.size(arm, "train")
+        tasks += [source.draw(arm, "train", i, 0) for i in range(EXAMPLES if size is None else min(EXAMPLES, size))]
+    return tasks
+
+
+def fixed_phrases(tasks: Iterable[Task]) -> list[str]:
+    """The phrases that deserve a token: shared beginnings and ends of a family's questions, separators, closed vocabularies."""
+    questions: dict[str, list[str]] = {}
+    for task in tasks:
+        if isinstance(task.prompt[-1]["content"], str):
+            questions.setdefault(task.family, []).append(task.prompt[-1]["content"])
+    phrases: set[str] = set()
+    for texts in questions.values():
+        if len(set(texts)) < 8:  # too few to tell what varies
+            continue
+        start = re.sub(r"[\w]*$", "", os.path.commonprefix(texts))
+        end = re.sub(r"[\w]*$", "", os.path.commonprefix([t[len(start) :][::-1] for t in texts]))[::-1]
+        varying = [t[len(start) : len(t) - len(end)] for t in texts]
+        # With its leading space a word cannot match inside a longer one that has to be spelt.
+        words = {w for t in varying for w in re.findall(r"(?: [A-Za-z]{3,})+", t)}
+        marks = Counter(m for t in varying for m in set(re.findall(r"[^A-Za-z0-9]{2,4}", t)))
+        phrases |= {start, end, *(m for m, n in marks.items() if n >= len(texts) / 20)}
+        if len(words) <= CLOSED_VOCABULARY:
+            phrases |= words
+    return sorted(p for p in phrases if len(p) > 1 and p.isascii())
+
+
+def build_tokenizer(phrases: Sequence[str]) -> Any:
+    """A byte-level tokenizer with one token for each special mark and phrase."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    marks = [AddedToken(t, normalized=False, special=t.startswith("<|")) for t in SPECIAL]
+    core.add_tokens(marks)
+    core.add_tokens([AddedToken(p, normalized=False, special=False) for p in phrases])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="<|pad|>",
+        eos_token="<|end|>",
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_max_length=1024,
+    )
