@@ -371,6 +371,7 @@ class Recipe:
       warmup_lr        learning rate of the warm-up
       prompts          prompts in a step
       samples          rollouts for each prompt
+      replay           earlier successes added to the batch of a step (memory.py)
       lr               learning rate of the loop
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
@@ -397,6 +398,7 @@ class Recipe:
     warmup_lr: float = 2e-3
     prompts: int = 32
     samples: int = 8
+    replay: int = 0
     lr: float = 3e-4
     max_tokens: int = 64
     temperature: float = 1.0

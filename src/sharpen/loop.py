@@ -20,18 +20,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import control, doctor, guard, policy, rollout, tasks, teach
+from . import control, doctor, guard, memory, policy, rollout, tasks, teach
 from .core import FatalDiagnosis, Policy, Recipe, Sample, TaskSource, UserError, derive
 from .session import Request, Run, build_policy, build_recipe, evaluate_model, measure, save
-from .store import Position, Store
+from .store import Fault, Position, Store, no_fault
 from .warmup import ramp, warm_up
 
 __all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
 
 
-def start(request: Request, progress: Any) -> Path:
-    """Run a recipe from the beginning in a new directory. Returns the directory."""
+def start(request: Request, progress: Any, fault: Fault = no_fault) -> Path:
+    """Run a recipe from the beginning in a new directory. Returns the directory. `fault` as in `Store`."""
     recipe = build_recipe(request)
     control.parse_budget(recipe.budget)
     source = recipe.tasks()
@@ -47,14 +47,14 @@ def start(request: Request, progress: Any) -> Path:
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
     made = build_policy(recipe, source, request.seed)
-    with Store.create(request.directory, meta) as store:
+    with Store.create(request.directory, meta, fault) as store:
         run(store, recipe, request.seed, made, source, progress)
     return request.directory
 
 
-def resume(directory: Path, progress: Any) -> Path:
+def resume(directory: Path, progress: Any, fault: Fault = no_fault) -> Path:
     """Go on with a run that was interrupted. Raises UserError where there is none, or its recipe has changed since."""
-    with Store.open(directory, write=True) as store:
+    with Store.open(directory, write=True, fault=fault) as store:
         meta = store.meta()
         asked = meta["request"]
         request = Request(**{**asked, "settings": tuple(asked["settings"]), "argv": tuple(asked["argv"])})
@@ -76,7 +76,7 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
     spent = float(store.rows("SELECT coalesce(sum(seconds), 0) FROM timings")[0][0])
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
-    this = Run(store, recipe, seed, policy, source, held_out, progress, time.monotonic(), spent, store.steps(), reported)
+    this = Run(store, recipe, seed, policy, source, held_out, progress, time.monotonic(), spent, store.steps(), reported, {})
     budget = control.parse_budget(recipe.budget)
     last = store.last_commit()
     if last and last.finished:
@@ -95,6 +95,8 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
             save(this, Position("loop", step, 0, accepted="this"))
         # 2. Rounds, each kept only if held-out skill rose.
         rounds = store.rounds()
+        if recipe.replay:
+            this.memory.update(memory.restore(store))
         while not (reason := stop_reason(this, budget, step, rounds)):
             end = round_end(recipe, budget, step)
             progress.phase(
@@ -159,7 +161,8 @@ def learn(this: Run, step: int, number: int) -> None:
     with this.timed("verify", step):
         samples = rollout.judge(rollouts, groups, recipe.verify)
     with this.timed("learn", step):
-        kept = recipe.data(samples)
+        kept = recipe.data(samples) + replayed(this, step)
+        memory.remember(this.memory, samples if recipe.replay else ())
         lr = recipe.lr * ramp(step - recipe.warmup_steps)
         batch = policy.make_batch(kept, recipe.temperature)
         stats = this.policy.update(batch, recipe.objective(), lr) if kept else {}
@@ -173,6 +176,13 @@ def learn(this: Run, step: int, number: int) -> None:
         this.store.add_arm_stats(teach.statistics(step, samples))
     rate = stats["tokens"] / max(time.monotonic() - start, 1e-9)
     this.progress.advance(1, reward=stats["reward"], silent=stats["silent"], tokens_per_second=rate)
+
+
+def replayed(this: Run, step: int) -> list[Sample]:
+    """Earlier successes for this step's batch, each a group of its own."""
+    rng = np.random.default_rng(derive(this.seed, step, "replay"))
+    found = memory.recall(this.memory, this.recipe.replay, rng)
+    return [dataclasses.replace(sample, group=-1 - i) for i, sample in enumerate(found)]
 
 
 def close_round(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -19,9 +19,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
+from transformers.utils import logging as transformers_logging
 
 from . import engine, objective, transformer
 from .core import Ask, Batch, Message, Sample, Tableau, Turn, UserError
+
+transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
 MICRO_TOKENS = 8192  # padded tokens in one forward and backward pass
 MICRO_LOGITS = 2**26  # logits held at once

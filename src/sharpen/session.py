@@ -11,6 +11,7 @@ from typing import Any
 
 from . import catalog, estimate, policy, rollout, student, tasks, verify
 from .core import Arm, Evaluation, Policy, Recipe, RolloutGenerator, Sample, Task, TaskSource, Verdict
+from .memory import Memory
 from .store import Position, Store
 
 
@@ -56,6 +57,7 @@ class Run:
     seconds_before: float  # spent by earlier processes
     steps: list[dict[str, Any]]  # what each step measured, for the doctor
     reported: set[str]  # names of what the doctor has found
+    memory: Memory  # earlier successes; empty where the recipe replays none
 
     @contextmanager
     def timed(self, phase: str, step: int) -> Iterator[None]:

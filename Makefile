@@ -1,0 +1,35 @@
+# make run    the default recipe, from nothing to a report
+# make test   the tests
+# make check  format, lint, types
+# Each makes its own environment in .venv first; that takes minutes once and nothing afterwards.
+
+.PHONY: run test check setup clean
+.DEFAULT_GOAL := run
+
+# The first Python here that is new enough; `make run PYTHON=…` names another.
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
+	$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+BIN := .venv/bin
+
+run: .venv/ready
+	$(BIN)/sharpen run  # ends by printing where the report is
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "sharpen needs Python 3.11 or newer; install it, or name it: make $(MAKECMDGOALS) PYTHON=…"; exit 2; }
+	@echo "Installing what sharpen needs into .venv; this takes a few minutes, once."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

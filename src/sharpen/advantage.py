@@ -1,0 +1,92 @@
+"""Advantages: what each response is credited with, relative to the others of its group.
+
+Each function maps a `Batch` to a (B,) float64 array and reads only `reward` and `group`. A group is the responses to one
+task in one step.
+
+1. A silent group, one whose rewards are all equal, gets exactly 0, not rounding noise. So does a group of one: it has
+   nothing to be compared with.
+2. Order and numbering of the groups do not matter, and groups may differ in size.
+3. Batch weights do not enter: they scale the gradient (see `objective.coefficients`), not the comparison.
+4. A reward that is not finite raises ValueError and names the rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sharpen.core import Batch
+
+
+def require_finite(name: str, values: np.ndarray) -> None:
+    """Raise ValueError that names the first rows of `values`, (B,), holding a NaN or an infinity."""
+    rows = np.flatnonzero(~np.isfinite(values))
+    if len(rows):
+        shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
+        raise ValueError(f"{name} is not finite in {len(rows)} of {len(values)} rows: {shown}")
+
+
+def _groups(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rewards as float64, the index of each row's group, and the size of each group."""
+    reward = np.asarray(batch.reward, dtype=np.float64)
+    require_finite("reward", reward)
+    _, index, size = np.unique(batch.group, return_inverse=True, return_counts=True)
+    return reward, index, size
+
+
+def silent(batch: Batch) -> np.ndarray:
+    """(B,) bool: true for rows whose group has no two different rewards, so that comparing within it teaches nothing."""
+    reward, index, size = _groups(batch)
+    low, high = np.full(len(size), np.inf), np.full(len(size), -np.inf)
+    np.minimum.at(low, index, reward)
+    np.maximum.at(high, index, reward)
+    return (low == high)[index]
+
+
+def ones(batch: Batch) -> np.ndarray:
+    """1 for every response: likelihood training (SFT, RFT), whatever the rewards."""
+    return np.ones(len(batch))
+
+
+def raw(batch: Batch) -> np.ndarray:
+    """The reward itself: REINFORCE without a baseline."""
+    return _groups(batch)[0]
+
+
+def batch_centred(batch: Batch) -> np.ndarray:
+    """Reward minus the mean reward of the whole batch. 0 everywhere if all rewards are equal."""
+    reward = _groups(batch)[0]
+    if not len(reward) or reward.min() == reward.max():
+        return np.zeros(len(reward))
+    return reward - reward.mean()
+
+
+def centred(batch: Batch) -> np.ndarray:
+    """Reward minus the group's mean: Dr. GRPO (arXiv 2503.20783, section 3.2)."""
+    reward, index, size = _groups(batch)
+    mean = np.bincount(index, reward, len(size)) / size
+    return np.where(silent(batch), 0.0, reward - mean[index])
+
+
+def leave_one_out(batch: Batch) -> np.ndarray:
+    """Reward minus the mean of the *other* responses of the group: RLOO (arXiv 2402.14740, section 2.3).
+
+    Equal to n/(n-1) times `centred`. 0 for a group of one.
+    """
+    _, index, size = _groups(batch)
+    scale = size / np.maximum(size - 1, 1)
+    return centred(batch) * scale[index]
+
+
+def normalised(batch: Batch, unbiased: bool = False, eps: float = 1e-6) -> np.ndarray:
+    """(reward - group mean) / (group standard deviation + eps): GRPO (arXiv 2402.03300, section 4.1.2).
+
+    The paper writes "std" without saying which. The population form (divide by n) is the default, because with it the
+    mean |advantage| of a binary reward is 2 sqrt(p (1 - p)) at every group size; `unbiased=True` divides by n - 1, as
+    torch.std and the common trainers do, and shrinks every advantage by sqrt((n - 1) / n).
+    """
+    _, index, size = _groups(batch)
+    difference = centred(batch)
+    degrees = np.maximum(size - 1, 1) if unbiased else size
+    deviation = np.sqrt(np.bincount(index, difference**2, len(size)) / degrees)
+    # A silent group has deviation 0, and eps may be 0: its differences are 0 already, so divide them by one.
+    return difference / np.where(deviation > 0, deviation + eps, 1.0)[index]

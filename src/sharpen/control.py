@@ -1,0 +1,85 @@
+"""When to stop: budgets, and functions of the rounds so far that give a reason to stop, or None.
+
+A round is a mapping with `round` (its number), `accepted` (whether its weights were kept) and `accuracy` (on the validation
+split, 0 to 1, of the weights that the round ended with, kept or not).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sharpen.core import UserError
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+UNITS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "m"),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
+    **dict.fromkeys(("steps", "step"), "steps"),
+}
+FORMS = "write it as 600s, 10m, 2h or 40steps"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a run may spend: learning steps after warm-up (exactly reproducible), or seconds of wall time."""
+
+    kind: str  # "steps" or "seconds"
+    amount: float
+
+    def spent(self, steps: int, seconds: float) -> float:
+        """The share that is used up; 1 or more means stop."""
+        return (steps if self.kind == "steps" else seconds) / self.amount
+
+
+def parse_budget(text: str) -> Budget:
+    """A budget from text such as "600s", "10m", "1.5h" or "40steps". Anything else, 0 and less too, raises UserError."""
+    match = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower(), re.ASCII)
+    if not match or len(text) > 40:
+        raise UserError(f"budget {text[:40]!r} is not a number and a unit; {FORMS}")
+    number, word = match.groups()
+    unit = word if word in ("s", "m", "h", "steps") else None
+    if unit is None:
+        raise UserError(f"budget {text!r} {_hint(number, word)}; {FORMS}")
+    if float(number) <= 0:
+        raise UserError(f"budget {text!r} leaves nothing to spend: it must be above 0; {FORMS}")
+    if unit == "steps":
+        if "." in number:
+            raise UserError(f"budget {text!r}: steps are whole; did you mean {max(round(float(number)), 1)}steps?")
+        return Budget("steps", int(number))
+    return Budget("seconds", float(number) * SECONDS[unit])
+
+
+def _hint(number: str, word: str) -> str:
+    if not word:
+        return f"has no unit; did you mean {number}s or {number}steps?"
+    close = [word] if word in UNITS else difflib.get_close_matches(word, UNITS, 1)
+    known = f"; did you mean {number}{UNITS[close[0]]}?" if close else ""
+    return f"has the unknown unit {word!r}{known}"
+
+
+def never(rounds: Sequence[Mapping[str, Any]]) -> str | None:
+    """Go on until the budget is spent."""
+    return None
+
+
+def plateau(rounds: Sequence[Mapping[str, Any]], patience: int = 10, min_gain: float = 0.005) -> str | None:
+    """Stop when the best accepted accuracy of the last `patience` rounds is not `min_gain` above the best before them.
+
+    Never within the first `patience` rounds. Rounds that were rolled back count as no gain.
+    """
+    if patience < 1:
+        raise UserError(f"plateau needs a patience of at least 1 round, got {patience}")
+    if len(rounds) <= patience:
+        return None
+    kept = [r["accuracy"] if r["accepted"] else float("-inf") for r in rounds]
+    best, recent = max(kept[:-patience]), max(kept[-patience:])
+    if recent == float("-inf"):
+        return f"plateau: none of the last {patience} rounds was accepted"
+    if recent - best >= min_gain:
+        return None
+    return f"plateau: the last {patience} rounds reached {recent:.1%}, not {min_gain:.1%} above the {best:.1%} before them"

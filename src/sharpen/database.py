@@ -1,0 +1,261 @@
+"""run.db: its tables, how the nouns become rows and come back, how it is opened and locked, and what its errors mean.
+
+`Store` (store.py) decides what is written when; nothing else needs this file.
+
+Text is stored plain, so that queries show it; only text with a lone surrogate, which UTF-8 cannot hold, becomes a blob.
+Mappings and tuples are JSON. Arrays are bytes, little-endian: tokens int32, sampled one byte each, logprobs float32.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sharpen.core import Rollout, Sample, Task, UserError, Verdict
+
+SCHEMA_VERSION = 1
+
+# NOT NULL and CHECK also refuse NaN, which SQLite would store as NULL.
+SCHEMA = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE tasks(id TEXT PRIMARY KEY, family TEXT NOT NULL, level INTEGER NOT NULL, split TEXT NOT NULL,
+    prompt TEXT NOT NULL, answer TEXT, verifier TEXT NOT NULL, data TEXT NOT NULL, solution TEXT, parents TEXT NOT NULL);
+CREATE TABLE rollouts(id TEXT PRIMARY KEY, purpose TEXT NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
+    task TEXT NOT NULL, grp INTEGER NOT NULL, turns TEXT NOT NULL, tokens BLOB NOT NULL, sampled BLOB NOT NULL,
+    logprobs BLOB NOT NULL, n_prompt INTEGER NOT NULL, n_sampled INTEGER NOT NULL, stop TEXT NOT NULL,
+    version INTEGER NOT NULL, seed INTEGER NOT NULL, parent TEXT);
+CREATE INDEX rollouts_by_step ON rollouts(purpose, step, n_sampled);
+CREATE TABLE verdicts(rollout TEXT PRIMARY KEY, outcome TEXT NOT NULL,
+    reward REAL CHECK ((reward IS NULL) = (outcome = 'unscorable')),
+    parts TEXT NOT NULL, feedback TEXT NOT NULL, rule TEXT NOT NULL, verifier_version TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE batches(step INTEGER NOT NULL, rollout TEXT NOT NULL, reward REAL NOT NULL, weight REAL NOT NULL);
+CREATE TABLE steps(step INTEGER PRIMARY KEY, phase TEXT NOT NULL, round INTEGER NOT NULL, stats TEXT NOT NULL);
+CREATE TABLE arm_stats(step INTEGER NOT NULL, family TEXT NOT NULL, level INTEGER NOT NULL, n INTEGER NOT NULL,
+    successes INTEGER NOT NULL, abs_advantage REAL NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY(step, family, level));
+CREATE TABLE evaluations(round INTEGER NOT NULL, purpose TEXT NOT NULL, family TEXT NOT NULL, level INTEGER NOT NULL,
+    n INTEGER NOT NULL, correct INTEGER NOT NULL, solved TEXT NOT NULL, PRIMARY KEY(round, purpose, family, level));
+CREATE TABLE decisions(round INTEGER PRIMARY KEY, accepted INTEGER NOT NULL, reason TEXT NOT NULL, numbers TEXT NOT NULL);
+CREATE TABLE diagnoses(step INTEGER NOT NULL, name TEXT NOT NULL, fatal INTEGER NOT NULL, evidence TEXT NOT NULL,
+    cure TEXT NOT NULL);
+CREATE TABLE timings(session INTEGER NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL);
+CREATE TABLE commits(n INTEGER PRIMARY KEY, phase TEXT NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
+    checkpoint TEXT, accepted TEXT, finished INTEGER NOT NULL);
+"""
+CONFLICT = {"meta": "OR REPLACE", "tasks": "OR IGNORE"}  # a task drawn again is the same task
+
+
+# Nouns and rows. Those of rollouts and verdicts are written by the thousand, so their code counts microseconds.
+
+INT, FLOAT = np.dtype("<i4"), np.dtype("<f4")
+
+
+def task_row(task: Task) -> tuple:
+    prompt, data, parents = to_json(task.prompt), to_json(task.data), to_json(task.parents)
+    answer, solution = _text(task.answer), _text(task.solution)
+    return (task.id, task.family, task.level, task.split, prompt, answer, task.verifier, data, solution, parents)
+
+
+def rollout_row(sample: Sample, purpose: str, step: int, round: int) -> tuple:
+    r = sample.rollout
+    tokens, logprobs = np.asarray(r.tokens, INT).tobytes(), np.asarray(r.logprobs, FLOAT).tobytes()
+    sampled = np.asarray(r.sampled, bool).tobytes()
+    if not len(tokens) == 4 * len(sampled) == len(logprobs):
+        raise ValueError(f"rollout {r.id}: {len(r.tokens)} tokens, {len(r.sampled)} sampled, {len(r.logprobs)} logprobs")
+    n = sampled.count(1)
+    prompt = sampled.find(1) if n else len(sampled)
+    turns = f"[{', '.join(map(_quote, r.turns))}]"
+    if not _is_utf8(turns):
+        turns = to_json(r.turns)
+    where = (r.id, purpose, step, round, r.task.id, sample.group)
+    return (*where, turns, tokens, sampled, logprobs, prompt, n, r.stop, r.version, r.seed, r.parent)
+
+
+def verdict_row(sample: Sample) -> tuple:
+    v = sample.verdict
+    parts = to_json(v.parts) if v.parts else "{}"
+    return (sample.rollout.id, v.outcome, v.reward, parts, _text(v.feedback), v.rule, v.version)
+
+
+# The columns of SAMPLES, in the order in which `read_sample` takes them.
+SAMPLES = """
+SELECT r.id, r.task, r.grp, r.turns, r.tokens, r.sampled, r.logprobs, r.stop, r.version, r.seed, r.parent,
+    v.outcome, v.reward, v.parts, v.feedback, v.rule, v.verifier_version,
+    t.family, t.level, t.split, t.prompt, t.answer, t.verifier, t.data, t.solution, t.parents
+FROM rollouts r JOIN verdicts v ON v.rollout = r.id JOIN tasks t ON t.id = r.task
+WHERE r.purpose = :purpose AND (:step IS NULL OR r.step = :step) AND (:round IS NULL OR r.round = :round)
+ORDER BY r.rowid LIMIT :limit OFFSET :offset
+"""
+
+
+def read_sample(row: tuple, tasks: dict[str, Task]) -> Sample:
+    """tasks holds those read so far, so that samples of one task share it."""
+    id, task_id, group, turns, tokens, sampled, logprobs, stop, version, seed, parent = row[:11]
+    outcome, reward, parts, feedback, rule, verifier_version = row[11:17]
+    if task_id not in tasks:
+        family, level, split, prompt, answer, verifier, data, solution, parents = row[17:]
+        question, origin = tuple(json.loads(prompt)), tuple(json.loads(parents))
+        answer, solution = _untext(answer), _untext(solution)
+        tasks[task_id] = Task(question, answer, family, level, split, verifier, json.loads(data), solution, origin)
+    arrays = (np.frombuffer(tokens, INT), np.frombuffer(sampled, bool), np.frombuffer(logprobs, FLOAT))
+    rollout = Rollout(tasks[task_id], *arrays, tuple(json.loads(turns)), stop, version, seed, id, parent)
+    return Sample(rollout, Verdict(outcome, reward, json.loads(parts), _untext(feedback), rule, verifier_version), group)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON: {value!r}")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=_plain).encode  # made once: json.dumps makes one a call
+_quote = json.encoder.encode_basestring
+
+
+def to_json(value: Any) -> str:
+    """Readable JSON; NumPy scalars and any mapping are welcome, and a NaN stays one."""
+    text = _encode(value)
+    return text if _is_utf8(text) else json.dumps(value, default=_plain)
+
+
+def _is_utf8(text: str) -> bool:
+    return text.isascii() or not re.search("[\ud800-\udfff]", text)
+
+
+def _text(text: str | None) -> str | bytes | None:
+    return text if text is None or _is_utf8(text) else text.encode("utf-8", "surrogatepass")
+
+
+def _untext(value: Any) -> Any:
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+
+
+# Files.
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or a directory's names, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_held: set[int] = set()  # descriptors of locks
+
+
+def _release_in_child() -> None:
+    # A forked child that outlives a killed parent would keep the run locked.
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_release_in_child)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Be the one process that writes, or raise a UserError that names it. The kernel frees the lock of a dead process."""
+    descriptor = os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    _held.add(descriptor)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = os.pread(descriptor, 20, 0).decode().strip()
+            who = f"process {pid}" if pid else "another process"
+            raise UserError(f"{directory} is in use by {who}. Wait until it ends, or stop it, then try again.") from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        if descriptor in _held:
+            _held.remove(descriptor)
+            os.close(descriptor)
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """mode is rwc (make it), rw, or ro: rows by index or name, and nothing but SELECT."""
+    # SQLite cannot make its shared memory in a read-only directory; a database without a log can be read without.
+    closed = not os.access(path.parent, os.W_OK, effective_ids=True)
+    still = mode == "ro" and closed and not path.with_name(f"{path.name}-wal").exists()
+    uri = f"{path.resolve().as_uri()}?mode={mode}{'&immutable=1' * still}"
+    db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
+    with ExitStack() as stack:
+        stack.callback(db.close)
+        if mode == "ro":
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA query_only = ON")
+            allowed = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+            db.set_authorizer(lambda action, *what: sqlite3.SQLITE_OK if action in allowed else sqlite3.SQLITE_DENY)
+        else:
+            for pragma in ("page_size = 16384", "journal_mode = WAL", "synchronous = FULL", "cache_size = -32768"):
+                db.execute(f"PRAGMA {pragma}")
+        stack.pop_all()
+    return db
+
+
+def begin(directory: Path, meta: Mapping[str, Any]) -> None:
+    """Make run.db with its tables and meta: whole, or not at all. Raises UserError where the directory holds a run."""
+    if (directory / "run.db").exists() or any((directory / "checkpoints").iterdir()):
+        cure = f"Go on with it (`sharpen resume {directory}`), or choose another --run-dir."
+        raise UserError(f"{directory} already holds a run, and two runs in one directory would mix. {cure}")
+    for leftover in directory.glob("run.db.new*"):  # of a process that was killed here
+        leftover.unlink()
+    rows = [(key, to_json(value)) for key, value in {"schema_version": SCHEMA_VERSION, **meta}.items()]
+    new = directory / "run.db.new"
+    with closing(connect(new, "rwc")) as db, db:
+        db.execute("BEGIN IMMEDIATE")
+        for statement in SCHEMA.split(";\n"):
+            db.execute(statement)
+        db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+    sync(new)
+    new.rename(directory / "run.db")
+    sync(directory)
+    sync(directory.resolve().parent)
+
+
+def check(db: sqlite3.Connection, directory: Path) -> None:
+    """Raise UserError unless this is a run that this version can read."""
+    known = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+    found = db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() if known else None
+    if not found:
+        raise UserError(f"{directory}/run.db was not written by sharpen. Check the path.")
+    if int(found[0]) > SCHEMA_VERSION:
+        why = f"is of a newer version: schema {found[0]}, and this sharpen knows {SCHEMA_VERSION}"
+        raise UserError(f"{directory} {why}. Use the sharpen that made it, or a newer one.")
+
+
+@contextmanager
+def explained(directory: Path) -> Iterator[None]:
+    """Turn what the disk, the file system or SQLite refuses into a UserError; let anything else pass."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        name = getattr(error, "sqlite_errorname", None) or errno.errorcode.get(getattr(error, "errno", None) or 0, "")
+        if name in ("SQLITE_FULL", "ENOSPC", "EDQUOT", "EFBIG", "EIO") or name.startswith("SQLITE_IOERR"):
+            what = "failed" if "IO" in name else "is full"
+            cure = f"The last committed step is intact: make room, then go on with `sharpen resume {directory}`."
+            raise UserError(f"The disk below {directory} {what} ({error}). {cure}") from error
+        if name in ("EACCES", "EPERM", "EROFS", "SQLITE_CANTOPEN") or name.startswith("SQLITE_READONLY"):
+            cure = "Make it writable, or copy the run to a place that is."
+            raise UserError(f"{directory} is read-only or closed to you ({error}). {cure}") from error
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            cure = "Go back to a copy of the run, or begin anew with --model and the newest directory in checkpoints/."
+            raise UserError(f"{directory}/run.db is damaged ({error}). {cure}") from error
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise UserError(f"Another program writes to {directory}/run.db. Stop it, then try again.") from error
+        raise

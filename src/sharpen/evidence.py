@@ -1,0 +1,207 @@
+"""What a run's store shows, read into plain data for the report.
+
+Every sum is taken by SQL and the table of rollouts is never loaded: what a report holds in memory is O(arms x rounds + steps),
+however many rollouts there are. Works while the run goes on: what is not there yet is None or empty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sharpen.core import Arm, Decision
+from sharpen.estimate import Estimate, change, mean, share
+from sharpen.store import Store
+
+Rows = Callable[..., Sequence[Any]]  # Store.rows
+Skills = Mapping[Arm, Estimate | None]  # None: no task of this arm could be judged
+
+# One row for each test task: how it went before and, where it was tried again, after. Unscorable attempts are nobody's result.
+# Beside max(), SQLite takes the other columns from the row that holds the maximum.
+PAIRS = """
+WITH judged AS (
+  SELECT r.purpose, r.task, max(r.id) AS rollout, v.outcome = 'correct' AS ok
+  FROM rollouts r JOIN verdicts v ON v.rollout = r.id
+  WHERE r.purpose IN ('before', 'test') AND v.outcome <> 'unscorable' GROUP BY r.purpose, r.task),
+pairs AS (
+  SELECT b.task, t.family, t.level, b.rollout AS first, b.ok AS was, a.rollout AS last, a.ok AS became
+  FROM judged b JOIN tasks t ON t.id = b.task LEFT JOIN judged a ON a.task = b.task AND a.purpose = 'test'
+  WHERE b.purpose = 'before')
+"""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round: what the guard decided (None where it has not yet), and accuracy on the validation stream before that.
+
+    step is the last learning step of the round; the start, with which the first round is compared, has none.
+    """
+
+    number: int
+    decision: Decision | None
+    accuracy: Estimate | None
+    step: int | None
+
+    @property
+    def state(self) -> str:
+        """start, kept, rolled back or undecided."""
+        if self.step is None and self.number == 0:
+            return "start"
+        return "undecided" if self.decision is None else "kept" if self.decision.accepted else "rolled back"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything the report says, as numbers.
+
+    before, after  skills on the test split; empty where not evaluated
+    change         for each arm, how the same tasks went before and after
+    rounds         those decided or evaluated
+    chosen         (round, arm) -> (rollouts, successes) of the learning steps
+    steps          stats of the learning steps (phase loop), in order, each with `step` and `round`
+    seconds        by phase
+    tokens         (rollouts, sampled tokens) by purpose, without the warm-up, whose answers are given
+    outcomes       purpose (before, test) -> outcome -> number of attempts
+    cut            attempts at the test split that ran out of tokens, by purpose
+    shared         test questions that are also training questions, word for word
+    """
+
+    meta: Mapping[str, Any]
+    finished: bool
+    before: Skills
+    after: Skills
+    change: Skills
+    rounds: Sequence[Round]
+    chosen: Mapping[tuple[int, Arm], tuple[int, int]]
+    steps: Sequence[Mapping[str, Any]]
+    warmup_steps: int
+    seconds: Mapping[str, float]
+    sessions: int
+    tokens: Mapping[str, tuple[int, int]]
+    outcomes: Mapping[str, Mapping[str, int]]
+    cut: Mapping[str, int]
+    shared: int
+    diagnoses: Sequence[Mapping[str, Any]]
+
+    @property
+    def fallen(self) -> list[tuple[Arm, Estimate]]:
+        """Arms that fell by more than their own paired 95 % interval explains, worst first."""
+        return sorted(((a, e) for a, e in self.change.items() if e and e.high < 0), key=lambda item: item[1].value)
+
+    @property
+    def risen(self) -> list[tuple[Arm, Estimate]]:
+        """Arms that rose by more than their own paired 95 % interval explains, best first."""
+        return sorted(((a, e) for a, e in self.change.items() if e and e.low > 0), key=lambda item: -item[1].value)
+
+
+def gather(store: Store) -> Evidence:
+    """Read the evidence from a store that is open for reading."""
+    rows = store.rows
+    last = store.last_commit()
+    steps = store.steps()
+    seconds = {r["phase"]: r["seconds"] for r in rows("SELECT phase, sum(seconds) AS seconds FROM timings GROUP BY phase")}
+    outcomes: dict[str, dict[str, int]] = {}
+    cut: dict[str, int] = {}
+    for r in rows(
+        "SELECT r.purpose, v.outcome, count(*) AS n, sum(r.stop = 'length') AS cut FROM rollouts r JOIN verdicts v"
+        " ON v.rollout = r.id WHERE r.purpose IN ('before', 'test') GROUP BY 1, 2"
+    ):
+        outcomes.setdefault(r["purpose"], {})[r["outcome"]] = r["n"]
+        cut[r["purpose"]] = cut.get(r["purpose"], 0) + r["cut"]
+    chosen = rows(
+        "SELECT s.round, a.family, a.level, sum(a.n) AS n, sum(a.successes) AS successes FROM arm_stats a"
+        " JOIN steps s ON s.step = a.step WHERE s.phase = 'loop' GROUP BY 1, 2, 3"
+    )
+    shared = rows(
+        "SELECT count(DISTINCT prompt) FROM tasks"
+        " WHERE split = 'train' AND prompt IN (SELECT prompt FROM tasks WHERE split = 'test')"
+    )
+    diagnoses = rows("SELECT step, name, fatal, evidence, cure FROM diagnoses ORDER BY fatal DESC, step")
+    return Evidence(
+        meta=store.meta(),
+        finished=bool(last and last.finished),
+        before=_skills(rows, "before"),
+        after=_skills(rows, "test"),
+        change=_change(rows),
+        rounds=_rounds(store),
+        chosen={(r["round"], Arm(r["family"], r["level"])): (r["n"], r["successes"]) for r in chosen},
+        steps=[s for s in steps if s["phase"] == "loop"],
+        warmup_steps=sum(s["phase"] == "warmup" for s in steps),
+        seconds=dict(sorted(seconds.items(), key=lambda item: -item[1])),
+        sessions=rows("SELECT count(DISTINCT session) FROM timings")[0][0],
+        tokens=_tokens(rows),
+        outcomes=outcomes,
+        cut=cut,
+        shared=shared[0][0],
+        diagnoses=[{**r, "evidence": json.loads(r["evidence"])} for r in diagnoses],
+    )
+
+
+def _tokens(rows: Rows) -> Mapping[str, tuple[int, int]]:
+    # Worked solutions of the warm-up are given, not sampled, and so are no cost of generation.
+    sql = "SELECT purpose, count(*) AS n, sum(n_sampled) AS tokens FROM rollouts WHERE purpose <> 'warmup' GROUP BY purpose"
+    return {r["purpose"]: (r["n"], r["tokens"]) for r in rows(sql)}
+
+
+def _skills(rows: Rows, purpose: str) -> Skills:
+    """The last evaluation of this purpose."""
+    sql = (
+        "SELECT family, level, n, correct FROM evaluations WHERE purpose = ?"
+        " AND round = (SELECT max(round) FROM evaluations WHERE purpose = ?) ORDER BY family, level"
+    )
+    return {Arm(r["family"], r["level"]): share(r["correct"], r["n"]) for r in rows(sql, (purpose, purpose))}
+
+
+def _change(rows: Rows) -> Skills:
+    sql = PAIRS + (
+        "SELECT family, level, count(*) AS n, sum(became > was) AS gained, sum(became < was) AS lost FROM pairs"
+        " WHERE became IS NOT NULL GROUP BY family, level ORDER BY family, level"
+    )
+    return {Arm(r["family"], r["level"]): change(r["gained"], r["lost"], r["n"]) for r in rows(sql)}
+
+
+def _rounds(store: Store) -> Sequence[Round]:
+    parts: dict[int, list[Estimate | None]] = {}
+    for r in store.rows("SELECT round, n, correct FROM evaluations WHERE purpose = 'validation'"):
+        parts.setdefault(r["round"], []).append(share(r["correct"], r["n"]))
+    decisions = store.decisions()
+    ends = dict(map(tuple, store.rows("SELECT round, max(step) FROM steps WHERE phase = 'loop' GROUP BY round")))
+    return [
+        Round(number, decisions.get(number), mean(parts.get(number, ())), ends.get(number))
+        for number in sorted(parts.keys() | decisions.keys())
+    ]
+
+
+def samples(store: Store, each: int) -> Sequence[Mapping[str, Any]]:
+    """Up to `each` test tasks of every kind: newly solved, newly broken, still wrong, right both times, not tried again.
+
+    The choice is a pure function of the store: within a kind, families take turns, and within a family the ids of the tasks
+    (hashes) decide. Each has its task and, as `first` and `last`, both attempts; `last` is None where there was none.
+    """
+    sql = PAIRS + (
+        ", turns AS (SELECT *, row_number() OVER (PARTITION BY was, became, family ORDER BY task) AS turn FROM pairs)"
+        ", ranked AS (SELECT *, row_number() OVER (PARTITION BY was, became ORDER BY turn, family) AS place FROM turns)"
+        "SELECT p.*, t.prompt, t.answer FROM ranked p JOIN tasks t ON t.id = p.task WHERE place <= ? ORDER BY place"
+    )
+    return [
+        {**p, "answer": _text(p["answer"]), "first": _attempt(store, p["first"]), "last": _attempt(store, p["last"])}
+        for p in map(dict, store.rows(sql, (each,)))
+    ]
+
+
+def _attempt(store: Store, rollout: str | None) -> Mapping[str, Any] | None:
+    sql = (
+        "SELECT r.turns, r.stop, r.n_sampled, v.outcome, v.reward, v.feedback, v.rule FROM rollouts r"
+        " JOIN verdicts v ON v.rollout = r.id WHERE r.id = ?"
+    )
+    if rollout is None:
+        return None
+    found = dict(store.rows(sql, (rollout,))[0])
+    return {**found, "feedback": _text(found["feedback"])}
+
+
+def _text(value: str | bytes | None) -> str | None:
+    """The store keeps text that is no UTF-8 (a lone surrogate) as bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -1,0 +1,45 @@
+"""Memory: what was once answered right, by arm, so that it can be practised again.
+
+1. One success a task: the first of its group. So a task that is always solved does not fill the memory.
+2. The latest KEEP successes of each arm; worked solutions that were shown in warm-up are the oldest of them.
+3. It is a function of the store alone: `restore` gives, after a commit, what `remember` had built up by then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import numpy as np
+
+from .core import Arm, Sample
+from .store import Store
+
+KEEP = 1000
+
+Memory = dict[Arm, deque[Sample]]
+
+
+def remember(memory: Memory, samples: Iterable[Sample]) -> None:
+    """Add the first success of each task."""
+    first: dict[tuple[int, str], Sample] = {}
+    for sample in samples:
+        if sample.verdict.correct:
+            first.setdefault((sample.group, sample.rollout.task.id), sample)
+    for sample in first.values():
+        memory.setdefault(sample.rollout.task.arm, deque(maxlen=KEEP)).append(sample)
+
+
+def recall(memory: Memory, n: int, rng: np.random.Generator) -> list[Sample]:
+    """n successes, with repeats: an arm at random, then one of its successes at random. None from an empty memory."""
+    arms = sorted(memory)
+    chosen = rng.integers(len(arms), size=n) if arms else []
+    return [memory[arms[a]][int(rng.integers(len(memory[arms[a]])))] for a in chosen]
+
+
+def restore(store: Store) -> Memory:
+    """The memory as it was at the last commit."""
+    memory: Memory = {}
+    for sample in store.successes(KEEP):
+        memory.setdefault(sample.rollout.task.arm, deque(maxlen=KEEP)).append(sample)
+    return memory

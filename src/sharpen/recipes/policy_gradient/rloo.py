@@ -1,0 +1,28 @@
+"""The other responses to the same prompt are the best free baseline: unbiased, and less noisy than the batch's mean.
+
+Paper: arXiv 2402.14740 (Back to Basics), section 2.3
+Parent: reinforce
+Differs: the baseline is the mean reward of the group's other responses; from the paper: no KL penalty
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sharpen import objective
+from sharpen.core import Recipe
+from sharpen.recipes.policy_gradient import reinforce
+
+
+def recipe(leave_one_out: bool = True, loop: bool = False) -> Recipe:
+    parent = reinforce.recipe(loop=loop)
+    return replace(parent, objective=objective.rloo) if leave_one_out else parent
+
+
+NEUTRAL = dict(leave_one_out=False)
+
+
+def check(made: Recipe) -> bool:
+    """By hand: 1 - (0 + 0)/2 = 1 and 0 - (1 + 0)/2 = -1/2, over three responses; a group of one gets 0."""
+    c = objective.example(made.objective(), [[1, 0, 0]])[:, 0]
+    return np.allclose(c, [1 / 3, -1 / 6, -1 / 6]) and not objective.example(made.objective(), [[1]]).any()

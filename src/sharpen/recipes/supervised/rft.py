@@ -1,0 +1,37 @@
+"""Training on one's own correct answers raises the success rate without any worked solution.
+
+Paper: arXiv 2308.01825 (RFT), section 3.3; as a loop: expert iteration, STaR (arXiv 2203.14465, section 3)
+Parent: sft
+Differs: as many rollouts, but the student's own, of which the correct and distinct ones are kept; from the papers: goes on
+    from the present weights instead of starting every round from the base model
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sharpen import data, objective
+from sharpen.core import Recipe
+from sharpen.recipes.policy_gradient import grpo
+from sharpen.recipes.supervised import sft
+
+
+def recipe(own: bool = True, distinct: bool = True, **knobs) -> Recipe:
+    parent = sft.recipe(**knobs)
+    if own:
+        sampled = grpo.recipe(**knobs)
+        parent = replace(parent, rollout=sampled.rollout, prompts=sampled.prompts, samples=sampled.samples)
+    return replace(parent, data=partial(data.keep_correct, distinct=distinct))
+
+
+NEUTRAL = dict(own=False, distinct=False)
+
+
+def check(made: Recipe) -> bool:
+    """On single tokens, the gradient is that of REINFORCE without a baseline on rewards of 0 and 1, up to its scale."""
+    rewards = [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
+    policy_gradient = objective.example(objective.reinforce(baseline=False), rewards, lengths=[1] * 6)[:, 0]
+    kept = [[r for r in group if r] for group in rewards]  # what data.keep_correct leaves
+    supervised = objective.example(made.objective(), kept, lengths=[1] * 3)[:, 0]
+    return np.allclose(policy_gradient[policy_gradient > 0] / policy_gradient.sum(), supervised)

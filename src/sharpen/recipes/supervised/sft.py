@@ -1,0 +1,36 @@
+"""Imitating worked solutions teaches the form of an answer fast, at the price of what the student can do otherwise.
+
+Paper: none; maximum likelihood
+Parent: none
+Differs: from GRPO, whose tasks and numbers it takes: as many rows a step, each another task's worked
+    solution instead of the student's own answer
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sharpen import data, objective, rollout
+from sharpen.core import Recipe
+from sharpen.recipes.policy_gradient import grpo
+
+
+def recipe(**knobs) -> Recipe:
+    parent = grpo.recipe(**knobs)
+    return replace(
+        parent,
+        rollout=rollout.demonstrate,
+        data=data.keep_correct,
+        objective=objective.sft,
+        prompts=parent.prompts * parent.samples,  # as many rows a step as its parent
+        samples=1,
+    )
+
+
+NEUTRAL: dict[str, object] = {}
+
+
+def check(made: Recipe) -> bool:
+    """Every token of every response weighs the same: six tokens, 1/6 each, whatever the reward."""
+    c = objective.example(made.objective(), [[1], [0.5]], lengths=[2, 4])
+    return np.allclose(c[c != 0], 1 / 6) and np.isclose(c.sum(), 1)

@@ -1,0 +1,80 @@
+"""Task sources: reasoning-gym's procedural families, JSONL files, and mixtures of sources, all drawn in the same way.
+
+gym.py draws, families.py says what is known of each family, solutions.py writes worked solutions, files.py reads JSONL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sharpen.core import Arm, Task, TaskSource, UserError, question_key
+
+from .families import BLOCKED, DEFAULT, VERIFIER
+from .files import jsonl
+from .gym import gym, levels
+from .mixture import mixture
+from .solutions import WRITERS
+
+__all__ = ["blocked", "families", "gym", "held_out", "jsonl", "listing", "mixture", "parse_spec"]
+
+REPEATS = 100  # draws in a row that bring nothing new before an arm counts as exhausted
+
+
+def parse_spec(text: str) -> TaskSource:
+    """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default` or files that end in .jsonl.
+
+    Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
+    """
+    parts = [part for part in map(str.strip, text.split(",")) if part]
+    if not parts:
+        raise UserError("No tasks are named. Name a family such as chain_sum, default, or a file that ends in .jsonl.")
+    files = [part for part in parts if part.endswith(".jsonl")]
+    names = [name for part in parts if part not in files for name in (DEFAULT if part == "default" else (part,))]
+    for name in names:
+        if Path(name).suffix in (".json", ".csv", ".txt", ".parquet", ".gz"):
+            raise UserError(f"{name}: a file of tasks is JSONL, one JSON object on each line, and its name ends in .jsonl.")
+    sources = ([gym(names)] if names else []) + [jsonl(file) for file in dict.fromkeys(files)]
+    return sources[0] if len(sources) == 1 else mixture(sources)
+
+
+def held_out(source: TaskSource, split: str, n: int, seed: int) -> dict[Arm, list[Task]]:
+    """Up to n tasks of every arm, no question twice; fewer where the arm has no more. The same arguments give the same tasks.
+
+    Of an endless arm, drawing stops once REPEATS draws in a row brought nothing new.
+    Raises UserError where an arm has no task of the split.
+    """
+    return {arm: distinct(source, arm, split, n, seed) for arm in source.arms}
+
+
+def distinct(source: TaskSource, arm: Arm, split: str, n: int, seed: int) -> list[Task]:
+    size = source.size(arm, split)
+    found: dict[str, Task] = {}
+    index = last_new = 0
+    while len(found) < n and (index < size if size else index - last_new <= REPEATS):
+        task = source.draw(arm, split, index, seed)
+        index += 1
+        if found.setdefault(question_key(task.prompt), task) is task:
+            last_new = index
+    return list(found.values())
+
+
+def blocked() -> Mapping[str, str]:
+    """reasoning-gym's families that are not used, each with the reason."""
+    return BLOCKED
+
+
+def families() -> dict[str, int]:
+    """Every family that can be drawn, with the number of its levels."""
+    return {family: levels(family) for family in sorted(VERIFIER)}
+
+
+def listing() -> list[tuple[str, str, str]]:
+    """(family, levels, remark) of every family, those that are not used last."""
+    rows = []
+    for family, last in families().items():
+        remarks = [f"judged by {VERIFIER[family]}"]
+        remarks += ["worked solutions"] if family in WRITERS else []
+        remarks += ["in default"] if family in DEFAULT else []
+        rows.append((family, f"1-{last}" if last > 1 else "1", ", ".join(remarks)))
+    return rows + [(family, "none", f"not used: {reason}") for family, reason in BLOCKED.items()]

@@ -1,0 +1,130 @@
+"""reasoning-gym as a task source: procedural families, drawn so that no seed and no split leaks into another.
+
+1. A question is reasoning-gym's own, unchanged. Its dataset is a function of one integer, Random(seed + index), so that
+   neighbouring indices of neighbouring seeds are the same questions; here seed is always 0 and the index is a hash of
+   (run seed, split, family, level, number, try).
+2. A draw is repeated until the hash of the question says that it belongs to the split (`core.split_of`).
+3. How an answer is judged, and which families are not used, is in families.py; worked solutions are in solutions.py.
+
+Nothing here loads reasoning-gym (a second) before the first draw.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from sharpen.catalog import suggest
+from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, derive, split_of
+
+from .families import ACCEPTED, BLOCKED, CURRICULUM, DEFAULT, LEVELS, OPTIONS, SCORED, VERIFIER
+from .solutions import solve
+
+TRIES = 500  # draws before a split is called empty; one question in ten is in the smallest split
+INDICES = 2**31  # some families feed the index to numpy, which takes 32 bits
+LISTED = {"gsm_symbolic": 2**17}  # its dataset holds a list of that many entries
+
+
+def gym(families: Sequence[str] | str = DEFAULT) -> TaskSource:
+    """reasoning-gym's families, or arms of them, such as ("gcd", "chain_sum/2", "lcm/1-3"); also as one comma separated text.
+
+    Raises UserError for an unknown or blocked family and for a level that it does not have.
+    """
+    parts = [part.strip() for part in families.split(",")] if isinstance(families, str) else list(families)
+    arms = {arm for part in parts for arm in arms_of(part)}
+    if not arms:
+        raise UserError("There is no family to draw tasks from. Name one, such as chain_sum; `sharpen tasks` lists them.")
+    return TaskSource(f"gym({', '.join(parts)})", tuple(sorted(arms)), draw)
+
+
+def levels(family: str) -> int:
+    """How many levels a family has. Raises UserError, with the reason, where it cannot be used."""
+    if family in LEVELS:
+        return len(LEVELS[family])
+    if family in CURRICULUM:
+        return CURRICULUM[family]
+    if family in BLOCKED:
+        raise UserError(f"Family {family} is not used: {BLOCKED[family]}. `sharpen tasks` lists those that are.")
+    known = suggest(family, VERIFIER)
+    raise UserError(f"There is no family {family!r}.{known} `sharpen tasks` lists them; a file of tasks ends in .jsonl.")
+
+
+def arms_of(part: str) -> list[Arm]:
+    """The arms of `chain_sum` (all levels), `chain_sum/2` or `chain_sum/1-3`. Raises UserError as `gym` does."""
+    family, slash, wanted = part.partition("/")
+    last = levels(family)
+    if not slash:
+        return [Arm(family, level) for level in range(1, last + 1)]
+    low, dash, high = wanted.partition("-")
+    if not (low.isdecimal() and low.isascii() and (high.isdecimal() and high.isascii() if dash else True)):
+        raise UserError(f"{part!r} is no arm: after the slash comes a level or a range, such as {family}/2 or {family}/1-3.")
+    first, end = int(low), int(high or low)
+    if not 1 <= first <= end <= last:
+        raise UserError(f"{part!r}: {family} has the levels 1 to {last}, such as {family}/{last} or {family}/1-{last}.")
+    return [Arm(family, level) for level in range(first, end + 1)]
+
+
+@functools.cache
+def dataset(family: str, level: int) -> Any:
+    """reasoning-gym's dataset of one arm; loaded once."""
+    from reasoning_gym import create_dataset
+    from reasoning_gym.factory import CURRICULA, DATASETS
+
+    if family in LEVELS:
+        return create_dataset(family, seed=0, **LEVELS[family][level - 1])
+    if family not in CURRICULA:
+        return create_dataset(family, seed=0, size=LISTED[family])
+    curriculum = CURRICULA[family]()
+    curriculum.set_global_level(level - 1)
+    return DATASETS[family][0](curriculum.generate_configuration({"seed": 0}))
+
+
+def draw(arm: Arm, split: str, index: int, seed: int) -> Task:
+    """The task of that number; a pure function of its arguments and reasoning-gym's version.
+
+    Raises UserError where TRIES draws found no question of the split: the arm has too few questions.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
+    source = dataset(arm.family, arm.level)
+    for attempt in range(TRIES):
+        at = derive(seed, split, arm.family, arm.level, index, attempt) % LISTED.get(arm.family, INDICES)
+        entry = source[at]
+        prompt = ({"role": "user", "content": entry["question"]},)
+        if split_of(prompt) == split and sound(arm.family, entry):
+            return task_of(arm, split, prompt, entry)
+    raise UserError(
+        f"{arm} has no question in the {split} split: {TRIES} draws found none. It has too few different questions; "
+        "take a higher level, or leave the arm out."
+    )
+
+
+def sound(family: str, entry: dict[str, Any]) -> bool:
+    """False for an entry without one right answer: an empty answer, letters that the cipher loses, or the equation 0 = 0."""
+    answer, metadata = entry["answer"], entry["metadata"]
+    if family == "caesar_cipher":
+        return bool(answer.isascii())
+    if family == "simple_equations":
+        return metadata["variable"] in metadata["equation"]
+    return bool(answer.strip())
+
+
+def task_of(arm: Arm, split: str, prompt: tuple, entry: dict[str, Any]) -> Task:
+    """A core.Task from one of reasoning-gym's entries. Its data is JSON and holds only what the verifier reads."""
+    family, answer, metadata = arm.family, entry["answer"], entry["metadata"]
+    data: dict[str, Any] = dict(OPTIONS.get(family, {}))
+    if family in SCORED:
+        data["metadata"] = {key: metadata[key] for key in SCORED[family]}
+    if family in ACCEPTED:
+        data["accept"] = [other for other in metadata[ACCEPTED[family]] if other != answer]
+    return Task(
+        prompt=prompt,
+        answer=answer,
+        family=family,
+        level=arm.level,
+        split=split,
+        verifier=VERIFIER[family],
+        data=data,
+        solution=solve(family, answer, metadata),
+    )

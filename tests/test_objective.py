@@ -1,0 +1,395 @@
+"""Objectives: coefficients against the published surrogates, identities, and what must be refused."""
+
+import dataclasses
+import itertools
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from sharpen import advantage, data, objective
+from sharpen.core import Batch, Rollout, Sample, Task, UserError, Verdict
+
+OBJECTIVES = {
+    "reinforce": objective.reinforce(),
+    "reinforce_raw": objective.reinforce(baseline=False),
+    "rloo": objective.rloo(),
+    "grpo": objective.grpo(),
+    "grpo_unbiased": objective.grpo(unbiased=True),
+    "dr_grpo": objective.dr_grpo(length=7),
+    "dapo": objective.dapo(),
+    "sft": objective.sft(),
+    "sft_rows": objective.sft(per_token=False),
+}
+
+
+def make(groups, lengths=None, weight=None, seed=0):
+    """A batch with these rewards, and log-probabilities that have drifted so far that every side of a clip occurs."""
+    rng = np.random.default_rng(seed)
+    reward = np.array([r for group in groups for r in group], dtype=np.float64)
+    rows = len(reward)
+    length = np.array(lengths) if lengths is not None else rng.integers(1, 6, rows)
+    width = int(length.max(initial=0)) + 2
+    mask = ((np.arange(width) >= 1) & (np.arange(width) <= length[:, None])).astype(np.float64)
+    sampling = rng.uniform(-3, -0.5, mask.shape) * mask
+    batch = Batch(
+        tokens=np.zeros(mask.shape, np.int64),
+        mask=mask,
+        sampling=sampling,
+        reward=reward,
+        group=np.repeat(rng.permutation(len(groups)), [len(g) for g in groups]),
+        weight=np.ones(rows) if weight is None else np.array(weight),
+        lengths=length + 1,
+    )
+    return batch, torch.tensor(sampling + rng.choice([-0.5, -0.1, 0.1, 0.22, 0.5], mask.shape) * mask)
+
+
+MIXED = [[1, 0, 0, 1], [1, 1, 1], [0.3, 0.7], [0], [0, 0, 1]]
+
+
+def sample(reward, group=0, outcome=None, text="4", n=3, task="2 + 2"):
+    tokens, sampled = np.arange(n + 1, dtype=np.int32), np.arange(n + 1) > 0
+    asked = Task(({"role": "user", "content": task},), "4", "sum", 1)
+    rollout = Rollout(asked, tokens, sampled, np.zeros(n + 1, np.float32), (text,), "end", 0, 0, "r")
+    return Sample(rollout, Verdict(outcome or ("correct" if reward == 1 else "wrong"), reward), group)
+
+
+# ---------------------------------------------------------------------------------------- the published surrogates, restated
+
+
+def group_rows(batch):
+    return [np.flatnonzero(batch.group == g) for g in np.unique(batch.group)]
+
+
+def published(name, batch):
+    """(surrogate to be maximised, as a function of (B, T) log-probabilities) straight from the papers, one loop per sum."""
+    B, mask, r = len(batch), torch.tensor(batch.mask), batch.reward
+    A = np.zeros(B)
+    for rows in group_rows(batch):
+        for i in rows:
+            others = [r[j] for j in rows if j != i]
+            std = r[rows].std(ddof=1 if name == "grpo_unbiased" and len(rows) > 1 else 0)
+            if name == "rloo":
+                A[i] = r[i] - np.mean(others) if others else 0
+            elif name in ("grpo", "grpo_unbiased", "dapo"):
+                A[i] = (r[i] - r[rows].mean()) / (std + 1e-6)
+            elif name == "dr_grpo":
+                A[i] = r[i] - r[rows].mean()
+    if name.startswith("reinforce"):
+        A = r - (r.mean() if name == "reinforce" else 0)
+    if name.startswith("sft"):
+        A = np.ones(B)
+    spread = [i for rows in group_rows(batch) if np.ptp(r[rows]) > 0 for i in rows]
+
+    def surrogate(logp):
+        total = 0.0
+        for i in range(B):
+            rho = torch.exp(logp[i] - torch.tensor(batch.sampling[i]))
+            clipped = rho.clamp(0.8, 1.28 if name == "dapo" else 1.2)
+            ppo = (torch.minimum(rho * A[i], clipped * A[i]) * mask[i]).sum()
+            likelihood = (logp[i] * mask[i]).sum() * A[i]
+            term = {
+                "grpo": ppo / mask[i].sum() / B,
+                "dr_grpo": ppo / 7 / B,
+                "dapo": ppo / mask[spread].sum() if i in spread else 0.0,
+                "sft": likelihood / mask.sum(),
+                "sft_rows": likelihood / mask[i].sum() / B,
+            }.get(name.removesuffix("_unbiased"), likelihood / B)
+            total = total + batch.weight[i] * term
+        return total
+
+    return surrogate
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_coefficients_are_the_derivative_of_the_published_surrogate(name):
+    batch, logp = make(MIXED, weight=np.linspace(0.5, 2, 13))
+    found = objective.coefficients(OBJECTIVES[name], batch, logp)
+    surrogate, h = published(name, batch), 1e-6
+    for b, t in itertools.product(*map(range, logp.shape)):
+        up, down = logp.clone(), logp.clone()
+        up[b, t] += h
+        down[b, t] -= h
+        assert float(found[b, t]) == pytest.approx(float(surrogate(up) - surrogate(down)) / (2 * h), abs=1e-6)
+    assert found.abs().sum() > 0.1  # and not because both are zero
+
+
+# ---------------------------------------------------------------------------------------------------------------- identities
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 16])
+def test_rloo_is_centred_times_n_over_n_minus_one(n):
+    batch, _ = make([np.random.default_rng(n).random(n), [0, 1] * (n // 2 + 1)])
+    size = np.array([len(batch.group[batch.group == g]) for g in batch.group])
+    assert advantage.leave_one_out(batch) == pytest.approx(advantage.centred(batch) * size / (size - 1), abs=1e-12)
+
+
+def test_on_policy_grpo_without_std_is_centred_reinforce_over_the_tokens_of_a_row():
+    batch, _ = make(MIXED)
+    found = objective.coefficients(objective.grpo(std=False), batch, torch.tensor(batch.sampling)).numpy()
+    by_hand = advantage.centred(batch)[:, None] * batch.mask / batch.mask.sum(1, keepdims=True) / len(batch)
+    assert found == pytest.approx(by_hand, abs=1e-15)
+
+
+def test_two_responses_are_a_contrastive_pair():
+    pair, _ = make([[1, 0]])
+    assert advantage.normalised(pair, eps=0).tolist() == [1, -1]
+    assert advantage.normalised(pair) == pytest.approx([1, -1], abs=3e-6)
+    assert advantage.normalised(pair, unbiased=True) == pytest.approx([0.5**0.5, -(0.5**0.5)], abs=3e-6)  # torch.std
+
+
+@pytest.mark.parametrize("right", range(1, 8))
+def test_binary_rewards_give_the_odds(right):
+    p = right / 8
+    batch, _ = make([[1] * right + [0] * (8 - right)])
+    found = advantage.normalised(batch, eps=0)
+    assert found[0] == pytest.approx(math.sqrt((1 - p) / p)) and found[-1] == pytest.approx(-math.sqrt(p / (1 - p)))
+    assert np.abs(found).mean() == pytest.approx(2 * math.sqrt(p * (1 - p)))  # what SEC is fed
+    assert np.abs(advantage.centred(batch)).mean() == pytest.approx(2 * p * (1 - p))
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize(
+    "name, bias", [("rloo", lambda k: 1.0), ("reinforce_raw", lambda k: 1.0), ("reinforce", lambda k: (k - 1) / k)]
+)
+def test_expected_gradient_on_a_softmax_by_enumeration(name, bias, k):
+    """All outcomes of k draws from a softmax over three answers: the mean gradient is that of the expected reward, times
+    (k - 1) / k where the baseline contains the response itself."""
+    theta = torch.tensor([0.3, -0.7, 0.1], dtype=torch.float64, requires_grad=True)
+    reward = torch.tensor([0.0, 1.0, 0.4], dtype=torch.float64)
+    (true,) = torch.autograd.grad(theta.softmax(0) @ reward, theta)
+    logp = theta.log_softmax(0)
+    total = torch.zeros(())
+    for drawn in itertools.product(range(3), repeat=k):
+        chosen = logp[list(drawn)][:, None]
+        batch, _ = make([[float(reward[i]) for i in drawn]], lengths=[1] * k)
+        batch = dataclasses.replace(batch, mask=np.ones((k, 1)), sampling=chosen.detach().numpy())
+        c = objective.coefficients(OBJECTIVES[name], batch, chosen)
+        total = total + chosen.detach().sum().exp() * (c * chosen).sum()
+    (found,) = torch.autograd.grad(total, theta)
+    assert found.numpy() == pytest.approx(bias(k) * true.numpy(), abs=1e-12)
+
+
+def test_rejection_sampling_is_the_policy_gradient_of_zero_one_rewards():
+    """E[1[right] ∇ log π]: SFT on the kept rows, which are single tokens here, is raw REINFORCE up to the scale."""
+    samples = [sample(r, n=1) for r in (1, 0, 0, 1, 0)]
+    kept = data.keep_correct(samples)
+    assert [s.verdict.reward for s in kept] == [1, 1]
+    raw = objective.example(objective.reinforce(baseline=False), [[1, 0, 0, 1, 0]], [1] * 5)[:, 0]
+    supervised = objective.example(objective.sft(), [[1, 1]], [1] * 2)[:, 0]
+    assert raw[[0, 3]] * 5 / 2 == pytest.approx(supervised) and not raw[[1, 2, 4]].any()
+
+
+# ------------------------------------------------------------------------------------------------------ accumulation, layout
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_batch_in_slices_is_the_batch_at_once(name):
+    """Bit for bit, whatever the order of the rows and with padding cut off: normalisers never see a micro-batch."""
+    batch, logp = make(MIXED, weight=np.linspace(0.5, 2, 13))
+    whole = objective.coefficients(OBJECTIVES[name], batch, logp)
+    in_slices = torch.cat([objective.coefficients(OBJECTIVES[name], batch, logp[s], s) for s in (slice(0, 5), slice(5, 13))])
+    assert torch.equal(in_slices, whole)
+    for rows in np.array_split(np.random.default_rng(0).permutation(13), 4):
+        width = int(batch.lengths[rows].max())
+        part = objective.coefficients(OBJECTIVES[name], batch, logp[rows, :width], rows)
+        assert torch.equal(part, whole[rows, :width]) and not whole[rows, width:].any()
+
+
+def test_cutting_off_a_trained_token_is_refused():
+    batch, logp = make(MIXED)
+    with pytest.raises(ValueError, match="does not cover"):
+        objective.coefficients(objective.grpo(), batch, logp[:, :3])
+    with pytest.raises(ValueError, match="does not cover"):
+        objective.coefficients(objective.grpo(), batch, logp[:5], slice(0, 4))
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_order_of_rows_and_names_of_groups_do_not_matter(name):
+    batch, logp = make(MIXED, weight=np.linspace(0.5, 2, 13))
+    order = np.random.default_rng(1).permutation(13)
+    shuffled = Batch(
+        **{f.name: getattr(batch, f.name) for f in dataclasses.fields(Batch) if f.name not in ("tokens",)}, tokens=batch.tokens
+    )
+    shuffled = dataclasses.replace(
+        shuffled,
+        **{k: getattr(batch, k)[order] for k in ("tokens", "mask", "sampling", "reward", "weight", "lengths")},
+        group=1000 - 7 * batch.group[order],
+    )
+    whole = objective.coefficients(OBJECTIVES[name], batch, logp)
+    found = objective.coefficients(OBJECTIVES[name], shuffled, logp[order])
+    assert found.numpy() == pytest.approx(whole[order].numpy(), abs=1e-15)
+
+
+def test_weight_multiplies_the_gradient_and_nothing_else():
+    one, logp = make(MIXED)
+    weight = np.linspace(0, 3, 13)
+    scaled = dataclasses.replace(one, weight=weight)
+    for tableau in OBJECTIVES.values():
+        a, b = objective.coefficients(tableau, one, logp).numpy(), objective.coefficients(tableau, scaled, logp).numpy()
+        assert b == pytest.approx(a * weight[:, None], abs=1e-15)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_active_rows_are_those_with_a_gradient(name):
+    batch, _ = make(MIXED, lengths=[0, *[3] * 12], weight=[1] * 12 + [0])
+    on_policy = objective.coefficients(OBJECTIVES[name], batch, torch.tensor(batch.sampling))
+    assert objective.active(OBJECTIVES[name], batch).tolist() == (on_policy != 0).any(1).tolist()
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_batches_of_nothing(name):
+    """No rows, a row without trained tokens, and all groups silent: numbers, never a division by zero."""
+    empty, logp = make([])
+    assert objective.coefficients(OBJECTIVES[name], empty, logp).shape == logp.shape
+    silent, logp = make([[1, 1], [0, 0]], lengths=[0, 3, 0, 2])
+    found = objective.coefficients(OBJECTIVES[name], silent, logp)
+    assert torch.isfinite(found).all() and not found[[0, 2]].any()
+    assert bool(found.any()) == name.startswith(("sft", "reinforce"))
+
+
+def test_half_precision_log_probabilities_give_single_precision_coefficients():
+    batch, logp = make(MIXED)
+    found = objective.coefficients(objective.grpo(), batch, logp.bfloat16())
+    assert found.dtype == torch.float32 and not found.requires_grad
+    exact = objective.coefficients(objective.grpo(), batch, logp.bfloat16().double())
+    assert found.numpy() == pytest.approx(exact.numpy(), rel=1e-5, abs=1e-8)
+
+
+# -------------------------------------------------------------------------------------------------------------- degenerate
+
+
+@pytest.mark.parametrize("name", ["rloo", "grpo", "grpo_unbiased", "dr_grpo", "dapo"])
+def test_a_group_of_one_or_without_variance_is_exactly_zero(name):
+    """0.1 + 0.1 + 0.1 is not 0.3: the mean of equal rewards may miss them by a rounding error, and a deviation of 1e-17
+    would then blow it up."""
+    batch, logp = make([[1], [0.1] * 3, [0.7] * 7, [1, 0]])
+    assert not advantage.normalised(batch, eps=0)[:11].any()  # and no 0 / 0
+    found = objective.coefficients(OBJECTIVES[name], batch, logp)
+    assert not found[:11].any() and found[11:].any()
+
+
+def test_an_unscorable_member_changes_no_advantage():
+    scored = [sample(1), sample(0), sample(0), sample(0.5)]
+    broken = Sample(scored[0].rollout, Verdict("unscorable", None), 0)
+    for mixed in ([broken, *scored], [*scored[:2], broken, *scored[2:], broken]):
+        kept = data.keep_all(mixed)
+        assert kept == scored
+        batch, _ = make([[s.verdict.reward for s in kept]])
+        assert advantage.normalised(batch, eps=0) == pytest.approx(np.array([5, -3, -3, 1]) / 8 / 0.41457809879442)
+
+
+@pytest.mark.parametrize(
+    "sign, ratio, kept",
+    [
+        (1, 1.19, True),
+        (1, 1.21, False),  # raised enough
+        (1, 0.5, True),  # pessimistic side: moved against the advantage, and must come back
+        (-1, 0.81, True),
+        (-1, 0.79, False),  # lowered enough
+        (-1, 2.0, True),  # pessimistic side
+    ],
+)
+def test_clip_stops_only_what_has_gone_far_enough(sign, ratio, kept):
+    rewards = [[1, 0]] if sign == 1 else [[0, 1]]
+    found = objective.example(objective.grpo(std=False), rewards, ratio=ratio)[0]
+    # Advantage ±1/2, over two rows of two tokens: ±1/8 times the ratio.
+    assert found == pytest.approx([sign * ratio / 8 if kept else 0] * 2)
+
+
+def test_dapo_clips_higher_above_and_not_below():
+    rewards = [[1, 0]]
+    found = {r: objective.example(objective.dapo(), rewards, ratio=r)[:, 0] != 0 for r in (1.27, 1.29, 0.81, 0.79)}
+    assert {r: f.tolist() for r, f in found.items()} == {
+        1.27: [True, True],
+        1.29: [False, True],
+        0.81: [True, True],
+        0.79: [True, False],
+    }
+
+
+def test_aggregation_by_hand_on_lengths_one_and_three():
+    rewards, lengths = [[1, 0], [1, 1]], [1, 3, 2, 2]
+
+    def first(tableau):
+        return objective.example(tableau, rewards, lengths)[:2, 0]
+
+    # Advantages ±1 (std) or ±1/2 (centred) or ±1 (leave one out); the silent group has four of the eight tokens.
+    assert first(objective.grpo()) == pytest.approx([1 / 4, -1 / 12], abs=1e-6)  # a row counts 1/4, however long
+    assert first(objective.grpo(per_token=True)) == pytest.approx([1 / 8, -1 / 8], abs=1e-6)
+    assert first(objective.dapo()) == pytest.approx([1 / 4, -1 / 4], abs=1e-6)  # and the silent group's are not counted
+    assert first(objective.dr_grpo(length=3)) == pytest.approx([1 / 24, -1 / 24])
+    assert first(objective.rloo()) == pytest.approx([1 / 4, -1 / 4])  # every token gets the response's whole weight
+    assert first(objective.sft()) == pytest.approx([1 / 8, 1 / 8])
+    assert first(objective.sft(per_token=False)) == pytest.approx([1 / 4, 1 / 12])
+
+
+def test_a_ratio_beyond_float_stays_finite():
+    batch, _ = make([[0, 1]], lengths=[1, 1])
+    far = torch.tensor(batch.sampling + 1000 * batch.mask).float()
+    found = objective.coefficients(objective.grpo(), batch, far)
+    assert torch.isfinite(found).all() and float(found[0, 1]) == pytest.approx(-math.exp(20) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_what_is_not_finite_is_refused_by_row(name):
+    batch, logp = make(MIXED)
+    tableau = OBJECTIVES[name]
+    for bad in (math.nan, math.inf, -math.inf):
+        for field in ("reward", "weight", "sampling"):
+            broken = getattr(batch, field).copy()
+            broken[[2, 9]] = bad if field != "sampling" else np.where(batch.mask[[2, 9]] > 0, bad, 0)
+            with pytest.raises(ValueError, match=r"2, 9$"):
+                objective.coefficients(tableau, dataclasses.replace(batch, **{field: broken}), logp)
+        broken = logp.clone()
+        broken[9, 1] = bad
+        with pytest.raises(ValueError, match="log-probability of a trained token is not finite in rows 9$"):
+            objective.coefficients(tableau, batch, broken[7:], slice(7, None))  # the batch's row, not the slice's
+        broken = torch.where(torch.tensor(batch.mask) > 0, logp, bad)  # untrained places may hold anything
+        padded = dataclasses.replace(batch, sampling=np.where(batch.mask > 0, batch.sampling, bad))
+        assert torch.equal(objective.coefficients(tableau, padded, broken), objective.coefficients(tableau, batch, logp))
+
+
+def test_many_bad_rows_are_counted_and_not_all_listed():
+    batch, _ = make([[math.nan] * 20])
+    with pytest.raises(ValueError, match=r"20 of 20 rows: 0, 1, 2, 3, 4, 5, 6, 7, …$"):
+        advantage.centred(batch)
+
+
+# -------------------------------------------------------------------------------------------------------------------- data
+
+
+def test_keep_correct_keeps_order_and_may_be_empty():
+    samples = [sample(1, text="a"), sample(0.9), sample(1, text="b"), sample(0)]
+    assert data.keep_correct(samples) == [samples[0], samples[2]]
+    assert data.keep_correct([sample(0)]) == []
+    assert data.keep_all([Sample(samples[0].rollout, Verdict("unscorable", None), 0)]) == []
+
+
+def test_distinct_keeps_one_of_each_response_to_a_task():
+    texts = ["2+2=4", "4", "2 + 2 = 4", "4"]
+    samples = [sample(1, text=t) for t in texts] + [sample(1, text="4", task="1 + 3")]
+    assert data.keep_correct(samples, distinct=True) == [samples[0], samples[1], samples[4]]
+    assert data.keep_correct(samples) == samples
+
+
+def test_soft_overlong_by_hand():
+    """Limit 20, the last fifth is 16 to 20: free up to 16, then 1/8 a token of a penalty of 1/2."""
+    lengths = [1, 16, 17, 18, 20, 25]
+    samples = [sample(1, n=n) for n in lengths]
+    found = data.soft_overlong(samples, limit=20)
+    assert [s.verdict.reward for s in found] == pytest.approx([1, 1, 0.875, 0.75, 0.5, 0.5])
+    assert [s.verdict.correct for s in found] == [True] * 6 and found[4].verdict.parts["overlong"] == -0.5
+    assert samples[4].verdict.reward == 1 and found[0] is samples[0]
+    assert data.soft_overlong([sample(0, n=20)], limit=20, penalty=1)[0].verdict.reward == -1
+    for bad in (dict(limit=0), dict(limit=20, cache=0), dict(limit=20, cache=1.5)):
+        with pytest.raises(UserError, match="soft_overlong"):
+            data.soft_overlong(samples, **bad)
+
+
+def test_objectives_print_as_they_are_called():
+    from sharpen.core import describe
+
+    assert describe(partial(objective.dapo, clip_high=0.3)) == "dapo(clip_high=0.3)"

@@ -1,0 +1,145 @@
+"""One conformance test over every recipe that the catalog finds: what can be shown without a model run."""
+
+import dataclasses
+import importlib
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from sharpen import catalog, core, objective
+from sharpen.core import Batch, Rollout, Sample, Task, Verdict
+
+RECIPES = {info.name: info for info in catalog.recipes()}
+each = pytest.mark.parametrize("info", RECIPES.values(), ids=RECIPES)
+
+
+def module(info):
+    return importlib.import_module(f"sharpen.recipes.{info.family}.{info.name}")
+
+
+def samples():
+    """Groups that are mixed, all right, all wrong, of one, and with a member that cannot be scored; equal answers; lengths up
+    to the limit of 64; outcomes of every reward."""
+    found = []
+    for group, rewards in enumerate([(1, 0, 0, 1, 1), (1, 1), (0, 0, 0), (1,), (0.5, 1, None), (0, 1)]):
+        for i, reward in enumerate(rewards):
+            n = [3, 60, 64, 7, 3][(group + i) % 5]
+            task = Task(({"role": "user", "content": f"question {group}"},), "4", "sum", group % 3)
+            outcome = "unscorable" if reward is None else "correct" if reward == 1 else "wrong"
+            tokens, sampled = np.arange(n + 2, dtype=np.int32), np.arange(n + 2) >= 2
+            logprobs = np.where(sampled, -1.0 - 0.01 * i, 0).astype(np.float32)
+            answer = "4" if i in (0, 3) else f"{i}"
+            rollout = Rollout(task, tokens, sampled, logprobs, (answer,), "end", 0, i, f"{group}-{i}")
+            found.append(Sample(rollout, Verdict(outcome, reward), group, weight=1 + 0.5 * (i % 2)))
+    return found
+
+
+def coefficients(recipe):
+    """By rollout id, the coefficients that the recipe's data and objective give the fixed samples, off policy."""
+    kept = recipe.data(samples())
+    width = max(len(s.rollout.tokens) for s in kept)
+
+    def rows(values, dtype):
+        return np.array([np.pad(v, (0, width - len(v))) for v in values], dtype=dtype)
+
+    batch = Batch(
+        tokens=rows([s.rollout.tokens for s in kept], np.int64),
+        mask=rows([s.rollout.sampled for s in kept], np.float64),
+        sampling=rows([s.rollout.logprobs for s in kept], np.float64),
+        reward=np.array([s.verdict.reward for s in kept], dtype=np.float64),
+        group=np.array([s.group for s in kept]),
+        weight=np.array([s.weight for s in kept]),
+        lengths=np.array([len(s.rollout.tokens) for s in kept]),
+    )
+    drift = np.random.default_rng(0).choice([-0.5, -0.1, 0.1, 0.23, 0.5], batch.mask.shape) * batch.mask
+    found = objective.coefficients(recipe.objective(), batch, torch.tensor(batch.sampling + drift)).numpy()
+    return {s.rollout.id: row[: len(s.rollout.tokens)] for s, row in zip(kept, found, strict=True)}
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(np.allclose(a[k], b[k], rtol=0, atol=1e-12) for k in a)
+
+
+def test_the_recipes_that_ship_are_found():
+    assert {"quickstart", "grpo", "dapo", "reinforce", "rloo", "sft", "rft"} <= set(RECIPES)
+
+
+@each
+def test_builds_prints_and_pickles(info):
+    recipe = module(info).recipe()
+    catalog.validate(recipe)
+    text = str(recipe)
+    assert text == str(catalog.build(info.name)) and all(f"\n{slot} " in f"\n{text}" for slot in core.SLOTS)
+    assert " at 0x" not in text  # an address: the text would differ from run to run, and resume compares it
+    again = pickle.loads(pickle.dumps(recipe))
+    assert str(again) == text and equal(coefficients(again), coefficients(recipe))
+
+
+@each
+def test_docstring_is_complete(info):
+    assert info.claim.endswith((".", "…")) and len(info.claim) > 20
+    assert info.paper and info.differs and info.status in catalog.STATUSES
+    assert info.parent is None or info.parent in RECIPES
+
+
+@each
+def test_keeps_to_its_tier(info):
+    assert info.tier in catalog.TIERS, f"{info.name} is {info.tier}: move a piece to the library"
+
+
+@each
+def test_at_neutral_it_is_its_parent(info):
+    """Same coefficients, and every slot and number that these do not show is the parent's too."""
+    if info.parent is None:
+        assert module(info).NEUTRAL == {}
+        return
+    own, parent = module(info).recipe(**module(info).NEUTRAL), module(RECIPES[info.parent]).recipe()
+    assert equal(coefficients(own), coefficients(parent))
+    for field in dataclasses.fields(own):
+        if field.name not in ("data", "objective"):
+            assert core.describe(getattr(own, field.name)) == core.describe(getattr(parent, field.name))
+
+
+@each
+def test_away_from_neutral_it_is_not_its_parent(info):
+    if info.parent is not None:
+        own, parent = module(info).recipe(), module(RECIPES[info.parent]).recipe()
+        assert module(info).NEUTRAL and str(own) != str(parent)
+        if own.objective != parent.objective:
+            assert not equal(coefficients(own), coefficients(parent))
+
+
+@each
+def test_every_knob_does_something(info):
+    """A knob at another value than its default changes the recipe: none is silently ignored."""
+    for name, knob in catalog.parameters(info).items():
+        other = {bool: lambda v: not v, float: lambda v: v * 0.5, int: lambda v: v + 1}.get(type(knob.default), lambda v: 33)
+        changed = module(info).recipe(**{name: other(knob.default)})
+        assert str(changed) != str(module(info).recipe()), name
+
+
+@each
+def test_its_check_passes(info):
+    assert module(info).check(module(info).recipe())
+
+
+@pytest.mark.parametrize(
+    "name, other",
+    [("quickstart", "grpo"), ("grpo", "sft"), ("dapo", "grpo"), ("reinforce", "rloo"), ("rloo", "reinforce"), ("sft", "grpo")],
+)
+def test_a_check_tells_its_method_from_another(name, other):
+    assert not module(RECIPES[name]).check(module(RECIPES[other]).recipe())
+
+
+def test_dapo_takes_its_limit_from_the_longest_response():
+    """Else a user who allows longer answers would be paying for them."""
+    dapo = module(RECIPES["dapo"])
+    assert dapo.recipe(max_tokens=200).data.keywords["limit"] == dapo.recipe(max_tokens=200).max_tokens == 200
+    assert dapo.recipe().data.keywords["limit"] == dapo.recipe().max_tokens
+
+
+def test_sft_and_rft_train_as_many_rollouts_a_step_as_grpo():
+    rows = {name: module(RECIPES[name]).recipe() for name in ("grpo", "sft", "rft")}
+    assert len({r.prompts * r.samples for r in rows.values()}) == 1 and rows["sft"].samples == 1
