@@ -171,11 +171,6 @@ def test_budgets_that_are_none(text, says):
     assert len(str(error.value)) < 200
 
 
-def test_spending():
-    assert control.Budget("steps", 40).spent(steps=10, seconds=1e9) == 0.25
-    assert control.Budget("seconds", 600).spent(steps=10**9, seconds=900) == 1.5
-
-
 def history(*accuracies):
     """Rounds with these accuracies; None is one that was rolled back, at an accuracy it did not keep."""
     return [dict(round=i, accepted=a is not None, accuracy=0.99 if a is None else a) for i, a in enumerate(accuracies)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import shutil
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sharpen import memory
 from sharpen.core import HISTORY, Arm, ArmStats, Decision, Evaluation, Rollout, Sample, Task, UserError, Verdict
 from sharpen.database import SCHEMA_VERSION
 from sharpen.doctor import Diagnosis
@@ -118,6 +120,19 @@ def test_samples_come_back_as_they_were(written: list[Sample]):
     assert counts == [(row.index(True) if any(row) else len(row), sum(row)) for row in sampled]
 
 
+def test_text_that_is_not_unicode_comes_back_as_it_was(tmp_path: Path):
+    odd = "half a pair: \ud83d, NUL: \0"
+    task = Task(({"role": "user", "content": odd},), odd, "sum", 1, data={odd: odd}, solution=odd)
+    sample = make_sample(task=task)
+    rollout = dataclasses.replace(sample.rollout, turns=(odd,))
+    sample = Sample(rollout, Verdict("correct", 1.0, {odd: 1.0}, odd), 0)
+    with Store.create(tmp_path / "run", {"argv": [odd]}) as store:
+        store.add_samples("train", 0, 0, [sample])
+        store.commit(Position("loop", 1, 0))
+        assert plain(store.read_rollouts("train")[0]) == plain(sample)
+        assert store.meta()["argv"] == [odd]
+
+
 def test_rollouts_are_found_by_purpose_step_and_round_and_in_pages(tmp_path: Path):
     with Store.create(tmp_path / "run", {}) as store:
         for step in range(4):
@@ -134,6 +149,30 @@ def test_rollouts_are_found_by_purpose_step_and_round_and_in_pages(tmp_path: Pat
         assert found("validation") == ["v"] and found("test") == []
         shared = store.read_rollouts("train", step=0)
         assert shared[0].rollout.task is shared[1].rollout.task
+
+
+def test_the_memory_of_successes_is_restored_as_it_was_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "KEEP", 5)
+    rng = np.random.default_rng(0)
+    built: memory.Memory = {}
+    with Store.create(tmp_path / "run", {}) as store:
+        for step in range(6):
+            samples = []
+            for i in range(24):
+                task = Task(make_task(f"{step % 4}.{i // 6}").prompt, "2", "sum", i // 12)
+                rollout = dataclasses.replace(make_sample(task=task).rollout, id=f"s{step}.{i:02d}")
+                right = rng.random() < 0.4
+                verdict = Verdict("correct", 1.0) if right else Verdict("wrong", 0.0)
+                samples.append(Sample(rollout, verdict, i // 3))  # two groups a task
+            memory.remember(built, samples)
+            store.add_samples("warmup" if step == 0 else "train", step, 0, samples)
+            store.add_samples("validation", step, 0, [make_sample(f"v{step}")])
+            store.commit(Position("loop", step + 1, 0))
+            restored = memory.restore(store)
+            assert {arm: [plain(s) for s in kept] for arm, kept in restored.items()} == {
+                arm: [plain(s) for s in kept] for arm, kept in built.items()
+            }
+        assert [len(kept) for kept in restored.values()] == [5, 5]
 
 
 def test_everything_else_comes_back_too(tmp_path: Path):
@@ -555,6 +594,10 @@ def test_a_run_is_not_begun_over_another(tmp_path: Path):
         Store.create(tmp_path / "run", {"seed": 2})
     with Store.open(tmp_path / "run") as store:
         assert store.meta()["seed"] == 1
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(UserError, match="file.* cannot be the directory of a run"):
+            Store.create(path, {})
     (tmp_path / "other" / "checkpoints" / "000007").mkdir(parents=True)
     with pytest.raises(UserError, match="already holds"):
         Store.create(tmp_path / "other", {})
@@ -619,7 +662,7 @@ def test_a_full_disk_stops_the_commit_and_spares_the_last_one(small_disk: Path, 
         else:
             store.add_step(1, "loop", 0, {})
         save = {"rows": save_text("two"), "save": lambda p: (p / "w").write_bytes(b"x" * 20_000_000), "library": library_save}
-        with pytest.raises(UserError, match="full.*last committed step is intact.*sharpen resume"):
+        with pytest.raises(UserError, match="is full.*last committed step is intact.*sharpen resume"):
             store.commit(Position("loop", 2, 0, "this"), save[where])
         assert (store.last_commit(), checkpoints(store), count(store, "steps")) == (last, ["000001"], 1)
     with Store.open(run, write=True) as store:  # room again: go on

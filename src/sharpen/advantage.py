@@ -68,7 +68,7 @@ def centred(batch: Batch) -> np.ndarray:
 
 
 def leave_one_out(batch: Batch) -> np.ndarray:
-    """Reward minus the mean of the *other* responses of the group: RLOO (arXiv 2402.14740, section 2.3).
+    """Reward minus the mean of the *other* responses of the group: RLOO (arXiv 2402.14740).
 
     Equal to n/(n-1) times `centred`. 0 for a group of one.
     """

@@ -156,6 +156,7 @@ def evaluate(
     tasks: Tasks = None,
     n: Annotated[int, typer.Option("-n", min=1, help="At most so many tasks of each arm.")] = 64,
     seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on the test split.
@@ -168,11 +169,13 @@ def evaluate(
 
     source = sources.parse_spec(tasks or "default")
     with Terminal() as progress:
-        figures = loop.evaluate_model(model_dir, source, n=n, seed=seed, progress=progress)
+        figures = loop.evaluate_model(model_dir, source, n=n, seed=seed, progress=progress, max_tokens=max_tokens)
     if as_json:
         print(json.dumps(figures, indent=1))
     else:
         tables.show_accuracy(figures)
+        if figures["truncated"]:
+            print(f"{figures['truncated']:.1%} of the answers were cut off at {max_tokens} tokens; raise --max-tokens.")
 
 
 @app.command("list")

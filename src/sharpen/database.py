@@ -86,14 +86,25 @@ def verdict_row(sample: Sample) -> tuple:
     return (sample.rollout.id, v.outcome, v.reward, parts, _text(v.feedback), v.rule, v.version)
 
 
-# The columns of SAMPLES, in the order in which `read_sample` takes them.
-SAMPLES = """
+# In the order in which `read_sample` takes them.
+COLUMNS = """
 SELECT r.id, r.task, r.grp, r.turns, r.tokens, r.sampled, r.logprobs, r.stop, r.version, r.seed, r.parent,
     v.outcome, v.reward, v.parts, v.feedback, v.rule, v.verifier_version,
     t.family, t.level, t.split, t.prompt, t.answer, t.verifier, t.data, t.solution, t.parents
-FROM rollouts r JOIN verdicts v ON v.rollout = r.id JOIN tasks t ON t.id = r.task
+"""
+JUDGED = "rollouts r JOIN verdicts v ON v.rollout = r.id JOIN tasks t ON t.id = r.task"
+SAMPLES = f"""{COLUMNS} FROM {JUDGED}
 WHERE r.purpose = :purpose AND (:step IS NULL OR r.step = :step) AND (:round IS NULL OR r.round = :round)
 ORDER BY r.rowid LIMIT :limit OFFSET :offset
+"""
+# Beside min(), SQLite takes the other columns from the row that holds the minimum.
+SUCCESSES = f"""
+WITH firsts AS (
+    SELECT min(r.rowid) AS place, t.family, t.level FROM {JUDGED}
+    WHERE r.purpose IN ('warmup', 'train') AND v.outcome = 'correct' GROUP BY r.purpose, r.step, r.grp, r.task),
+latest AS (SELECT place, row_number() OVER (PARTITION BY family, level ORDER BY place DESC) AS age FROM firsts)
+{COLUMNS} FROM latest JOIN rollouts r ON r.rowid = latest.place JOIN verdicts v ON v.rollout = r.id JOIN tasks t ON t.id = r.task
+WHERE age <= :keep ORDER BY place
 """
 
 
@@ -239,23 +250,36 @@ def check(db: sqlite3.Connection, directory: Path) -> None:
         raise UserError(f"{directory} {why}. Use the sharpen that made it, or a newer one.")
 
 
+# What SQLite or the system refuses (names of errors, or how they begin), what it means, and the cure; {} is the directory.
+INTACT = "The last committed step is intact: make room, then go on with `sharpen resume {}`."
+TROUBLES = (
+    (("SQLITE_FULL", "ENOSPC", "EDQUOT", "EFBIG"), "The disk below {} is full", INTACT),
+    (("SQLITE_IOERR", "EIO"), "The disk below {} is full or failing", INTACT),
+    (
+        ("SQLITE_READONLY", "SQLITE_CANTOPEN", "EACCES", "EPERM", "EROFS"),
+        "{} is read-only or closed to you",
+        "Make it writable, or copy the run to a place that is.",
+    ),
+    (
+        ("SQLITE_CORRUPT", "SQLITE_NOTADB"),
+        "{}/run.db is damaged",
+        "Go back to a copy of the run, or begin anew with --model and the newest directory in checkpoints/.",
+    ),
+    (("SQLITE_BUSY", "SQLITE_LOCKED"), "Another program writes to {}/run.db", "Stop it, then try again."),
+    (("EEXIST", "ENOTDIR", "ENAMETOOLONG"), "{} cannot be the directory of a run", "Choose another --run-dir."),
+    (("ENOLCK", "EOPNOTSUPP", "ENOTSUP"), "{} cannot be locked", "Choose a --run-dir on a local disk."),
+)
+
+
 @contextmanager
 def explained(directory: Path) -> Iterator[None]:
     """Turn what the disk, the file system or SQLite refuses into a UserError; let anything else pass."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        name = getattr(error, "sqlite_errorname", None) or errno.errorcode.get(getattr(error, "errno", None) or 0, "")
-        if name in ("SQLITE_FULL", "ENOSPC", "EDQUOT", "EFBIG", "EIO") or name.startswith("SQLITE_IOERR"):
-            what = "failed" if "IO" in name else "is full"
-            cure = f"The last committed step is intact: make room, then go on with `sharpen resume {directory}`."
-            raise UserError(f"The disk below {directory} {what} ({error}). {cure}") from error
-        if name in ("EACCES", "EPERM", "EROFS", "SQLITE_CANTOPEN") or name.startswith("SQLITE_READONLY"):
-            cure = "Make it writable, or copy the run to a place that is."
-            raise UserError(f"{directory} is read-only or closed to you ({error}). {cure}") from error
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            cure = "Go back to a copy of the run, or begin anew with --model and the newest directory in checkpoints/."
-            raise UserError(f"{directory}/run.db is damaged ({error}). {cure}") from error
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise UserError(f"Another program writes to {directory}/run.db. Stop it, then try again.") from error
+        number = getattr(error, "errno", None) or 0
+        name = getattr(error, "sqlite_errorname", None) or errno.errorcode.get(number, "")
+        for names, what, cure in TROUBLES:
+            if name.startswith(names):
+                raise UserError(f"{what} ({error}). {cure}".replace("{}", str(directory))) from error
         raise

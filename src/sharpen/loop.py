@@ -208,16 +208,16 @@ def close_round(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> list[
 
 
 def examine(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> None:
-    """Let the doctor look at the run. What he finds is reported once; what is fatal is committed and stops the run."""
+    """Let the doctor look at the run. What he finds is recorded once; what is fatal is committed and stops the run."""
     for found in doctor.diagnose(this.steps, rounds):
-        if found.name in this.reported:
-            continue
-        this.reported.add(found.name)
-        this.store.add_diagnosis(step, found)
-        this.progress.say(f"doctor: {found.name}: {found.evidence}; {found.cure}")
+        if found.name not in this.reported:
+            this.reported.add(found.name)
+            this.store.add_diagnosis(step, found)
+            if not found.fatal:
+                this.progress.say(f"doctor: {found}")
         if found.fatal:
             save(this, Position("loop", step, len(rounds) - 1))
-            raise FatalDiagnosis(f"{found.name}: {found.evidence}. {found.cure}")
+            raise FatalDiagnosis(str(found))
 
 
 def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:

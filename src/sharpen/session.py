@@ -107,10 +107,13 @@ def save(this: Run, position: Position, write: bool = True) -> None:
     this.store.add_timing("store", time.monotonic() - start, position.step)
 
 
-def evaluate_model(model_dir: Path, source: TaskSource, n: int = 64, seed: int = 0, progress: Any = None) -> dict[str, Any]:
+def evaluate_model(
+    model_dir: Path, source: TaskSource, n: int = 64, seed: int = 0, progress: Any = None, max_tokens: int = 256
+) -> dict[str, Any]:
     """Greedy accuracy of a saved model on up to n test tasks of every arm.
 
-    {"model", "accuracy" (mean over arms), "ci95", "n", "arms": {"family/level": {"accuracy", "ci95", "n"}}}
+    {"model", "accuracy" (mean over arms), "ci95", "n", "truncated" (share of answers cut at max_tokens), "arms":
+    {"family/level": {"accuracy", "ci95", "n"}}}
     """
     model, tokenizer = policy.load_model(model_dir)
     answering = policy.LocalPolicy(model, tokenizer)
@@ -118,13 +121,17 @@ def evaluate_model(model_dir: Path, source: TaskSource, n: int = 64, seed: int =
     if progress is not None:
         progress.phase("evaluate", total=len(stream))
     arms: dict[Arm, estimate.Estimate | None] = {}
+    cut = 0
     for arm, listed in stream.items():
-        samples = answers(answering, Recipe.max_tokens, rollout.single, verify.verify, listed, f"eval.{arm}", seed)
+        samples = answers(answering, max_tokens, rollout.single, verify.verify, listed, f"eval.{arm}", seed)
+        cut += sum(s.rollout.stop == "length" for s in samples)
         arms[arm] = estimate.share(sum(s.verdict.correct for s in samples), len(samples))
         if progress is not None:
             progress.advance(1)
     overall = estimate.mean(list(arms.values()))
-    return {"model": str(model_dir), **shown(overall), "arms": {str(arm): shown(found) for arm, found in arms.items()}}
+    truncated = cut / max(sum(len(listed) for listed in stream.values()), 1)
+    by_arm = {str(arm): shown(found) for arm, found in arms.items()}
+    return {"model": str(model_dir), **shown(overall), "truncated": truncated, "arms": by_arm}
 
 
 def shown(found: estimate.Estimate | None) -> dict[str, Any]:

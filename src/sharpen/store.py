@@ -35,7 +35,8 @@ from sharpen.core import HISTORY, Arm, ArmStats, Decision, Evaluation, Sample, T
 from sharpen.doctor import Diagnosis
 
 DEADLINE = 30.0  # seconds that one query may take
-FAULTS = ("saved", "synced", "renamed", "begun", "inserted", "committed", "cleaned")  # the instants of a commit, in order
+# The instants of a commit, in order.
+FAULTS = ("saved", "synced", "renamed", "begun", "inserted", "written", "committed", "cleaned")
 
 Fault = Callable[[str], object]
 
@@ -204,7 +205,6 @@ class Store:
         commit = _next(position, self.last_commit(), save is not None)
         rows = {"tasks": [database.task_row(t) for t in self._tasks.values()], **self._pending}
         rows["timings"] = [(self.session, step, phase, s) for (step, phase), s in self._timings.items()]
-        rows["commits"] = [astuple(commit)]
         with database.explained(self.directory):
             try:
                 if save and commit.checkpoint:
@@ -217,6 +217,8 @@ class Store:
                         insert = f"INSERT {database.CONFLICT.get(table, '')} INTO {table} VALUES ({marks})"
                         self._db.executemany(insert, rows[table])
                     self._fault("inserted")
+                    self._db.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(commit))
+                    self._fault("written")
                 self._fault("committed")
                 for buffer in (self._pending, self._tasks, self._timings):
                     buffer.clear()
@@ -335,6 +337,11 @@ class Store:
         wanted = {"purpose": purpose, "step": step, "round": round, "limit": limit, "offset": offset}
         tasks: dict[str, Task] = {}
         return [database.read_sample(row, tasks) for row in self._read(database.SAMPLES, wanted)]
+
+    def successes(self, keep: int) -> list[Sample]:
+        """The latest `keep` right answers of each arm, in warm-up and training, oldest first: of each group and task the first."""
+        tasks: dict[str, Task] = {}
+        return [database.read_sample(row, tasks) for row in self._read(database.SUCCESSES, {"keep": keep})]
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = (), deadline: float = DEADLINE) -> list[sqlite3.Row]:
         """Answer one SELECT. Values are read by index or by column name.

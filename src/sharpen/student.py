@@ -20,6 +20,7 @@ from .core import Task, TaskSource, UserError, derive
 STUDENTS: Mapping[str, Mapping[str, int]] = {
     "micro": dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=160),
     "tiny": dict(hidden_size=192, num_hidden_layers=5, num_attention_heads=6, intermediate_size=512),
+    "wide3": dict(hidden_size=256, num_hidden_layers=3, num_attention_heads=8, intermediate_size=688),
     "small": dict(hidden_size=256, num_hidden_layers=5, num_attention_heads=8, intermediate_size=688),
 }
 SPECIAL = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<answer>", "</answer>")

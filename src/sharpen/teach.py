@@ -43,7 +43,7 @@ def sec(
     initial: float = 1.0,
     floor: float = 0.0,
 ) -> list[tuple[Arm, int]]:
-    """Self-evolving curriculum (arXiv 2505.14970, section 3): go where the gradient is.
+    """Self-evolving curriculum (arXiv 2505.14970): go where the gradient is.
 
     The value Q of an arm is a running mean of R = mean |advantage| of its rollouts, Q ← alpha R + (1 - alpha) Q over the
     steps that tried it; arms are drawn in proportion to exp(Q / temperature). With group-normalised advantages and a binary
@@ -158,5 +158,4 @@ def interval(successes: int, n: int) -> tuple[float, float]:
     z2 = 1.959963984540054**2
     middle = (successes + z2 / 2) / (n + z2)
     half = math.sqrt(z2 * (successes * (n - successes) / n + z2 / 4)) / (n + z2)
-    # At the ends the bound is 0 or 1 exactly; rounding must not push it past.
-    return (0.0 if successes == 0 else middle - half), (1.0 if successes == n else middle + half)
+    return max(middle - half, 0.0), min(middle + half, 1.0)  # rounding may step 1e-17 outside

@@ -1,6 +1,6 @@
 """Practice at the edge of what the student can do, kept only when held-out skill rises, beats practising everything evenly.
 
-Paper: none; joins GRPO (arXiv 2402.03300, section 4.1) with SEC (arXiv 2505.14970, section 3)
+Paper: none; joins GRPO (arXiv 2402.03300, section 4.1) with SEC (arXiv 2505.14970)
 Parent: none
 Differs: prompts go to the arms with the largest mean |advantage|; a round that did not help, or hurt an arm, is rolled back
 """

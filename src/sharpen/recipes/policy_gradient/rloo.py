@@ -1,6 +1,6 @@
 """The other responses to the same prompt are the best free baseline: unbiased, and less noisy than the batch's mean.
 
-Paper: arXiv 2402.14740 (Back to Basics), section 2.3
+Paper: arXiv 2402.14740 (Back to Basics), the REINFORCE leave-one-out estimator
 Parent: reinforce
 Differs: the baseline is the mean reward of the group's other responses; from the paper: no KL penalty
 """

@@ -15,8 +15,8 @@ from sharpen.core import Recipe
 from sharpen.recipes.policy_gradient import grpo
 
 
-def recipe(**knobs) -> Recipe:
-    parent = grpo.recipe(**knobs)
+def recipe(loop: bool = False) -> Recipe:
+    parent = grpo.recipe(loop)
     return replace(
         parent,
         rollout=rollout.demonstrate,
