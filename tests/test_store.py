@@ -151,28 +151,31 @@ def test_rollouts_are_found_by_purpose_step_and_round_and_in_pages(tmp_path: Pat
         assert shared[0].rollout.task is shared[1].rollout.task
 
 
-def test_the_memory_of_successes_is_restored_as_it_was_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(memory, "KEEP", 5)
+def test_the_memory_of_successes_is_restored_as_it_was_built(tmp_path: Path):
     rng = np.random.default_rng(0)
+    some = make_sample().rollout
     built: memory.Memory = {}
+
+    def same(restored: memory.Memory) -> bool:
+        return {arm: [plain(s) for s in kept] for arm, kept in restored.items()} == {
+            arm: [plain(s) for s in kept] for arm, kept in built.items()
+        }
+
     with Store.create(tmp_path / "run", {}) as store:
-        for step in range(6):
+        for step in range(10):
             samples = []
-            for i in range(24):
-                task = Task(make_task(f"{step % 4}.{i // 6}").prompt, "2", "sum", i // 12)
-                rollout = dataclasses.replace(make_sample(task=task).rollout, id=f"s{step}.{i:02d}")
-                right = rng.random() < 0.4
-                verdict = Verdict("correct", 1.0) if right else Verdict("wrong", 0.0)
+            for i in range(1200):
+                task = Task(make_task(f"{step % 4}.{i // 6}").prompt, "2", "sum", i // 600)
+                rollout = dataclasses.replace(some, task=task, id=f"s{step}.{i:04d}")
+                verdict = Verdict("correct", 1.0) if rng.random() < 0.4 else Verdict("wrong", 0.0)
                 samples.append(Sample(rollout, verdict, i // 3))  # two groups a task
             memory.remember(built, samples)
             store.add_samples("warmup" if step == 0 else "train", step, 0, samples)
             store.add_samples("validation", step, 0, [make_sample(f"v{step}")])
             store.commit(Position("loop", step + 1, 0))
-            restored = memory.restore(store)
-            assert {arm: [plain(s) for s in kept] for arm, kept in restored.items()} == {
-                arm: [plain(s) for s in kept] for arm, kept in built.items()
-            }
-        assert [len(kept) for kept in restored.values()] == [5, 5]
+            assert step not in (0, 3) or same(memory.restore(store))
+        assert same(memory.restore(store))
+        assert [len(kept) for kept in built.values()] == [memory.KEEP] * 2  # so the oldest were dropped
 
 
 def test_everything_else_comes_back_too(tmp_path: Path):

@@ -103,8 +103,7 @@ WITH firsts AS (
     SELECT min(r.rowid) AS place, t.family, t.level FROM {JUDGED}
     WHERE r.purpose IN ('warmup', 'train') AND v.outcome = 'correct' GROUP BY r.purpose, r.step, r.grp, r.task),
 latest AS (SELECT place, row_number() OVER (PARTITION BY family, level ORDER BY place DESC) AS age FROM firsts)
-{COLUMNS} FROM latest JOIN rollouts r ON r.rowid = latest.place JOIN verdicts v ON v.rollout = r.id JOIN tasks t ON t.id = r.task
-WHERE age <= :keep ORDER BY place
+{COLUMNS} FROM latest JOIN {JUDGED} WHERE r.rowid = place AND age <= :keep ORDER BY place
 """
 
 

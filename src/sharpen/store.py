@@ -339,7 +339,7 @@ class Store:
         return [database.read_sample(row, tasks) for row in self._read(database.SAMPLES, wanted)]
 
     def successes(self, keep: int) -> list[Sample]:
-        """The latest `keep` right answers of each arm, in warm-up and training, oldest first: of each group and task the first."""
+        """Each arm's latest `keep` right answers in warm-up and training, oldest first; of each group and task the first."""
         tasks: dict[str, Task] = {}
         return [database.read_sample(row, tasks) for row in self._read(database.SUCCESSES, {"keep": keep})]
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 import os.path
 import re
 from collections import Counter
@@ -48,6 +49,7 @@ def build(name: str, source: TaskSource, seed: int) -> tuple[Any, Any]:
         num_key_value_heads=shape["num_attention_heads"],
         max_position_embeddings=1024,
         tie_word_embeddings=True,
+        initializer_range=float(os.environ.get("INITR","0.02")),
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
