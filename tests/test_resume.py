@@ -69,17 +69,17 @@ def test_killed_again_and_again_at_any_instant(tmp_path):
 
 
 class Impatient(terminal.Quiet):
-    """Presses Ctrl-C once, as soon as `loop` has made its first step."""
+    """Presses Ctrl-C once, as soon as the named phase has made its first step."""
 
-    def __init__(self):
+    def __init__(self, phase: str):
         super().__init__()
-        self.pressed, self.name = False, ""
+        self.wanted, self.pressed, self.name = phase, False, ""
 
     def phase(self, name, total=None, done=0):
         self.name = name
 
     def advance(self, n=1, **numbers):
-        self.pressed = self.pressed or self.name == "loop"
+        self.pressed = self.pressed or self.name == self.wanted
 
     def interruptible(self):
         from contextlib import nullcontext
@@ -87,16 +87,18 @@ class Impatient(terminal.Quiet):
         return nullcontext(lambda: self.pressed)
 
 
-def test_interrupted_in_the_middle_of_a_round_and_resumed(tmp_path):
+@pytest.mark.parametrize(("phase", "where"), [("warm-up", ("warmup", 1, 0)), ("loop", ("loop", 7, 0))])
+def test_interrupted_between_two_commits_and_resumed(tmp_path, phase, where):
     def request(name: str) -> loop.Request:
-        return loop.Request("quickstart", (*SETTINGS, "guard=always"), 5, "4steps", None, "chain_sum/1", tmp_path / name)
+        settings = (*SETTINGS, "guard=always", "replay=3", "objective=sft", "data=keep_correct")
+        return loop.Request("quickstart", settings, 5, "4steps", None, "chain_sum/1", tmp_path / name)
 
     loop.start(request("whole"), terminal.Quiet())
     with pytest.raises(KeyboardInterrupt):
-        loop.start(request("stopped"), Impatient())
+        loop.start(request("stopped"), Impatient(phase))
     with Store.open(tmp_path / "stopped") as store:
         commit = store.last_commit()
-        assert (commit.phase, commit.step, commit.round) == ("loop", 7, 0)
+        assert (commit.phase, commit.step, commit.round) == where
     loop.resume(tmp_path / "stopped", terminal.Quiet())
     stopped, whole = rows(tmp_path / "stopped"), rows(tmp_path / "whole")
     stopped.pop("commits"), whole.pop("commits")  # the interruption is one commit more

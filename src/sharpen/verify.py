@@ -124,11 +124,11 @@ def gym(task: Task, response: str) -> Verdict:
     """reasoning-gym's own scorer of the task's family, where a question has several right answers: correct means score ≥ 1.
 
     Task data: `metadata`, the part of reasoning-gym's entry that the scorer reads. Only the families in
-    `tasks.families.SCORED` come here; their scorers neither evaluate nor symbolically parse an answer.
+    `tasks.levels.SCORED` come here; their scorers neither evaluate nor symbolically parse an answer.
     A scorer that raises is tried on the task's own answer: if it accepts that one, it works, and the model's text is
     `malformed`; if not, the task is `unscorable`.
     """
-    from sharpen.tasks.families import SCORED  # here, because sharpen.tasks needs this module
+    from sharpen.tasks.levels import SCORED  # here, because sharpen.tasks needs this module
     from sharpen.tasks.gym import dataset
 
     if task.family not in SCORED:

@@ -26,11 +26,10 @@ def warm_up(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
         return 0
     arms = warm_up_arms(this)
     this.progress.phase("warm-up", total=recipe.warmup_steps, done=step)
-    shown: dict[tuple[Arm, int], Sample] = {}
+    shown = past_demonstrations(this) if step and recipe.warmup_demos else {}
     while step < recipe.warmup_steps:
         with this.timed("warmup", step):
-            rows = [demonstration(this, arms, step, i, shown) for i in range(recipe.warmup_rows)]
-            rows = [row for row in rows if row.verdict.correct]
+            rows = demonstrations(this, arms, step, shown)
             lr = recipe.warmup_lr * ramp(step) * cosine(step / recipe.warmup_steps)
             stats = this.policy.update(policy.make_batch(rows), objective.sft(), lr)
             step += 1
@@ -55,29 +54,35 @@ def warm_up_arms(this: Run) -> list[Arm]:
     return solved or chosen
 
 
-def demonstration(this: Run, arms: Sequence[Arm], step: int, i: int, shown: dict[tuple[Arm, int], Sample]) -> Sample:
-    """Row i of a warm-up step: arms in turn, one of the arm's `warmup_demos` worked solutions, verified like an answer."""
-    recipe, number = this.recipe, step * this.recipe.warmup_rows + i
-    arm, index = arms[number % len(arms)], number
+def demonstrations(this: Run, arms: Sequence[Arm], step: int, shown: dict[tuple[Arm, int], Sample]) -> list[Sample]:
+    """The rows of one step: arms in turn, each with one of its `warmup_demos` worked solutions, verified like an answer.
+
+    `shown` keeps the finite ones. Worked solutions that the verifier does not call correct are left out.
+    """
+    recipe, first = this.recipe, step * this.recipe.warmup_rows
+    wanted = []
+    for number in range(first, first + recipe.warmup_rows):
+        index = derive(this.seed, "warmup", number) % recipe.warmup_demos if recipe.warmup_demos else number
+        wanted.append((arms[number % len(arms)], index))
+    new = [key for key in dict.fromkeys(wanted) if key not in shown]
+    drawn = [this.source.draw(arm, "train", index, derive(this.seed, "demonstrations")) for arm, index in new]
+    ids = [f"demo.{arm}.{index:08d}" for arm, index in new]
+    made = rollout.drive(this.policy, rollout.demonstrate, drawn, ids, seed=this.seed, max_tokens=0, temperature=0.0)
+    samples = rollout.judge(made, range(len(made)), recipe.verify)
+    this.store.add_samples("warmup", step, 0, samples)
+    known = shown | dict(zip(new, samples, strict=True))
     if recipe.warmup_demos:
-        index = derive(this.seed, "warmup", step, i) % recipe.warmup_demos
-    if (arm, index) not in shown:
-        task = this.source.draw(arm, "train", index, derive(this.seed, "demonstrations"))
-        made = rollout.drive(
-            this.policy,
-            rollout.demonstrate,
-            [task],
-            [f"demo.{arm}.{index}"],
-            seed=this.seed,
-            max_tokens=recipe.max_tokens,
-            temperature=0,
-        )
-        sample = rollout.judge(made, [0], recipe.verify)[0]
-        this.store.add_samples("warmup", 0, 0, [sample])
-        if not recipe.warmup_demos:
-            return sample
-        shown[arm, index] = sample
-    return shown[arm, index]
+        shown.update(known)
+    return [known[key] for key in wanted if known[key].verdict.correct]
+
+
+def past_demonstrations(this: Run) -> dict[tuple[Arm, int], Sample]:
+    """What earlier processes of this run have shown, by the name that `demonstrations` gave it."""
+    found = {}
+    for sample in this.store.read_rollouts("warmup"):
+        _, arm, index = sample.rollout.id.split(".")
+        found[Arm.parse(arm), int(index)] = sample
+    return found
 
 
 def ramp(step: int) -> float:

@@ -1,6 +1,6 @@
 """Task sources: reasoning-gym's procedural families, JSONL files, and mixtures of sources, all drawn in the same way.
 
-gym.py draws, families.py says what is known of each family, solutions.py writes worked solutions, files.py reads JSONL.
+gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, files.py reads JSONL.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from sharpen.core import Arm, Task, TaskSource, UserError, question_key
 
-from .families import BLOCKED, DEFAULT, VERIFIER
+from .levels import BLOCKED, DEFAULT, VERIFIER
 from .files import jsonl
-from .gym import gym, levels
+from .gym import gym, level_count
 from .mixture import mixture
 from .solutions import WRITERS
 
@@ -66,7 +66,7 @@ def blocked() -> Mapping[str, str]:
 
 def families() -> dict[str, int]:
     """Every family that can be drawn, with the number of its levels."""
-    return {family: levels(family) for family in sorted(VERIFIER)}
+    return {family: level_count(family) for family in sorted(VERIFIER)}
 
 
 def listing() -> list[tuple[str, str, str]]:

@@ -4,7 +4,7 @@
    neighbouring indices of neighbouring seeds are the same questions; here seed is always 0 and the index is a hash of
    (run seed, split, family, level, number, try).
 2. A draw is repeated until the hash of the question says that it belongs to the split (`core.split_of`).
-3. How an answer is judged, and which families are not used, is in families.py; worked solutions are in solutions.py.
+3. How an answer is judged, and which families are not used, is in levels.py; worked solutions are in solutions.py.
 
 Nothing here loads reasoning-gym (a second) before the first draw.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from sharpen.catalog import suggest
 from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, derive, split_of
 
-from .families import ACCEPTED, BLOCKED, CURRICULUM, DEFAULT, LEVELS, OPTIONS, SCORED, VERIFIER
+from .levels import ACCEPTED, BLOCKED, CURRICULUM, DEFAULT, LEVELS, OPTIONS, SCORED, VERIFIER
 from .solutions import solve
 
 TRIES = 500  # draws before a split is called empty; one question in ten is in the smallest split
@@ -38,7 +38,7 @@ def gym(families: Sequence[str] | str = DEFAULT) -> TaskSource:
     return TaskSource(f"gym({', '.join(parts)})", tuple(sorted(arms)), draw)
 
 
-def levels(family: str) -> int:
+def level_count(family: str) -> int:
     """How many levels a family has. Raises UserError, with the reason, where it cannot be used."""
     if family in LEVELS:
         return len(LEVELS[family])
@@ -53,7 +53,7 @@ def levels(family: str) -> int:
 def arms_of(part: str) -> list[Arm]:
     """The arms of `chain_sum` (all levels), `chain_sum/2` or `chain_sum/1-3`. Raises UserError as `gym` does."""
     family, slash, wanted = part.partition("/")
-    last = levels(family)
+    last = level_count(family)
     if not slash:
         return [Arm(family, level) for level in range(1, last + 1)]
     low, dash, high = wanted.partition("-")

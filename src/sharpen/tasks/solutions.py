@@ -182,6 +182,7 @@ def fraction_simplification(answer: str, metadata: Mapping[str, Any]) -> str:
 
 WRITERS: Mapping[str, Writer] = {
     "base_conversion": base_conversion,
+    "caesar_cipher": bare,
     "chain_sum": chain_sum,
     "count_bits": count_bits,
     "fraction_simplification": fraction_simplification,
