@@ -23,6 +23,7 @@ from sharpen.tasks import levels
 from sharpen.tasks.gym import dataset, draw, sound
 
 ARMS = [Arm(family, level) for family, last in tasks.families().items() for level in range(1, last + 1)]
+SOME = [arm for arm in ARMS if arm.family in levels.LEVELS or arm.level == levels.CURRICULUM[arm.family]]
 
 
 def text(task):
@@ -30,16 +31,16 @@ def text(task):
 
 
 def ids():
-    return {str(arm): draw(arm, "train", 0, 7).id for arm in ARMS}
+    return {str(arm): draw(arm, "train", 0, 7).id for arm in SOME}
 
 
 # Draws
 
 
-def test_every_arm_is_the_same_in_another_process_and_leaves_no_trace():
+def test_a_draw_is_the_same_in_another_process_and_leaves_no_trace():
     """Sets are walked in another order there, and arms are drawn in reverse; nothing is printed, no global generator moves."""
     dataset("gcd", 1)  # loading reasoning-gym may draw numbers of its own
-    program = "import json, test_tasks as t; t.ARMS.reverse(); print(json.dumps(t.ids()))"
+    program = "import json, test_tasks as t; t.SOME.reverse(); print(json.dumps(t.ids()))"
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     with subprocess.Popen(
         [sys.executable, "-c", program], cwd=os.path.dirname(__file__), env=environment, stdout=subprocess.PIPE, text=True
@@ -52,20 +53,16 @@ def test_every_arm_is_the_same_in_another_process_and_leaves_no_trace():
         assert json.loads(other.communicate(timeout=200)[0]) == here
 
 
-def test_every_arm_accepts_its_own_answer_and_refuses_others():
-    for arm in ARMS:
+def test_arms_accept_their_own_answers_and_refuse_others():
+    for arm in SOME:
         task = draw(arm, "train", 1, 7)
         assert json.loads(json.dumps(task.data)) == task.data, arm
         assert verify.verify(task, f"<answer>{task.answer}</answer>").correct, arm
-        for attack in (
-            f"{task.answer} or so",
-            "",
-            "x",
-            "<answer></answer>",
-            "7" * 100_000,
-            f"<answer>{task.answer}</answer><answer>x",
-        ):
+        for attack in ("", "x", "<answer></answer>", "7" * 100_000, f"<answer>{task.answer}</answer><answer>x"):
             assert verify.verify(task, attack).outcome in ("wrong", "malformed", "limit"), (arm, attack[:40])
+        if arm.family not in levels.SCORED:  # equality: nothing may stand beside the answer
+            for attack in (f"{task.answer} or so", f"perhaps {task.answer}", f"{task.answer}\n{task.answer}"):
+                assert not verify.verify(task, attack).correct, (arm, attack[:40])
 
 
 def test_a_draw_depends_on_each_of_its_arguments():
@@ -90,8 +87,8 @@ def test_neighbouring_seeds_share_nothing():
 
 @pytest.mark.parametrize("arm", [Arm("products", 1), Arm("count_bits", 3), Arm("gcd", 1)], ids=str)
 def test_splits_share_no_question_whatever_the_seed(arm):
-    """Small arms, so that nearly every question is drawn: 4,000 draws of at most 1,100 questions."""
-    draws = {"train": 1400, "validation": 300, "test": 300}
+    """Small arms, so that most questions are drawn: 2,000 draws of at most 1,100 questions."""
+    draws = {"train": 700, "validation": 150, "test": 150}
     found = {split: [draw(arm, split, i, seed) for seed in (0, 1) for i in range(n)] for split, n in draws.items()}
     keys = {split: {question_key(task.prompt) for task in drawn} for split, drawn in found.items()}
     for one, other in itertools.combinations(SPLITS, 2):
@@ -159,7 +156,7 @@ LABELS = {
     "letter_counting": letters,
     "rotate_matrix": rotated,
     "simple_equations": solved,
-    "spell_backward": lambda question, answer: answer == question.split(": ")[1][::-1],
+    "spell_backward": lambda question, answer: answer == question.split(": ")[-1][::-1],
 }
 
 
