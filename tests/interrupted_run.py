@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sharpen.core import Arm, ArmStats, Decision, Evaluation, Rollout, Sample, Task, UserError, Verdict, derive
+from sharpen.core import Arm, ArmStats, Decision, Evaluation, Rollout, Sample, Task, UserError, Verdict
+from sharpen.hashing import derive
 from sharpen.store import FAULTS, Position, Store
 
 ROUNDS, STEPS = 12, 2

@@ -31,7 +31,9 @@ def run_cases(root: Path, settings: list[str], cases: list[str]) -> str:
 def rows(directory: Path) -> dict[str, list]:
     """Every row of every table but the wall-clock ones."""
     with sqlite3.connect(directory / "run.db") as db:
-        names = [n for (n,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'") if n not in ("timings", "meta")]
+        names = [
+            n for (n,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'") if n not in ("timings", "meta")
+        ]
         return {n: sorted(map(repr, db.execute(f"SELECT * FROM {n}"))) for n in names}
 
 

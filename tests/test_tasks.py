@@ -18,7 +18,8 @@ import pytest
 import sympy
 
 from sharpen import tasks, verify
-from sharpen.core import SPLITS, Arm, UserError, question_key, split_of
+from sharpen.core import SPLITS, Arm, UserError
+from sharpen.hashing import question_key, split_of
 from sharpen.tasks import levels
 from sharpen.tasks.gym import dataset, draw, sound
 
@@ -95,6 +96,19 @@ def test_splits_share_no_question_whatever_the_seed(arm):
         assert not keys[one] & keys[other]
     assert len(keys["test"]) > 30 and len(keys["train"]) > 300
     assert all(task.split == split == split_of(task.prompt) for split, drawn in found.items() for task in drawn)
+
+
+def test_a_split_without_questions_says_so():
+    """One try finds a test question one time in ten, and the 500 of a draw practically always."""
+    arm, missing = Arm("gcd", 1), 0
+    for index in range(40):
+        assert draw(arm, "test", index, 0).split == "test"
+        try:
+            draw(arm, "test", index, 0, tries=1)
+        except UserError as error:
+            missing += 1
+            assert "gcd/1 has no question in the test split: 1 tries found none" in str(error)
+    assert 25 <= missing < 40
 
 
 # Labels: reasoning-gym's answers against arithmetic of our own. Each gets (question, answer) and says whether it is right.

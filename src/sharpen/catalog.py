@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import functools
 import importlib
 import importlib.util
@@ -25,8 +24,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sharpen import core
-from sharpen.core import Recipe, UserError
+from sharpen import core, hashing
+from sharpen.core import Recipe, UserError, suggest
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -150,7 +149,7 @@ def load(info: RecipeInfo) -> ModuleType:
     """Import a recipe's module. What its code raises is left as it is: the traceback is the author's."""
     if info.path.resolve().is_relative_to(RECIPES.resolve()):
         return importlib.import_module(f"sharpen.recipes.{info.family}.{info.name}")
-    name = f"sharpen_user_{core.digest(str(info.path.resolve()))}"
+    name = f"sharpen_user_{hashing.digest(str(info.path.resolve()))}"
     spec = importlib.util.spec_from_file_location(name, info.path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -365,9 +364,3 @@ def validate(recipe: Recipe) -> None:
             inspect.signature(function).bind(*[None] * CALLS[slot][0])
         except (TypeError, ValueError) as e:
             raise UserError(f"{slot}={core.describe(function)} cannot be called as the loop calls it: {e}.") from e
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """' Did you mean …?' for the closest known name, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""

@@ -231,6 +231,7 @@ def show_tasks(
     """
     from sharpen import core, tables
     from sharpen import tasks as sources
+    from sharpen.hashing import derive
 
     if source is None:
         tables.show(("family", "levels", ""), sources.listing())
@@ -243,7 +244,7 @@ def show_tasks(
         raise core.UserError(f"{source} has no level {level}; it has {', '.join(sorted({str(a.level) for a in found.arms}))}.")
     for arm in arms:
         for index in range(n):
-            task = found.draw(arm, split, index, core.derive(seed, "tasks"))
+            task = found.draw(arm, split, index, hashing.derive(seed, "tasks"))
             print(f"── {arm} · {task.verifier}")
             for message in task.prompt:
                 content = message["content"]

@@ -12,15 +12,15 @@ Everything here is frozen data: no I/O, and no torch.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+
+from sharpen.hashing import digest
 
 Message = Mapping[str, Any]  # {"role": …, "content": text or a list of parts}
 
@@ -37,20 +37,10 @@ class FatalDiagnosis(Exception):
     """The doctor stopped the run: what it found, on what evidence, and the cure. The command line exits 3."""
 
 
-def derive(seed: int, *keys: str | int) -> int:
-    """A 63-bit seed for one purpose, from the run's seed and any keys.
-
-    Every random number in a run starts here, as derive(run seed, step, purpose, index), so there is no generator state to
-    save, and neighbouring seeds share nothing. The same arguments give the same seed on every machine.
-    """
-    text = json.dumps([seed, *keys])
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
-
-
-def digest(value: Any) -> str:
-    """Sixteen hex digits that identify a JSON value."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+def suggest(name: str, known: Iterable[str]) -> str:
+    """' Did you mean …?' for the closest known name, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 @dataclass(frozen=True, order=True)
@@ -102,20 +92,6 @@ class Task:
 
     def __hash__(self) -> int:
         return hash(self.id)
-
-
-def question_key(prompt: Sequence[Message]) -> str:
-    """Hash of the question alone, blind to case and spacing: what must never be shared between splits."""
-    return digest(re.sub(r"\s+", " ", json.dumps(list(prompt), ensure_ascii=False)).strip().lower())
-
-
-def split_of(prompt: Sequence[Message], validation: float = 0.1, test: float = 0.1) -> str:
-    """The split that a question belongs to, decided by its own hash.
-
-    So no two splits can share a question, whatever the seeds, the runs or the number of draws.
-    """
-    u = int(question_key(prompt), 16) / 16**16
-    return "validation" if u < validation else "test" if u < validation + test else "train"
 
 
 @dataclass(frozen=True)
@@ -271,7 +247,7 @@ class Tableau:
     """A training objective as exchangeable parts.
 
     The trainer minimises -(c.detach() * logp).sum() with coefficients
-    c[b, t] = advantage[b] * weight(ratio, advantage)[b, t] * ratio[b, t] * normaliser[b] * mask[b, t].
+    c[b, t] = advantage[b] * clip(ratio, advantage)[b, t] * ratio[b, t] * normaliser[b] * weight[b] * mask[b, t].
 
     advantage   Batch -> (B,) float array
     normaliser  Batch -> (B,) float array: 1 / tokens, 1 / (rows * tokens in the row), …

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import transformer
+from sharpen import transformer
 
 MAX_ROWS = 512  # rows decoded together
 MAX_SPREAD = 64  # longest minus shortest prompt of one bucket, in tokens

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import control, doctor, guard, memory, policy, rollout, tasks, teach
-from .core import FatalDiagnosis, Policy, Recipe, Sample, TaskSource, UserError, derive
-from .session import Request, Run, build_policy, build_recipe, evaluate_model, measure, save
-from .store import Fault, Position, Store, no_fault
-from .warmup import ramp, warm_up
+from sharpen import control, doctor, guard, memory, policy, rollout, tasks, teach
+from sharpen.core import FatalDiagnosis, Policy, Recipe, Sample, TaskSource, UserError
+from sharpen.hashing import derive
+from sharpen.session import Request, Run, build_policy, build_recipe, evaluate_model, measure, save
+from sharpen.store import Fault, Position, Store, no_fault
+from sharpen.warmup import ramp, warm_up
 
 __all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .core import Arm, Sample
-from .store import Store
+from sharpen.core import Arm, Sample
+from sharpen.store import Store
 
 KEEP = 1000
 

@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers.utils import logging as transformers_logging
 
-from . import engine, objective, transformer
-from .core import Ask, Batch, Message, Sample, Tableau, Turn, UserError
+from sharpen import engine, objective, transformer
+from sharpen.core import Ask, Batch, Message, Sample, Tableau, Turn, UserError
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 

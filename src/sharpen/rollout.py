@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .core import Ask, Policy, Rollout, RolloutGenerator, Sample, Task, Turn, UserError, Verdict, derive
+from sharpen.core import Ask, Policy, Rollout, RolloutGenerator, Sample, Task, Turn, UserError, Verdict
+from sharpen.hashing import derive
+from sharpen.verify import boundary
 
 
 def single(task: Task, system: str = "") -> RolloutGenerator:
@@ -111,12 +113,12 @@ def drive(
 
 
 def judge(rollouts: Sequence[Rollout], groups: Sequence[int], verify: Callable[[Task, str], Verdict]) -> list[Sample]:
-    """Verdicts for rollouts. A rollout that failed on our side is unscorable, never wrong."""
-    samples = []
+    """Verdicts for rollouts. A rollout or a verifier that failed on our side is unscorable, never wrong."""
+    samples, guarded = [], boundary(verify)
     for rollout, group in zip(rollouts, groups, strict=True):
         if rollout.stop == "failed":
             verdict = Verdict("unscorable", None, feedback=rollout.response, rule="rollout failed")
         else:
-            verdict = verify(rollout.task, rollout.response)
+            verdict = guarded(rollout.task, rollout.response)
         samples.append(Sample(rollout, verdict, group))
     return samples

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import catalog, estimate, policy, rollout, student, tasks, verify
-from .core import Arm, Evaluation, Policy, Recipe, RolloutGenerator, Sample, Task, TaskSource, Verdict
-from .memory import Memory
-from .store import Position, Store
+from sharpen import catalog, estimate, policy, rollout, student, tasks, verify
+from sharpen.core import Arm, Evaluation, Policy, Recipe, RolloutGenerator, Sample, Task, TaskSource, Verdict
+from sharpen.memory import Memory
+from sharpen.store import Position, Store
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .core import Task, TaskSource, UserError, derive
+from sharpen.core import Task, TaskSource, UserError
+from sharpen.hashing import derive
 
 STUDENTS: Mapping[str, Mapping[str, int]] = {
     "micro": dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=160),
@@ -49,7 +50,7 @@ def build(name: str, source: TaskSource, seed: int) -> tuple[Any, Any]:
         num_key_value_heads=shape["num_attention_heads"],
         max_position_embeddings=1024,
         tie_word_embeddings=True,
-        initializer_range=float(os.environ.get("INITR","0.02")),
+        initializer_range=float(os.environ.get("INITR", "0.02")),
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
@@ -73,11 +74,13 @@ def example_tasks(source: TaskSource) -> list[Task]:
 def fixed_phrases(tasks: Iterable[Task]) -> list[str]:
     """The phrases that deserve a token: shared beginnings and ends of a family's questions, separators, closed vocabularies."""
     questions: dict[str, list[str]] = {}
+    answers: dict[str, list[str]] = {}
     for task in tasks:
         if isinstance(task.prompt[-1]["content"], str):
             questions.setdefault(task.family, []).append(task.prompt[-1]["content"])
+            answers.setdefault(task.family, []).append(task.solution or task.answer or "")
     phrases: set[str] = set()
-    for texts in questions.values():
+    for family, texts in questions.items():
         if len(set(texts)) < 8:  # too few to tell what varies
             continue
         start = re.sub(r"[\w]*$", "", os.path.commonprefix(texts))
@@ -85,7 +88,7 @@ def fixed_phrases(tasks: Iterable[Task]) -> list[str]:
         varying = [t[len(start) : len(t) - len(end)] for t in texts]
         # With its leading space a word cannot match inside a longer one that has to be spelt.
         words = {w for t in varying for w in re.findall(r"(?: [A-Za-z]{3,})+", t)}
-        marks = Counter(m for t in varying for m in set(re.findall(r"[^A-Za-z0-9]{2,4}", t)))
+        marks = Counter(m for t in varying + answers[family] for m in set(re.findall(r"[^A-Za-z0-9<>]{2,4}", t)))
         phrases |= {start, end, *(m for m, n in marks.items() if n >= len(texts) / 20)}
         if len(words) <= CLOSED_VOCABULARY:
             phrases |= words

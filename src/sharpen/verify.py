@@ -20,8 +20,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from sharpen.catalog import suggest
-from sharpen.core import Task, UserError, Verdict
+from sharpen.core import Task, UserError, Verdict, suggest
 
 Verifier = Callable[[Task, str], Verdict]
 
@@ -128,8 +127,8 @@ def gym(task: Task, response: str) -> Verdict:
     A scorer that raises is tried on the task's own answer: if it accepts that one, it works, and the model's text is
     `malformed`; if not, the task is `unscorable`.
     """
-    from sharpen.tasks.levels import SCORED  # here, because sharpen.tasks needs this module
     from sharpen.tasks.gym import dataset
+    from sharpen.tasks.levels import SCORED  # here, because sharpen.tasks needs this module
 
     if task.family not in SCORED:
         raise ValueError(f"reasoning-gym's scorer of {task.family} must not run on a model's text")

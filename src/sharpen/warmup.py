@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from . import objective, policy, rollout
-from .core import Arm, Sample, derive
-from .session import Run, save
-from .store import Position
+from sharpen import objective, policy, rollout
+from sharpen.core import Arm, Sample
+from sharpen.hashing import derive
+from sharpen.session import Run, save
+from sharpen.store import Position
 
 COMMIT = 200  # steps between two commits
 RAMP = 20  # steps over which a learning rate rises to its value

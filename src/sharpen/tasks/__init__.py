@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sharpen.core import Arm, Task, TaskSource, UserError, question_key
+from sharpen.core import Arm, Task, TaskSource, UserError
+from sharpen.hashing import question_key
 
-from .levels import BLOCKED, DEFAULT, VERIFIER
 from .files import jsonl
 from .gym import gym, level_count
+from .levels import BLOCKED, DEFAULT, VERIFIER
 from .mixture import mixture
 from .solutions import WRITERS
 

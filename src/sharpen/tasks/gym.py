@@ -3,8 +3,9 @@
 1. A question is reasoning-gym's own, unchanged. Its dataset is a function of one integer, Random(seed + index), so that
    neighbouring indices of neighbouring seeds are the same questions; here seed is always 0 and the index is a hash of
    (run seed, split, family, level, number, try).
-2. A draw is repeated until the hash of the question says that it belongs to the split (`core.split_of`).
-3. How an answer is judged, and which families are not used, is in levels.py; worked solutions are in solutions.py.
+2. A draw is repeated until the hash of the question says that it belongs to the split (`hashing.split_of`).
+3. A draw has no deadline of its own: families with a question that was seen not to end are blocked.
+4. How an answer is judged, and which families are not used, is in levels.py; worked solutions are in solutions.py.
 
 Nothing here loads reasoning-gym (a second) before the first draw.
 """
@@ -15,8 +16,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sharpen.catalog import suggest
-from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, derive, split_of
+from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
+from sharpen.hashing import derive, split_of
 
 from .levels import ACCEPTED, BLOCKED, CURRICULUM, DEFAULT, LEVELS, OPTIONS, SCORED, VERIFIER
 from .solutions import solve
@@ -80,22 +81,22 @@ def dataset(family: str, level: int) -> Any:
     return DATASETS[family][0](curriculum.generate_configuration({"seed": 0}))
 
 
-def draw(arm: Arm, split: str, index: int, seed: int) -> Task:
+def draw(arm: Arm, split: str, index: int, seed: int, tries: int = TRIES) -> Task:
     """The task of that number; a pure function of its arguments and reasoning-gym's version.
 
-    Raises UserError where TRIES draws found no question of the split: the arm has too few questions.
+    Raises UserError where that many tries found no question of the split: the arm has too few questions.
     """
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
     source = dataset(arm.family, arm.level)
-    for attempt in range(TRIES):
+    for attempt in range(tries):
         at = derive(seed, split, arm.family, arm.level, index, attempt) % LISTED.get(arm.family, INDICES)
         entry = source[at]
         prompt = ({"role": "user", "content": entry["question"]},)
         if split_of(prompt) == split and sound(arm.family, entry):
             return task_of(arm, split, prompt, entry)
     raise UserError(
-        f"{arm} has no question in the {split} split: {TRIES} draws found none. It has too few different questions; "
+        f"{arm} has no question in the {split} split: {tries} tries found none. It has too few different questions; "
         "take a higher level, or leave the arm out."
     )
 

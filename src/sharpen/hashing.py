@@ -1,0 +1,39 @@
+"""Everything that is decided by a hash: random seeds, ids, and which split a question belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def derive(seed: int, *keys: str | int) -> int:
+    """A 63-bit seed for one purpose, from the run's seed and any keys.
+
+    Every random number in a run starts here, as derive(run seed, step, purpose, index), so there is no generator state to
+    save, and neighbouring seeds share nothing. The same arguments give the same seed on every machine.
+    """
+    text = json.dumps([seed, *keys])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def digest(value: Any) -> str:
+    """Sixteen hex digits that identify a JSON value."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def question_key(prompt: Sequence[Mapping[str, Any]]) -> str:
+    """Hash of the question alone, blind to case and spacing: what must never be shared between splits."""
+    return digest(re.sub(r"\s+", " ", json.dumps(list(prompt), ensure_ascii=False)).strip().lower())
+
+
+def split_of(prompt: Sequence[Mapping[str, Any]], validation: float = 0.1, test: float = 0.1) -> str:
+    """The split that a question belongs to, decided by its own hash.
+
+    So no two splits can share a question, whatever the seeds, the runs or the number of draws.
+    """
+    u = int(question_key(prompt), 16) / 16**16
+    return "validation" if u < validation else "test" if u < validation + test else "train"
