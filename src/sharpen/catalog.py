@@ -24,6 +24,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from sharpen import core, hashing
 from sharpen.core import Recipe, UserError, suggest
 
@@ -348,6 +350,8 @@ def validate(recipe: Recipe) -> None:
             raise UserError(
                 f"{name}={value}: this must be {'more than' if name in ABOVE_ZERO else 'at least'} {lowest}, and finite."
             )
+    if recipe.average >= 1:
+        raise UserError(f"average={recipe.average}: at 1 the mean would never move. Take 0.95 to 0.999, or 0 for none.")
     if recipe.precision not in PRECISIONS:
         raise UserError(
             f"precision={recipe.precision!r}:{suggest(recipe.precision, PRECISIONS)} There are: {', '.join(PRECISIONS)}."
@@ -364,3 +368,13 @@ def validate(recipe: Recipe) -> None:
             inspect.signature(function).bind(*[None] * CALLS[slot][0])
         except (TypeError, ValueError) as e:
             raise UserError(f"{slot}={core.describe(function)} cannot be called as the loop calls it: {e}.") from e
+    if recipe.replay and not recipe.objective().advantage(_one_success()).any():
+        raise UserError(
+            f"replay={recipe.replay} would do nothing: {core.describe(recipe.objective)} compares responses within a group, "
+            "and a replayed success is alone in its. Take objective=sft with it, or replay=0."
+        )
+
+
+def _one_success() -> core.Batch:
+    one, row = np.ones(1), np.ones((1, 2))
+    return core.Batch(row.astype(np.int64), row, -row, one, np.zeros(1, np.int64), one, np.full(1, 2))

@@ -244,7 +244,7 @@ def show_tasks(
         raise core.UserError(f"{source} has no level {level}; it has {', '.join(sorted({str(a.level) for a in found.arms}))}.")
     for arm in arms:
         for index in range(n):
-            task = found.draw(arm, split, index, hashing.derive(seed, "tasks"))
+            task = found.draw(arm, split, index, derive(seed, "tasks"))
             print(f"── {arm} · {task.verifier}")
             for message in task.prompt:
                 content = message["content"]

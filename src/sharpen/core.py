@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -316,6 +317,10 @@ class Policy(Protocol):
         """One optimizer step. Returns measurements: loss, grad_norm, mismatch, rows_trained, tokens_trained."""
         ...
 
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the policy answers with the weights that `save` would keep, such as a running mean of them."""
+        ...
+
     def save(self, directory: str) -> None:
         """Write weights and optimizer so that `load` restores them bit for bit."""
         ...
@@ -348,7 +353,8 @@ class Recipe:
       prompts          prompts in a step
       samples          rollouts for each prompt
       replay           earlier successes added to the batch of a step (memory.py)
-      lr               learning rate of the loop
+      lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
+      average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
       round_steps      learning steps between two evaluations
@@ -376,6 +382,8 @@ class Recipe:
     samples: int = 8
     replay: int = 0
     lr: float = 3e-4
+    lr_end: float = 1.0
+    average: float = 0.0
     max_tokens: int = 64
     temperature: float = 1.0
     round_steps: int = 20

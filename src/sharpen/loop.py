@@ -104,7 +104,7 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
                 "loop", total=int(budget.amount) if budget.kind == "steps" else None, done=step - recipe.warmup_steps
             )
             while step < end and not out_of_time(this, budget):
-                learn(this, step, len(rounds))
+                learn(this, step, len(rounds), budget.spent(step - recipe.warmup_steps, this.seconds()))
                 step += 1
                 examine(this, step, rounds)
                 if interrupted() and step < end:
@@ -129,7 +129,7 @@ def stop_reason(this: Run, budget: control.Budget, step: int, rounds: Sequence[d
 
 
 def out_of_time(this: Run, budget: control.Budget) -> bool:
-    return budget.kind == "seconds" and this.seconds_before + time.monotonic() - this.began >= budget.amount
+    return budget.kind == "seconds" and this.seconds() >= budget.amount
 
 
 def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
@@ -139,8 +139,8 @@ def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
     return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)
 
 
-def learn(this: Run, step: int, number: int) -> None:
-    """One step: choose arms, roll out, verify, select, update, record."""
+def learn(this: Run, step: int, number: int, spent: float) -> None:
+    """One step: choose arms, roll out, verify, select, update, record. `spent` is the share of the budget used so far."""
     recipe, seed = this.recipe, this.seed
     with this.timed("teach", step):
         rng = np.random.default_rng(derive(seed, step, "teach"))
@@ -164,7 +164,7 @@ def learn(this: Run, step: int, number: int) -> None:
     with this.timed("learn", step):
         kept = recipe.data(samples) + replayed(this, step)
         memory.remember(this.memory, samples if recipe.replay else ())
-        lr = recipe.lr * ramp(step - recipe.warmup_steps)
+        lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
         batch = policy.make_batch(kept, recipe.temperature)
         stats = this.policy.update(batch, recipe.objective(), lr) if kept else {}
         this.policy.version = step + 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,21 @@ class LocalPolicy:
 
     Weights and optimizer are float32. With precision "bf16" generation runs on a bfloat16 copy and training under autocast.
     Tokens go in and out: a conversation is never re-tokenised.
+
+    average  > 0: a running mean of the weights, mean ← average * mean + (1 - average) * weights after each update, is what
+             `averaged` answers with and what a checkpoint holds as its model. It takes out the noise of a high learning
+             rate as a decay of the rate would, at every step (Polyak & Juditsky 1992; Izmailov et al., arXiv 1803.05407)
     """
 
-    def __init__(self, model: Any, tokenizer: Any, precision: str = "auto"):
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(self, model: Any, tokenizer: Any, precision: str = "auto", average: float = 0.0):
+        self.model, self.tokenizer, self.average = model, tokenizer, average
         self.version = 0
         self.bf16 = precision == "bf16" or (precision == "auto" and fast_bf16())
         self.actor = copy.deepcopy(model).to(torch.bfloat16) if self.bf16 else model
         self.end_ids = end_ids(model, tokenizer)
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_ids[0]
         parameters = [p for p in model.parameters() if p.requires_grad]
+        self.mean = [p.detach().clone() for p in parameters] if average else []
         self.optimizer = torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
         if not getattr(tokenizer, "chat_template", None):
             raise UserError(
@@ -160,6 +166,8 @@ class LocalPolicy:
                 settings["lr"] = lr
             self.optimizer.step()
             self.optimizer.zero_grad()
+            for mean, (_, weights) in zip(self.mean, self.named()):
+                mean.lerp_(weights.detach(), 1 - self.average)
         self.version += 1
         self.refresh()
         trained = float(batch.mask[rows].sum())
@@ -173,12 +181,32 @@ class LocalPolicy:
                 for target, origin in zip(self.actor.parameters(), self.model.parameters(), strict=True):
                     target.copy_(origin)
 
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the policy answers with the running mean of its weights, where it keeps one."""
+        latest = [p.detach().clone() for _, p in self.named()] if self.mean else []
+        self.put(self.mean)
+        try:
+            yield
+        finally:
+            self.put(latest)
+
+    def put(self, values: Sequence[Tensor]) -> None:
+        """Overwrite the trained weights, where there are any values."""
+        with torch.no_grad():
+            for value, (_, weights) in zip(values, self.named()):
+                weights.copy_(value)
+        self.refresh()
+
     def save(self, directory: str) -> None:
         """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
         path = Path(directory)
-        self.model.save_pretrained(path)
+        with self.averaged():
+            self.model.save_pretrained(path)
         self.tokenizer.save_pretrained(path)
         state = {f"{key}:{name}": t for name, p in self.named() for key, t in self.optimizer.state.get(p, {}).items()}
+        if self.mean:
+            state |= {f"latest:{name}": p.detach() for name, p in self.named()}
         save_file({k: t.contiguous() for k, t in state.items()}, path / "optimizer.safetensors")
         (path / "policy.json").write_text(json.dumps({"version": self.version}))
 
@@ -187,11 +215,15 @@ class LocalPolicy:
         path = Path(directory)
         saved = type(self.model).from_pretrained(path, dtype=torch.float32, local_files_only=True)
         self.model.load_state_dict(saved.state_dict())
+        self.mean = [p.detach().clone() for _, p in self.named()] if self.average else []
         self.optimizer.state.clear()
         parameters = dict(self.named())
         for key, tensor in load_file(path / "optimizer.safetensors").items():
             field, name = key.split(":", 1)
-            self.optimizer.state[parameters[name]][field] = tensor
+            if field == "latest":
+                parameters[name].data.copy_(tensor)
+            else:
+                self.optimizer.state[parameters[name]][field] = tensor
         self.version = json.loads((path / "policy.json").read_text())["version"]
         self.refresh()
 
@@ -223,6 +255,9 @@ class ScriptedPolicy:
             tokens = np.concatenate([prompt, words])
             turns.append(Turn(text, tokens, sampled, np.where(sampled, -0.1, 0).astype(np.float32), stop, self.version))
         return turns
+
+    def averaged(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def logprobs(self, batch: Batch) -> np.ndarray:
         return np.where(batch.mask > 0, -0.1, 0).astype(np.float32)

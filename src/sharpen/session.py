@@ -39,7 +39,7 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> policy.LocalP
     """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
     path = Path(recipe.student)
     model, tokenizer = policy.load_model(path) if path.is_dir() else student.build(recipe.student, source, seed)
-    return policy.LocalPolicy(model, tokenizer, recipe.precision)
+    return policy.LocalPolicy(model, tokenizer, recipe.precision, recipe.average)
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,10 @@ class Run:
     reported: set[str]  # names of what the doctor has found
     memory: Memory  # earlier successes; empty where the recipe replays none
 
+    def seconds(self) -> float:
+        """Wall time spent on the run so far, by earlier processes too."""
+        return self.seconds_before + time.monotonic() - self.began
+
     @contextmanager
     def timed(self, phase: str, step: int) -> Iterator[None]:
         start = time.monotonic()
@@ -72,7 +76,7 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
     this.progress.phase("evaluate" if purpose == "validation" else f"evaluate on the test split ({purpose})")
     flat = [(arm, task) for arm, listed in stream.items() for task in listed]
     recipe, prefix = this.recipe, f"{purpose}.{number:05d}"
-    with this.timed("evaluate", step):
+    with this.timed("evaluate", step), this.policy.averaged():
         listed = [task for _, task in flat]
         samples = answers(this.policy, recipe.max_tokens, recipe.rollout, recipe.verify, listed, prefix, this.seed)
         correct: dict[Arm, list[bool]] = {arm: [] for arm in stream}
