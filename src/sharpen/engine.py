@@ -21,8 +21,8 @@ from sharpen import transformer
 
 MAX_ROWS = 512  # rows decoded together
 MAX_SPREAD = 64  # longest minus shortest prompt of one bucket, in tokens
-GROWTH = 32  # columns a cache grows by
-COMPACT = 0.75  # finished rows leave once fewer than this share of the rows is active
+GROWTH = 32  # columns that a cache has beyond the prompts at first
+COMPACT = 0.6  # finished rows leave once fewer than this share of the rows is active
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,15 @@ class HuggingFaceCache:
         self.pad = torch.zeros(rows, dtype=torch.long, device=model.device)
         self.used = 0
 
-    def select(self, rows: Tensor, capacity: int) -> HuggingFaceCache:
+    full = False  # transformers' cache grows by itself
+
+    def keep(self, rows: Tensor) -> HuggingFaceCache:
         self.inner.batch_select_indices(rows)
         self.pad = self.pad[rows]
         return self
+
+    def expand(self, rows: Tensor, capacity: int) -> HuggingFaceCache:
+        return self.keep(rows)
 
 
 def extend(model: Any, tokens: Tensor, cache: Any) -> Tensor:
@@ -117,7 +122,7 @@ def prefill(model: Any, requests: Sequence[Request], pad_id: int) -> tuple[Any, 
     cache.pad = torch.tensor([longest - len(p) for p in distinct], device=model.device)
     logits = extend(model, torch.from_numpy(tokens).to(model.device), cache)
     rows = torch.tensor(row_of, device=model.device)
-    return cache.select(rows, longest + GROWTH), logits[rows]
+    return cache.expand(rows, longest + GROWTH), logits[rows]
 
 
 def decode(model: Any, requests: Sequence[Request], end_ids: Sequence[int], pad_id: int) -> list[Generation]:
@@ -145,10 +150,9 @@ def decode(model: Any, requests: Sequence[Request], end_ids: Sequence[int], pad_
             break
         if left < COMPACT * len(rows):
             keep = active.nonzero().squeeze(1)
-            cache, rows, token, active = cache.select(keep, cache.used + GROWTH), rows[keep], token[keep], active[keep]
-        elif isinstance(cache, transformer.Cache) and cache.used == cache.k[0].shape[2]:
-            # Doubling keeps the copying of a long generation linear in its length.
-            cache = cache.select(torch.arange(len(rows), device=device), max(2 * cache.used, cache.used + GROWTH))
+            cache, rows, token, active = cache.keep(keep), rows[keep], token[keep], active[keep]
+        if cache.full:  # doubling keeps the copying of a long generation linear in its length
+            cache = cache.grow(2 * cache.used)
         logits = extend(model, token[:, None], cache)
     return collect(tokens.cpu().numpy(), logprobs.cpu().numpy(), lengths.tolist(), end_ids)
 

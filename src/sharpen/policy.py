@@ -61,15 +61,19 @@ class LocalPolicy:
                 "beside its tokenizer.json (instruct models ship one; copy it from the model yours was trained from)"
             )
         self.render = lru_cache(maxsize=100_000)(self._render)
+        self.encode = lru_cache(maxsize=100_000)(self._encode)
 
     def _render(self, messages: str, generation: bool) -> str:
         return self.tokenizer.apply_chat_template(json.loads(messages), add_generation_prompt=generation, tokenize=False)
+
+    def _encode(self, text: str) -> np.ndarray:
+        return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int32)
 
     def prompt_tokens(self, ask: Ask) -> np.ndarray:
         """(P,) int32: the conversation up to where the model's turn begins."""
         messages = json.dumps([dict(m) for m in ask.messages])
         if ask.after is None:
-            return encode(self.tokenizer, self.render(messages, True))
+            return self.encode(self.render(messages, True))
         # What the template writes between an assistant's words and the next turn, found on a conversation that holds a
         # mark; the real conversation's tokens stay as they were sampled.
         opening = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "@@"}]
@@ -78,7 +82,7 @@ class LocalPolicy:
             mark = self.tokenizer.decode([end])
             if text.startswith(mark) and int(ask.after.tokens[-1]) == end:
                 text = text[len(mark) :]
-        return np.concatenate([ask.after.tokens, encode(self.tokenizer, text)])
+        return np.concatenate([ask.after.tokens, self.encode(text)])
 
     def respond(self, asks: Sequence[Ask], seeds: Sequence[int], max_tokens: int, temperature: float) -> list[Turn]:
         """Answer every ask, in order. Forced answers cost no generation."""
@@ -99,7 +103,7 @@ class LocalPolicy:
         return [self.turn(*row) for row in zip(asks, prompts, made, texts, strict=True)]
 
     def force(self, answer: str) -> engine.Generation:
-        tokens = np.append(encode(self.tokenizer, answer), np.int32(self.end_ids[0]))
+        tokens = np.append(self.encode(answer), np.int32(self.end_ids[0]))
         return engine.Generation(tokens.astype(np.int32), np.zeros(len(tokens), dtype=np.float32), True)
 
     def turn(self, ask: Ask, prompt: np.ndarray, made: engine.Generation, text: str) -> Turn:
@@ -294,10 +298,6 @@ def load_model(path: Path) -> tuple[Any, Any]:
 
 def as_bytes(text: str) -> np.ndarray:
     return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
-
-
-def encode(tokenizer: Any, text: str) -> np.ndarray:
-    return np.array(tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int32)
 
 
 def end_ids(model: Any, tokenizer: Any) -> list[int]:

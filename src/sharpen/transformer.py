@@ -103,16 +103,33 @@ class Cache:
         self.pad = torch.zeros(rows, dtype=torch.long, device=device)
         self.used = 0
 
-    def select(self, rows: Tensor, capacity: int) -> Cache:
-        """A cache of the given rows (repeats allowed) with room for `capacity` columns."""
+    def expand(self, rows: Tensor, capacity: int) -> Cache:
+        """A new cache of the given rows, repeats allowed, with room for `capacity` columns."""
         new = object.__new__(Cache)
         new.used, new.pad = self.used, self.pad[rows]
-        new.k, new.v = [], []
-        for old, into in [(t, new.k) for t in self.k] + [(t, new.v) for t in self.v]:
-            grown = old.new_empty((len(rows), old.shape[1], capacity, old.shape[3]))
-            grown[:, :, : self.used] = old[rows, :, : self.used]
-            into.append(grown)
+        new.k, new.v = ([self._expanded(old, rows, capacity) for old in layers] for layers in (self.k, self.v))
         return new
+
+    def _expanded(self, old: Tensor, rows: Tensor, capacity: int) -> Tensor:
+        grown = old.new_empty((len(rows), old.shape[1], capacity, old.shape[3]))
+        grown[:, :, : self.used] = old[rows, :, : self.used]
+        return grown
+
+    def keep(self, rows: Tensor) -> Cache:
+        """This cache with only the given rows, moved to the front in place: `rows` ascends, so none is overwritten unread."""
+        self.pad = self.pad[rows]
+        for layers in (self.k, self.v):
+            for i, t in enumerate(layers):
+                t[: len(rows), :, : self.used] = t[rows, :, : self.used]
+                layers[i] = t[: len(rows)]
+        return self
+
+    def grow(self, capacity: int) -> Cache:
+        return self.expand(torch.arange(len(self.pad), device=self.pad.device), capacity)
+
+    @property
+    def full(self) -> bool:
+        return self.used == self.k[0].shape[2]
 
 
 def extend(model: Any, tokens: Tensor, cache: Cache) -> Tensor:
