@@ -61,6 +61,10 @@ LEVELS: Mapping[str, Sequence[Level]] = {
         *steps("numbers value", (2, 3, 0, 9), (3, 4, 0, 9), (4, 5, 0, 9), (5, 6, 0, 9), (3, 4, 0, 50), (4, 5, 0, 99), **WHOLE),
         *steps("numbers value", (5, 6, 0, 99), (5, 6, -99, 99), (6, 7, -99, 99), **WHOLE),
     ],
+    "number_filtering": steps(
+        "numbers value", (2, 3, 0, 9), (3, 4, 0, 9), (4, 5, 0, 9), (5, 6, 0, 9), (6, 7, 0, 9), (5, 6, 0, 99), **WHOLE
+    ),
+    "palindrome_generation": steps("length", (3, 4), (4, 5), (5, 6), (6, 7), (7, 8), (8, 9), (9, 10)),
     "word_sequence_reversal": steps("words", (2, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7), (7, 8)),
     "fraction_simplification": [
         *steps("value factor", (1, 12, 2, 9), (1, 16, 2, 9), (1, 20, 2, 12), (1, 30, 2, 12), (1, 40, 2, 16), **PLAIN),
@@ -112,8 +116,8 @@ CURRICULUM: Mapping[str, int] = {
     "modulo_grid": 1,
     "n_queens": 4,
     "needle_haystack": 1,
-    "number_filtering": 4,
-    "palindrome_generation": 3,
+    
+    
     "palindrome_partitioning": 3,
     "path_star": 4,
     "quantum_lock": 6,
