@@ -19,7 +19,7 @@ OWN = '''"""Curiosity pays.
 
 Paper: arXiv 0000.00000
     section 2
-Parent: grpo
+Parent: dapo
 Differs: only
     in name
 Status: {status}
@@ -28,12 +28,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from sharpen import objective, teach
-from sharpen.recipes.policy_gradient import grpo
+from sharpen.recipes.policy_gradient import dapo
 
 Path(__file__).with_suffix(".imported").touch()
 
 def recipe(rate: float = 0.5, depth: int | None = None, names: tuple[str, ...] = (), loud: bool = False, where=None, **knobs):
-    built = replace(grpo.recipe(**knobs), objective=partial(objective.dapo, clip_high=rate), samples=depth or 8)
+    built = replace(dapo.recipe(**knobs), objective=partial(objective.dapo, clip_high=rate), samples=depth or 8)
     return replace(built, teach=partial(teach.sec, temperature=1.0)) if loud else built
 
 NEUTRAL = dict(rate=0.2)
@@ -56,7 +56,7 @@ def refused(*args, **kwargs) -> str:
 def test_reading_a_recipe_does_not_run_it(own: str) -> None:
     info = catalog.find(own)
     assert not Path(own).with_suffix(".imported").exists()
-    assert (info.name, info.claim, info.parent, info.status) == ("curious", "Curiosity pays.", "grpo", "claimed")
+    assert (info.name, info.claim, info.parent, info.status) == ("curious", "Curiosity pays.", "dapo", "claimed")
     assert (info.paper, info.differs) == ("arXiv 0000.00000 section 2", "only in name")
     catalog.build(own)
     assert Path(own).with_suffix(".imported").exists()
@@ -100,15 +100,17 @@ def test_settings_reach_knobs_numbers_slots_and_their_arguments(own: str) -> Non
     assert core.describe(built.guard) == "ratchet(tolerance=0.2)"
     assert catalog.build(own, ["teach.alpha=0.7", "teach=sec"]).teach.keywords == {"alpha": 0.7}  # in whatever order
     assert catalog.build(own, ["loud=true", "teach.alpha=0.7"]).teach.keywords == {"temperature": 1.0, "alpha": 0.7}
-    assert catalog.build(own, ["loop=yes"]).guard is not catalog.build(own).guard  # the parent's, through **knobs
+    assert catalog.build(own, ["penalty=0"]).data is not catalog.build(own).data  # the parent's, through **knobs
     assert str(catalog.build(own, model="micro", tasks="chain_sum/2", budget="2h")) == str(
         catalog.build(own, ["student=micro", "tasks=chain_sum/2", "budget=2h"])
     )
 
 
-def test_a_model_in_a_directory_is_not_warmed_up_unless_asked(own: str, tmp_path: Path) -> None:
+def test_a_model_in_a_directory_counts_as_trained_unless_told_otherwise(own: str, tmp_path: Path) -> None:
     assert catalog.build(own, ["warmup_steps=5"], model=str(tmp_path)).warmup_steps == 5
     assert catalog.build(own, model=str(tmp_path)).warmup_steps == 0
+    assert catalog.build("quickstart", model=str(tmp_path)).lr == 1e-5
+    assert catalog.build("quickstart", ["lr=2e-5"], model=str(tmp_path)).lr == 2e-5
     assert catalog.build("quickstart", model="tiny").warmup_steps == catalog.build("quickstart").warmup_steps
 
 

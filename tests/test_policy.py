@@ -132,6 +132,26 @@ def test_save_and_load_restore_weights_optimizer_and_the_next_step(local, tmp_pa
         assert torch.equal(a, b)
 
 
+def test_a_running_mean_is_what_is_kept_and_the_latest_weights_go_on(local, tmp_path):
+    """By hand: after one update from w0 to w1 the mean is 0.9 w0 + 0.1 w1."""
+    averaging = policy.LocalPolicy(*student.build("micro", NOWHERE, 0), "fp32", average=0.9)
+    first = averaging.model.lm_head.weight.detach().clone()
+    averaging.update(random_batch(), objective.grpo(), 1e-2)
+    latest = averaging.model.lm_head.weight.detach().clone()
+    with averaging.averaged():
+        torch.testing.assert_close(averaging.model.lm_head.weight, 0.9 * first + 0.1 * latest)
+    assert torch.equal(averaging.model.lm_head.weight, latest) and not torch.equal(first, latest)
+    averaging.save(str(tmp_path))
+    kept = AutoModelForCausalLM.from_pretrained(tmp_path).lm_head.weight
+    torch.testing.assert_close(kept, 0.9 * first + 0.1 * latest)
+    other = policy.LocalPolicy(*student.build("micro", NOWHERE, 9), "fp32", average=0.9)
+    other.load(str(tmp_path))
+    for p in (averaging, other):
+        p.update(random_batch(seed=1), objective.grpo(), 1e-2)
+    for a, b in zip((*averaging.mean, *averaging.model.parameters()), (*other.mean, *other.model.parameters()), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_a_saved_student_answers_the_same_in_transformers(local, tmp_path):
     local.save(str(tmp_path))
     model = AutoModelForCausalLM.from_pretrained(tmp_path)

@@ -258,7 +258,7 @@ def prompt(content):
         ("gcd/2-3, lcm/1", ["gcd/2", "gcd/3", "lcm/1"]),
         ("gcd/1,gcd/1-2", ["gcd/1", "gcd/2"]),
         ("rearc/6", ["rearc/6"]),
-        ("default", [f"{f}/{n + 1}" for f in sorted(levels.DEFAULT) for n in range(len(levels.LEVELS[f]))]),
+        ("default", [str(arm) for arm in tasks.gym(levels.DEFAULT).arms]),
     ],
 )
 def test_spec(spec, arms):

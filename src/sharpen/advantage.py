@@ -42,6 +42,12 @@ def silent(batch: Batch) -> np.ndarray:
     return (low == high)[index]
 
 
+def alone(batch: Batch) -> np.ndarray:
+    """(B,) bool: true for a response that is the only one of its group."""
+    _, index, size = _groups(batch)
+    return size[index] == 1
+
+
 def ones(batch: Batch) -> np.ndarray:
     """1 for every response: likelihood training (SFT, RFT), whatever the rewards."""
     return np.ones(len(batch))
@@ -90,3 +96,12 @@ def normalised(batch: Batch, unbiased: bool = False, eps: float = 1e-6) -> np.nd
     deviation = np.sqrt(np.bincount(index, difference**2, len(size)) / degrees)
     # A silent group has deviation 0, and eps may be 0: its differences are 0 already, so divide them by one.
     return difference / np.where(deviation > 0, deviation + eps, 1.0)[index]
+
+
+def normalised_or_raw(batch: Batch) -> np.ndarray:
+    """`normalised` for the responses of a group; the reward itself for a response that is alone.
+
+    So a replayed success or a worked solution, which has no group to be compared with, is imitated with weight 1, beside
+    groups that are compared: the mixture of HPT (arXiv 2509.04419) and LUFFY (arXiv 2504.14945) in its plainest form.
+    """
+    return np.where(alone(batch), raw(batch), normalised(batch))

@@ -48,6 +48,8 @@ CALLS = {
 
 ABOVE_ZERO = ("warmup_lr", "temperature")
 AT_LEAST_ONE = ("warmup_levels", "warmup_rows", "prompts", "samples", "max_tokens", "round_steps", "validation", "test")
+# For a model that is trained already: the embedded student's learning rate would wreck it, and its answers are longer.
+TRAINED = {"warmup_steps": "0", "lr": "1e-5", "max_tokens": "512"}
 PRECISIONS = ("auto", "bf16", "fp32")
 WARMUP = ("warmup_levels", "warmup_demos", "warmup_rows", "warmup_lr")  # these do nothing where warmup_steps is 0
 
@@ -175,7 +177,7 @@ def build(
     4. `slot.argument`: one argument of that slot's function.
 
     `model`, `tasks` and `budget` are the settings `student`, `tasks` and `budget`. A model in a directory is taken to be
-    trained already: its warm-up is off unless `warmup_steps` is set.
+    trained already, and gets the settings of TRAINED where no others are given.
 
     Raises UserError for an unknown key, a value of the wrong type or that makes no sense, and a setting that would do nothing.
     """
@@ -187,7 +189,7 @@ def build(
                 raise UserError(f"{key} is given twice, once as an option and once with --set. Leave one out.")
             given[key] = value
     if model is not None and Path(model).is_dir():
-        given.setdefault("warmup_steps", "0")
+        given = {**TRAINED, **given}
     knobs = parameters(info)
     built = _apply(info, knobs, given)
     validate(built)

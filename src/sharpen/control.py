@@ -31,6 +31,10 @@ class Budget:
     kind: str  # "steps" or "seconds"
     amount: float
 
+    def spent(self, steps: int, seconds: float) -> float:
+        """The share that is used up, at most 1."""
+        return min((steps if self.kind == "steps" else seconds) / self.amount, 1.0)
+
 
 def parse_budget(text: str) -> Budget:
     """A budget from text such as "600s", "10m", "1.5h" or "40steps". Anything else, 0 and less too, raises UserError."""

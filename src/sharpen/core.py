@@ -11,11 +11,10 @@ Everything here is frozen data: no I/O, and no torch.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -31,11 +30,11 @@ OUTCOMES = ("correct", "wrong", "malformed", "timeout", "limit", "crash", "unsco
 
 
 class UserError(Exception):
-    """A mistake that the user can mend. The message says what, why and the cure; the command line prints it and exits 2."""
+    """A mistake that the user can mend: what, why and the cure. The command line prints it and exits 2."""
 
 
 class FatalDiagnosis(Exception):
-    """The doctor stopped the run: what it found, on what evidence, and the cure. The command line exits 3."""
+    """The doctor stopped the run: what he found, the evidence, the cure. The command line exits 3."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -226,7 +225,6 @@ class Batch:
     weight     (B,) float32
     lengths    (B,) int64, tokens in each row
     temperature  of sampling; the trainer takes its log-probabilities at the same one
-    reference  (B, T) float32, log-probabilities under a reference policy, where the objective asks for them
     """
 
     tokens: np.ndarray
@@ -237,7 +235,6 @@ class Batch:
     weight: np.ndarray
     lengths: np.ndarray
     temperature: float = 1.0
-    reference: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -301,36 +298,31 @@ class Decision:
 
 
 class Policy(Protocol):
-    """A model that can be asked, scored, trained and saved. See policy.py for the ones that ship."""
+    """A model that can be asked, scored, trained and saved; policy.py has those that ship."""
 
     version: int
 
     def respond(self, asks: Sequence[Ask], seeds: Sequence[int], max_tokens: int, temperature: float) -> list[Turn]:
         """Answer every ask; ask i samples with seeds[i] alone, whatever it is batched with."""
-        ...
 
     def logprobs(self, batch: Batch) -> np.ndarray:
         """(B, T) float32 log-probabilities of each token given those before it; 0 where the mask is 0."""
-        ...
 
     def update(self, batch: Batch, tableau: Tableau, lr: float) -> Mapping[str, float]:
         """One optimizer step. Returns measurements: loss, grad_norm, mismatch, rows_trained, tokens_trained."""
-        ...
 
     def averaged(self) -> AbstractContextManager[None]:
         """Inside, the policy answers with the weights that `save` would keep, such as a running mean of them."""
-        ...
 
     def save(self, directory: str) -> None:
         """Write weights and optimizer so that `load` restores them bit for bit."""
-        ...
 
     def load(self, directory: str) -> None: ...
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole method: eight functions and plain numbers. `print` shows it; `pickle` saves it; `replace` derives another.
+    """A whole method: eight functions and plain numbers. `print` shows it; `replace` derives another.
 
     Slots, each a plain function or a functools.partial of one
       tasks      () -> TaskSource
@@ -393,8 +385,8 @@ class Recipe:
     budget: str = "200steps"
 
     def __str__(self) -> str:
-        width = max(len(f.name) for f in dataclasses.fields(self))
-        return "\n".join(f"{f.name:<{width}}  {describe(getattr(self, f.name))}" for f in dataclasses.fields(self))
+        width = max(len(f.name) for f in fields(self))
+        return "\n".join(f"{f.name:<{width}}  {describe(getattr(self, f.name))}" for f in fields(self))
 
 
 SLOTS = ("tasks", "teach", "rollout", "verify", "data", "objective", "guard", "control")

@@ -180,10 +180,17 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
 
 
 def replayed(this: Run, step: int) -> list[Sample]:
-    """Earlier successes for this step's batch, each a group of its own."""
+    """Earlier successes for this step's batch, each a group of its own.
+
+    Their log-probabilities are those of an older policy: blanked, as a worked solution's are, for they would be taken for a
+    mismatch between engine and trainer.
+    """
     rng = np.random.default_rng(derive(this.seed, step, "replay"))
-    found = memory.recall(this.memory, this.recipe.replay, rng)
-    return [dataclasses.replace(sample, group=-1 - i) for i, sample in enumerate(found)]
+    found = []
+    for i, sample in enumerate(memory.recall(this.memory, this.recipe.replay, rng)):
+        old = dataclasses.replace(sample.rollout, logprobs=np.zeros_like(sample.rollout.logprobs))
+        found.append(dataclasses.replace(sample, rollout=old, group=-1 - i))
+    return found
 
 
 def close_round(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -32,9 +32,11 @@ def remember(memory: Memory, samples: Iterable[Sample]) -> None:
 
 def recall(memory: Memory, n: int, rng: np.random.Generator) -> list[Sample]:
     """n successes, with repeats: an arm at random, then one of its successes at random. None from an empty memory."""
-    arms = sorted(memory)
-    chosen = rng.integers(len(arms), size=n) if arms else []
-    return [memory[arms[a]][int(rng.integers(len(memory[arms[a]])))] for a in chosen]
+    if not memory:
+        return []
+    arms = [memory[arm] for arm in sorted(memory)]
+    chosen = [arms[i] for i in rng.integers(len(arms), size=n)]
+    return [successes[int(rng.integers(len(successes)))] for successes in chosen]
 
 
 def restore(store: Store) -> Memory:

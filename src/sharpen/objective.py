@@ -10,6 +10,7 @@ The trainer minimises `-(coefficients(…) * logp).sum()`; the gradient equals t
     dr_grpo     group-centred        token   0.2, 0.2     1 / (rows * a constant)
     dapo        group-normalised     token   0.2, 0.28    1 / tokens of the groups that are not silent
     sft         1                    1       none         1 / tokens
+    practice    group-normalised, 1  1       none         1 / tokens of groups, 1 / tokens of responses that are alone
 
 Each objective is a function of its numbers that returns a `Tableau`, so that a partial of it prints, compares and pickles.
 Not here: terms that are not a weighted log-probability (entropy bonus, KL over the vocabulary, value loss).
@@ -44,6 +45,12 @@ def token_mean(batch: Batch, drop_silent: bool = False) -> np.ndarray:
     """
     rows = _counted(batch, drop_silent)
     return rows / max(float(batch.mask[rows].sum()), 1.0)
+
+
+def two_token_means(batch: Batch) -> np.ndarray:
+    """`token_mean` among responses that are alone in their group, and among the others: neither waters the other down."""
+    alone, tokens = advantage.alone(batch), batch.mask.sum(axis=1, dtype=np.float64)
+    return np.where(alone, 1 / max(tokens[alone].sum(), 1.0), 1 / max(tokens[~alone].sum(), 1.0))
 
 
 def sequence_mean(batch: Batch, drop_silent: bool = False) -> np.ndarray:
@@ -150,6 +157,15 @@ def sft(per_token: bool = True) -> Tableau:
     The mean is over tokens, or with `per_token=False` over the tokens of a response and then over responses.
     """
     return Tableau(advantage.ones, token_mean if per_token else sequence_mean, no_ratio, no_clip)
+
+
+def practice() -> Tableau:
+    """Groups are compared as in GRPO, a response alone in its group is imitated as in SFT: the sum of two token means.
+
+    For batches that the policy has just sampled, plus replayed successes: the likelihood ratio of the former is 1 on the
+    first and only pass, and the latter, written by another policy, are maximum likelihood, which has no ratio.
+    """
+    return Tableau(advantage.normalised_or_raw, two_token_means, no_ratio, no_clip)
 
 
 # ------------------------------------------------------------------------------------------------------------ coefficients

@@ -76,6 +76,6 @@ def listing() -> list[tuple[str, str, str]]:
     for family, last in families().items():
         remarks = [f"judged by {VERIFIER[family]}"]
         remarks += ["worked solutions"] if family in WRITERS else []
-        remarks += ["in default"] if family in DEFAULT else []
+        remarks += ["in default"] if any(part.partition("/")[0] == family for part in DEFAULT) else []
         rows.append((family, f"1-{last}" if last > 1 else "1", ", ".join(remarks)))
     return rows + [(family, "none", f"not used: {reason}") for family, reason in BLOCKED.items()]

@@ -1,37 +1,50 @@
-"""Practice at the edge of what the student can do, kept only when held-out skill rises, beats practising everything evenly.
+"""Practice at the edge of what it can do, old successes replayed, only better rounds kept: beats practising everything evenly.
 
-Paper: none; joins GRPO (arXiv 2402.03300, section 4.1) with SEC (arXiv 2505.14970)
-Parent: none
-Differs: prompts go to the arms with the largest mean |advantage|; a round that did not help, or hurt an arm, is rolled back
+Paper: none; GRPO (arXiv 2402.03300, section 4.1) on the arms that SEC (arXiv 2505.14970) chooses
+Parent: grpo
+Differs: prompts go to the arms with the largest mean |advantage|; earlier successes, worked solutions among them, are imitated
+    in the same step; what is measured and kept is a running mean of the weights; a round that did not help is rolled back
 """
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from sharpen import control, data, guard, objective, rollout, tasks, teach, verify
+from sharpen import guard, objective, teach
 from sharpen.core import Arm, ArmStats, Recipe
+from sharpen.recipes.policy_gradient import grpo
 
 
-def recipe() -> Recipe:
-    return Recipe(
-        tasks=tasks.gym,
-        teach=partial(teach.sec, floor=0.1),
-        rollout=rollout.single,
-        verify=verify.verify,
-        data=data.keep_all,
-        objective=objective.grpo,
-        guard=guard.ratchet,
-        control=control.never,
+def recipe(
+    curriculum: bool = True,
+    ratchet: bool = True,
+    replay: int = 64,
+    average: float = 0.96,
+    lr: float = 4e-4,
+    lr_end: float = 0.3,
+) -> Recipe:
+    parent = grpo.recipe()
+    return replace(
+        parent,
+        teach=partial(teach.sec, floor=0.1) if curriculum else parent.teach,
+        guard=guard.ratchet if ratchet else parent.guard,
+        objective=objective.practice if replay else parent.objective,
+        replay=replay,
+        average=average,
+        lr=lr,
+        lr_end=lr_end,
     )
 
 
-NEUTRAL: dict[str, object] = {}
+NEUTRAL = dict(curriculum=False, ratchet=False, replay=0, average=0.0, lr=1e-4, lr_end=1.0)
 
 
 def check(made: Recipe) -> bool:
-    """Of a mastered, a half-solved and an impossible arm, the half-solved one gets most prompts, and the others some."""
+    """Of a mastered, a half-solved and an impossible arm, the half-solved one gets most prompts, and the others some; a response
+    alone in its group is imitated."""
     size = {Arm("a", 1): 0.0, Arm("a", 2): 8.0, Arm("a", 3): 0.0}
     history = {arm: [ArmStats(step, arm, 8, 4, total, 80) for step in range(20)] for arm, total in size.items()}
     chosen = [arm.level for arm, _ in made.teach(history, list(size), 300, 8, np.random.default_rng(0))]
-    return chosen.count(2) > 270 and chosen.count(1) == chosen.count(3) >= 10
+    at_the_edge = chosen.count(2) > 270 and chosen.count(1) == chosen.count(3) >= 10
+    return at_the_edge and bool((objective.example(made.objective(), [[1]]) > 0).all())

@@ -1,26 +1,43 @@
 """Responses compared within their group are enough to learn from: no value model is needed.
 
 Paper: arXiv 2402.03300 (DeepSeekMath), section 4.1.2, outcome supervision
-Parent: quickstart
-Differs: no curriculum, every arm is drawn equally often; no ratchet, every round is kept (`loop=True` has both);
-    from the paper: no KL penalty, and standard deviations of the population
+Parent: none
+Differs: from the paper: no KL penalty, and standard deviations of the population
 """
-
-from dataclasses import replace
 
 import numpy as np
 
-from sharpen import guard, objective, teach
+from sharpen import control, data, guard, objective, rollout, tasks, teach, verify
 from sharpen.core import Recipe
-from sharpen.recipes.loop import quickstart
 
 
-def recipe(loop: bool = False) -> Recipe:
-    parent = quickstart.recipe()
-    return parent if loop else replace(parent, teach=teach.uniform, guard=guard.always)
+def recipe() -> Recipe:
+    return Recipe(
+        tasks=tasks.gym,
+        teach=teach.uniform,
+        rollout=rollout.single,
+        verify=verify.verify,
+        data=data.keep_all,
+        objective=objective.grpo,
+        guard=guard.always,
+        control=control.never,
+        warmup_steps=350,
+        warmup_levels=3,
+        warmup_demos=1000,
+        warmup_rows=48,
+        warmup_lr=1.5e-3,
+        prompts=24,
+        samples=8,
+        lr=1e-4,
+        max_tokens=48,
+        round_steps=20,
+        validation=40,
+        test=100,
+        budget="400steps",
+    )
 
 
-NEUTRAL = dict(loop=True)
+NEUTRAL: dict[str, object] = {}
 
 
 def check(made: Recipe) -> bool:

@@ -15,8 +15,8 @@ from sharpen.core import Recipe
 from sharpen.recipes.policy_gradient import grpo
 
 
-def recipe(baseline: bool = True, loop: bool = False) -> Recipe:
-    return replace(grpo.recipe(loop), objective=partial(objective.reinforce, baseline=baseline))
+def recipe(baseline: bool = True) -> Recipe:
+    return replace(grpo.recipe(), objective=partial(objective.reinforce, baseline=baseline))
 
 
 NEUTRAL: dict[str, object] = {}

@@ -14,8 +14,8 @@ from sharpen.core import Recipe
 from sharpen.recipes.policy_gradient import reinforce
 
 
-def recipe(leave_one_out: bool = True, loop: bool = False) -> Recipe:
-    parent = reinforce.recipe(loop=loop)
+def recipe(leave_one_out: bool = True) -> Recipe:
+    parent = reinforce.recipe()
     return replace(parent, objective=objective.rloo) if leave_one_out else parent
 
 

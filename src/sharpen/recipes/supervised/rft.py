@@ -17,10 +17,10 @@ from sharpen.recipes.policy_gradient import grpo
 from sharpen.recipes.supervised import sft
 
 
-def recipe(own: bool = True, distinct: bool = True, loop: bool = False) -> Recipe:
-    parent = sft.recipe(loop)
+def recipe(own: bool = True, distinct: bool = True) -> Recipe:
+    parent = sft.recipe()
     if own:
-        sampled = grpo.recipe(loop)
+        sampled = grpo.recipe()
         parent = replace(parent, rollout=sampled.rollout, prompts=sampled.prompts, samples=sampled.samples)
     return replace(parent, data=partial(data.keep_correct, distinct=distinct))
 

@@ -15,8 +15,8 @@ from sharpen.core import Recipe
 from sharpen.recipes.policy_gradient import grpo
 
 
-def recipe(loop: bool = False) -> Recipe:
-    parent = grpo.recipe(loop)
+def recipe() -> Recipe:
+    parent = grpo.recipe()
     return replace(
         parent,
         rollout=rollout.demonstrate,
