@@ -1,6 +1,7 @@
 """Recipes are read without being run; every way to set one wrongly is refused, and every right way does something."""
 
 import ast
+import dataclasses
 import math
 import sys
 import tomllib
@@ -185,7 +186,7 @@ def test_validate_refuses_what_no_slot_can_hold() -> None:
         ("prompts", True, "a whole number"),
     ]:
         with pytest.raises(UserError, match=says):
-            catalog.validate(core.dataclasses.replace(good, **{slot: value}))
+            catalog.validate(dataclasses.replace(good, **{slot: value}))
 
 
 def test_public_names_are_sorted_and_resolve() -> None:

@@ -12,8 +12,8 @@ from sharpen import catalog, loop, terminal
 from sharpen.store import Store
 
 SETTINGS = (
-    *("student=micro", "precision=fp32", "warmup_levels=3", "warmup_steps=40", "warmup_rows=32", "warmup_demos=0"),
-    *("warmup_lr=0.006", "samples=8", "lr=0.002", "lr_end=1", "average=0", "round_steps=30", "validation=4", "test=4"),
+    *("student=micro", "precision=fp32", "warmup_levels=3", "warmup_steps=50", "warmup_rows=32", "warmup_demos=0"),
+    *("warmup_lr=0.004", "samples=8", "lr=0.001", "lr_end=1", "average=0", "round_steps=30", "validation=4", "test=4"),
     *("max_tokens=6", "guard=always"),
 )
 STEPS = 30
@@ -23,8 +23,8 @@ STEPS = 30
 def echo(tmp_path_factory):
     """Say what you were told: one to three letters."""
     path = tmp_path_factory.mktemp("echo") / "echo.jsonl"
-    words = ["".join(w) for n in (1, 2, 3) for w in itertools.product("ab", repeat=n)]
-    lines = [{"prompt": f"Echo {w}", "answer": w, "family": "echo", "level": len(w)} for w in words]
+    words = ["".join(w) for n in (1, 2, 3) for w in itertools.product("abc", repeat=n)]
+    lines = [{"prompt": f"Echo {w}", "answer": w, "family": "echo"} for w in words]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 

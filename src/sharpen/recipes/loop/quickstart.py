@@ -1,4 +1,4 @@
-"""Practice at the edge of what it can do, old successes replayed, only better rounds kept: beats practising everything evenly.
+"""Practice at the edge of one's ability, with old successes replayed and only better rounds kept, beats even practice.
 
 Paper: none; GRPO (arXiv 2402.03300, section 4.1) on the arms that SEC (arXiv 2505.14970) chooses
 Parent: grpo
@@ -19,9 +19,9 @@ from sharpen.recipes.policy_gradient import grpo
 def recipe(
     curriculum: bool = True,
     ratchet: bool = True,
-    replay: int = 64,
-    average: float = 0.96,
-    lr: float = 4e-4,
+    replay: int = 96,
+    average: float = 0.97,
+    lr: float = 8e-4,
     lr_end: float = 0.3,
 ) -> Recipe:
     parent = grpo.recipe()
@@ -41,8 +41,8 @@ NEUTRAL = dict(curriculum=False, ratchet=False, replay=0, average=0.0, lr=1e-4, 
 
 
 def check(made: Recipe) -> bool:
-    """Of a mastered, a half-solved and an impossible arm, the half-solved one gets most prompts, and the others some; a response
-    alone in its group is imitated."""
+    """Of a mastered, a half-solved and an impossible arm, the half-solved one gets most prompts, and the others some; a
+    response that is alone in its group is imitated."""
     size = {Arm("a", 1): 0.0, Arm("a", 2): 8.0, Arm("a", 3): 0.0}
     history = {arm: [ArmStats(step, arm, 8, 4, total, 80) for step in range(20)] for arm, total in size.items()}
     chosen = [arm.level for arm, _ in made.teach(history, list(size), 300, 8, np.random.default_rng(0))]
