@@ -206,9 +206,9 @@ def test_every_family_of_reasoning_gym_is_judged_or_blocked_with_a_reason():
     never = ("syllogism", "countdown", "puzzle24", "codeio", "composite")
     assert all(len(tasks.blocked()[family]) > 15 for family in never)
     rows = {row[0]: row for row in tasks.listing()}
-    assert rows["syllogism"][2].startswith("not used: 12.9 %") and rows["gcd"] == (
-        *("gcd", "1-7"),
-        "judged by number, worked solutions, in default",
+    assert rows["syllogism"][2].startswith("not used: 12.9 %") and rows["spell_backward"] == (
+        *("spell_backward", "1-7"),
+        "judged by exact, worked solutions, in default",
     )
 
 
@@ -269,9 +269,9 @@ def test_spec(spec, arms):
     ("spec", "says"),
     [
         ("chain_sums", "Did you mean 'chain_sum'"),
-        ("chain_sum/99", "levels 1 to 8"),
-        ("chain_sum/0", "levels 1 to 8"),
-        ("chain_sum/3-2", "levels 1 to 8"),
+        ("chain_sum/99", "levels 1 to 11"),
+        ("chain_sum/0", "levels 1 to 11"),
+        ("chain_sum/3-2", "levels 1 to 11"),
         ("chain_sum/x", "is no arm"),
         ("chain_sum/٢", "is no arm"),
         ("chain_sum/", "is no arm"),

@@ -120,9 +120,12 @@ def check(directory: RunDir) -> None:
 
     with Store.open(directory, write=False) as store:
         found = doctor.diagnose(store.steps(), store.rounds())
+        earlier = [(step, d) for step, d in store.diagnoses() if d.name not in {now.name for now in found}]
     for diagnosis in found:
         print(f"{'FATAL ' if diagnosis.fatal else ''}{diagnosis}")
-    if not found:
+    for step, diagnosis in earlier:
+        print(f"earlier, at step {step}: {diagnosis}")
+    if not found and not earlier:
         print("nothing found")
     if any(d.fatal for d in found):
         raise typer.Exit(FATAL)

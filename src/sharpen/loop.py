@@ -33,6 +33,7 @@ PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
 
 def start(request: Request, progress: Any, fault: Fault = no_fault) -> Path:
     """Run a recipe from the beginning in a new directory. Returns the directory. `fault` as in `Store`."""
+    began = time.monotonic()
     recipe = build_recipe(request)
     control.parse_budget(recipe.budget)
     source = recipe.tasks()
@@ -49,12 +50,13 @@ def start(request: Request, progress: Any, fault: Fault = no_fault) -> Path:
     }
     made = build_policy(recipe, source, request.seed)
     with Store.create(request.directory, meta, fault) as store:
-        run(store, recipe, request.seed, made, source, progress)
+        run(store, recipe, request.seed, made, source, progress, began)
     return request.directory
 
 
 def resume(directory: Path, progress: Any, fault: Fault = no_fault) -> Path:
     """Go on with a run that was interrupted. Raises UserError where there is none, or its recipe has changed since."""
+    began = time.monotonic()
     with Store.open(directory, write=True, fault=fault) as store:
         meta = store.meta()
         asked = meta["request"]
@@ -67,17 +69,17 @@ def resume(directory: Path, progress: Any, fault: Fault = no_fault) -> Path:
             )
         torch.set_num_threads(meta["threads"])  # the order of additions, and so the last bit, depends on it
         source = recipe.tasks()
-        run(store, recipe, request.seed, build_policy(recipe, source, request.seed), source, progress)
+        run(store, recipe, request.seed, build_policy(recipe, source, request.seed), source, progress, began)
     return directory
 
 
-def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSource, progress: Any) -> None:
+def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float) -> None:
     """The whole program. Returns when the run is finished; raises KeyboardInterrupt, once committed, where it was stopped."""
     sizes = {"validation": recipe.validation, "test": recipe.test}
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
     spent = float(store.rows("SELECT coalesce(sum(seconds), 0) FROM timings")[0][0])
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
-    this = Run(store, recipe, seed, policy, source, held_out, progress, time.monotonic(), spent, store.steps(), reported, {})
+    this = Run(store, recipe, seed, policy, source, held_out, progress, began, spent, store.steps(), reported, [0.0], {})
     budget = control.parse_budget(recipe.budget)
     last = store.last_commit()
     if last and last.finished:

@@ -57,6 +57,7 @@ class Run:
     seconds_before: float  # spent by earlier processes
     steps: list[dict[str, Any]]  # what each step measured, for the doctor
     reported: set[str]  # names of what the doctor has found
+    accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
 
     def seconds(self) -> float:
@@ -67,7 +68,11 @@ class Run:
     def timed(self, phase: str, step: int) -> Iterator[None]:
         start = time.monotonic()
         yield
-        self.store.add_timing(phase, time.monotonic() - start, step)
+        self.add_seconds(phase, time.monotonic() - start, step)
+
+    def add_seconds(self, phase: str, seconds: float, step: int) -> None:
+        self.store.add_timing(phase, seconds, step)
+        self.accounted[0] += seconds
 
 
 def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
@@ -106,9 +111,10 @@ def answers(
 
 def save(this: Run, position: Position, write: bool = True) -> None:
     """Commit everything so far; with `write`, together with a checkpoint of the policy."""
-    start = time.monotonic()
-    this.store.commit(position, (lambda path: this.policy.save(str(path))) if write else None)
-    this.store.add_timing("store", time.monotonic() - start, position.step)
+    # What no phase claims, so that the phases of a run add up to its wall time.
+    this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
+    with this.timed("store", position.step):
+        this.store.commit(position, (lambda path: this.policy.save(str(path))) if write else None)
 
 
 def evaluate_model(

@@ -1,0 +1,61 @@
+"""Tokens per second of the embedded student: python bench/engine.py [--threads 2] [--rows 256] [--tokens 32]
+
+Decoding: rows of 10-token prompts, eight to a prompt, none of which ends early. Learning: one optimizer step on rows of 10 + 10
+tokens. Medians of five; prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from sharpen import engine, objective, policy, student
+from sharpen.core import Batch, TaskSource
+
+
+def median_seconds(work: Callable[[], object], times: int = 5) -> float:
+    work()
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=256)
+    parser.add_argument("--tokens", type=int, default=32)
+    a = parser.parse_args()
+    torch.set_num_threads(a.threads)
+    nowhere = TaskSource("none", (), lambda arm, split, index, seed: None)  # type: ignore[arg-type,return-value]
+    local = policy.LocalPolicy(*student.build("tiny", nowhere, 0))
+    rng = np.random.default_rng(0)
+    prompts = rng.integers(10, 200, (a.rows // 8 + 1, 10)).astype(np.int32)
+    requests = [engine.Request(prompts[i // 8], i, a.tokens, 1.0) for i in range(a.rows)]
+    decode = median_seconds(lambda: engine.generate(local.actor, requests, [-1], 0))
+    mask = np.tile(np.arange(20) >= 10, (a.rows, 1)).astype(np.float32)
+    one = np.ones(a.rows, dtype=np.float32)
+    tokens, lengths = rng.integers(10, 200, mask.shape), np.full(a.rows, 20)
+    batch = Batch(tokens, mask, -mask, one, np.arange(a.rows), one, lengths)
+    learn = median_seconds(lambda: local.update(batch, objective.sft(), 1e-6))
+    figures = {
+        "decode_tokens_per_second": round(a.rows * a.tokens / decode),
+        "learn_tokens_per_second": round(a.rows * 20 / learn),
+        "parameters": sum(p.numel() for p in local.model.parameters()),
+        "bf16": local.bf16,
+        **vars(a),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
