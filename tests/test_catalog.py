@@ -215,3 +215,18 @@ def test_what_is_imported_is_declared_and_pinned() -> None:
     for requirement in [*declared.values(), *map(Requirement, project["optional-dependencies"]["dev"])]:
         assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, requirement
     assert not any("+" in version for version in pinned.values())  # a local build would install on one machine only
+
+
+def test_the_recipe_of_the_readme_builds(tmp_path: Path) -> None:
+    """And leaves out what it says it leaves out."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    path = tmp_path / "mine.py"
+    path.write_text(readme.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    built = catalog.build(str(path))
+    assert built.data.__name__ in path.read_text() and built.objective is catalog.build("grpo").objective
+
+
+def test_the_readme_names_every_module() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    modules = [p.name for p in Path(sharpen.__file__).parent.glob("*.py") if p.name != "__init__.py"]
+    assert [name for name in modules if name not in readme] == []
