@@ -43,10 +43,10 @@ def parse_budget(text: str) -> Budget:
         raise UserError(f"budget {text[:40]!r} is not a number and a unit; {FORMS}")
     number, word = match.groups()
     unit = word if word in ("s", "m", "h", "steps") else None
-    if unit is None:
-        raise UserError(f"budget {text!r} {_hint(number, word)}; {FORMS}")
     if float(number) <= 0:
         raise UserError(f"budget {text!r} leaves nothing to spend: it must be above 0; {FORMS}")
+    if unit is None:
+        raise UserError(f"budget {text!r} {_hint(number, word)}; {FORMS}")
     if unit == "steps":
         if "." in number:
             raise UserError(f"budget {text!r}: steps are whole; did you mean {max(round(float(number)), 1)}steps?")

@@ -33,7 +33,7 @@ def recipe() -> Recipe:
         round_steps=20,
         validation=40,
         test=100,
-        budget="300steps",
+        budget="400steps",
     )
 
 
