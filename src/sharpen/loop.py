@@ -210,9 +210,7 @@ def close_round(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> list[
         assert last is not None and last.accepted is not None
         this.policy.load(str(this.store.checkpoint_path(last.accepted)))
         save(this, Position("loop", step, number, accepted="back"), write=False)
-    this.progress.advance(
-        0, accuracy=max(before, after, key=lambda e: e.accuracy * ((e is before) or decision.accepted)).accuracy
-    )
+    this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
     this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")
     return this.store.rounds()
 
