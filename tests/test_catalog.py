@@ -13,8 +13,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import sharpen
-from sharpen import catalog, core, objective, teach
+from sharpen import catalog, objective, teach
 from sharpen.core import UserError
+from sharpen.recipe import describe
 
 OWN = '''"""Curiosity pays.
 
@@ -98,7 +99,7 @@ def test_settings_reach_knobs_numbers_slots_and_their_arguments(own: str) -> Non
     built = catalog.build(own, ["rate=0.3", "depth=4", "lr=1e-5", "budget=40steps", "guard=ratchet", "guard.tolerance=0.2"])
     assert built.objective.keywords == {"clip_high": 0.3}
     assert (built.samples, built.lr, built.budget) == (4, 1e-5, "40steps")
-    assert core.describe(built.guard) == "ratchet(tolerance=0.2)"
+    assert describe(built.guard) == "ratchet(tolerance=0.2)"
     assert catalog.build(own, ["teach.alpha=0.7", "teach=sec"]).teach.keywords == {"alpha": 0.7}  # in whatever order
     assert catalog.build(own, ["loud=true", "teach.alpha=0.7"]).teach.keywords == {"temperature": 1.0, "alpha": 0.7}
     assert catalog.build(own, ["penalty=0"]).data is not catalog.build(own).data  # the parent's, through **knobs

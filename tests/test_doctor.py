@@ -9,8 +9,8 @@ import re
 
 import pytest
 
-from sharpen.core import Recipe
 from sharpen.doctor import MISMATCH, PATIENCE, ROUNDS, WINDOW, Diagnosis, diagnose
+from sharpen.recipe import Recipe
 
 HEALTHY = dict(
     reward=0.4, correct=0.4, silent=0.5, truncated=0.02, malformed=0.01, unscorable=0.0, rollouts=256, tokens=2560,

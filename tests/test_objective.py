@@ -390,6 +390,6 @@ def test_soft_overlong_by_hand():
 
 
 def test_objectives_print_as_they_are_called():
-    from sharpen.core import describe
+    from sharpen.recipe import describe
 
     assert describe(partial(objective.dapo, clip_high=0.3)) == "dapo(clip_high=0.3)"

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from sharpen import catalog, core, objective
+from sharpen import catalog, objective
 from sharpen.core import Batch, Rollout, Sample, Task, Verdict
+from sharpen.recipe import SLOTS, describe
 
 RECIPES = {info.name: info for info in catalog.recipes()}
 each = pytest.mark.parametrize("info", RECIPES.values(), ids=RECIPES)
@@ -71,7 +72,7 @@ def test_builds_prints_and_pickles(info):
     recipe = module(info).recipe()
     catalog.validate(recipe)
     text = str(recipe)
-    assert text == str(catalog.build(info.name)) and all(f"\n{slot} " in f"\n{text}" for slot in core.SLOTS)
+    assert text == str(catalog.build(info.name)) and all(f"\n{slot} " in f"\n{text}" for slot in SLOTS)
     assert " at 0x" not in text  # an address: the text would differ from run to run, and resume compares it
     again = pickle.loads(pickle.dumps(recipe))
     assert str(again) == text and equal(coefficients(again), coefficients(recipe))
@@ -99,7 +100,7 @@ def test_at_neutral_it_is_its_parent(info):
     assert equal(coefficients(own), coefficients(parent))
     for field in dataclasses.fields(own):
         if field.name not in ("data", "objective"):
-            assert core.describe(getattr(own, field.name)) == core.describe(getattr(parent, field.name))
+            assert describe(getattr(own, field.name)) == describe(getattr(parent, field.name))
 
 
 @each

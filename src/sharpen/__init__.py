@@ -21,7 +21,7 @@ _HOMES = {
     "LocalPolicy": "policy",
     "Policy": "core",
     "Quiet": "terminal",
-    "Recipe": "core",
+    "Recipe": "recipe",
     "Request": "loop",
     "Rollout": "core",
     "Sample": "core",

@@ -1,4 +1,4 @@
-"""Which recipes there are, and how a name and a few settings become a `core.Recipe`.
+"""Which recipes there are, and how a name and a few settings become a `Recipe`.
 
 1. Recipes are found by reading files (`ast`), never by importing them: `src/sharpen/recipes/<family>/<name>.py`.
 2. A file says what it claims in its docstring: first line the claim, then `Paper:`, `Parent:`, `Differs:`, and `Status:`
@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from sharpen import core, hashing
-from sharpen.core import Recipe, UserError, suggest
+from sharpen.core import UserError, suggest
+from sharpen.recipe import SLOTS, Recipe, describe
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -172,7 +173,7 @@ def build(
     """A recipe by name or path, with settings `key=value` applied in this order, whatever order they come in:
 
     1. an argument of the file's function `recipe`;
-    2. a number of `core.Recipe`;
+    2. a number of `Recipe`;
     3. a slot: the name of a public function of that slot's module (for `tasks` also a task SPEC);
     4. `slot.argument`: one argument of that slot's function.
 
@@ -235,16 +236,16 @@ def _idle(key: str, info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], gi
 def _apply(info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], given: Mapping[str, str]) -> Recipe:
     built = load(info).recipe(**{k: typed(k, v, knobs[k]) for k, v in given.items() if k in knobs})
     if not isinstance(built, Recipe):
-        raise UserError(f"{info.path}: recipe() returned {type(built).__name__}, and must return a core.Recipe.")
+        raise UserError(f"{info.path}: recipe() returned {type(built).__name__}, and must return a Recipe.")
     rest = {k: v for k, v in given.items() if k not in knobs}
-    numbers = {k: p for k, p in inspect.signature(Recipe).parameters.items() if k not in core.SLOTS}
+    numbers = {k: p for k, p in inspect.signature(Recipe).parameters.items() if k not in SLOTS}
     changes: dict[str, Any] = {k: typed(k, v, numbers[k]) for k, v in rest.items() if k in numbers}
-    changes |= {k: slot_function(k, v) for k, v in rest.items() if k in core.SLOTS}
+    changes |= {k: slot_function(k, v) for k, v in rest.items() if k in SLOTS}
     built = dataclasses.replace(built, **changes)
     for key in [k for k in rest if k not in changes]:
         slot, dot, argument = key.partition(".")
-        if not dot or slot not in core.SLOTS:
-            known = [*knobs, *numbers, *core.SLOTS, *(f"{s}.{a}" for s in core.SLOTS for a in arguments(s, getattr(built, s)))]
+        if not dot or slot not in SLOTS:
+            known = [*knobs, *numbers, *SLOTS, *(f"{s}.{a}" for s in SLOTS for a in arguments(s, getattr(built, s)))]
             raise UserError(
                 f"Recipe {info.name} has no setting {key!r}.{suggest(key, known)} `sharpen show {info.name}` lists them."
             )
@@ -307,7 +308,11 @@ def annotation(value: Any) -> str:
     """An annotation as text, whether or not its module postpones evaluation. Nothing is evaluated here."""
     if value is None or value is inspect.Parameter.empty:
         return ""
-    return value if isinstance(value, str) else inspect.formatannotation(value).replace("sharpen.core.", "")
+    return (
+        value
+        if isinstance(value, str)
+        else inspect.formatannotation(value).replace("sharpen.core.", "").replace("sharpen.recipe.", "")
+    )
 
 
 def typed(key: str, text: str, parameter: inspect.Parameter) -> Any:
@@ -359,20 +364,18 @@ def validate(recipe: Recipe) -> None:
             f"precision={recipe.precision!r}:{suggest(recipe.precision, PRECISIONS)} There are: {', '.join(PRECISIONS)}."
         )
     parse_budget(recipe.budget)
-    for slot in core.SLOTS:
+    for slot in SLOTS:
         function = getattr(recipe, slot)
         inner = function.func if isinstance(function, functools.partial) else function
         if not inspect.isfunction(inner) or inner.__name__ == "<lambda>":
-            raise UserError(
-                f"{slot} holds {core.describe(function)}: a slot holds a named function or a functools.partial of one."
-            )
+            raise UserError(f"{slot} holds {describe(function)}: a slot holds a named function or a functools.partial of one.")
         try:
             inspect.signature(function).bind(*[None] * CALLS[slot][0])
         except (TypeError, ValueError) as e:
-            raise UserError(f"{slot}={core.describe(function)} cannot be called as the loop calls it: {e}.") from e
+            raise UserError(f"{slot}={describe(function)} cannot be called as the loop calls it: {e}.") from e
     if recipe.replay and not recipe.objective().advantage(_one_success()).any():
         raise UserError(
-            f"replay={recipe.replay} would do nothing: {core.describe(recipe.objective)} compares responses within a group, "
+            f"replay={recipe.replay} would do nothing: {describe(recipe.objective)} compares responses within a group, "
             "and a replayed success is alone in its. Take objective=sft with it, or replay=0."
         )
 

@@ -197,7 +197,8 @@ def list_recipes(as_json: AsJson = False) -> None:
 @app.command()
 def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")]) -> None:
     """What a recipe claims and is made of, and what --set takes."""
-    from sharpen import catalog, core
+    from sharpen import catalog
+    from sharpen.recipe import SLOTS
 
     info = catalog.find(recipe)
     built = catalog.build(recipe)
@@ -207,12 +208,12 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
             print(f"{key:<9} {getattr(info, key)}")
     print(f"\n{built}\n\nMore settings:")
     knobs = dict(catalog.parameters(info))
-    for slot in core.SLOTS:
+    for slot in SLOTS:
         knobs |= {f"{slot}.{name}": p for name, p in catalog.arguments(slot, getattr(built, slot)).items()}
     for name, parameter in knobs.items():
         if parameter.default is None or isinstance(parameter.default, bool | int | float | str | tuple):
             print(f"  {name}={parameter.default}")
-    for slot in core.SLOTS:
+    for slot in SLOTS:
         names = catalog.choices(slot)
         if len(names) > 1:
             print(f"  {slot}={'|'.join(names)}")

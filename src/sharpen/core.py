@@ -4,7 +4,7 @@
 2. A rollout is a generator: it yields `Ask`s, is sent `Turn`s, and returns its last `Turn`; the record is a `Rollout`.
 3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
 4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
-5. A `Recipe` holds eight functions and a few numbers: that is a whole method.
+5. A `Recipe` (recipe.py) holds eight functions and a few numbers: that is a whole method.
 
 Everything here is frozen data: no I/O, and no torch.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -183,6 +183,7 @@ class Verdict:
     feedback  words for a self-correcting model or a person
     rule      what decided, e.g. "exact", "integer"
     version   of the verifier: scores of different versions are not comparable
+    isolation  level at which code of the response ran: "full", "reduced", "none"; "" where none ran
     """
 
     outcome: str
@@ -191,6 +192,7 @@ class Verdict:
     feedback: str = ""
     rule: str = ""
     version: str = "1"
+    isolation: str = ""
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:
@@ -318,83 +320,3 @@ class Policy(Protocol):
         """Write weights and optimizer so that `load` restores them bit for bit."""
 
     def load(self, directory: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A whole method: eight functions and plain numbers. `print` shows it; `replace` derives another.
-
-    Slots, each a plain function or a functools.partial of one
-      tasks      () -> TaskSource
-      teach      (history, arms, prompts, samples, rng) -> [(arm, number of rollouts), …], one entry for each prompt;
-                 `history` maps an arm to its latest HISTORY ArmStats, oldest first
-      rollout    (Task) -> RolloutGenerator
-      verify     (Task, response) -> Verdict
-      data       (list of Sample) -> list of Sample
-      objective  () -> Tableau
-      guard      (before: Evaluation, after: Evaluation) -> Decision
-      control    (rounds: Sequence[Mapping]) -> reason to stop, or None
-
-    Numbers
-      student          name of an embedded student, or a directory with a Hugging Face causal LM
-      warmup_steps     SFT steps on worked solutions before the loop starts
-      warmup_levels    the easiest levels of each family that are shown; never the hardest of a family with several
-      warmup_demos     distinct worked solutions for each warm-up arm; 0 = a fresh one every time
-      warmup_rows      worked solutions in a warm-up step
-      warmup_lr        learning rate of the warm-up
-      prompts          prompts in a step
-      samples          rollouts for each prompt
-      replay           earlier successes added to the batch of a step (memory.py)
-      lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
-      average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
-      max_tokens       longest response, in tokens
-      temperature      of sampling in the loop; evaluations are greedy
-      round_steps      learning steps between two evaluations
-      precision        "fp32", "bf16", or "auto": bf16 where the processor multiplies it in hardware
-      validation       validation tasks for each arm
-      test             test tasks for each arm
-      budget           such as "300steps", "10m"
-    """
-
-    tasks: Callable[..., TaskSource]
-    teach: Callable[..., list[tuple[Arm, int]]]
-    rollout: Callable[..., RolloutGenerator]
-    verify: Callable[..., Verdict]
-    data: Callable[..., list[Sample]]
-    objective: Callable[..., Tableau]
-    guard: Callable[..., Decision]
-    control: Callable[..., str | None]
-    student: str = "tiny"
-    warmup_steps: int = 0
-    warmup_levels: int = 3
-    warmup_demos: int = 0
-    warmup_rows: int = 128
-    warmup_lr: float = 2e-3
-    prompts: int = 32
-    samples: int = 8
-    replay: int = 0
-    lr: float = 3e-4
-    lr_end: float = 1.0
-    average: float = 0.0
-    max_tokens: int = 64
-    temperature: float = 1.0
-    round_steps: int = 20
-    precision: str = "auto"
-    validation: int = 32
-    test: int = 64
-    budget: str = "200steps"
-
-    def __str__(self) -> str:
-        width = max(len(f.name) for f in fields(self))
-        return "\n".join(f"{f.name:<{width}}  {describe(getattr(self, f.name))}" for f in fields(self))
-
-
-SLOTS = ("tasks", "teach", "rollout", "verify", "data", "objective", "guard", "control")
-
-
-def describe(value: Any) -> str:
-    """A function or partial as the call a reader would write; any other value as its repr."""
-    if hasattr(value, "func"):
-        inner = [describe(a) for a in value.args] + [f"{k}={describe(v)}" for k, v in value.keywords.items()]
-        return f"{value.func.__name__}({', '.join(inner)})"
-    return getattr(value, "__name__", None) or repr(value)

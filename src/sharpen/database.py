@@ -23,7 +23,7 @@ import numpy as np
 
 from sharpen.core import Rollout, Sample, Task, UserError, Verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # NOT NULL and CHECK also refuse NaN, which SQLite would store as NULL.
 SCHEMA = """
@@ -37,7 +37,8 @@ CREATE TABLE rollouts(id TEXT PRIMARY KEY, purpose TEXT NOT NULL, step INTEGER N
 CREATE INDEX rollouts_by_step ON rollouts(purpose, step, n_sampled);
 CREATE TABLE verdicts(rollout TEXT PRIMARY KEY, outcome TEXT NOT NULL,
     reward REAL CHECK ((reward IS NULL) = (outcome = 'unscorable')),
-    parts TEXT NOT NULL, feedback TEXT NOT NULL, rule TEXT NOT NULL, verifier_version TEXT NOT NULL) WITHOUT ROWID;
+    parts TEXT NOT NULL, feedback TEXT NOT NULL, rule TEXT NOT NULL, verifier_version TEXT NOT NULL,
+    isolation TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE batches(step INTEGER NOT NULL, rollout TEXT NOT NULL, reward REAL NOT NULL, weight REAL NOT NULL);
 CREATE TABLE steps(step INTEGER PRIMARY KEY, phase TEXT NOT NULL, round INTEGER NOT NULL, stats TEXT NOT NULL);
 CREATE TABLE arm_stats(step INTEGER NOT NULL, family TEXT NOT NULL, level INTEGER NOT NULL, n INTEGER NOT NULL,
@@ -83,13 +84,13 @@ def rollout_row(sample: Sample, purpose: str, step: int, round: int) -> tuple:
 def verdict_row(sample: Sample) -> tuple:
     v = sample.verdict
     parts = to_json(v.parts) if v.parts else "{}"
-    return (sample.rollout.id, v.outcome, v.reward, parts, _text(v.feedback), v.rule, v.version)
+    return (sample.rollout.id, v.outcome, v.reward, parts, _text(v.feedback), v.rule, v.version, v.isolation)
 
 
 # In the order in which `read_sample` takes them.
 COLUMNS = """
 SELECT r.id, r.task, r.grp, r.turns, r.tokens, r.sampled, r.logprobs, r.stop, r.version, r.seed, r.parent,
-    v.outcome, v.reward, v.parts, v.feedback, v.rule, v.verifier_version,
+    v.outcome, v.reward, v.parts, v.feedback, v.rule, v.verifier_version, v.isolation,
     t.family, t.level, t.split, t.prompt, t.answer, t.verifier, t.data, t.solution, t.parents
 """
 JUDGED = "rollouts r JOIN verdicts v ON v.rollout = r.id JOIN tasks t ON t.id = r.task"
@@ -110,15 +111,17 @@ latest AS (SELECT place, row_number() OVER (PARTITION BY family, level ORDER BY 
 def read_sample(row: tuple, tasks: dict[str, Task]) -> Sample:
     """tasks holds those read so far, so that samples of one task share it."""
     id, task_id, group, turns, tokens, sampled, logprobs, stop, version, seed, parent = row[:11]
-    outcome, reward, parts, feedback, rule, verifier_version = row[11:17]
+    outcome, reward, *notes = row[11:18]
     if task_id not in tasks:
-        family, level, split, prompt, answer, verifier, data, solution, parents = row[17:]
+        family, level, split, prompt, answer, verifier, data, solution, parents = row[18:]
         question, origin = tuple(json.loads(prompt)), tuple(json.loads(parents))
         answer, solution = _untext(answer), _untext(solution)
         tasks[task_id] = Task(question, answer, family, level, split, verifier, json.loads(data), solution, origin)
     arrays = (np.frombuffer(tokens, INT), np.frombuffer(sampled, bool), np.frombuffer(logprobs, FLOAT))
     rollout = Rollout(tasks[task_id], *arrays, tuple(json.loads(turns)), stop, version, seed, id, parent)
-    return Sample(rollout, Verdict(outcome, reward, json.loads(parts), _untext(feedback), rule, verifier_version), group)
+    parts, feedback, rule, verifier_version, isolation = notes
+    verdict = Verdict(outcome, reward, json.loads(parts), _untext(feedback), rule, verifier_version, isolation)
+    return Sample(rollout, verdict, group)
 
 
 def _plain(value: Any) -> Any:
@@ -244,9 +247,10 @@ def check(db: sqlite3.Connection, directory: Path) -> None:
     found = db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() if known else None
     if not found:
         raise UserError(f"{directory}/run.db was not written by sharpen. Check the path.")
-    if int(found[0]) > SCHEMA_VERSION:
-        why = f"is of a newer version: schema {found[0]}, and this sharpen knows {SCHEMA_VERSION}"
-        raise UserError(f"{directory} {why}. Use the sharpen that made it, or a newer one.")
+    if int(found[0]) != SCHEMA_VERSION:
+        age, cure = ("a newer", "or a newer one") if int(found[0]) > SCHEMA_VERSION else ("an older", "or start a new run")
+        why = f"is of {age} version: schema {found[0]}, and this sharpen knows {SCHEMA_VERSION}"
+        raise UserError(f"{directory} {why}. Use the sharpen that made it, {cure}.")
 
 
 # What SQLite or the system refuses (names of errors, or how they begin), what it means, and the cure; {} is the directory.

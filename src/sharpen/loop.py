@@ -21,8 +21,9 @@ import numpy as np
 import torch
 
 from sharpen import control, doctor, guard, memory, policy, rollout, tasks, teach
-from sharpen.core import FatalDiagnosis, Policy, Recipe, Sample, TaskSource, UserError
+from sharpen.core import FatalDiagnosis, Policy, Sample, TaskSource, UserError
 from sharpen.hashing import derive
+from sharpen.recipe import Recipe
 from sharpen.session import Request, Run, build_policy, build_recipe, evaluate_model, measure, save
 from sharpen.store import Fault, Position, Store, no_fault
 from sharpen.warmup import ramp, warm_up

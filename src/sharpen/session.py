@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sharpen import catalog, estimate, policy, rollout, student, tasks, verify
-from sharpen.core import Arm, Evaluation, Policy, Recipe, RolloutGenerator, Sample, Task, TaskSource, Verdict
+from sharpen.core import Arm, Evaluation, Policy, RolloutGenerator, Sample, Task, TaskSource, Verdict
 from sharpen.memory import Memory
+from sharpen.recipe import Recipe
 from sharpen.store import Position, Store
 
 

@@ -13,7 +13,8 @@ from functools import partial
 import numpy as np
 
 from sharpen import guard, objective, teach
-from sharpen.core import Arm, ArmStats, Recipe
+from sharpen.core import Arm, ArmStats
+from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 
 

@@ -8,7 +8,7 @@ Differs: from the paper: no KL penalty, and standard deviations of the populatio
 import numpy as np
 
 from sharpen import control, data, guard, objective, rollout, tasks, teach, verify
-from sharpen.core import Recipe
+from sharpen.recipe import Recipe
 
 
 def recipe() -> Recipe:

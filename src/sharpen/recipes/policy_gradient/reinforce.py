@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from sharpen import objective
-from sharpen.core import Recipe
+from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from sharpen import objective
-from sharpen.core import Recipe
+from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import reinforce
 
 

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from sharpen import data, objective
-from sharpen.core import Recipe
+from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.recipes.supervised import sft
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from sharpen import data, objective, rollout
-from sharpen.core import Recipe
+from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 
 
