@@ -160,7 +160,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
             ids,
             seed=derive(seed, step, "rollout"),
             max_tokens=recipe.max_tokens,
-            temperature=recipe.temperature,
+            sampling=recipe.sampling,
         )
     with this.timed("verify", step):
         samples = rollout.judge(rollouts, groups, recipe.verify)
@@ -168,7 +168,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
         kept = recipe.data(samples) + replayed(this, step)
         memory.remember(this.memory, samples if recipe.replay else ())
         lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
-        batch = policy.make_batch(kept, recipe.temperature)
+        batch = policy.make_batch(kept, recipe.sampling)
         stats = this.policy.update(batch, recipe.objective(), lr) if kept else {}
         this.policy.version = step + 1
     with this.timed("store", step):
