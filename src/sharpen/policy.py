@@ -89,10 +89,11 @@ class LocalPolicy:
         texts = self.tokenizer.batch_decode([[i] for i in range(self.model.config.vocab_size)])
         # A lone token may decode without its leading space, or to U+FFFD where it is part of a character.
         last = [any(s[-1] in t or s[-1].isspace() for s in strings) or not t or "\ufffd" in t for t in texts]
-        return engine.StopStrings(
-            torch.tensor(last, device=self.model.device),
-            lambda tokens: any(s in self.tokenizer.decode(tokens) for s in strings),
-        )
+        found = torch.tensor(last, device=self.model.device)
+        return engine.StopStrings(found, lambda tokens: any(s in self.text(tokens) for s in strings))
+
+    def text(self, tokens: np.ndarray) -> str:
+        return self.tokenizer.decode(tokens, skip_special_tokens=True)
 
     def prompt_tokens(self, ask: Ask) -> np.ndarray:
         """(P,) int32: the conversation up to where the model's turn begins."""
@@ -147,7 +148,7 @@ class LocalPolicy:
         if ask.after is not None:
             sampled[: len(ask.after.tokens)] = ask.after.sampled
             logprobs[: len(ask.after.tokens)] = ask.after.logprobs
-        text = self.tokenizer.decode(made.tokens, skip_special_tokens=True)
+        text = self.text(made.tokens)
         if made.stop == "stop":
             text = text[: min(at for at in map(text.find, sampling.stop) if at >= 0)]
         return Turn(
