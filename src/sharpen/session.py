@@ -121,12 +121,12 @@ def answers(
     return rollout.judge(rollouts, range(len(listed)), judge)
 
 
-def save(this: Run, position: Position, write: bool = True) -> None:
-    """Commit everything so far; with `write`, together with a checkpoint of the policy."""
+def save(this: Run, position: Position, write: bool = True, wait: bool = True) -> None:
+    """Commit everything so far; with `write`, together with a checkpoint of the policy. `wait` as in `Store.commit`."""
     # What no phase claims, so that the phases of a run add up to its wall time.
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
-        this.store.commit(position, (lambda path: this.policy.save(str(path))) if write else None)
+        this.store.commit(position, (lambda path: this.policy.save(str(path))) if write else None, wait)
 
 
 def evaluate_model(
