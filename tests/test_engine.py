@@ -190,6 +190,22 @@ def test_a_prompt_is_run_once_for_its_group():
         assert [tuple(b.k[0].shape) for b in cache.blocks] == [(1, 4, 9, 8)] and cache.positions.tolist() == [10]
 
 
+def test_a_static_cache_computes_the_same(model):
+    """Steps of one shape, as a GPU replays them, through growth and rows that leave, against steps that grow."""
+    if not transformer.supported(model):
+        pytest.skip("the generic path has transformers' cache")
+    given, rows = sorted(prompts(5), key=len), [0, 0, 1, 2, 3, 3, 3, 4]
+    with torch.inference_mode():
+        grows, fixed = Cache(model, given, rows), Cache(model, given, rows, static=True)
+        for t in range(GROWTH + 5):
+            tokens = torch.arange(len(grows.positions)) * 3 + t % 7
+            torch.testing.assert_close(fixed.extend(model, tokens), grows.extend(model, tokens), rtol=1e-4, atol=1e-4)
+            if t in (3, GROWTH + 1):
+                keep = torch.arange(len(tokens))[torch.arange(len(tokens)) % 3 != 1]
+                grows.keep(keep)
+                fixed.keep(keep)
+
+
 def test_the_foreign_cache_pads_prompts_of_unlike_length_apart():
     model = CAUSAL_LMS["gpt2"]()
     given = [engine.Request(np.full(n, 9, np.int32), 0, 2) for n in (3, 500, 4, 480, 5, 90)]

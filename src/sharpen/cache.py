@@ -100,13 +100,16 @@ class Cache:
     k, v       one (B, G, capacity, E) tensor for each layer; the first `used` columns are filled
     positions  (B,) of the next token in its row
     logits     (B, V) float32 after the prompts
+    static     every step has the same shapes and reads its place from tensors, so that a GPU can replay it as a graph:
+               attention runs over the whole capacity, and `unseen` hides what is not filled yet
     """
 
-    def __init__(self, model: Any, prompts: Sequence[np.ndarray], rows: Sequence[int]):
+    def __init__(self, model: Any, prompts: Sequence[np.ndarray], rows: Sequence[int], static: bool = False):
         """Run each of `prompts`, ascending in length, once. `rows` names the prompt of each row, ascending."""
         config, device = model.config, model.device
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        self.used, self.blocks = 0, []
+        self.static, self.used, self.blocks = static, 0, []
+        self.graph: Graph | None = None
         logits, start = [], 0
         of_row = torch.tensor(rows, device=device)
         for first, last in _like_lengths([len(p) for p in prompts]):
@@ -120,21 +123,51 @@ class Cache:
         shape = (len(rows), config.num_key_value_heads, GROWTH, width)
         self.k = [torch.empty(shape, dtype=model.dtype, device=device) for _ in range(config.num_hidden_layers)]
         self.v = [torch.empty_like(t) for t in self.k]
+        self.reset()
+
+    def reset(self) -> None:
+        """What a static step reads its place from, and no graph of steps of another shape."""
+        self.graph = None
+        if self.static:
+            capacity, device = self.k[0].shape[2], self.positions.device
+            self.column = torch.tensor([self.used], device=device)
+            self.unseen = torch.zeros(capacity, dtype=self.k[0].dtype, device=device)
+            self.unseen[self.used :] = float("-inf")
+            for t in (*self.k, *self.v):
+                t[:, :, self.used :] = 0  # hidden, but 0 * NaN would be NaN
 
     def extend(self, model: Any, tokens: Tensor) -> Tensor:
         """Append one token (B,) to every row and return float32 logits (B, V) after it."""
         if self.used == self.k[0].shape[2]:
             self.k, self.v = ([_grown(t) for t in layers] for layers in (self.k, self.v))
-        hidden = transformer.hidden_states(model, tokens, self.positions, self.attend)
-        self.used, self.positions = self.used + 1, self.positions + 1
-        return model.lm_head(hidden).float()
+            self.reset()
+        if self.static:
+            self.column.fill_(self.used)
+            self.unseen[self.used] = 0
+        if self.static and tokens.is_cuda:
+            self.graph = self.graph or Graph(self, model, tokens)
+            logits = self.graph(tokens)
+        else:
+            logits = self.step(model, tokens)
+        self.used += 1
+        self.positions += 1
+        return logits
+
+    def step(self, model: Any, tokens: Tensor) -> Tensor:
+        return model.lm_head(transformer.hidden_states(model, tokens, self.positions, self.attend)).float()
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attention of one new token a row: (B, H, E) from q (B, H, E) and k, v (B, G, E)."""
-        end = self.used + 1
-        self.k[layer][:, :, self.used], self.v[layer][:, :, self.used] = k, v
+        end = self.k[layer].shape[2] if self.static else self.used + 1
+        for filled, new in ((self.k[layer], k), (self.v[layer], v)):
+            if self.static:
+                filled.index_copy_(2, self.column, new[:, :, None])
+            else:
+                filled[:, :, self.used] = new
         q = q.view(len(q), k.shape[1], -1, q.shape[2]) * q.shape[2] ** -0.5
         own = q @ self.k[layer][:, :, :end].transpose(-1, -2)  # (B, G, H/G, T)
+        if self.static:
+            own = own + self.unseen
         out = []
         for block in self.blocks:
             rows = slice(*block.rows)
@@ -158,6 +191,27 @@ class Cache:
                 kept.append(left)
                 start = left.rows[1]
         self.blocks = kept
+        self.reset()
+
+
+class Graph:
+    """One static decoding step recorded on a GPU, so that its hundreds of small kernels start as one."""
+
+    def __init__(self, cache: Cache, model: Any, tokens: Tensor):
+        self.tokens = tokens.clone()
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # a recording must not be the first run: libraries set themselves up in it
+            cache.step(model, self.tokens)
+        torch.cuda.current_stream().wait_stream(stream)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.logits = cache.step(model, self.tokens)
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        self.tokens.copy_(tokens)
+        self.graph.replay()
+        return self.logits.clone()
 
 
 def _like_lengths(lengths: Sequence[int]) -> list[tuple[int, int]]:

@@ -122,7 +122,10 @@ def decode(
     prompts: dict[bytes, int] = {}
     of_row = [prompts.setdefault(r.prompt.tobytes(), len(prompts)) for r in asked]
     distinct = [np.frombuffer(p, dtype=np.int32) for p in prompts]
-    cache = Cache(model, distinct, of_row) if transformer.supported(model) else foreign.Cache(model, distinct, of_row, pad_id)
+    if transformer.supported(model):
+        cache: Any = Cache(model, distinct, of_row, static=device.type == "cuda")
+    else:
+        cache = foreign.Cache(model, distinct, of_row, pad_id)
     logits = cache.logits
     draw = Drawing(asked, stops, device)
     limits = torch.tensor([r.max_tokens for r in asked], device=device)
