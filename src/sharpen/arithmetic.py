@@ -1,10 +1,10 @@
 """What an expression is worth: exactly where it is rational, else to 400 digits. Hard limits instead of long waits.
 
 1. Sums, products, powers, roots and factorials of rationals stay rationals (`Fraction`) wherever they are rational.
-2. Everything else is a number of 400 digits. Two of those are the same if 300 digits agree, which closed forms of the size read
-   here do only when they are equal. So that nothing tiny can hide below, a value outside 1e-100 … 1e100 raises `Unknown`.
-3. Expressions with letters are the same if they agree at rational points fixed by a hash (Schwartz-Zippel), negative ones too, so
-   sqrt(x^2) is not x. Points where the second is undefined or, without i in it, not real are passed over.
+2. Everything else is a number of 400 digits. Two of those are the same if 300 digits agree, which closed forms of the size
+   read here do only when they are equal. So that nothing tiny hides below, a value outside 1e-100 … 1e100 raises `Unknown`.
+3. Expressions with letters are the same if they agree at rational points fixed by a hash (Schwartz-Zippel), negative ones too,
+   so sqrt(x^2) is not x. Points where the second is undefined or, without i in it, not real are passed over.
 4. Every operation has a price by the size of its numbers, and an expression over the budget raises `TooCostly`.
 """
 

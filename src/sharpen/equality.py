@@ -198,7 +198,7 @@ def same_relation(given: Node, gold: Node, asked: Asked) -> bool:
 
 
 def unordered(given: Node, gold: Node, asked: Asked) -> bool:
-    """A set or a bare list: order does not count; how often does in a list. Named unknowns of a list must be named or in order."""
+    """A set or a bare list: order does not count; how often does in a list. Named unknowns must be named or in order."""
     if given.op not in ("set", "list"):
         return False
     if max(len(given.args), len(gold.args)) > MOST_ITEMS:
@@ -288,8 +288,10 @@ def near(given: Node, gold: Node, asked: Asked) -> bool:
 
 
 def literal(node: Node) -> str:
-    """How a number is written: "integer" (7, 7.0, 7e2, 7 × 10^2), "decimal", "fraction" (a/b of whole numbers, mixed), "percent";
-    "expression" for anything else."""
+    """How a number is written: "integer" (7, 7.0, 7e2, 7 × 10^2), "decimal", "fraction" (a/b, mixed), "percent".
+
+    "expression" for anything else.
+    """
     if node.op == "neg":
         return literal(node.args[0])
     if node.op == "percent":

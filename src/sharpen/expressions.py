@@ -1,4 +1,4 @@
-"""Reads a mathematical answer into a tree. Recursive descent with hard limits; text is data, and nothing is ever evaluated here.
+"""Reads a mathematical answer into a tree: recursive descent with hard limits. Text is data; nothing is evaluated here.
 
     answer    := relation ((","|";"|"and"|"or") relation)*        a bare list
     relation  := union (("="|"<"|"<="|">"|">="|"!="|"∈") union)*
@@ -15,45 +15,33 @@ i are constants. Mixed numbers are whole number, fraction below one: 2 1/3, 2\\f
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from sharpen.notation import FUNCTIONS
+from sharpen.tokens import Token, Unreadable, is_command, tokens
 
 LONGEST = 2_000  # characters of an expression
 DEEPEST = 40  # brackets, signs and functions inside one another
 TALLEST = 150  # levels of a tree; a sum of n terms has n
-LONGEST_NUMBER = 1_000  # digits; Python's own integers refuse more than 4,300
 
-DIGITS = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
-NUMBER = re.compile(rf"(?:{DIGITS})(?:[eE][+-]?[0-9]{{1,3}}(?![0-9A-Za-z.]))?")
-GROUPED = re.compile(r"[0-9]{1,3}(?:(?:,[0-9]{3})+|(?: [0-9]{3})+)(?![0-9]|,[0-9])(?:\.[0-9]+)?")
-REPEATING = re.compile(r"([0-9]*)\.([0-9]*)‾([0-9]+)")
-SYMBOL = re.compile(r"\\[A-Za-z]+|\\[{}\\|]|<=|>=|!=|[-+*/^_=<>!%°(),;:|\[\]{}&±∓π∞∪∈∅ℝ√]")
-WORD = re.compile(r"[A-Za-z]+")
 RELATIONS = ("=", "<", "<=", ">", ">=", "!=", "∈")
 STOPS = ("\\end", "\\rfloor", "\\rceil")
 PROSE = frozenset(
-    "a an and are as at be but by cm day for he if in is it km mm no not of one or per she six so ten the to two was we yes you".split()[
-        1:
-    ]
+    "an and are as at be but by cm day for he if in is it km mm no not of one or per she six so ten the to two we yes you".split()
 )
 MATRICES = ("matrix", "pmatrix", "bmatrix", "Bmatrix", "array", "smallmatrix")
-
-
-class Unreadable(ValueError):
-    """The text is no expression that this module reads."""
 
 
 @dataclass(frozen=True)
 class Node:
     """One node of a tree.
 
-    op     number (value: Fraction), name (value: letter), constant (π, e, i, ∞, ℝ, ∅), neg, add, sub, mul, div, pow, pm and mp
-           (± and ∓, one or two args), fact, percent, degree, subscript, call (value: function), binom, abs, group (value: its
-           brackets, such as "(]"), set, list (value: "or" where that joins it), ratio, matrix (args: rows, which are lists), union, relation (value: its operators)
+    op       number (value: Fraction), name (value: letter), constant (value: π, e, i, ∞, ℝ, ∅), neg, add, sub, mul, div, pow,
+             pm and mp (± and ∓, one or two args), fact, percent, degree, subscript, call (value: function), root, binom, abs,
+             group (value: its brackets, such as "(]"), set, list (value: "or" where that joins it), ratio, matrix (args:
+             rows, which are lists), union, relation (value: its operators)
     written  of a number: "integer", "decimal" or "mixed"
     """
 
@@ -61,15 +49,6 @@ class Node:
     args: tuple[Node, ...] = ()
     value: Any = None
     written: str = ""
-
-
-@dataclass(frozen=True)
-class Token:
-    kind: str  # number, word, symbol, end
-    text: str
-    value: Any = None
-    written: str = ""
-    spaced: bool = False  # a space stands before it
 
 
 def parse(text: str) -> Node:
@@ -86,67 +65,6 @@ def parse(text: str) -> Node:
     if level:
         raise Unreadable(f"more than {TALLEST} operations on one another")
     return node
-
-
-def is_command(text: str) -> bool:
-    return text[:1] == "\\" and text[1:].isalpha()
-
-
-def tokens(text: str) -> list[Token]:
-    """The text in pieces, an end token last. Braces that only group, as in ^{2} or \\frac{1}{2}, become "{" and "}", those of a set
-    "\\{" and "\\}". Raises Unreadable."""
-    found: list[Token] = []
-    open_brackets: list[str] = []
-    i, spaced, grouped_end = 0, False, False
-    while i < len(text):
-        if text[i] == " ":
-            i, spaced = i + 1, True
-            continue
-        token, end = _token(text, i, spaced, inside=any(b != "{" for b in open_brackets))
-        before = found[-1].text if found else ""
-        if token.text == "{" and not (grouped_end or before in ("^", "_") or is_command(before)):
-            token = Token("symbol", "\\{", spaced=spaced)
-        grouped_end = False
-        if token.text in ("(", "[", "{", "\\{"):
-            open_brackets.append("\\sqrt[" if token.text == "[" and before == "\\sqrt" else token.text)
-        elif token.text in (")", "]", "}", "\\}"):
-            if not open_brackets or (open_brackets[-1][-1] in "([") != (token.text in ")]"):
-                raise Unreadable(f"{token.text!r} closes nothing")
-            opened = open_brackets.pop()
-            token = Token("symbol", "\\}", spaced=spaced) if opened == "\\{" else token
-            grouped_end = opened in ("{", "\\sqrt[")
-        found.append(token)
-        i, spaced = end, False
-    if open_brackets:
-        raise Unreadable(f"{open_brackets[-1]!r} is never closed")
-    return [*found, Token("end", "")]
-
-
-def _token(text: str, i: int, spaced: bool, inside: bool) -> tuple[Token, int]:
-    """The token at i, and where it ends."""
-    if match := REPEATING.match(text, i):
-        whole, fixed, period = match.groups()
-        scale = 10 ** _length(len(fixed))
-        value = Fraction(int("0" + whole + fixed), scale) + Fraction(int(period), scale * (10 ** _length(len(period)) - 1))
-        return Token("number", match[0], value, "decimal", spaced), match.end()
-    grouped = GROUPED.match(text, i)
-    if grouped and inside and not re.search("[, ]0", grouped[0]):  # (1,234) is a pair, but nobody writes 000 for nought
-        grouped = None
-    if match := grouped or NUMBER.match(text, i):
-        _length(len(match[0]))
-        digits = match[0].replace(",", "").replace(" ", "")
-        written = "integer" if digits.isdigit() else "decimal"
-        return Token("number", match[0], Fraction(digits), written, spaced), match.end()
-    for kind, pattern in (("symbol", SYMBOL), ("word", WORD)):
-        if match := pattern.match(text, i):
-            return Token(kind, match[0], spaced=spaced), match.end()
-    raise Unreadable(f"the character {text[i]!r} is not read")
-
-
-def _length(digits: int) -> int:
-    if digits > LONGEST_NUMBER:
-        raise Unreadable(f"a number of more than {LONGEST_NUMBER} digits")
-    return digits
 
 
 class Reader:

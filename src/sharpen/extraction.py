@@ -29,7 +29,8 @@ SPECIAL = frozenset(
     "sqrt sin cos tan log frac cup infty and text left right pmatrix bmatrix begin end dfrac cdot times boxed".split()
 )
 DOLLARS = re.compile(r"\$\$([^$]{1,500})\$\$|\$([^$\n]{1,500})\$|\\\(([^\n]{1,500}?)\\\)|\\\[([^$]{1,500}?)\\\]")
-N = r"[-+]?(?:[$€£¥]\s?)?[-+]?(?:[0-9]{1,50}(?:,[0-9]{3}){1,20}(?![0-9])|[0-9]{1,1200})?(?:\.?[0-9]{1,1200})(?:[eE][-+]?[0-9]{1,3}\b)?(?:\s?(?:%|percent\b))?!?"
+DIGITS = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3}\b)?"
+N = rf"[-+]?(?:[$€£¥]\s?)?[-+]?{DIGITS}(?:\s?(?:%|percent\b))?!?"
 JOINED = r"\s?(?:[-+*/^×÷·:–]|\bor\b|,? or\b|\band\b|\bto\b)\s?\(?"
 NUMBERS = re.compile(rf"(?<![\w.]){N}(?:{JOINED}{N}\)?){{0,20}}")
 CHANGES = re.compile(

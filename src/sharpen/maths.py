@@ -1,21 +1,21 @@
 """The verifier `math`: is the final answer of a response mathematically the task's own?
 
 1. `extraction` finds the final answer. 2. `notation`, `units` and `expressions` read it and the task's answer into typed trees.
-3. `equality` compares trees of the same type; numbers exactly. 4. Only where the task's own answer is of no type that is read here
-is Math-Verify asked (`mathverify`, the extra `math`), in a process that is killed when it overruns. `Verdict.rule` is "how the
-answer was found: what decided".
+3. `equality` compares trees of the same type; numbers exactly. 4. Only where the task's own answer is of no type that is read
+here is Math-Verify asked (`mathverify`, the extra `math`), in a process that is killed when it overruns. `Verdict.rule` is "how
+the answer was found: what decided".
 
 What is the same, and what is not
 
-    numbers      compared exactly: 0.50 = 1/2 = 2/4 = 5e-1, but 0.333 is not 1/3 and 3.14 is not π. `places` 2 in the task's data asks
-                 for agreement to 2 decimal places instead. Mixed numbers 2 1/3, repeating decimals 0.\\overline{3}, 1.2 × 10^3,
-                 1,200, 1{,}200 and 1 200 are read. Digits are ASCII.
+    numbers      compared exactly: 0.50 = 1/2 = 2/4 = 5e-1, but 0.333 is not 1/3 and 3.14 is not π. `places` 2 in the task's
+                 data asks for agreement to 2 decimal places instead. Mixed numbers 2 1/3, repeating decimals 0.\\overline{3},
+                 1.2 × 10^3, 1,200, 1{,}200 and 1 200 are read. Digits are ASCII.
     carried out  2 + 3 is no answer where 5 is wanted, nor is a form that repeats the question (`equality.carried_out`).
     percent      10% is the number 10% and not 10 or 0.1. Where the question asks for a percentage the sign may be left out.
     units        may be left out, are never converted, and must not conflict (`units`).
     closed forms 2√3 = √12, 1/√2 = √2/2, sin(π/6) = 1/2, 1/2004! ≠ 1/2006!: by value, to 300 digits (`arithmetic`).
     letters      x^2 + 2x + 1 = (x + 1)^2: by value at fixed rational points. The names of letters count.
-    x = 3        is 3 where the task's answer is 3; y = 3 is not x = 3. Equations may differ by a factor: 2x + 4y = 6, x + 2y = 3.
+    x = 3        is 3 where the task's answer is 3; y = 3 is not x = 3. 2x + 4y = 6 is x + 2y = 3: a factor apart.
     (1, 2)       in order; the brackets count: (1, 2), [1, 2], (1, 2] differ. x > 3 is (3, ∞). Columns are tuples.
     {1, 2}       in any order, repeats dropped. 1, 2 and "1 or 2" are lists: any order. ±2 is 2 and -2.
     1:2          term by term. Matrices entry by entry. A choice such as (C) by its letter. Words blind to case.
@@ -65,7 +65,7 @@ class Answer:
 
 
 def math(task: Task, response: str) -> Verdict:
-    """The verifier. Task data: `places`, see above. `unscorable` where the task's own answer cannot be judged by any means here."""
+    """The verifier. Task data: `places`, see above. `unscorable` where the task's own answer cannot be judged by any means."""
     gold = gold_text(task.answer or "")
     text, how = extract(response)
     if not gold:

@@ -1,12 +1,13 @@
 """Math-Verify, asked about the answers that no type of ours reads; in a child process that is killed when it overruns.
 
-Math-Verify (the extra `math`) knows much more notation than `expressions`, but it also calls different answers equal: it compares
-to a few digits (1/2^99 = 1/2^98), searches the text for anything that fits, and evaluates whatever it finds. So it is not trusted
-alone: its "same" counts only if it is "same" both ways round, and if it refuses the same answer against neighbours of the task's
-own answer (each last number one larger, and the whole plus 1). It never decides where `equality` can.
+Math-Verify (the extra `math`) knows much more notation than `expressions`, but it also calls different answers equal: it
+compares to a few digits (1/2^99 = 1/2^98), searches the text for anything that fits, and evaluates whatever it finds. So it is
+not trusted alone: its "same" counts only if it is "same" both ways round, and if it refuses the same answer against neighbours
+of the task's own answer (each last number one larger, and the whole plus 1). It never decides where `equality` can.
 
 The child is this file run by itself. It handles any number of questions, one JSON line each; limits of memory and of processor
-time for one question are set inside it, and it dies of either. What it does not have is a sandbox: it is given only LaTeX, which Math-Verify parses by a grammar, never by `parse_expr`.
+time for one question are set inside it, and it dies of either. What it does not have is a sandbox: it is given only LaTeX,
+which Math-Verify parses by a grammar, never by `parse_expr`.
 """
 
 from __future__ import annotations

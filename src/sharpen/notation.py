@@ -100,6 +100,6 @@ def _without_delimiters(text: str) -> str:
 
 
 def skeleton(text: str) -> str:
-    """What two spellings of one expression share, blind to spaces, brackets and multiplication signs: for finding it in a question."""
+    """What spellings of one expression share, blind to spaces, brackets and multiplication signs: to find it in a question."""
     text = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"\1/\2", tidy(text))
     return re.sub(r"[\s{}()\[\]*\\＄]", "", text).casefold()

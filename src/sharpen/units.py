@@ -13,47 +13,18 @@ import re
 
 CURRENCIES = {"＄": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee"}
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
-NAMES = {
-    **{"millimetre": "mm", "millimeter": "mm", "centimetre": "cm", "centimeter": "cm", "metre": "m", "meter": "m"},
-    **{
-        "kilometre": "km",
-        "kilometer": "km",
-        "inch": "in",
-        "inche": "in",
-        "foot": "ft",
-        "feet": "ft",
-        "yard": "yd",
-        "mile": "mi",
-    },
-    **{"milligram": "mg", "gram": "g", "kilogram": "kg", "kilo": "kg", "pound": "lb", "ounce": "oz", "ton": "t", "tonne": "t"},
-    **{"second": "s", "sec": "s", "minute": "min", "hour": "h", "hr": "h", "week": "week", "month": "month", "year": "year"},
-    **{"day": "day", "litre": "l", "liter": "l", "millilitre": "ml", "milliliter": "ml", "gallon": "gal", "quart": "qt"},
-    **{"pint": "pt", "dollar": "dollar", "usd": "dollar", "buck": "dollar", "euro": "euro", "eur": "euro", "cent": "cent"},
-    **{"yen": "yen", "rupee": "rupee", "degree": "degree", "deg": "degree", "°": "degree", "radian": "rad", "mph": "mi/h"},
-    **{"kmh": "km/h", "kph": "km/h", "newton": "n", "joule": "j", "watt": "w", "volt": "v", "kelvin": "k"},
-}
-KNOWN = frozenset(NAMES.values()) | {
-    "n",
-    "j",
-    "w",
-    "v",
-    "k",
-    "hz",
-    "khz",
-    "kw",
-    "kwh",
-    "pa",
-    "kpa",
-    "mol",
-    "nm",
-    "ms",
-    "mi/h",
-    "km/h",
-}
+SPELLINGS = """
+    mm millimetre millimeter; cm centimetre centimeter; m metre meter; km kilometre kilometer; in inch inche; ft foot feet;
+    yd yard; mi mile; mg milligram; g gram; kg kilogram kilo; lb pound; oz ounce; t ton tonne; s second sec; min minute;
+    h hour hr; day day; week week; month month; year year; l litre liter; ml millilitre milliliter; gal gallon; qt quart; pt pint;
+    dollar dollar usd buck; euro euro eur; cent cent; yen yen; rupee rupee; degree degree deg °; rad radian; n newton; j joule;
+    w watt; v volt; k kelvin; mi/h mph; km/h kmh kph"""
+NAMES = {spelling: words.split()[0] for words in SPELLINGS.split(";") for spelling in words.split()[1:]}
+KNOWN = frozenset(NAMES.values()) | set("hz khz kw kwh pa kpa mol nm ms".split())
 LETTERS = frozenset("msghLlNJWVKCF")  # single letters that may be units; any other is a variable
 CHANGES = frozenset(
-    "or and not no to through minus plus over less than fewer point squared cubed half halves quarter quarters third thirds fourth "
-    "fourths fifth fifths sixth sixths eighth eighths tenth tenths hundredth hundredths thousandth thousandths pi infinity if "
+    "or and not no to through minus plus over less than fewer point squared cubed half halves quarter quarters third "
+    "thirds fourth fourths fifth fifths sixth sixths eighth eighths tenth tenths hundredth hundredths thousandth thousandths pi infinity if "
     "unless except but maybe possibly either neither nor factorial mod modulo remainder below negative base k".split()
 )
 LONGEST = 80
@@ -97,7 +68,8 @@ def _name(text: str, letters: bool) -> str:
     parts = WORD.findall(text)
     if not parts or len(parts) > 8 or "".join(parts).replace(" ", "") != text.replace(" ", "").replace("-", ""):
         return ""
-    found, power = [], ""
+    found: list[str] = []
+    power = ""
     for part in parts:
         word, _, exponent = part.replace(" ", "").replace("{", "").replace("}", "").partition("^")
         lower = word.strip(".'").lower()
