@@ -29,7 +29,7 @@ TALLEST = 150  # levels of a tree; a sum of n terms has n
 RELATIONS = ("=", "<", "<=", ">", ">=", "!=", "∈")
 STOPS = ("\\end", "\\rfloor", "\\rceil")
 PROSE = frozenset(
-    "an and are as at be but by cm day for he if in is it km mm no not of one or per she six so ten the to two we yes you".split()
+    "an and are as at be but by cm day for he if in is it km mm no not of one or per she six so ten the to two we you".split()
 )
 MATRICES = ("matrix", "pmatrix", "bmatrix", "Bmatrix", "array", "smallmatrix")
 

@@ -16,20 +16,20 @@ SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**
 SPELLINGS = """
     mm millimetre millimeter; cm centimetre centimeter; m metre meter; km kilometre kilometer; in inch inche; ft foot feet;
     yd yard; mi mile; mg milligram; g gram; kg kilogram kilo; lb pound; oz ounce; t ton tonne; s second sec; min minute;
-    h hour hr; day day; week week; month month; year year; l litre liter; ml millilitre milliliter; gal gallon; qt quart; pt pint;
-    dollar dollar usd buck; euro euro eur; cent cent; yen yen; rupee rupee; degree degree deg °; rad radian; n newton; j joule;
-    w watt; v volt; k kelvin; mi/h mph; km/h kmh kph"""
+    h hour hr; day day; week week; month month; year year; l litre liter; ml millilitre milliliter; gal gallon; qt quart;
+    pt pint; dollar dollar usd buck; euro euro eur; cent cent; yen yen; rupee rupee; degree degree deg °; rad radian;
+    n newton; j joule; w watt; v volt; k kelvin; mi/h mph; km/h kmh kph"""
 NAMES = {spelling: words.split()[0] for words in SPELLINGS.split(";") for spelling in words.split()[1:]}
 KNOWN = frozenset(NAMES.values()) | set("hz khz kw kwh pa kpa mol nm ms".split())
 LETTERS = frozenset("msghLlNJWVKCF")  # single letters that may be units; any other is a variable
 CHANGES = frozenset(
     "or and not no to through minus plus over less than fewer point squared cubed half halves quarter quarters third "
-    "thirds fourth fourths fifth fifths sixth sixths eighth eighths tenth tenths hundredth hundredths thousandth thousandths pi infinity if "
-    "unless except but maybe possibly either neither nor factorial mod modulo remainder below negative base k".split()
+    "thirds fourth fourths fifth fifths sixth sixths eighth eighths tenth tenths hundredth hundredths thousandth thousandths "
+    "pi infinity if unless except but maybe possibly either neither nor factorial mod modulo remainder below base k".split()
 )
 LONGEST = 80
 
-BEFORE = re.compile(r"(?:^|(?<=[\s(,=+-]))(?:US)?([＄€£¥₹]) ?(?=[0-9.\\])")
+BEFORE = re.compile(r"(?:^|(?<=[\s(,=+-]))(?:US)?([＄€£¥₹]) ?(?=-?[0-9.\\])")
 AFTER = re.compile(r"(?<=[0-9}]) ?([＄€£¥₹¢])$")
 WORDS = re.compile(r"(?<=[0-9)}\]!%°])( ?[A-Za-zµΩ°][A-Za-zµΩ°'/^0-9{}. -]*)$")
 WORD = re.compile(r"[A-Za-zµΩ°'.]+(?:\s?\^\s?\{?-?[0-9]\}?)?|per|/")
