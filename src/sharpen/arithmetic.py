@@ -261,7 +261,10 @@ def _absolute(a: Any, purse: Purse) -> Any:
 def _rounded(name: str, a: Any) -> Any:
     if isinstance(a, Fraction):
         return Fraction(math.floor(a) if name == "floor" else math.ceil(a))
-    raise Unknown(f"the {name} of an irrational number")
+    nearest = real.nint(a) if _is_real(a) else None
+    if nearest is None or abs(a - nearest) < real.mpf(10) ** -AGREE:
+        raise Unknown(f"the {name} of what is no real number, or too near to a whole one")
+    return Fraction(int(real.floor(a) if name == "floor" else real.ceil(a)))
 
 
 def _call(name: str, args: list[Any], purse: Purse) -> Any:
@@ -298,11 +301,6 @@ def _logarithm(a: Any, base: Any) -> Any:
     return _or_nought(quotient)
 
 
-def _same_degree(a: Any, purse: Purse) -> Any:
-    """Degrees are a unit, not a factor π/180: 45° is compared with 45°."""
-    return a
-
-
 OPERATIONS: dict[str, Any] = {
     "neg": lambda a, purse: -a,
     "add": _add,
@@ -315,7 +313,7 @@ OPERATIONS: dict[str, Any] = {
     "binom": _binomial,
     "abs": _absolute,
     "percent": lambda a, purse: _divide(a, Fraction(100), purse),
-    "degree": _same_degree,
+    "degree": lambda a, purse: _multiply(a, real.pi / 180, purse),
     "call": _call,
 }
 CALLS = {

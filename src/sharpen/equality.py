@@ -10,7 +10,7 @@ from functools import cached_property
 from sharpen import arithmetic
 from sharpen.arithmetic import Purse, Unknown
 from sharpen.expressions import Node, walk
-from sharpen.notation import skeleton
+from sharpen.notation import tidy
 
 MOST_ITEMS = 60  # of a set or list; comparing takes the square of it
 LITERAL = ("integer", "decimal", "fraction", "percent")
@@ -39,8 +39,8 @@ class Asked:
     purse: Purse = field(default_factory=Purse)
 
     @cached_property
-    def skeleton(self) -> str:
-        return skeleton(self.text)
+    def plain(self) -> str:
+        return re.sub(r"\\frac ?\{([^{}]*)\} ?\{([^{}]*)\}", r"\1/\2", tidy(self.text)).casefold()
 
     @cached_property
     def numbers(self) -> frozenset[Fraction]:
@@ -118,13 +118,8 @@ def named(node: Node) -> tuple[str, Node] | None:
     left, right = node.args
     if left.op == "name":
         name = left.value
-    elif (
-        left.op == "mul"
-        and all(n.op in ("name", "mul") for n in walk(left))
-        and left.args[0].op == "name"
-        and len(left.args) == 2
-    ):
-        name = f"{left.args[0].value}({left.args[1].value})"
+    elif left.op == "mul" and left.args[0].op == "name" and left.args[0].value in "fghFGHP":  # f(x), P(2)
+        name = f"{left.args[0].value}({skeleton_of(left.args[1])})"
     elif left.op == "subscript" and left.args[0].op == "name":
         name = f"{left.args[0].value}_{left.args[1].value}"
     else:
@@ -337,13 +332,14 @@ def repeats(given: Node, gold: Node, asked: Asked) -> None:
     ours, theirs = literal(given), literal(gold)
     if not asked.text or given == gold or (ours == theirs and ours in ("integer", "decimal", "percent")):
         return
-    written = re.escape(skeleton_of(given))
-    if len(written) > 1 and re.search(rf"(?<![0-9a-z.^/]){written}(?![0-9a-z^/]|\.[0-9])", asked.skeleton):
+    written = skeleton_of(given)[:200]
+    anyhow = r"[\s{}()\[\]*\\＄]*".join(map(re.escape, written))  # whatever brackets, spaces and × stand between
+    if len(written) > 1 and re.search(rf"(?<![0-9a-z.^/]){anyhow}(?![0-9a-z^/]|\.[0-9])", asked.plain):
         raise NotCarriedOut("the question is only repeated")
 
 
 def skeleton_of(node: Node) -> str:
-    """The expression as `notation.skeleton` would leave it, from the tree."""
+    """The expression without brackets, spaces and multiplication signs."""
     signs = {"add": "+", "sub": "-", "div": "/", "pow": "^", "mul": "", "fact": "!", "percent": "%", "pm": "±", "degree": "°"}
     parts = [skeleton_of(arg) for arg in node.args]
     if node.op == "number":

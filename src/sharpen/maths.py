@@ -119,6 +119,8 @@ def compare(text: str, gold: str, asked: str = "", data: Mapping[str, Any] | Non
         return Finding(found == letter[1], "choice")
     if given and given == expected:
         return Finding(True, "same text")
+    if len(expected) > 2 and WORDS.fullmatch(expected) and given.casefold() == expected.casefold():
+        return Finding(True, "words")
     theirs = read(expected, letters=False)
     if theirs is None or (WORDS.fullmatch(expected) and len(expected) > 3):
         if WORDS.fullmatch(expected):
@@ -153,6 +155,8 @@ def read(text: str, letters: bool = True) -> Answer | None:
     core, unit, scale = units.split(APPROXIMATE.sub("", text), letters)
     try:
         node = parse(core)
+        if core.endswith("%") and (inner := parse(core[:-1])).op == "div":  # 25/2 % is 12.5 %
+            node = Node("percent", (inner,))
     except Unreadable:
         return None
     if scale != 1:

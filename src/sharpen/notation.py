@@ -97,9 +97,3 @@ def _without_delimiters(text: str) -> str:
     if not money:
         return text.replace("$", "")
     return re.sub(r"\$(?= ?[0-9.])", "＄", text).replace("$", "")
-
-
-def skeleton(text: str) -> str:
-    """What spellings of one expression share, blind to spaces, brackets and multiplication signs: to find it in a question."""
-    text = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"\1/\2", tidy(text))
-    return re.sub(r"[\s{}()\[\]*\\＄]", "", text).casefold()
