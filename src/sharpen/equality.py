@@ -278,8 +278,9 @@ def same_scalar(given: Node, gold: Node, asked: Asked) -> bool:
 
 def near(given: Node, gold: Node, asked: Asked) -> bool:
     """Whether two numbers differ by at most half a unit of the last decimal place asked for."""
-    gap = arithmetic.evaluate(Node("abs", (Node("sub", (given, gold)),)), {}, asked.purse)
-    return bool(gap <= Fraction(1, 2 * 10 ** (asked.places or 0)))
+    gap = Node("abs", (Node("sub", (given, gold)),))
+    allowed = Node("number", value=Fraction(1, 2 * 10 ** (asked.places or 0)))
+    return bool(arithmetic.evaluate(Node("sub", (allowed, gap)), {}, asked.purse) >= 0)
 
 
 def literal(node: Node) -> str:

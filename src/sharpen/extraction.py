@@ -25,6 +25,7 @@ MARKER = re.compile(
 )
 SENTENCE = re.compile(r"[.!?](?=\s)|,? (?:because|since|which|so that|as there|and this|where)\b|\s\((?=[A-Za-z]{3,})")
 WORD = re.compile(r"[A-Za-z]{3,}")
+SHORT = re.compile(r"\b(?:so|we|it|is|he|to|of|as|by|at)\b", re.IGNORECASE)
 SPECIAL = frozenset(
     "sqrt sin cos tan log frac cup infty and text left right pmatrix bmatrix begin end dfrac cdot times boxed".split()
 )
@@ -85,7 +86,7 @@ def last_box(text: str) -> str | None:
 
 
 def is_prose(text: str) -> bool:
-    return any(word.lower() not in SPECIAL for word in WORD.findall(text))
+    return any(word.lower() not in SPECIAL for word in WORD.findall(text)) or SHORT.search(text) is not None
 
 
 def after_marker(text: str) -> str:
@@ -106,7 +107,7 @@ def narrowed(line: str) -> str:
     With words such as "or", "not" or "half" in it, the sentence stays whole, and will not be readable.
     """
     end = SENTENCE.search(line)
-    sentence = (line[: end.start()] if end else line).strip()
+    sentence = (line[: end.start()] if end else line).strip().rstrip(" .,;*_`")
     words = [word for word in WORD.findall(sentence) if word.lower() not in SPECIAL]
     starts_with_answer = re.match(r"[*_`(\[]{0,4}[-+$€£\\({\[0-9.]", sentence)
     if len(words) < 2 or starts_with_answer or CHANGES.search(sentence):

@@ -87,6 +87,8 @@ def judged(finding: Finding, text: str, gold: str, how: str) -> Verdict:
             return Verdict("unscorable", None, feedback=said, rule=f"{how}: {finding.kind}", version=VERSION)
         finding = Finding(verdict == "same", "Math-Verify", outcome="" if verdict in ("same", "different") else verdict)
     rule = f"{how}: {finding.kind}"
+    if finding.outcome == "unscorable":
+        return Verdict("unscorable", None, feedback=finding.feedback, rule=rule, version=version)
     if finding.same:
         return Verdict("correct", 1.0, rule=rule, version=version)
     return Verdict(finding.outcome or "wrong", 0.0, feedback=finding.feedback, rule=rule, version=version)
@@ -146,8 +148,8 @@ def typed(ours: Node, theirs: Node, kind: str, asked: Asked) -> Finding:
         return Finding(False, f"{kind}, not carried out", f"The answer is not worked out: {e}.")
     except TooCostly as e:
         return Finding(False, kind, f"The answer is too large: {e}.", "limit")
-    except Unknown:
-        return Finding(None, "no value")
+    except Unknown as e:
+        return Finding(False, kind, f"the task's own answer cannot be compared: {e}", "unscorable")
 
 
 def read(text: str, letters: bool = True) -> Answer | None:

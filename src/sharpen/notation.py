@@ -38,7 +38,7 @@ COMMAND = re.compile(r"\\(?:mathbb\s*\{R\}|mathbb R|([A-Za-z]+)\s?|(.))", re.DOT
 WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathbb|mbox|hbox|operatorname|emph)\s?\{([^{}]*)\}")
 THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,?\\[,!]|\\ |,\\!)(?=[0-9]{3}(?![0-9]))")
 SHORT_FRACTION = re.compile(r"\\frac ?(?:([0-9A-Za-zπ])|\{([^{}]*)\}) ?(?:([0-9A-Za-zπ])|\{([^{}]*)\})")
-REPEATING = re.compile(r"([0-9]*\.[0-9]*) ?\\(?:overline|bar|dot) ?\{?([0-9]+)\}?")
+REPEATING = re.compile(r"(?<![0-9])([0-9]*\.[0-9]*) ?\\(?:overline|bar|dot) ?\{?([0-9]+)\}?")
 BOLD = re.compile(r"\*\*([^*\n]{1,500})\*\*|__([^_\n]{1,500})__")
 BEFORE, AFTER = " \t\r\n:*`", " \t\r\n.,;:*`"  # a point before a number belongs to it
 FUNCTIONS = (
