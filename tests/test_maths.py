@@ -265,7 +265,7 @@ def test_what_is_no_expression_is_unreadable(text):
 
 
 def test_random_text_never_raises_and_is_never_the_answer():
-    """Pieces of notation in any order: 20,000 texts against answers of every type."""
+    """Pieces of notation in any order: 5,000 texts against answers of every type."""
     rng = random.Random(4)
     pieces = "1 2 3 x y + - * / ^ ( ) [ ] { } , ; = < ! % ° _ | π ∞ ∪ e i . $ & : ½ ² ∅ ℝ ' ٣".split()
     pieces += [
@@ -312,7 +312,7 @@ def test_random_text_never_raises_and_is_never_the_answer():
         "77 kg",
         r"\pm 7",
     ]
-    for _ in range(20_000):
+    for _ in range(5_000):
         text = "".join(rng.choices(pieces, k=rng.randint(1, 12)))
         assert maths.compare(text, rng.choice(golds), "What is " + text).same is False, text
 
