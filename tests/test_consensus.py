@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharpen import consensus, student
-from sharpen.core import Rollout, Sample, Task, TaskSource, UserError, Verdict
+from sharpen.core import PLAIN, Rollout, Sample, Task, TaskSource, UserError, Verdict
 from sharpen.hashing import derive
 from sharpen.policy import LocalPolicy, ScriptedPolicy
 from sharpen.rollout import drive, judge, single
@@ -96,7 +96,7 @@ def test_certainties_of_a_policys_rollouts_equal_those_of_its_whole_logits():
     import torch
 
     policy = LocalPolicy(*student.build("micro", TaskSource("none", (), lambda *draw: TASK), 0), "fp32")
-    rollouts = drive(policy, single, [TASK] * 3, ["a", "b", "c"], seed=1, max_tokens=6, temperature=1.0)
+    rollouts = drive(policy, single, [TASK] * 3, ["a", "b", "c"], seed=1, max_tokens=6, sampling=PLAIN)
     expected = []
     for rollout in rollouts:
         with torch.no_grad():
@@ -203,6 +203,6 @@ def test_the_data_slot_takes_what_judge_makes():
     """Four rollouts of a scripted policy, judged by a verifier that knows nothing, then by each other."""
     answers = iter(["4", "4", "5", "4"])
     policy = ScriptedPolicy(lambda messages: next(answers))
-    rollouts = drive(policy, single, [TASK] * 4, list("abcd"), seed=0, max_tokens=8, temperature=1.0)
+    rollouts = drive(policy, single, [TASK] * 4, list("abcd"), seed=0, max_tokens=8, sampling=PLAIN)
     samples = judge(rollouts, [0] * 4, lambda task, response: Verdict("unscorable", None))
     assert outcomes(consensus.majority(samples)) == ["correct", "correct", "wrong", "correct"]

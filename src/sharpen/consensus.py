@@ -85,22 +85,19 @@ def certainties(policy: LocalPolicy, rollouts: Sequence[Rollout], positions: int
     """
     import torch
 
-    from sharpen import transformer
-
     model: Any = getattr(policy, "model", None)
-    if model is None or not transformer.supported(model):
-        raise UserError(
-            "self-certainty needs a local policy of the Llama, Mistral or Qwen family, whose distributions it reads"
-        )
+    if model is None:
+        raise UserError("self-certainty needs a local policy, whose distributions can be read")
+    body, head = model.get_decoder(), model.get_output_embeddings()
     found = []
     for rollout in rollouts:
-        tokens = torch.from_numpy(rollout.tokens.astype(np.int64))[None]
+        tokens = torch.from_numpy(rollout.tokens.astype(np.int64))[None].to(head.weight.device)
         sampled = torch.from_numpy(rollout.sampled)[1:]
         total, count = 0.0, int(sampled.sum())
         with torch.no_grad():
-            hidden = transformer.hidden_states(model, tokens)[0, :-1][sampled]
+            hidden = body(input_ids=tokens).last_hidden_state[0, :-1][sampled]
             for part in hidden.split(positions):
-                total += self_certainty(model.lm_head(part).float().numpy()) * len(part)
+                total += self_certainty(head(part).float().cpu().numpy()) * len(part)
         found.append(total / count if count else 0.0)
     return found
 
