@@ -151,6 +151,13 @@ def gym(task: Task, response: str) -> Verdict:
         raise
 
 
+def code_io(task: Task, response: str) -> Verdict:
+    """The code in the response, run in the sandbox on the task's cases: `sharpen.code`."""
+    from sharpen.code import code_io  # here, because only code tasks need it
+
+    return code_io(task, response)
+
+
 def _compare(
     task: Task,
     response: str,
@@ -220,3 +227,4 @@ def read_numbers(text: str) -> list[Fraction] | None:
 
 
 VERIFIERS: dict[str, Verifier] = {"exact": exact, "choice": choice, "number": number, "numbers": numbers, "gym": gym}
+VERIFIERS["code_io"] = code_io
