@@ -79,6 +79,11 @@ def least() -> str:
     return os.environ.get("SHARPEN_ISOLATION", "full")
 
 
+def box(language: Installed) -> sandbox.Sandbox:
+    """This process's sandbox: one for all languages of the standard directories, and one for each installation elsewhere."""
+    return sandbox.shared(least(), language.binds) if language.binds else sandbox.shared(least())
+
+
 def build(name: str, code: str, more: Mapping[str, bytes] | None = None) -> Built | Refused:
     """Compile, where the language does. `more` are files beside the source. Raises UserError where the language is missing."""
     found = installed(name)
@@ -93,8 +98,8 @@ def build(name: str, code: str, more: Mapping[str, bytes] | None = None) -> Buil
         files_mb=128,
         address_space=False,
     )
-    program = Program(found.compile, files, limits=limits, keep=language.keep, env=language.env, binds=found.binds)
-    made = sandbox.shared(least()).run(program)
+    program = Program(found.compile, files, limits=limits, keep=language.keep, env=language.env)
+    made = box(found).run(program)
     if made.status == "exited" and made.code == 0 and made.files:
         return Built(found, made.files, made.isolation)
     outcome = {"timeout": "timeout", "memory": "limit", "output": "limit", "failed": "unscorable"}.get(made.status, "malformed")
@@ -115,8 +120,8 @@ def execute(built: Built, inputs: Sequence[bytes], budget: Budget) -> list[Ran]:
     if language.name == "python":
         return _python(built, inputs, budget, limits)
     argv = tuple(part.replace("{memory}", str(budget.memory_mb)) for part in built.language.run)
-    programs = [Program(argv, built.files, data, limits, env=language.env, binds=built.language.binds) for data in inputs]
-    return [_ran(result) for result in sandbox.shared(least()).run_many(programs)]
+    programs = [Program(argv, built.files, data, limits, env=language.env) for data in inputs]
+    return [_ran(result) for result in box(built.language).run_many(programs)]
 
 
 def _ran(result: Result) -> Ran:
@@ -141,9 +146,8 @@ def _python(built: Built, inputs: Sequence[bytes], budget: Budget, each: Limits)
         head.encode() + b"".join(inputs),
         limits,
         env=built.language.language.env,
-        binds=built.language.binds,
     )
-    result = sandbox.shared(least()).run(program)
+    result = box(built.language).run(program)
     found = records(result.stdout, len(inputs), result.isolation)
     if 0 in found and found[0].status == "refused":
         return [found[0]] * len(inputs)
