@@ -14,6 +14,7 @@ bubblewrap's command line is visible to the program and its environment is not c
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import shutil
@@ -80,6 +81,7 @@ def _build(bwrap: str, binds: Sequence[str], slots: int) -> None:
     for path, descriptor in opened:
         _bind(descriptor, root + path)
     _links(root)
+    _configuration(root)
     with open(root + "/etc/passwd", "w") as file:
         file.write(f"candidate:x:{INSIDE}:{INSIDE}::{BOX}/work:/bin/sh\n")
     with open(root + "/etc/group", "w") as file:
@@ -110,8 +112,6 @@ def _system() -> Iterable[str]:
     """What of the machine every program sees."""
     yield "/usr"
     yield from (f"/{name}" for name in TOP if os.path.isdir(f"/{name}") and not os.path.islink(f"/{name}"))
-    for pattern in ETC:
-        yield from sorted(glob.glob(f"/etc/{pattern}"))
     yield from (f"/dev/{name}" for name in DEVICES if os.path.exists(f"/dev/{name}"))
 
 
@@ -124,6 +124,16 @@ def _links(root: str) -> None:
         os.symlink(target, f"{root}/dev/{name}")
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         os.symlink(f"/proc/self/fd/{number}", f"{root}/dev/{name}")
+
+
+def _configuration(root: str) -> None:
+    """Copies, not binds: bubblewrap pays for every mount with every program."""
+    for path in (path for pattern in ETC for path in glob.glob(f"/etc/{pattern}")):
+        with contextlib.suppress(OSError, shutil.Error):  # what this user may not read, a program need not either
+            if os.path.isdir(path):
+                shutil.copytree(path, root + path, symlinks=True)
+            else:
+                shutil.copyfile(path, root + path)
 
 
 def _bind(descriptor: int, target: str) -> None:
