@@ -1,9 +1,9 @@
 """The system calls that a candidate may not make, as a BPF program assembled here.
 
-A deny list, because the sandbox runs any language: an allow list that suits CPython, V8, the JVM and R at once would be as long as
-the kernel's table. It removes what namespaces do not confine (io_uring, keyrings, bpf, perf, userfaultfd, tracing), what holds
-memory that no limit sees (memfd, System V and POSIX IPC, asynchronous I/O), every way to a new namespace or mount, and every socket
-family but AF_UNIX. Calls newer than the table below do not exist for a candidate (ENOSYS).
+A deny list, because the sandbox runs any language: an allow list that suits CPython, V8, the JVM and R at once would be as long
+as the kernel's table. It removes what namespaces do not confine (io_uring, keyrings, bpf, perf, userfaultfd, tracing), what
+holds memory that no limit sees (memfd, System V and POSIX IPC, asynchronous I/O), every way to a new namespace or mount, and
+every socket family but AF_UNIX. Calls newer than the table below do not exist for a candidate (ENOSYS).
 
 What it does not stop: bugs in the calls that remain. It is one layer; namespaces and limits are the others.
 
@@ -13,7 +13,7 @@ Sources: seccomp(2); Linux include/uapi/linux/{seccomp,filter,audit}.h; Docker's
 from __future__ import annotations
 
 import errno
-import platform
+import os
 import struct
 
 ALLOW = 0x7FFF0000  # SECCOMP_RET_ALLOW
@@ -137,12 +137,18 @@ MISSING: Numbers = {
 }
 # Succeed and do nothing: they would flush every disk of the machine.
 IGNORED: Numbers = {"sync": (162, 81), "syncfs": (306, 267)}
-ARGUMENTS: dict[str, tuple[int, int]] = {"socket": (41, 198), "socketpair": (53, 199), "clone": (56, 220), "ioctl": (16, 29), "kill": (62, 129)}
+ARGUMENTS: dict[str, tuple[int, int]] = {
+    "socket": (41, 198),
+    "socketpair": (53, 199),
+    "clone": (56, 220),
+    "ioctl": (16, 29),
+    "kill": (62, 129),
+}
 
 
 def supported(machine: str | None = None) -> bool:
     """Whether the table knows the system call numbers of this kind of machine."""
-    return (machine or platform.machine()) in MACHINES
+    return (machine or os.uname().machine) in MACHINES
 
 
 def program(machine: str | None = None, only_signal: int | None = None) -> bytes:
@@ -151,7 +157,7 @@ def program(machine: str | None = None, only_signal: int | None = None) -> bytes
     only_signal  where given, kill(2) reaches this process id alone: for candidates that share a process namespace with others
     Raises KeyError on a machine that `supported` does not know.
     """
-    column, arch = MACHINES[machine or platform.machine()]
+    column, arch = MACHINES[machine or os.uname().machine]
     code = [
         (LOAD, 0, 0, ARCH),
         (EQUAL, 1, 0, arch),
@@ -175,7 +181,7 @@ def program(machine: str | None = None, only_signal: int | None = None) -> bytes
 
 
 def _among(numbers: list[int | None], answer: int) -> list[tuple[int, int, int, int]]:
-    """One answer for many calls, in one instruction for each: the kernel walks through all of them for every program it starts."""
+    """One answer for many calls, in one instruction for each: the kernel goes through all of them for every program."""
     known = [number for number in numbers if number is not None]
     jumps = [(EQUAL, len(known) - 1 - i, 0, number) for i, number in enumerate(known)]  # at most 255 far, by the machine
     return [*jumps[:-1], (EQUAL, 0, 1, known[-1]), (RETURN, 0, 0, answer)]
