@@ -1,23 +1,24 @@
 """Level `full`: where the broker lives, and how it starts bubblewrap.
 
-The broker is the first process of its own user, mount and process namespaces. So when it dies, however it dies, the kernel kills
-everything it ever started, and all it sees of the machine's files is what programs may see. In there, once:
+The broker is the first process of its own user, mount and process namespaces. So when it dies, however it dies, the kernel
+kills everything it ever started, and all it sees of the machine's files is what programs may see. In there, once:
 
     /root    what becomes `/` of every program, read-only: /usr and its links, a minimal /etc and /dev, the extra binds
     /slots   a mount point for each program that runs at the same time
 
-and for every program a fresh tmpfs on its slot (bounded in bytes and in files), then bubblewrap in new user, process, network, IPC,
-host name and cgroup namespaces, started with an empty environment.
+and for every program a fresh tmpfs on its slot (bounded in bytes and in files), then bubblewrap in new user, process, network,
+IPC, host name and cgroup namespaces, started with an empty environment.
 
-bubblewrap's command line is visible to the program and its environment is not cleaned by --clearenv: hence --args, and no environment.
+bubblewrap's command line is visible to the program, and --clearenv does not clean its environment: hence --args, and none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sharpen.sandbox import linux, seccomp
 from sharpen.sandbox.program import Program
@@ -80,6 +81,7 @@ def _build(bwrap: str, binds: Sequence[str], slots: int) -> None:
     for path, descriptor in opened:
         _bind(descriptor, root + path)
     _links(root)
+    _configuration(root)
     with open(root + "/etc/passwd", "w") as file:
         file.write(f"candidate:x:{INSIDE}:{INSIDE}::{BOX}/work:/bin/sh\n")
     with open(root + "/etc/group", "w") as file:
@@ -110,8 +112,6 @@ def _system() -> Iterable[str]:
     """What of the machine every program sees."""
     yield "/usr"
     yield from (f"/{name}" for name in TOP if os.path.isdir(f"/{name}") and not os.path.islink(f"/{name}"))
-    for pattern in ETC:
-        yield from sorted(glob.glob(f"/etc/{pattern}"))
     yield from (f"/dev/{name}" for name in DEVICES if os.path.exists(f"/dev/{name}"))
 
 
@@ -124,6 +124,16 @@ def _links(root: str) -> None:
         os.symlink(target, f"{root}/dev/{name}")
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         os.symlink(f"/proc/self/fd/{number}", f"{root}/dev/{name}")
+
+
+def _configuration(root: str) -> None:
+    """Copies, not binds: bubblewrap pays for every mount with every program."""
+    for path in (path for pattern in ETC for path in glob.glob(f"/etc/{pattern}")):
+        with contextlib.suppress(OSError, shutil.Error):  # what this user may not read, a program need not either
+            if os.path.isdir(path):
+                shutil.copytree(path, root + path, symlinks=True)
+            else:
+                shutil.copyfile(path, root + path)
 
 
 def _bind(descriptor: int, target: str) -> None:
@@ -150,22 +160,17 @@ def close_box(slot: int) -> None:
     linux.unmount(f"/slots/{slot}")
 
 
-def command(box: str, program: Program, args: int) -> list[str]:
-    return ["/bwrap", "--args", str(args), "--", *program.argv]
-
-
-def options(box: str, program: Program, path: str, status: int, block: int, filter_fd: int | None) -> bytes:
+def options(box: str, program: Program, path: str, descriptors: Mapping[str, int]) -> bytes:
     """What --args reads: NUL-separated. `path` is PATH inside."""
-    words = "--unshare-user --unshare-pid --unshare-net --unshare-ipc --unshare-uts --unshare-cgroup-try".split()
+    words = ["--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     words += ["--die-with-parent", "--new-session", "--hostname", "sandbox"]
     # Devices stay usable and nothing becomes writable: /root is read-only where it is taken from.
     words += ["--dev-bind", "/root", "/", "--proc", "/proc", "--bind", box, BOX, "--chdir", BOX + "/work"]
-    words += ["--json-status-fd", str(status), "--block-fd", str(block)]
-    if filter_fd is not None:
-        words += ["--seccomp", str(filter_fd)]
+    for option, name in (("--json-status-fd", "status"), ("--block-fd", "block"), ("--seccomp", "filter")):
+        words += [option, str(descriptors[name])]
     for name, value in {**ENVIRONMENT, "PATH": path, **program.env}.items():
         words += ["--setenv", name, value]
     return b"".join(os.fsencode(word) + b"\0" for word in words)
 
 
-FILTER = seccomp.program() if seccomp.supported() else None
+FILTER = seccomp.program() if seccomp.supported() else b""  # without it the level is not `full`; see probe.py

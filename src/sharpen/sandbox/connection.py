@@ -1,7 +1,7 @@
 """The client's side of one broker process: hands programs over, collects results, and replaces a broker that died.
 
-A program whose broker died while it ran is tried once more, then `failed`. One that had not started loses nothing. Safe to use from
-several threads; in a forked child it starts a broker of its own.
+A program whose broker died while it ran is tried once more, then `failed`. One that had not started loses nothing. Safe to use
+from several threads; in a forked child it starts a broker of its own.
 """
 
 from __future__ import annotations
@@ -123,10 +123,10 @@ class Connection:
         parent = os.pidfd_open(os.getpid())
         config = {**self.config, "level": self.level, "jobs": self.jobs, "parent": parent}
         source = str(Path(__file__).resolve().parents[2])
-        command = [sys.executable, "-I", "-S", "-B", "-c", COMMAND, source, json.dumps(config)]
-        errors = tempfile.TemporaryFile()
+        command = [sys.executable, "-I", "-S", "-c", COMMAND, source, json.dumps(config)]
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the reader thread, which outlives this call)
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # type: ignore[call-overload]  # a socket is as good as a file for stdin
                 command, stdin=theirs, stdout=errors, stderr=errors, env={}, pass_fds=[parent], cwd="/", start_new_session=True
             )
         except OSError as error:

@@ -1,9 +1,9 @@
 """The system calls that a candidate may not make, as a BPF program assembled here.
 
-A deny list, because the sandbox runs any language: an allow list that suits CPython, V8, the JVM and R at once would be as long as
-the kernel's table. It removes what namespaces do not confine (io_uring, keyrings, bpf, perf, userfaultfd, tracing), what holds
-memory that no limit sees (memfd, System V and POSIX IPC, asynchronous I/O), every way to a new namespace or mount, and every socket
-family but AF_UNIX. Calls newer than the table below do not exist for a candidate (ENOSYS).
+A deny list, because the sandbox runs any language: an allow list that suits CPython, V8, the JVM and R at once would be as long
+as the kernel's table. It removes what namespaces do not confine (io_uring, keyrings, bpf, perf, userfaultfd, tracing), what
+holds memory that no limit sees (memfd, System V and POSIX IPC, asynchronous I/O), every way to a new namespace or mount, and
+every socket family but AF_UNIX. Calls newer than the table below do not exist for a candidate (ENOSYS).
 
 What it does not stop: bugs in the calls that remain. It is one layer; namespaces and limits are the others.
 
@@ -13,7 +13,7 @@ Sources: seccomp(2); Linux include/uapi/linux/{seccomp,filter,audit}.h; Docker's
 from __future__ import annotations
 
 import errno
-import platform
+import os
 import struct
 
 ALLOW = 0x7FFF0000  # SECCOMP_RET_ALLOW
@@ -29,7 +29,9 @@ NEW_NAMESPACES = 0x7E020000  # CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUS
 
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column of the table below, AUDIT_ARCH
 
-DENIED: dict[str, tuple[int | None, int | None]] = {
+Numbers = dict[str, tuple[int | None, int | None]]  # x86_64, aarch64; None: there is no such call
+
+DENIED: Numbers = {
     # mounts, roots, files by handle
     "mount": (165, 40),
     "umount2": (166, 39),
@@ -120,7 +122,7 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "vmsplice": (278, 75),
 }
 # As on a kernel without them: programs have another way then, and take it.
-MISSING: dict[str, tuple[int | None, int | None]] = {
+MISSING: Numbers = {
     "clone3": (435, 435),  # its flags lie in memory, where a filter cannot read them; the C library goes on with clone
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
@@ -134,13 +136,19 @@ MISSING: dict[str, tuple[int | None, int | None]] = {
     "memfd_secret": (447, 447),
 }
 # Succeed and do nothing: they would flush every disk of the machine.
-IGNORED: dict[str, tuple[int | None, int | None]] = {"sync": (162, 81), "syncfs": (306, 267)}
-ARGUMENTS = {"socket": (41, 198), "socketpair": (53, 199), "clone": (56, 220), "ioctl": (16, 29), "kill": (62, 129)}
+IGNORED: Numbers = {"sync": (162, 81), "syncfs": (306, 267)}
+ARGUMENTS: dict[str, tuple[int, int]] = {
+    "socket": (41, 198),
+    "socketpair": (53, 199),
+    "clone": (56, 220),
+    "ioctl": (16, 29),
+    "kill": (62, 129),
+}
 
 
 def supported(machine: str | None = None) -> bool:
     """Whether the table knows the system call numbers of this kind of machine."""
-    return (machine or platform.machine()) in MACHINES
+    return (machine or os.uname().machine) in MACHINES
 
 
 def program(machine: str | None = None, only_signal: int | None = None) -> bytes:
@@ -149,7 +157,7 @@ def program(machine: str | None = None, only_signal: int | None = None) -> bytes
     only_signal  where given, kill(2) reaches this process id alone: for candidates that share a process namespace with others
     Raises KeyError on a machine that `supported` does not know.
     """
-    column, arch = MACHINES[machine or platform.machine()]
+    column, arch = MACHINES[machine or os.uname().machine]
     code = [
         (LOAD, 0, 0, ARCH),
         (EQUAL, 1, 0, arch),
@@ -159,19 +167,24 @@ def program(machine: str | None = None, only_signal: int | None = None) -> bytes
         (RETURN, 0, 0, _fail(errno.ENOSYS)),
     ]
     for table, answer in ((DENIED, errno.EPERM), (MISSING, errno.ENOSYS), (IGNORED, 0)):
-        for numbers in table.values():
-            if (number := numbers[column]) is not None:
-                code += [(EQUAL, 0, 1, number), (RETURN, 0, 0, _fail(answer))]
-    number = {name: numbers[column] for name, numbers in ARGUMENTS.items()}
+        code += _among([row[column] for row in table.values()], _fail(answer))
+    numbers = {name: row[column] for name, row in ARGUMENTS.items()}
     for name in ("socket", "socketpair"):
-        code += _when(number[name], 0, [(EQUAL, 1, 0, AF_UNIX), (RETURN, 0, 0, _fail(errno.EAFNOSUPPORT))])
-    code += _when(number["clone"], 0, [(MASKED, 0, 1, NEW_NAMESPACES), (RETURN, 0, 0, _fail(errno.EPERM))])
+        code += _when(numbers[name], 0, [(EQUAL, 1, 0, AF_UNIX), (RETURN, 0, 0, _fail(errno.EAFNOSUPPORT))])
+    code += _when(numbers["clone"], 0, [(MASKED, 0, 1, NEW_NAMESPACES), (RETURN, 0, 0, _fail(errno.EPERM))])
     for request in TERMINAL_INJECTION:
-        code += _when(number["ioctl"], 1, [(EQUAL, 0, 1, request), (RETURN, 0, 0, _fail(errno.EPERM))])
+        code += _when(numbers["ioctl"], 1, [(EQUAL, 0, 1, request), (RETURN, 0, 0, _fail(errno.EPERM))])
     if only_signal is not None:
-        code += _when(number["kill"], 0, [(EQUAL, 1, 0, only_signal), (RETURN, 0, 0, _fail(errno.EPERM))])
+        code += _when(numbers["kill"], 0, [(EQUAL, 1, 0, only_signal), (RETURN, 0, 0, _fail(errno.EPERM))])
     code.append((RETURN, 0, 0, ALLOW))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
+
+
+def _among(numbers: list[int | None], answer: int) -> list[tuple[int, int, int, int]]:
+    """One answer for many calls, in one instruction for each: the kernel goes through all of them for every program."""
+    known = [number for number in numbers if number is not None]
+    jumps = [(EQUAL, len(known) - 1 - i, 0, number) for i, number in enumerate(known)]  # at most 255 far, by the machine
+    return [*jumps[:-1], (EQUAL, 0, 1, known[-1]), (RETURN, 0, 0, answer)]
 
 
 def _when(number: int, argument: int, body: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
