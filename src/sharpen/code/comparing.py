@@ -91,7 +91,7 @@ def _same(given: Any, expected: Any, tolerance: float) -> bool:
     if kind in ("list", "tuple"):
         return len(left) == len(right) and all(_same(a, b, tolerance) for a, b in zip(left, right))
     if kind == "set":
-        return len(left) == len(right) and all(any(_same(a, b, 0.0) for b in right) for a in left)
+        return len(left) == len(right) and all(any(_same(a, b, 0.0) for a in left) for b in right)
     if kind == "dict":
         return len(left) == len(right) and all(
             any(_same(key, name, 0.0) and _same(value, wanted, tolerance) for key, value in left) for name, wanted in right

@@ -10,6 +10,7 @@ the same candidate's next one.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +82,14 @@ def least() -> str:
 
 def box(language: Installed) -> sandbox.Sandbox:
     """This process's sandbox: one for all languages of the standard directories, and one for each installation elsewhere."""
-    return sandbox.shared(least(), language.binds) if language.binds else sandbox.shared(least())
+    return _elsewhere(os.getpid(), least(), language.binds) if language.binds else sandbox.shared(least())
+
+
+@cache
+def _elsewhere(process: int, level: str, binds: tuple[str, ...]) -> sandbox.Sandbox:
+    made = sandbox.Sandbox(level, binds=binds)
+    atexit.register(made.close)
+    return made
 
 
 def build(name: str, code: str, more: Mapping[str, bytes] | None = None) -> Built | Refused:
