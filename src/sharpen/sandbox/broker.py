@@ -242,9 +242,9 @@ class Broker:
         run.deadline = run.started + run.program.limits.wall_s
 
     def weigh(self, now: float) -> None:
-        """Kill what holds too much memory, or, where the kernel does not count them, runs too many processes.
+        """Kill what holds too much memory, or runs more processes than the kernel stopped (it does not count those of root).
 
-        The kernel kills in a cgroup one process at a time, so that the rest of a program may wait for the dead until its deadline.
+        In a cgroup the kernel kills one process at a time, and the rest of a program may wait for the dead until its deadline.
         """
         old = {run.first: run for run in self.running.values() if run.started and now - run.started > memory.WATCH_S}
         if not old:
@@ -252,12 +252,11 @@ class Broker:
         for run in old.values():
             if self.groups and self.groups[run.slot].kills() > run.oom:
                 self.kill(run, "memory")
-        if self.groups and self.full:
-            return
         for first, used in memory.usage(old).items():
             asked = old[first].program.limits
             most = asked.memory_mb * limits.MEGABYTE
-            if used.processes > asked.processes + 1 or (used.resident > most and memory.proportional(first) > most):
+            heavy = not self.groups and used.resident > most and memory.proportional(first) > most
+            if heavy or used.processes > asked.processes + 1:  # bubblewrap's first process is not the program's
                 self.kill(old[first], "memory")
 
     def kill(self, run: Running, why: str) -> None:

@@ -40,7 +40,7 @@ def enter(bwrap: str, binds: Sequence[str], slots: int) -> None:
     Root first lays out the files, because an ordinary user may not be able to read the binds, and then stops being root.
     """
     uid, gid = os.getuid(), os.getgid()
-    if uid == 0:
+    if linux.may_become(UNPRIVILEGED):
         linux.unshare(linux.CLONE_NEWNS)
         _build(bwrap, binds, slots)
         os.setgroups([])

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
+from sharpen.sandbox import linux
 from sharpen.sandbox.program import Program
 
 FIRST_USER = 64123  # programs of slot n run as this user + n where root started us, so that none can signal another
@@ -35,7 +36,8 @@ def make_home() -> str:
 
 
 def user(level: str, slot: int) -> int | None:
-    return FIRST_USER + slot if level == "reduced" and os.getuid() == 0 else None
+    """Who runs a program of this slot, where it is not who runs us."""
+    return FIRST_USER + slot if level == "reduced" and linux.may_become(FIRST_USER + slot) else None
 
 
 def open_box(home: str, level: str, slot: int) -> str:

@@ -50,7 +50,7 @@ def call(*arguments):
     if ctypes.CDLL(None, use_errno=True).syscall(*map(ctypes.c_long, arguments)) < 0: raise OSError
 def capable():
     status = open("/proc/self/status").read()
-    if int(status.split("CapEff:")[1].split()[0], 16) == 0 and os.getuid() != 0: raise OSError
+    if int(status.split("CapEff:")[1].split()[0], 16) == 0: raise OSError
 attempt("connects to the host", lambda: connect(socket.AF_INET, ("127.0.0.1", told["port"])))
 attempt("connects to a host's abstract socket", lambda: connect(socket.AF_UNIX, chr(0) + told["abstract"]))
 attempt("opens a raw netlink socket", lambda: socket.socket(16, socket.SOCK_RAW, 0).close())
@@ -95,6 +95,7 @@ try:
         if os.fork() == 0: os.read(0, 1); __import__("time").sleep(9)
         n += 1
 except OSError: pass
+__import__("time").sleep(0.3)
 print(n)
 """
 SURVIVE = f"""

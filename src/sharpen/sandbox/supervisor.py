@@ -25,6 +25,7 @@ READABLE = (
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM)
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 SECCOMP_MODE_FILTER = 2
+SECBITS_NO_ROOT = 0b1111  # NOROOT and NO_SETUID_FIXUP, both locked: no right comes with user 0 at the next exec
 
 
 def main(config: Mapping) -> None:
@@ -101,6 +102,8 @@ def _become(config: Mapping, failing: int) -> None:
 
 
 def _confine(config: Mapping) -> None:
+    if os.getuid() == 0:  # in a rootless container there is nobody else to become: root without root's rights, then
+        linux.prctl(linux.PR_SET_SECUREBITS, SECBITS_NO_ROOT)
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     landlock.restrict((*READABLE, *config["binds"]), (*DEVICES, config["box"]))
     if seccomp.supported():
