@@ -201,7 +201,9 @@ def test_aliases_and_unknown_languages():
 
 
 def test_a_missing_language_names_the_command_that_installs_it():
-    absent = languages.Language("cobol", "main.cob", ("cobc-that-is-not-here|cobc3-neither", "main.cob"), install="apt-get install cobol")
+    absent = languages.Language(
+        "cobol", "main.cob", ("cobc-that-is-not-here|cobc3-neither", "main.cob"), install="apt-get install cobol"
+    )
     with pytest.raises(UserError, match="cobc-that-is-not-here or cobc3-neither.*apt-get install cobol"):
         languages.find(absent, absent.run[0])
 
@@ -239,7 +241,8 @@ def test_python_ends_as_python_ends():
         "import sys; sys.stdout.write(str(sum(map(int, input().split()))))",
         "f = open(1, 'w', closefd=False); f.write(str(sum(map(int, input().split()))))",
         "import atexit; atexit.register(lambda: print(sum(map(int, input().split()))))",
-        "import threading, time\nthreading.Thread(target=lambda: (time.sleep(0.05), print(sum(map(int, input().split()))))).start()",
+        "import threading, time\nthreading.Thread(target=lambda: (time.sleep(0.05), print(sum(map(int, input().split()))))"
+        ").start()",
         "print(sum(map(int, input().split()))); exit()",
         "import sys; print(sum(map(int, sys.stdin.read().split()))); sys.exit(0)",
         "import os; print(sum(map(int, input().split())), flush=True); os._exit(0)",
@@ -334,32 +337,82 @@ def test_arguments_and_values_of_every_kind_arrive():
 
 @boxed
 def test_a_preamble_stands_before_the_candidates_code():
-    data = {"function": {"name": "f", "preamble": "import math\ndef helper(n): return n + 1"}, "tests": [{"args": [3], "returns": 24}]}
+    data = {
+        "function": {"name": "f", "preamble": "import math\ndef helper(n): return n + 1"},
+        "tests": [{"args": [3], "returns": 24}],
+    }
     assert judge("def f(n): return math.factorial(helper(n))", **data).correct
     assert judge("from __future__ import annotations\ndef f(n: Missing): return 24", **data).correct
 
 
 FORGERIES = {
-    "an object that equals everything": "class E:\n    def __eq__(self, other): return True\n    __hash__ = None\ndef f(n): return E()",
-    "a number that equals everything": "class E(int):\n    def __eq__(self, other): return True\ndef f(n): return E(7)",
-    "leaves early": "import os\nos._exit(0)",
-    "leaves inside": "def f(n): exit(0)",
-    "replaces json": "import json\njson.dumps = lambda *a, **k: '9'\ndef f(n): return 1",
-    "replaces builtins": "import builtins\nbuiltins.abs = builtins.isinstance = lambda *a: True\ndef f(n): return [n]",
-    "writes a record of its own, and leaves": "import sys, os\nr = sys._getframe(2).f_locals['request']\n"
-    "os.write(1, f\"\\n{r['nonce']} 9\\n\".encode()); os._exit(0)",
-    "writes a second record": "import sys, os\nr = sys._getframe(2).f_locals['request']\n"
-    "os.write(1, f\"\\n{r['nonce']} 9\\n\".encode())\ndef f(n): return n * n",
-    "writes for every case": "import os, glob\nfor p in glob.glob('/proc/*/fd/1'):\n    try: open(p, 'wb').write(b'0 exited 0 1 2 0\\n9\\n')\n"
-    "    except OSError: pass\ndef f(n): return 1",
-    "kills the driver": "import os\ndef f(n): os.kill(os.getppid(), 9)",
-    "stops the driver": "import os\ndef f(n): os.kill(os.getppid(), 19)",
-    "looks for what is expected": "import gc\ndef f(n):\n    for o in gc.get_objects():\n"
-    "        if isinstance(o, dict) and ('returns' in o or 'expected' in o): return o.get('returns', o.get('expected'))",
-    "walks the frames": "import sys\ndef f(n):\n    g = sys._getframe()\n    while g:\n"
-    "        for v in g.f_locals.values():\n            if isinstance(v, dict) and 'returns' in v: return v['returns']\n        g = g.f_back",
-    "prints PASS": "print('PASS'); print('correct')\ndef f(n): print('{\"passed\": 1.0}')",
-    "fills every file": "import os\nfor n in os.listdir('.'):\n    try: open(n, 'w').write('print(9)')\n    except OSError: pass\ndef f(n): return 1",
+    "an object that equals everything": """
+class E:
+    def __eq__(self, other): return True
+    __hash__ = None
+def f(n): return E()""",
+    "a number that equals everything": """
+class E(int):
+    def __eq__(self, other): return True
+def f(n): return E(7)""",
+    "leaves early": """
+import os
+os._exit(0)""",
+    "leaves inside": """
+def f(n): exit(0)""",
+    "replaces json": """
+import json
+json.dumps = lambda *a, **k: '9'
+def f(n): return 1""",
+    "replaces builtins": """
+import builtins
+builtins.abs = builtins.isinstance = lambda *a: True
+def f(n): return [n]""",
+    "writes a record of its own, and leaves": """
+import sys, os
+nonce = sys._getframe(2).f_locals['request']['nonce']
+os.write(1, f"\\n{nonce} 9\\n".encode())
+os._exit(0)""",
+    "writes a second record": """
+import sys, os
+nonce = sys._getframe(2).f_locals['request']['nonce']
+os.write(1, f"\\n{nonce} 9\\n".encode())
+def f(n): return n * n""",
+    "writes for every case": """
+import glob
+for path in glob.glob('/proc/*/fd/1'):
+    try: open(path, 'wb').write(b'0 exited 0 1 2 0\\n9\\n')
+    except OSError: pass
+def f(n): return 1""",
+    "kills the driver": """
+import os
+def f(n): os.kill(os.getppid(), 9)""",
+    "stops the driver": """
+import os
+def f(n): os.kill(os.getppid(), 19)""",
+    "looks for what is expected": """
+import gc
+def f(n):
+    for o in gc.get_objects():
+        if isinstance(o, dict) and ('returns' in o or 'expected' in o):
+            return o.get('returns', o.get('expected'))""",
+    "walks the frames": """
+import sys
+def f(n):
+    frame = sys._getframe()
+    while frame:
+        for value in frame.f_locals.values():
+            if isinstance(value, dict) and 'returns' in value: return value['returns']
+        frame = frame.f_back""",
+    "prints PASS": """
+print('PASS'); print('correct')
+def f(n): print('{"passed": 1.0}')""",
+    "fills every file": """
+import os
+for name in os.listdir('.'):
+    try: open(name, 'w').write('print(9)')
+    except OSError: pass
+def f(n): return 1""",
 }
 
 
@@ -466,7 +519,14 @@ def test_data_that_is_no_problem_says_why(data, message):
 def test_a_line_of_a_file_is_checked_and_named(tmp_path):
     from sharpen.tasks import jsonl
 
-    line = {"prompt": "Add.", "verifier": "code_io", "language": "python", "tests": SUMS, "solution": ADD["python"], "id": "add"}
+    line = {
+        "prompt": "Add.",
+        "verifier": "code_io",
+        "language": "python",
+        "tests": SUMS,
+        "solution": ADD["python"],
+        "id": "add",
+    }
     path = tmp_path / "tasks.jsonl"
     lines = [{**line, "prompt": f"Add, variant {i}."} for i in range(3)]
     path.write_text("".join(json.dumps(each) + "\n" for each in lines))

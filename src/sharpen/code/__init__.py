@@ -3,8 +3,8 @@
 1. `extract` takes the code from a response; `execution` compiles it once and runs it on every case; `comparing` decides here,
    in our process, on the bytes that came back. What is expected never enters the sandbox that the candidate runs in.
 2. So nothing that a candidate does to its own process can make it correct: it can only print or return something else. What
-   it could still do is to break out of the sandbox; `sharpen.sandbox` says what holds it there, and the verdict's `isolation` at
-   which level it ran.
+   it could still do is to break out of the sandbox; `sharpen.sandbox` says what holds it there, and the verdict's `isolation`
+   at which level it ran.
 3. Outcomes. correct: every case passed. Otherwise the first case that failed decides: wrong (ended well, wrong output),
    crash (exit code other than 0, or a signal), timeout, limit (memory, or too much output). malformed: there is no code, or the
    compiler (for Python the parser) refuses it. unscorable: the sandbox failed. `parts["passed"]` is the share of cases.
@@ -112,10 +112,10 @@ def extract(response: str, language: Language) -> tuple[str, str]:
 
 
 def require(tasks: Iterable[Task], level: str = "full") -> None:
-    """Refuse to start where code of these tasks cannot be judged; from now on, code runs here and in children at `level` at least.
+    """Refuse to start where code of these tasks cannot be judged. From now on, code runs here and in children at `level` at least.
 
-    Does nothing where no task's verifier runs code. Raises UserError, with the cure, where the sandbox is weaker than `level`, a
-    task's data is no problem, or a language is not installed.
+    Does nothing where no task's verifier runs code. Raises UserError, with the cure, where the sandbox is weaker than `level`,
+    a task's data is no problem, or a language is not installed.
     """
     tasks = [task for task in tasks if task.verifier == "code_io"]
     if level not in sandbox.LEVELS:

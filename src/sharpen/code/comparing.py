@@ -1,4 +1,4 @@
-"""Is this the expected output? Texts under a whitespace policy and a tolerance, and values of functions. All of it outside the sandbox.
+"""Is this the expected output? Texts under a whitespace policy and a tolerance, and values of functions; outside the sandbox.
 
 A candidate's output is bytes until it is equal: nothing here evaluates, unpickles or trusts it.
 """

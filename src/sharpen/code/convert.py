@@ -3,8 +3,8 @@
     python -m sharpen.code.convert HumanEval.jsonl.gz > humaneval.jsonl
     sharpen run grpo --model path/to/model --tasks humaneval.jsonl --set max_tokens=512
 
-1. The reference solution runs once, in the sandbox, under the asserts. Every call that they make is a case: its arguments, and what
-   the reference returned. So tests with loops, random arguments (the generator is seeded with 0) and helper functions need
+1. The reference solution runs once, in the sandbox, under the asserts. Every call that they make is a case: its arguments, and
+   what the reference returned. So tests with loops, random arguments (the generator is seeded with 0) and helper functions need
    no special care. A reference that fails its own asserts is a UserError.
 2. Where every assert has the form `candidate(…) == …`, a case passes where the candidate returns what the reference did; for
    Python's == is transitive on plain values.
@@ -66,8 +66,8 @@ KEEP = "\nfrom json import dumps as _dumps, loads as _loads\n_pack, _unpack = pa
 
 
 def convert(record: Mapping[str, Any], time_limit_s: float = 5.0, memory_mb: int = 512) -> dict[str, Any]:
-    """A line of a file of tasks from one record of HumanEval (prompt, canonical_solution, test, entry_point) or of MBPP (text or
-    prompt, code, test_list, test_setup_code). The reference is its `solution`.
+    """A line of a file of tasks from one record of HumanEval (prompt, canonical_solution, test, entry_point) or of MBPP (text
+    or prompt, code, test_list, test_setup_code). The reference is its `solution`.
 
     Raises UserError where it is neither, where its reference fails its own tests, or where their values have no form in JSON.
     """
@@ -81,7 +81,9 @@ def convert(record: Mapping[str, Any], time_limit_s: float = 5.0, memory_mb: int
         example = record["test_list"][0]
         prompt = f"{record.get('text') or record.get('prompt')} The function is called `{name}`; for example: `{example}`."
     else:
-        raise UserError("neither a record of HumanEval (prompt, canonical_solution, test, entry_point) nor of MBPP (text, code, test_list)")
+        raise UserError(
+            "neither a record of HumanEval (prompt, canonical_solution, test, entry_point) nor of MBPP (text, code, test_list)"
+        )
     program = f"{driver('values.py').decode()}{KEEP}\n{reference}\n{test}\n_reference = {name}\n"
     tests = [{"args": args, "kwargs": kwargs, "returns": value} for args, kwargs, value in calls(program)]
     line = {

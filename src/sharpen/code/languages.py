@@ -67,7 +67,12 @@ LISTED = (
     Language(
         "python",
         "main.py",
-        ("python3", "-s", "-S", "-B"),  # not -I: it would ignore PYTHONHASHSEED, and sets would print in another order each time
+        (
+            "python3",
+            "-s",
+            "-S",
+            "-B",
+        ),  # not -I: it ignores PYTHONHASHSEED, and a set would print as it likes
         aliases=("py", "python3", "py3"),
         install="apt-get install python3-minimal",
         home=("python3", "-c", "import sys; print(sys.base_prefix)"),
@@ -116,7 +121,11 @@ LISTED = (
         "Main.java",  # so the program's public class is called Main
         ("java", "-Xmx{memory}m", "-Xss64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
         + ("-cp", "main.jar", "Main"),
-        ("sh", "-c", "javac -nowarn -d classes Main.java && jar cf main.jar -C classes ."),  # inner classes: names unknown before
+        (
+            "sh",
+            "-c",
+            "javac -nowarn -d classes Main.java && jar cf main.jar -C classes .",
+        ),  # what inner classes are called is not known
         ("main.jar",),
         install="apt-get install default-jdk-headless",
         address_space=False,
@@ -144,7 +153,9 @@ LISTED = (
         aliases=("ml",),
         install="apt-get install ocaml-nox",
     ),
-    Language("r", "main.R", ("Rscript", "--vanilla", "main.R"), install="apt-get install r-base-core", start_s=1.0, start_mb=256),
+    Language(
+        "r", "main.R", ("Rscript", "--vanilla", "main.R"), install="apt-get install r-base-core", start_s=1.0, start_mb=256
+    ),
     Language("bash", "main.sh", ("bash", "--norc", "main.sh"), aliases=("sh", "shell"), install="apt-get install bash"),
     Language("perl", "main.pl", ("perl", "main.pl"), aliases=("pl",), install="apt-get install perl"),
 )

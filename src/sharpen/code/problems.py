@@ -10,8 +10,8 @@ partial        true: the reward is the share of cases that passed; else 1 where 
 function       {"name": its name, "preamble": code that stands before the candidate's}: Python and JavaScript only
 checker        {"language", "code"}: a program that decides, where a case has several right outputs. For each case it reads one
                JSON object from stdin, {"stdin" or "args" and "kwargs", "given", "expected"}, and exits with 0 for right.
-               `expected` is null where the case has none, `given` is what the candidate printed or returned. Whatever else it does
-               means wrong: its own bugs are found by trying it on right outputs, not by a candidate that may have caused them.
+               `expected` is null where the case has none, `given` is what the candidate printed or returned. Whatever else it
+               does means wrong: its own bugs show on right outputs, and a candidate must gain nothing by causing them.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def problem_of(data: Mapping[str, Any]) -> Problem:
     if whitespace not in WHITESPACE:
         raise UserError(f"'whitespace' is {whitespace!r}; it must be one of {', '.join(WHITESPACE)}.")
     if tolerance and whitespace != "tokens":
-        raise UserError(f"'tolerance' does nothing where whitespace is {whitespace!r}: numbers are told apart by it. Use tokens.")
+        raise UserError(
+            f"'tolerance' does nothing where whitespace is {whitespace!r}: numbers are told apart by it. Use tokens."
+        )
     if checker and (tolerance or "whitespace" in data):
         raise UserError("'tolerance' and 'whitespace' do nothing beside a checker, which decides alone. Leave them out.")
     if function and "whitespace" in data:
@@ -132,7 +134,7 @@ def _function(data: Mapping[str, Any], language: Language) -> Function | None:
     if found is None:
         return None
     if not isinstance(found, Mapping) or set(found) - {"name", "preamble"} or not str(found.get("name", "")).isidentifier():
-        raise UserError("""'function' must look like {"name": "add", "preamble": "import math"}; the preamble may be left out.""")
+        raise UserError("""'function' must look like {"name": "add", "preamble": "import math"}; the preamble is optional.""")
     if language.name not in IN_FUNCTIONS:
         raise UserError(f"'function' works for {' and '.join(IN_FUNCTIONS)}. In {language.name} a program reads stdin.")
     if not isinstance(found.get("preamble", ""), str):

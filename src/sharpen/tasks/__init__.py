@@ -1,7 +1,7 @@
-"""Task sources: reasoning-gym's procedural families, small programs to write, JSONL files, and mixtures, all drawn in the same way.
+"""Task sources: reasoning-gym's procedural families, small programs to write, JSONL files, mixtures; all drawn in the same way.
 
-gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python, files.py
-reads JSONL.
+gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
+files.py reads JSONL.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ REPEATS = 100  # draws in a row that bring nothing new before an arm counts as e
 
 
 def parse_spec(text: str) -> TaskSource:
-    """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `programs`, `problems`, files of .jsonl.
+    """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `programs`, `problems`, or
+    files that end in .jsonl.
 
     Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
     """
@@ -46,7 +47,7 @@ def parse_spec(text: str) -> TaskSource:
 
 
 def problems() -> TaskSource:
-    """48 problems to solve in Python, of levels 1 to 5, each with cases, a solution and (`wrong`) three that look right and are not."""
+    """48 problems to solve in Python, of levels 1 to 5. Each line also has a solution and, as `wrong`, three that look right."""
     return replace(jsonl(Path(__file__).with_name("problems.jsonl")), name="problems")
 
 

@@ -4,8 +4,8 @@
 
 Needed: `prompt` (text, or a list of chat messages) and `answer` (text). Also read: `family` (else the file's name), `level`
 (else 1), `verifier` (else "exact"; any of verify.py's but "gym"), `split` and `solution` (text). Other fields are left alone,
-unless their name looks like a slip of one of these. Empty lines are skipped. With "verifier": "code_io" a line has no answer but
-`language`, `tests` and whatever else `sharpen.code.problems` explains.
+unless their name looks like a slip of one of these. Empty lines are skipped. With "verifier": "code_io" a line has no answer
+but `language`, `tests` and whatever else `sharpen.code.problems` explains.
 
 A line without a `split` goes where the hash of its question says (`hashing.split_of`), so that adding lines moves no others;
 only where that leaves a split of a small arm empty, another split gives it one.

@@ -18,7 +18,20 @@ from random import Random
 from typing import Any
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-WORDS = ("tree", "moon", "apple", "river", "banana", "garden", "letter", "kitchen", "village", "sandwich", "mountain", "breakfast")
+WORDS = (
+    "tree",
+    "moon",
+    "apple",
+    "river",
+    "banana",
+    "garden",
+    "letter",
+    "kitchen",
+    "village",
+    "sandwich",
+    "mountain",
+    "breakfast",
+)
 NAMES = "abc"
 
 
@@ -85,7 +98,7 @@ def value(found: Expression, at: Mapping[str, int]) -> int:
     return at[found] if isinstance(found, str) else found
 
 
-def written(found: Expression, every: bool, inner: bool = False) -> str:
+def written(found: Expression, every: bool) -> str:
     """As Python; with `every`, parentheses around every inner operation, else only where they are needed."""
     if not isinstance(found, tuple):
         return str(found)
@@ -96,16 +109,11 @@ def written(found: Expression, every: bool, inner: bool = False) -> str:
         text = written(part, every)
         if not isinstance(part, tuple):
             return text
-        needed = part[0] in "+-" and (not low or (is_right and operation == "-")) or (is_right and operation in "*%" and not low)
+        same_rank = (part[0] in "+-") == low
+        needed = is_right and operation != "+" if same_rank else not low
         return f"({text})" if every or needed else text
 
     return f"{side(left, False)}{operation}{side(right, True)}"
-
-
-def names_in(found: Expression) -> set[str]:
-    if isinstance(found, tuple):
-        return names_in(found[1]) | names_in(found[2])
-    return {found} if isinstance(found, str) else set()
 
 
 def reading(names: str) -> tuple[str, str]:
@@ -128,7 +136,11 @@ def arithmetic(level: int, rng: Random) -> Problem:
         f"{words} Print {spoken(found)}.",
         lambda text: f"{value(found, numbers_at(text, names))}\n",
         lambda draw: "".join(f"{draw.randint(-5, 20)}\n" for _ in names),
-        (f"{code}print({written(found, False)})", f"{code}print({written(found, True)})", f"{code}x={written(found, False)}\nprint(x)"),
+        (
+            f"{code}print({written(found, False)})",
+            f"{code}print({written(found, True)})",
+            f"{code}x={written(found, False)}\nprint(x)",
+        ),
     )
 
 
@@ -182,7 +194,9 @@ def conditions(level: int, rng: Random) -> Problem:
         [f"if {test}, print {spoken(r)}." for test, r in zip(spoken_tests, results)] + [f"print {spoken(results[-1])}."]
     )
     blocks = [f"{'el' * (i > 0)}if {test}:\n print({written(r, False)})\n" for i, (test, r) in enumerate(zip(coded, results))]
-    inline = " else ".join([f"{written(r, False)} if {test}" for test, r in zip(coded, results)] + [written(results[-1], False)])
+    inline = " else ".join(
+        [f"{written(r, False)} if {test}" for test, r in zip(coded, results)] + [written(results[-1], False)]
+    )
     numbers = sorted({right for tests in branches for _, _, right in tests if isinstance(right, int)}) or [5]
 
     def feed(draw: Random) -> str:
@@ -285,7 +299,9 @@ def loops(level: int, rng: Random) -> Problem:
             )
         do = f"t+={term if end == 'sum' else 1}" if end else f"print({term})"
         body = f" if {when}:\n  {do}" if when else f" {do}"
-        return f"n=int(input())\n{'t=0' + chr(10) if end else ''}for i in {ranged}:\n{body}{chr(10) + 'print(t)' if end else ''}"
+        return (
+            f"n=int(input())\n{'t=0' + chr(10) if end else ''}for i in {ranged}:\n{body}{chr(10) + 'print(t)' if end else ''}"
+        )
 
     where = f", where i is {test.words.format(p=than)}," if test else ","
     asked = f"print {shown.words.format(p=by)}" if not end else f"print the {end} of all {shown.words.format(p=by)}"
@@ -313,7 +329,10 @@ STRING_PIECES = (
 
 def strings(level: int, rng: Random) -> Problem:
     """As many steps as the level says."""
-    steps = [(rng.choice(STRING_PIECES), rng.randint(2, 4), *rng.sample(LETTERS, 2)) for _ in range(level)]
+    steps: list[tuple[Piece, int, str, str]] = []
+    for _ in range(level):
+        c, d = rng.sample(LETTERS, 2)
+        steps.append((rng.choice(STRING_PIECES), rng.randint(2, 4), c, d))
 
     def mean(text: str) -> str | None:
         s = text.strip()
@@ -337,18 +356,8 @@ def strings(level: int, rng: Random) -> Problem:
 
     question = " ".join(["Read a word.", *(piece.words.format(p=p, c=c, d=d) for piece, p, c, d in steps), "Print it."])
     stepwise = "\n".join([*lines, "print(s)"])
-    inner = nested[1:-1] if nested[0] == "(" and nested.count("(") and _wraps(nested) else nested
+    inner = nested[1:-1] if steps[-1][0].code[0] == "(" else nested
     return Problem(question, mean, feed, (stepwise, f"print({inner})"))
-
-
-def _wraps(text: str) -> bool:
-    """Whether the first parenthesis is closed by the last character."""
-    depth = 0
-    for at, letter in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(letter, 0)
-        if depth == 0:
-            return at == len(text) - 1
-    return False
 
 
 FAMILIES: Mapping[str, Callable[[int, Random], Problem]] = {

@@ -2,7 +2,7 @@
 
 1. The families are in program_families.py. Each composes small pieces, and a level says how many: a higher level asks for
    compositions that no lower one has.
-2. What is expected is computed here, by what the pieces mean. The text of a program, also of a worked solution, runs in the sandbox.
+2. What is expected is computed here, by what the pieces mean. Programs, worked solutions among them, run in the sandbox.
 3. A question's cases and the style of its worked solution are functions of the question alone, so that the same question is the
    same task whenever it is drawn. Its split is decided by its hash (`hashing.split_of`).
 4. Cases are picked among many random inputs so that their outputs differ.
@@ -31,7 +31,9 @@ def programs(families: Sequence[str] | str = "") -> TaskSource:
     names = [name.strip() for name in listed if name.strip()] or list(FAMILIES)
     for name in names:
         if name not in FAMILIES:
-            raise UserError(f"There is no family of programs {name!r}.{suggest(name, FAMILIES)} There are: {', '.join(FAMILIES)}.")
+            raise UserError(
+                f"There is no family of programs {name!r}.{suggest(name, FAMILIES)} There are: {', '.join(FAMILIES)}."
+            )
     arms = tuple(Arm(name, level) for name in sorted(set(names)) for level in range(1, LEVELS + 1))
     return TaskSource("programs", arms, draw)
 

@@ -78,10 +78,8 @@ def watch(child, out, err, seconds, most):
     printed = {out: bytearray(), err: bytearray()}
     waiting = set(printed)
     while True:
-        if not waiting or ended is not None:
-            timeout = 0.0
-        else:
-            timeout = min(max(deadline - time.monotonic(), 0.0), 0.05)
+        idle = not waiting or ended is not None
+        timeout = 0.0 if idle else min(max(deadline - time.monotonic(), 0.0), 0.05)
         for descriptor in select.select(list(waiting), [], [], timeout)[0]:
             data = os.read(descriptor, 1 << 16)
             printed[descriptor] += data
@@ -100,7 +98,7 @@ def watch(child, out, err, seconds, most):
             break
         elif not waiting:
             time.sleep(0.0005)
-    try:
+    try:  # noqa: SIM105: contextlib takes long to import
         os.killpg(child, 9)
     except OSError:
         pass
@@ -136,14 +134,13 @@ def main(paths):
 
 
 def finish(failed):
-    """Ends a child as an interpreter ends, except that it does not tear itself down: that takes ten times as long as the rest."""
+    """Ends a child as an interpreter ends, except that nothing is torn down: that takes ten times as long as the rest."""
     code = 0
-    if isinstance(failed, SystemExit):
+    if isinstance(failed, SystemExit) and isinstance(failed.code, int):
         code = failed.code
-        if code is None:
-            code = 0
-        elif not isinstance(code, int):
-            print(code, file=sys.stderr)
+    elif isinstance(failed, SystemExit):
+        if failed.code is not None:
+            print(failed.code, file=sys.stderr)
             code = 1
     elif failed is not None:
         sys.excepthook(type(failed), failed, failed.__traceback__)
@@ -164,7 +161,7 @@ if program is None:
 for name in ("exit", "quit"):
     setattr(sys.modules["builtins"], name, Quitter(name, "Ctrl-D"))
 sys.argv = [program.co_filename]
-sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
 sys.modules["__main__"] = module = type(sys)("__main__")
 module.__file__ = program.co_filename
 failed = None

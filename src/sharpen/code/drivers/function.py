@@ -7,6 +7,8 @@ and judged elsewhere: an object that equals everything is written as {"$other": 
 `pack` and `unpack` come from drivers/values.py, which is put before this text.
 """
 
+# ruff: noqa: F821
+# mypy: ignore-errors
 import json
 import os
 import sys

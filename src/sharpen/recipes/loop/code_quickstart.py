@@ -1,4 +1,4 @@
-"""A student that writes small Python programs, judged by running them in the sandbox, learns to write longer ones in a quarter of an hour.
+"""A student that writes Python programs, judged by running them in the sandbox, learns to write longer ones in fifteen minutes.
 
 Paper: none; the parent's parts
 Parent: quickstart
@@ -8,8 +8,7 @@ Differs: the tasks are programs to write, judged by their output on hidden cases
 
 from dataclasses import replace
 
-from sharpen import tasks, verify
-from sharpen.core import Arm, Task
+from sharpen import tasks
 from sharpen.recipe import Recipe
 from sharpen.recipes.loop import quickstart
 
