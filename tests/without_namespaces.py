@@ -1,4 +1,4 @@
-"""Print the self-test's finding as a container with Docker's default profile would see it: no new user namespaces for anybody."""
+"""What the self-test finds in a container with Docker's default profile: no new user namespaces for anybody."""
 
 import ctypes
 import errno

@@ -49,10 +49,9 @@ class Sandbox:
 
 
 def configuration(binds: Sequence[str]) -> dict[str, Any]:
-    """What a broker must know. The Python that runs us is always there, as python3 where /usr has none."""
-    prefix = str(Path(sys.base_prefix).resolve())
-    paths = [] if prefix.startswith("/usr") else [prefix]
+    """What a broker must know. Where /usr has no python3, the one that runs us takes its place."""
     path = "/usr/local/bin:/usr/bin:/bin"
+    paths = [] if shutil.which("python3", path=path) else [str(Path(sys.base_prefix).resolve())]
     return {
         "bwrap": shutil.which("bwrap") or "",
         "binds": [*dict.fromkeys([*paths, *binds])],

@@ -20,7 +20,9 @@ from typing import Any
 from sharpen.sandbox import linux
 from sharpen.sandbox.program import Program
 
-FIRST_USER = 64123  # programs of slot n run as this user + n where root started us, so that none can signal another
+USERS = range(
+    64200, 64999
+)  # programs of every slot run as a user of their own where root started us; no Debian package takes these
 REMOVE_S = 30.0
 RUN = (
     "import sys, json; sys.path.append(sys.argv[1]); "
@@ -36,8 +38,9 @@ def make_home() -> str:
 
 
 def user(level: str, slot: int) -> int | None:
-    """Who runs a program of this slot, where it is not who runs us."""
-    return FIRST_USER + slot if level == "reduced" and linux.may_become(FIRST_USER + slot) else None
+    """Who runs a program of this slot, where it is not who runs us. Two brokers on a machine hardly ever take the same ones."""
+    chosen = USERS[(os.getpid() * 31 + slot) % len(USERS)]
+    return chosen if level == "reduced" and linux.may_become(chosen) else None
 
 
 def open_box(home: str, level: str, slot: int) -> str:
