@@ -1,9 +1,9 @@
 """What the sandbox costs, and whether it leaks.
 
-    python bench/sandbox.py                 verdicts per second, milliseconds each, what a hung program costs and whom it delays
+    python bench/sandbox.py                 verdicts per second, milliseconds each; what a hung program costs, and whom
     python bench/sandbox.py --leak 10000    so many programs in a row: memory, processes and descriptors before and after
     python bench/sandbox.py --fuzz 5000     random programs and byte strings
-    python bench/sandbox.py --kill 60       seconds of killing brokers, sandboxes and programs at random: is any result lost or wrong?
+    python bench/sandbox.py --kill 60       seconds of killing brokers, sandboxes and programs at random: what is lost or wrong
 
 Run it pinned to the processors in question, such as `taskset -c 0,1`; it runs as many programs at once as it may use processors.
 """
@@ -24,18 +24,9 @@ from sharpen.sandbox.linux import children_of
 CODE = "a, b = map(int, input().split())\nprint(a + b)\n"
 COMMANDS = (("python3", "f"), ("python3", "-I", "-S", "f"), ("sh", "f"), ("perl", "f"), ("cat", "f"), ("./f",))
 WORDS = (
-    *"def for while if import os sys print ( ) : [ ] { } = + * ** 9 0 'x' \n \n    lambda yield None open write fork kill".split(
-        " "
-    ),
-    *(
-        "import os\n",
-        "os.fork()\n",
-        "os.kill(-1, 9)\n",
-        "while 1: pass\n",
-        "print('x' * 10**9)\n",
-        "os.write(3, b'x')\n",
-        "exit\n",
-    ),
+    *("def", "for", "while", "if", "import", "os", "sys", "print", "(", ")", ":", "[", "]", "=", "+", "**", "9", "'x'", "\n"),
+    *("\n   ", "lambda", "yield", "None", "open", "fork", "kill", "import os\n", "os.fork()\n", "os.kill(-1, 9)\n"),
+    *("while 1: pass\n", "print('x' * 10**9)\n", "os.write(3, b'x')\n", "exit\n"),
 )
 
 

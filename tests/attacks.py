@@ -1,9 +1,9 @@
-"""Programs that try to be paid for nothing, to get out, to use everything up, or to spoil it for others, each with an honest twin.
+"""Programs that try to be paid for nothing, to get out, to use everything up, or to spoil it for others.
 
-The task is to read two numbers and print their sum. An attack prints the sum only by calling `won()`, and does that only where it got
-what it must not get; or it never prints the sum, and tries to be judged correct all the same. So no attack may ever be judged correct,
-and none may end as our own failure. A twin does something alike that is legitimate, and must be judged correct. Everything runs twice,
-because what one program leaves behind is for the next to find.
+The task is to read two numbers and print their sum. An attack prints the sum only by calling `won()`, and does that only where
+it got what it must not get; or it never prints the sum, and tries to be judged correct all the same. So no attack may ever be
+judged correct, and none may end as our own failure. Its honest twin does something alike that is legitimate, and must be judged
+correct. Poison runs twice, because what one program leaves behind is for the next to find.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ for n in range(3, 200):
         "writes result files",
         "forge",
         """
-for name in ("result.json", "results.json", "verdict.json", "output.txt", "stdout", "expected", "../stdin", "../stdout", "../result"):
+for name in ("result.json", "verdict.json", "output.txt", "stdout", "expected", "../stdin", "../stdout", "../result"):
     try: open(name, "w").write('{"passed": true, "outcome": "correct", "reward": 1}\\n5\\n42\\n')
     except OSError: pass""",
         "open('notes.txt', 'w').write(str(a + b))\nprint(open('notes.txt').read())",
@@ -206,7 +206,7 @@ LIBRARY_CALLS = {
     "swap": "libc.swapoff(b'/swapfile')",
     "the root user": "libc.setresuid(0, 0, 0)",
     "32-bit personality": "libc.personality(8)",
-    "file handles": "libc.name_to_handle_at(-100, b'/', ctypes.create_string_buffer(b'\\x80' + b'\\0' * 200, 201), ctypes.create_string_buffer(8), 0)",
+    "file handles": "libc.name_to_handle_at(-100, b'/', (ctypes.c_int * 40)(128), ctypes.create_string_buffer(8), 0)",
 }
 
 ESCAPE = [
@@ -451,7 +451,7 @@ for n in range(40):
     python(
         "ignores signals and hangs",
         "exhaust",
-        "import signal\nfor n in range(1, 32):\n    try: signal.signal(n, signal.SIG_IGN)\n    except (OSError, ValueError): pass\nwhile True: time.sleep(9)",
+        "import signal\nfor n in {*range(1, 32)} - {9, 19}: signal.signal(n, signal.SIG_IGN)\nwhile True: time.sleep(9)",
         "import signal\nsignal.signal(15, signal.SIG_IGN)\nos.kill(os.getpid(), 15)\nwon()",
     ),
     python("hangs in the kernel", "exhaust", "os.mkfifo('p')\nopen('p').read()"),
@@ -486,7 +486,7 @@ for n in range(40):
     c(
         "recurses without end",
         "exhaust",
-        "volatile char big[1 << 16]; big[0] = 1; extern int main(void); main(); return big[0];",
+        "int f(int n) { volatile char big[1 << 16]; big[0] = n; return f(n + 1) + big[0]; } return f(0);",
     ),
     javascript(
         "takes memory without end",
@@ -555,7 +555,10 @@ if os.fork() == 0: time.sleep(9)""",
     python(
         "leaves shared memory",
         "poison",
-        "from multiprocessing import shared_memory\ntry: shared_memory.SharedMemory('left'); won()\nexcept FileNotFoundError: pass\ntry: open('/dev/shm/left', 'w')\nexcept OSError: pass",
+        """
+from multiprocessing import shared_memory
+try: shared_memory.SharedMemory("left"); won()
+except FileNotFoundError: open("/dev/shm/left", "wb").write(b"x")""",
     ),
     python(
         "locks its directory",

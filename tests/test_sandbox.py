@@ -1,4 +1,4 @@
-"""What the sandbox promises: exact results, limits, levels, nothing left behind, and no result lost when something is killed."""
+"""What the sandbox promises: exact results, limits, levels, nothing left behind, no result lost when something is killed."""
 
 import contextlib
 import os
