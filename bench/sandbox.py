@@ -1,11 +1,11 @@
 """What the sandbox costs, and whether it leaks.
 
-    python bench/sandbox.py                 verdicts per second, milliseconds each; what a hung program costs, and whom
+    python bench/sandbox.py                 verdicts per second, milliseconds each, the price of a hung program
     python bench/sandbox.py --leak 10000    so many programs in a row: memory, processes and descriptors before and after
     python bench/sandbox.py --fuzz 5000     random programs and byte strings
     python bench/sandbox.py --kill 60       seconds of killing brokers, sandboxes and programs at random: what is lost or wrong
 
-Run it pinned to the processors in question, such as `taskset -c 0,1`; it runs as many programs at once as it may use processors.
+Run it pinned to the processors in question, such as `taskset -c 0,1`; it runs as many programs at once as it may use of them.
 """
 
 import argparse

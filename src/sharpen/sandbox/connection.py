@@ -1,8 +1,8 @@
 """The client's side of one broker process: hands programs over, collects results, and replaces a broker that died.
 
-A program whose broker died while it ran is tried once more, then `failed`; so is one that failed by our fault or was killed by a
-SIGKILL of unknown origin. One that had not started loses nothing. Safe to use from several threads; in a forked child it starts
-a broker of its own.
+A program whose broker died while it ran is tried once more, then `failed`; so is one that failed by our fault or was killed by
+a SIGKILL of unknown origin. One that had not started loses nothing. Safe to use from several threads; in a forked child it
+starts a broker of its own.
 """
 
 from __future__ import annotations
