@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from sharpen import rollout
-from sharpen.core import Ask, Task, Turn, UserError, Verdict
+from sharpen.core import Ask, Sampling, Task, Turn, UserError, Verdict
 from sharpen.policy import ScriptedPolicy
 
 TASK = Task(({"role": "user", "content": "2 + 2 ="},), "4", "sum", 1, solution="2 + 2 is <answer>4</answer>")
-OPTIONS = dict(seed=0, max_tokens=50, temperature=1.0)
+OPTIONS = dict(seed=0, max_tokens=50, sampling=Sampling())
 
 
 def turn(text: str) -> Turn:
@@ -96,3 +96,18 @@ def test_a_rollout_that_raises_costs_only_itself_and_is_unscorable():
 def test_a_users_mistake_is_not_swallowed():
     with pytest.raises(UserError):
         rollout.drive(ScriptedPolicy(lambda m: ""), rollout.demonstrate, [Task(TASK.prompt, None, "s", 1)], ["a"], **OPTIONS)
+
+
+def asks_for_nothing_once(task: Task):
+    assert (yield []) == []
+    turn = yield Ask(task.prompt)
+    return turn
+
+
+def test_a_list_of_no_asks_is_answered_at_once_and_finished_rollouts_are_handed_over():
+    seen = []
+    policy = ScriptedPolicy(lambda messages: "x")
+    made = rollout.drive(
+        policy, asks_for_nothing_once, [TASK, TASK], ["a", "b"], **OPTIONS, finished=lambda i, r: seen.append((i, r.id))
+    )
+    assert [r.response for r in made] == ["x", "x"] and seen == [(0, "a"), (1, "b")]

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -324,6 +325,37 @@ def test_a_failed_save_leaves_the_last_commit_and_can_be_tried_again(tmp_path: P
         assert (store.last_commit().n, checkpoints(store), count(store, "rollouts")) == (1, ["000001"], 0)
         assert store.commit(Position("loop", 2, 0), save_text("two")).n == 2
         assert (checkpoints(store), count(store, "rollouts")) == (["000001", "000002"], 1)
+
+
+def test_a_commit_goes_on_while_the_next_rows_are_added(tmp_path: Path):
+    """The background part is held back until more has been added: none of that belongs to the commit."""
+    go = threading.Event()
+    faults: list[str] = []
+
+    def hold(name: str) -> None:
+        faults.append(name)
+        if name == "begun" and len(faults) < 6:
+            assert go.wait(20)
+
+    with Store.create(tmp_path / "run", {}, fault=hold) as store:
+        store.add_samples("train", 0, 0, [make_sample("a")])
+        assert store.commit(Position("loop", 1, 0, "this"), save_text("one"), wait=False).n == 1
+        store.add_samples("train", 1, 0, [make_sample("b")])
+        go.set()
+        assert (store.last_commit().n, checkpoints(store), count(store, "rollouts")) == (1, ["000001"], 1)
+        store.commit(Position("loop", 2, 0))
+        assert count(store, "rollouts") == 2
+
+
+def test_a_commit_that_fails_in_the_background_is_heard_of_at_the_next_call(tmp_path: Path):
+    with Store.create(tmp_path / "run", {}) as store:
+        store.add_samples("train", 0, 0, [make_sample("a")])
+        store.commit(Position("loop", 1, 0, "this"), save_text("one"))
+        store.add_samples("train", 1, 0, [make_sample("a")])  # the id is taken
+        store.commit(Position("loop", 2, 0, "this"), save_text("two"), wait=False)
+        with pytest.raises(sqlite3.IntegrityError):
+            store.last_commit()
+        assert (store.last_commit().n, checkpoints(store), count(store, "rollouts")) == (1, ["000001"], 1)
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,21 @@ CALLS = {
 }
 
 ABOVE_ZERO = ("warmup_lr", "temperature")
-AT_LEAST_ONE = ("warmup_levels", "warmup_rows", "prompts", "samples", "max_tokens", "round_steps", "validation", "test")
+AT_LEAST_ONE = (
+    "micro_tokens",
+    "warmup_levels",
+    "warmup_rows",
+    "prompts",
+    "samples",
+    "max_tokens",
+    "round_steps",
+    "validation",
+    "test",
+)
 # For a model that is trained already: the embedded student's learning rate would wreck it, and its answers are longer.
 TRAINED = {"warmup_steps": "0", "lr": "1e-5", "max_tokens": "512"}
 PRECISIONS = ("auto", "bf16", "fp32")
+ISOLATIONS = ("full", "reduced", "none")
 WARMUP = ("warmup_levels", "warmup_demos", "warmup_rows", "warmup_lr")  # these do nothing where warmup_steps is 0
 
 
@@ -349,7 +360,7 @@ def validate(recipe: Recipe) -> None:
     """Refuse a recipe that cannot run: UserError naming the slot or the number, and what is wrong with it."""
     from sharpen.control import parse_budget
 
-    for name, kind in ((f.name, type(f.default)) for f in dataclasses.fields(Recipe) if isinstance(f.default, int | float)):
+    for name, kind in ((f.name, type(f.default)) for f in dataclasses.fields(Recipe) if type(f.default) in (int, float)):
         value, lowest = getattr(recipe, name), 1 if name in AT_LEAST_ONE else 0
         if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and not isinstance(value, int)):
             raise UserError(f"{name}={value!r}: this must be {'a whole number' if kind is int else 'a number'}.")
@@ -359,10 +370,11 @@ def validate(recipe: Recipe) -> None:
             )
     if recipe.average >= 1:
         raise UserError(f"average={recipe.average}: at 1 the mean would never move. Take 0.95 to 0.999, or 0 for none.")
-    if recipe.precision not in PRECISIONS:
-        raise UserError(
-            f"precision={recipe.precision!r}:{suggest(recipe.precision, PRECISIONS)} There are: {', '.join(PRECISIONS)}."
-        )
+    if not 0 < recipe.top_p <= 1 or recipe.min_p > 1:
+        raise UserError(f"top_p={recipe.top_p}, min_p={recipe.min_p}: 0 < top_p <= 1 and 0 <= min_p <= 1 are needed.")
+    for name, known in (("precision", PRECISIONS), ("isolation", ISOLATIONS)):
+        if (value := getattr(recipe, name)) not in known:
+            raise UserError(f"{name}={value!r}:{suggest(str(value), known)} There are: {', '.join(known)}.")
     parse_budget(recipe.budget)
     for slot in SLOTS:
         function = getattr(recipe, slot)

@@ -111,6 +111,32 @@ class TaskSource:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn.
+
+    temperature  0 is greedy, and then nothing below but `stop` matters
+    top_k        only the k likeliest tokens; 0: all
+    top_p        only the fewest likeliest tokens whose probabilities add up to p; 1: all
+    min_p        only tokens at least min_p times as likely as the likeliest; 0: all
+    stop         strings that end a response; the text ends before the first of them
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
+
+    @property
+    def cuts(self) -> bool:
+        """Whether tokens are left out."""
+        return self.temperature > 0 and (self.top_k > 0 or self.top_p < 1 or self.min_p > 0)
+
+
+PLAIN, GREEDY = Sampling(), Sampling(temperature=0.0)
+
+
+@dataclass(frozen=True)
 class Turn:
     """What a rollout gets back for an `Ask`: the text, and the exact tokens of the conversation so far.
 
@@ -142,7 +168,7 @@ class Ask:
     after: Turn | None = None
     answer: str | None = None
     max_tokens: int | None = None
-    temperature: float | None = None
+    sampling: Sampling | None = None
 
 
 RolloutGenerator = Generator[Any, Any, Turn]  # yields Ask or [Ask, …]; is sent Turn or [Turn, …]; returns the last Turn
@@ -226,7 +252,7 @@ class Batch:
     group      (B,) int64, rows of one group share a number
     weight     (B,) float32
     lengths    (B,) int64, tokens in each row
-    temperature  of sampling; the trainer takes its log-probabilities at the same one
+    drawn      how the tokens were drawn; the trainer takes its log-probabilities under the same distribution
     """
 
     tokens: np.ndarray
@@ -236,7 +262,7 @@ class Batch:
     group: np.ndarray
     weight: np.ndarray
     lengths: np.ndarray
-    temperature: float = 1.0
+    drawn: Sampling = PLAIN
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -304,8 +330,18 @@ class Policy(Protocol):
 
     version: int
 
-    def respond(self, asks: Sequence[Ask], seeds: Sequence[int], max_tokens: int, temperature: float) -> list[Turn]:
-        """Answer every ask; ask i samples with seeds[i] alone, whatever it is batched with."""
+    def respond(
+        self,
+        asks: Sequence[Ask],
+        seeds: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling,
+        done: Callable[[int, Turn], None] | None = None,
+    ) -> list[Turn]:
+        """Answer every ask; ask i samples with seeds[i] alone, whatever it is batched with.
+
+        done  is called with the number of an ask and its turn as soon as there is one, in any order
+        """
 
     def logprobs(self, batch: Batch) -> np.ndarray:
         """(B, T) float32 log-probabilities of each token given those before it; 0 where the mask is 0."""

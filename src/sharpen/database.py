@@ -206,7 +206,9 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     closed = not os.access(path.parent, os.W_OK, effective_ids=True)
     still = mode == "ro" and closed and not path.with_name(f"{path.name}-wal").exists()
     uri = f"{path.resolve().as_uri()}?mode={mode}{'&immutable=1' * still}"
-    db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
+    db = sqlite3.connect(
+        uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False
+    )  # one at a time, see Store.settle
     with ExitStack() as stack:
         stack.callback(db.close)
         if mode == "ro":

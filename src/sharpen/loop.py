@@ -160,7 +160,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
             ids,
             seed=derive(seed, step, "rollout"),
             max_tokens=recipe.max_tokens,
-            temperature=recipe.temperature,
+            sampling=recipe.sampling,
         )
     with this.timed("verify", step):
         samples = rollout.judge(rollouts, groups, recipe.verify)
@@ -168,7 +168,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
         kept = recipe.data(samples) + replayed(this, step)
         memory.remember(this.memory, samples if recipe.replay else ())
         lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
-        batch = policy.make_batch(kept, recipe.temperature)
+        batch = policy.make_batch(kept, recipe.sampling)
         stats = this.policy.update(batch, recipe.objective(), lr) if kept else {}
         this.policy.version = step + 1
     with this.timed("store", step):
@@ -196,7 +196,7 @@ def replayed(this: Run, step: int) -> list[Sample]:
     return found
 
 
-def close_round(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Measure the round on the validation stream, then keep its weights or go back to the accepted ones."""
     number = len(rounds)
     before = this.store.evaluation(max(r["round"] for r in rounds if r["accepted"]), "validation")
@@ -205,7 +205,7 @@ def close_round(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> list[
     decision = this.recipe.guard(before, after)
     this.store.add_decision(number, decision)
     if decision.accepted:
-        save(this, Position("loop", step, number, accepted="this"))
+        save(this, Position("loop", step, number, accepted="this"), wait=False)
     else:
         last = this.store.last_commit()
         assert last is not None and last.accepted is not None
@@ -213,7 +213,7 @@ def close_round(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> list[
         save(this, Position("loop", step, number, accepted="back"), write=False)
     this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
     this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")
-    return this.store.rounds()
+    return [*rounds, {"round": number, "accepted": decision.accepted, "accuracy": after.accuracy, "n": after.n}]
 
 
 def examine(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> None:

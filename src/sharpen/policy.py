@@ -1,12 +1,11 @@
 """Policies: models that can be asked, scored, trained and saved (the `core.Policy` protocol).
 
-LocalPolicy     any Hugging Face causal LM in this process
+LocalPolicy     any Hugging Face causal LM in this process, on the CPU or a GPU
 ScriptedPolicy  answers from a function: for tests of rollouts, verifiers and loops without a model
 """
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,42 +18,58 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional as F
 from transformers.utils import logging as transformers_logging
 
-from sharpen import engine, objective, transformer
-from sharpen.core import Ask, Batch, Message, Sample, Tableau, Turn, UserError
+from sharpen import adapter, engine, likelihood, objective, transformer
+from sharpen.core import PLAIN, Ask, Batch, Message, Sample, Sampling, Tableau, Turn, UserError
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
-MICRO_TOKENS = 8192  # padded tokens in one forward and backward pass
-MICRO_LOGITS = 2**26  # logits held at once
-PADDING = 1.1  # padded tokens per real one that a pass may hold …
-ENOUGH = 512  # … once it has tokens enough to keep the processor busy
 MAX_GRAD_NORM = 1.0
 
 
 class LocalPolicy:
     """A causal LM with its tokenizer and AdamW state.
 
-    Weights and optimizer are float32. With precision "bf16" generation runs on a bfloat16 copy and training under autocast.
-    Tokens go in and out: a conversation is never re-tokenised.
+    What is trained, and the optimizer, are float32. With precision "bf16" the model itself, which generates and is run forward
+    and backward, is a bfloat16 image of them. Tokens go in and out: a conversation is never re-tokenised.
 
-    average  > 0: a running mean of the weights, mean ← average * mean + (1 - average) * weights after each update, is what
-             `averaged` answers with and what a checkpoint holds as its model. It takes out the noise of a high learning
-             rate as a decay of the rate would, at every step (Polyak & Juditsky 1992; Izmailov et al., arXiv 1803.05407)
+    average    > 0: a running mean of the weights, mean ← average * mean + (1 - average) * weights after each update, is what
+               `averaged` answers with and what a checkpoint holds as its model. It takes out the noise of a high learning
+               rate as a decay of the rate would, at every step (Polyak & Juditsky 1992; Izmailov et al., arXiv 1803.05407)
+    recompute  gradient checkpointing: less memory, a third more time for learning
+    lora       > 0: train adapters of this rank instead of the weights (adapter.py)
+    device     "cpu", "cuda", …; "auto": a GPU where there is one
+    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs
     """
 
-    def __init__(self, model: Any, tokenizer: Any, precision: str = "auto", average: float = 0.0):
-        self.model, self.tokenizer, self.average = model, tokenizer, average
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        precision: str = "auto",
+        average: float = 0.0,
+        recompute: bool = False,
+        lora: int = 0,
+        device: str = "auto",
+        micro_tokens: int = 8192,
+    ):
+        self.tokenizer, self.average, self.lora = tokenizer, average, lora
+        self.recompute, self.micro_tokens = recompute, micro_tokens
         self.version = 0
-        self.bf16 = precision == "bf16" or (precision == "auto" and fast_bf16())
-        self.actor = copy.deepcopy(model).to(torch.bfloat16) if self.bf16 else model
+        device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
+        self.model = adapter.inject(model.to(device), lora) if lora else model.to(device)
+        named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        self.trained: dict[str, Tensor] = {n: p.detach().clone() for n, p in named.items()} if bf16 else dict(named)
+        if bf16:
+            self.model.to(torch.bfloat16)
+        if transformer.supported(self.model):
+            transformer.fuse(self.model)
         self.end_ids = end_ids(model, tokenizer)
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_ids[0]
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        self.mean = [p.detach().clone() for p in parameters] if average else []
-        self.optimizer = torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        self.mean = [t.detach().clone() for t in self.trained.values()] if average else []
+        self.optimizer = torch.optim.AdamW(self.trained.values(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
         if not getattr(tokenizer, "chat_template", None):
             raise UserError(
                 "the tokenizer has no chat template, so it is not known how the model marks turns. Put a chat_template.jinja "
@@ -62,12 +77,23 @@ class LocalPolicy:
             )
         self.render = lru_cache(maxsize=100_000)(self._render)
         self.encode = lru_cache(maxsize=100_000)(self._encode)
+        self.stops = lru_cache(maxsize=8)(self._stops)
 
     def _render(self, messages: str, generation: bool) -> str:
         return self.tokenizer.apply_chat_template(json.loads(messages), add_generation_prompt=generation, tokenize=False)
 
     def _encode(self, text: str) -> np.ndarray:
         return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int32)
+
+    def _stops(self, strings: tuple[str, ...]) -> engine.StopStrings:
+        texts = self.tokenizer.batch_decode([[i] for i in range(self.model.config.vocab_size)])
+        # A lone token may decode without its leading space, or to U+FFFD where it is part of a character.
+        last = [any(s[-1] in t or s[-1].isspace() for s in strings) or not t or "\ufffd" in t for t in texts]
+        found = torch.tensor(last, device=self.model.device)
+        return engine.StopStrings(found, lambda tokens: any(s in self.text(tokens) for s in strings))
+
+    def text(self, tokens: np.ndarray) -> str:
+        return self.tokenizer.decode(tokens, skip_special_tokens=True)
 
     def prompt_tokens(self, ask: Ask) -> np.ndarray:
         """(P,) int32: the conversation up to where the model's turn begins."""
@@ -84,111 +110,123 @@ class LocalPolicy:
                 text = text[len(mark) :]
         return np.concatenate([ask.after.tokens, self.encode(text)])
 
-    def respond(self, asks: Sequence[Ask], seeds: Sequence[int], max_tokens: int, temperature: float) -> list[Turn]:
+    def respond(
+        self,
+        asks: Sequence[Ask],
+        seeds: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling,
+        done: Callable[[int, Turn], None] | None = None,
+    ) -> list[Turn]:
         """Answer every ask, in order. Forced answers cost no generation."""
         prompts = [self.prompt_tokens(ask) for ask in asks]
-        requests = [
-            engine.Request(
-                prompt,
-                seed,
-                max_tokens if ask.max_tokens is None else ask.max_tokens,
-                temperature if ask.temperature is None else ask.temperature,
-            )
-            for ask, prompt, seed in zip(asks, prompts, seeds, strict=True)
-            if ask.answer is None
-        ]
-        generations = iter(engine.generate(self.actor, requests, self.end_ids, self.pad_id))
-        made = [next(generations) if ask.answer is None else self.force(ask.answer) for ask in asks]
-        texts = self.tokenizer.batch_decode([g.tokens for g in made], skip_special_tokens=True)
-        return [self.turn(*row) for row in zip(asks, prompts, made, texts, strict=True)]
+        turns: dict[int, Turn] = {}
+
+        def finish(i: int, made: engine.Generation) -> None:
+            turns[i] = self.turn(asks[i], prompts[i], made, asks[i].sampling or sampling)
+            if done:
+                done(i, turns[i])
+
+        generated = [i for i, ask in enumerate(asks) if ask.answer is None]
+        for i, ask in enumerate(asks):
+            if ask.answer is not None:
+                finish(i, self.force(ask.answer))
+        requests = []
+        for i in generated:
+            longest = asks[i].max_tokens
+            limit = max_tokens if longest is None else longest
+            requests.append(engine.Request(prompts[i], seeds[i], limit, asks[i].sampling or sampling))
+        engine.generate(self.model, requests, self.end_ids, self.pad_id, self.stops, lambda j, made: finish(generated[j], made))
+        return [turns[i] for i in range(len(asks))]
 
     def force(self, answer: str) -> engine.Generation:
         tokens = np.append(self.encode(answer), np.int32(self.end_ids[0]))
-        return engine.Generation(tokens.astype(np.int32), np.zeros(len(tokens), dtype=np.float32), True)
+        return engine.Generation(tokens.astype(np.int32), np.zeros(len(tokens), dtype=np.float32), "forced")
 
-    def turn(self, ask: Ask, prompt: np.ndarray, made: engine.Generation, text: str) -> Turn:
+    def turn(self, ask: Ask, prompt: np.ndarray, made: engine.Generation, sampling: Sampling) -> Turn:
         sampled, logprobs = np.zeros(len(prompt), dtype=bool), np.zeros(len(prompt), dtype=np.float32)
         if ask.after is not None:
             sampled[: len(ask.after.tokens)] = ask.after.sampled
             logprobs[: len(ask.after.tokens)] = ask.after.logprobs
+        text = self.text(made.tokens)
+        if made.stop == "stop":
+            text = text[: min(at for at in map(text.find, sampling.stop) if at >= 0)]
         return Turn(
             text=text,
             tokens=np.concatenate([prompt, made.tokens]),
             sampled=np.concatenate([sampled, np.ones(len(made.tokens), dtype=bool)]),
             logprobs=np.concatenate([logprobs, made.logprobs]),
-            stop="forced" if ask.answer is not None else "end" if made.ended else "length",
+            stop=made.stop,
             version=self.version,
         )
 
     def logprobs(self, batch: Batch) -> np.ndarray:
         out = np.zeros(batch.tokens.shape, dtype=np.float32)
         with torch.no_grad():
-            for rows, width in micro_batches(batch, np.arange(len(batch)), self.model.config.vocab_size):
-                out[rows, :width] = self.forward(batch, rows, width).numpy()
+            for rows in likelihood.passes(batch, np.flatnonzero(batch.mask.any(axis=1)), self.micro_tokens):
+                found = likelihood.logprobs(self.model, batch, rows)
+                out[rows, : found.shape[1]] = found.cpu().numpy()
         return out
 
-    def forward(self, batch: Batch, rows: np.ndarray, width: int) -> Tensor:
-        """(rows, width) log-probabilities of the trained tokens, 0 elsewhere; logits only where they are needed."""
-        tokens = torch.from_numpy(batch.tokens[rows, :width])
-        mask = torch.from_numpy(batch.mask[rows, :width]) > 0
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
-            if transformer.supported(self.model):
-                hidden = transformer.hidden_states(self.model, tokens)[:, :-1][mask[:, 1:]]
-                logits = self.model.lm_head(hidden)
-            else:
-                attention = torch.arange(width)[None] < torch.from_numpy(batch.lengths[rows])[:, None]
-                logits = self.model(input_ids=tokens, attention_mask=attention.long()).logits[:, :-1][mask[:, 1:]]
-        chosen = tokens[:, 1:][mask[:, 1:]]
-        logp = -F.cross_entropy(logits.float() / batch.temperature, chosen, reduction="none")
-        return torch.zeros(tokens.shape).masked_scatter(mask, logp)
-
     def update(self, batch: Batch, tableau: Tableau, lr: float) -> dict[str, float]:
-        """One AdamW step on the whole batch, accumulated over micro-batches. Rows without advantage cost nothing.
+        """One AdamW step on the whole batch, accumulated over passes. Rows without advantage cost nothing.
 
         Raises ValueError, before any weight is touched, where rewards, log-probabilities or gradients are not finite.
         """
-        advantage = tableau.advantage(batch)
-        rows = np.flatnonzero((advantage != 0) & (batch.mask.sum(1) > 0))
+        rows = np.flatnonzero(objective.active(tableau, batch))
         loss, gap, seen = 0.0, 0.0, 0
-        for part, width in micro_batches(batch, rows, self.model.config.vocab_size):
-            logp = self.forward(batch, part, width)
+        for part in likelihood.passes(batch, rows, self.micro_tokens):
+            logp = likelihood.logprobs(self.model, batch, part, self.recompute)
             coefficients = objective.coefficients(tableau, batch, logp.detach(), part)
             term = -(coefficients * logp).sum()
             term.backward()
+            self.collect()
             loss += float(term.detach())
-            sampling = torch.from_numpy(batch.sampling[part, :width])
+            sampling = batch.sampling[part, : logp.shape[1]]
             drawn = sampling != 0  # forced answers have no sampling log-probability
-            gap += float((logp.detach() - sampling).abs()[drawn].sum())
+            gap += float(np.abs(logp.detach().cpu().numpy() - sampling)[drawn].sum())
             seen += int(drawn.sum())
-        norm = 0.0
-        if len(rows):
-            norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRAD_NORM))
-            if not np.isfinite(norm):
-                self.optimizer.zero_grad()
-                raise ValueError(f"the gradient is not finite (norm {norm}); the step is refused and no weight has changed")
-            for settings in self.optimizer.param_groups:
-                settings["lr"] = lr
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            for mean, (_, weights) in zip(self.mean, self.named()):
-                mean.lerp_(weights.detach(), 1 - self.average)
+        norm = self.step(lr) if len(rows) else 0.0
         self.version += 1
-        self.refresh()
         trained = float(batch.mask[rows].sum())
         mismatch = gap / seen if seen else 0.0
         return dict(loss=loss, grad_norm=norm, mismatch=mismatch, rows_trained=float(len(rows)), tokens_trained=trained)
 
+    def collect(self) -> None:
+        """Add the gradients of a bfloat16 model to those of the float32 weights it is an image of."""
+        for name, computed in self.model.named_parameters():
+            trained = self.trained.get(name)
+            if trained is not None and trained is not computed and computed.grad is not None:
+                gradient = computed.grad.float()
+                trained.grad = gradient if trained.grad is None else trained.grad.add_(gradient)
+                computed.grad = None
+
+    def step(self, lr: float) -> float:
+        """Clip, step, average; returns the norm of the gradient."""
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), MAX_GRAD_NORM))
+        if not np.isfinite(norm):
+            self.optimizer.zero_grad()
+            raise ValueError(f"the gradient is not finite (norm {norm}); the step is refused and no weight has changed")
+        for settings in self.optimizer.param_groups:
+            settings["lr"] = lr
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        for mean, weights in zip(self.mean, self.trained.values()):
+            mean.lerp_(weights.detach(), 1 - self.average)
+        self.refresh()
+        return norm
+
     def refresh(self) -> None:
-        """Copy the weights to the generating copy, where there is one."""
-        if self.actor is not self.model:
-            with torch.no_grad():
-                for target, origin in zip(self.actor.parameters(), self.model.parameters(), strict=True):
-                    target.copy_(origin)
+        """Make a bfloat16 model the image of the trained weights again; a float32 model holds them itself."""
+        with torch.no_grad():
+            for name, computed in self.model.named_parameters():
+                if name in self.trained and self.trained[name] is not computed:
+                    computed.copy_(self.trained[name])
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Inside, the policy answers with the running mean of its weights, where it keeps one."""
-        latest = [p.detach().clone() for _, p in self.named()] if self.mean else []
+        latest = [t.detach().clone() for t in self.trained.values()] if self.mean else []
         self.put(self.mean)
         try:
             yield
@@ -198,7 +236,7 @@ class LocalPolicy:
     def put(self, values: Sequence[Tensor]) -> None:
         """Overwrite the trained weights, where there are any values."""
         with torch.no_grad():
-            for value, (_, weights) in zip(values, self.named()):
+            for value, weights in zip(values, self.trained.values()):
                 weights.copy_(value)
         self.refresh()
 
@@ -206,33 +244,36 @@ class LocalPolicy:
         """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
         path = Path(directory)
         with self.averaged():
-            self.model.save_pretrained(path)
+            weights = {n: self.trained.get(n, p).detach() for n, p in self.model.named_parameters()}
+            self.model.save_pretrained(path, state_dict=adapter.merged(self.model, weights) if self.lora else weights)
         self.tokenizer.save_pretrained(path)
-        state = {f"{key}:{name}": t for name, p in self.named() for key, t in self.optimizer.state.get(p, {}).items()}
-        if self.mean:
-            state |= {f"latest:{name}": p.detach() for name, p in self.named()}
+        state = {f"{key}:{n}": t for n, p in self.trained.items() for key, t in self.optimizer.state.get(p, {}).items()}
+        if self.mean or self.lora:
+            state |= {f"latest:{n}": t.detach() for n, t in self.trained.items()}
+        if self.mean and self.lora:
+            state |= {f"mean:{n}": t for n, t in zip(self.trained, self.mean)}
         save_file({k: t.contiguous() for k, t in state.items()}, path / "optimizer.safetensors")
         (path / "policy.json").write_text(json.dumps({"version": self.version}))
 
     def load(self, directory: str) -> None:
         """Restore what `save` wrote, bit for bit."""
         path = Path(directory)
-        saved = type(self.model).from_pretrained(path, dtype=torch.float32, local_files_only=True)
-        self.model.load_state_dict(saved.state_dict())
-        self.mean = [p.detach().clone() for _, p in self.named()] if self.average else []
         self.optimizer.state.clear()
-        parameters = dict(self.named())
-        for key, tensor in load_file(path / "optimizer.safetensors").items():
+        if not self.lora:  # adapters are restored below; the weights beneath them never change
+            saved = type(self.model).from_pretrained(path, dtype=torch.float32, local_files_only=True)
+            self.put([dict(saved.named_parameters())[n].detach() for n in self.trained])
+            self.mean = [t.detach().clone() for t in self.trained.values()] if self.average else []
+        numbers = {n: i for i, n in enumerate(self.trained)}
+        for key, tensor in load_file(path / "optimizer.safetensors", device=str(self.model.device)).items():
             field, name = key.split(":", 1)
             if field == "latest":
-                parameters[name].data.copy_(tensor)
+                self.trained[name].data.copy_(tensor)
+            elif field == "mean":
+                self.mean[numbers[name]].copy_(tensor)
             else:
-                self.optimizer.state[parameters[name]][field] = tensor
+                self.optimizer.state[self.trained[name]][field] = tensor
         self.version = json.loads((path / "policy.json").read_text())["version"]
         self.refresh()
-
-    def named(self) -> Iterator[tuple[str, Any]]:
-        return ((n, p) for n, p in self.model.named_parameters() if p.requires_grad)
 
 
 class ScriptedPolicy:
@@ -244,7 +285,14 @@ class ScriptedPolicy:
     def __init__(self, reply: Callable[[Sequence[Message]], str]):
         self.reply, self.version = reply, 0
 
-    def respond(self, asks: Sequence[Ask], seeds: Sequence[int], max_tokens: int, temperature: float) -> list[Turn]:
+    def respond(
+        self,
+        asks: Sequence[Ask],
+        seeds: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling,
+        done: Callable[[int, Turn], None] | None = None,
+    ) -> list[Turn]:
         turns = []
         for ask in asks:
             before = ask.after.tokens if ask.after is not None else np.zeros(0, dtype=np.int32)
@@ -258,6 +306,8 @@ class ScriptedPolicy:
             stop = "forced" if ask.answer is not None else "length" if len(words) == limit else "end"
             tokens = np.concatenate([prompt, words])
             turns.append(Turn(text, tokens, sampled, np.where(sampled, -0.1, 0).astype(np.float32), stop, self.version))
+            if done:
+                done(len(turns) - 1, turns[-1])
         return turns
 
     def averaged(self) -> AbstractContextManager[None]:
@@ -310,12 +360,14 @@ def end_ids(model: Any, tokenizer: Any) -> list[int]:
     return list(found)
 
 
-def fast_bf16() -> bool:
-    """True where the processor multiplies bfloat16 matrices in hardware (AMX or AVX512-BF16)."""
+def fast_bf16(device: str = "cpu") -> bool:
+    """True where the processor (AMX, AVX512-BF16) or the GPU multiplies bfloat16 matrices in hardware."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
-def make_batch(samples: Sequence[Sample], temperature: float = 1.0) -> Batch:
+def make_batch(samples: Sequence[Sample], drawn: Sampling = PLAIN) -> Batch:
     """Samples as right-padded arrays. Unscorable samples are a ValueError: they carry no reward."""
     if any(s.verdict.reward is None for s in samples):
         raise ValueError("an unscorable sample reached the batch: the recipe's data function has to drop it")
@@ -334,25 +386,5 @@ def make_batch(samples: Sequence[Sample], temperature: float = 1.0) -> Batch:
         group=np.array([s.group for s in samples], dtype=np.int64),
         weight=np.array([s.weight for s in samples], dtype=np.float32),
         lengths=np.array([len(s.rollout.tokens) for s in samples], dtype=np.int64),
-        temperature=temperature,
+        drawn=drawn,
     )
-
-
-def micro_batches(batch: Batch, rows: np.ndarray, vocabulary: int) -> Iterator[tuple[np.ndarray, int]]:
-    """(row numbers, width) of passes that fit MICRO_TOKENS and MICRO_LOGITS: rows of like length together, so that little of
-    a pass is padding."""
-    order = rows[np.argsort(batch.lengths[rows], kind="stable")]
-    lengths, trained = batch.lengths[order], batch.mask.sum(1)[order]
-    start = 0
-    while start < len(order):
-        end, real, logits = start, 0, 0.0
-        while end < len(order):
-            real, logits = real + int(lengths[end]), logits + float(trained[end]) * vocabulary
-            padded = (end - start + 1) * int(lengths[end])
-            full = padded > MICRO_TOKENS or logits > MICRO_LOGITS
-            wasteful = padded > PADDING * real and padded - lengths[end] >= ENOUGH
-            if end > start and (full or wasteful):
-                break
-            end += 1
-        yield order[start:end], int(lengths[end - 1])
-        start = end

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sharpen.core import Arm, Decision, RolloutGenerator, Sample, Tableau, TaskSource, Verdict
+from sharpen.core import Arm, Decision, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, Verdict
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,15 @@ class Recipe:
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
+      top_k            draw from the k likeliest tokens only; 0: from all
+      top_p            draw from the fewest likeliest tokens whose probabilities add up to p only; 1: from all
+      min_p            draw from tokens at least min_p times as likely as the likeliest only; 0: from all
+      stop             strings that end a response, in evaluations too
       round_steps      learning steps between two evaluations
+      micro_tokens     tokens in one forward and backward pass; a step takes as many passes as it needs, to the same gradient
+      recompute        gradient checkpointing: less memory, a third more time for learning
+      lora             rank of adapters that are trained instead of the weights; 0: the weights themselves
+      device           "cpu", "cuda", …; "auto": a GPU where there is one
       precision        "fp32", "bf16", or "auto": bf16 where the processor multiplies it in hardware
       isolation        least isolation at which code of a response may run: "full", "reduced" or "none" (sandbox/)
       validation       validation tasks for each arm
@@ -68,12 +76,25 @@ class Recipe:
     average: float = 0.0
     max_tokens: int = 64
     temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
     round_steps: int = 20
+    micro_tokens: int = 8192
+    recompute: bool = False
+    lora: int = 0
+    device: str = "auto"
     precision: str = "auto"
     isolation: str = "full"
     validation: int = 32
     test: int = 64
     budget: str = "200steps"
+
+    @property
+    def sampling(self) -> Sampling:
+        """How responses are drawn in the loop."""
+        return Sampling(self.temperature, self.top_k, self.top_p, self.min_p, self.stop)
 
     def __str__(self) -> str:
         width = max(len(f.name) for f in fields(self))

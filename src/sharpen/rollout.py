@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
-from sharpen.core import Ask, Policy, Rollout, RolloutGenerator, Sample, Task, Turn, UserError, Verdict
+from sharpen.core import Ask, Policy, Rollout, RolloutGenerator, Sample, Sampling, Task, Turn, UserError, Verdict
 from sharpen.hashing import derive
 from sharpen.verify import boundary
 
@@ -55,61 +56,67 @@ def drive(
     *,
     seed: int,
     max_tokens: int,
-    temperature: float,
+    sampling: Sampling,
+    finished: Callable[[int, Rollout], None] | None = None,
 ) -> list[Rollout]:
     """Run one rollout for each task; everything that is asked at the same time is generated in one batch.
 
     Rollout i samples with derive(seed, ids[i], ask number), so a result does not depend on its neighbours. A generator that
     raises becomes a rollout with stop "failed" and the error as its text, and costs only itself; `judge` makes it unscorable.
     A UserError passes through: it is about the run, not about one rollout.
+
+    finished  is called with the number of a rollout and the rollout as soon as it is complete, while others go on, so that
+              it can be judged beside them
     """
     generators = [rollout(task) for task in tasks]
     waiting: dict[int, list[Ask] | Ask] = {}
     turns: list[list[Turn]] = [[] for _ in tasks]
-    last: dict[int, Turn] = {}
+    done: dict[int, Rollout] = {}
 
     def resume(i: int, answer: Turn | list[Turn] | None) -> None:
         try:
-            waiting[i] = generators[i].send(answer)
+            wish = generators[i].send(answer)
+            while wish == []:  # nothing is asked, so nothing will come
+                wish = generators[i].send([])
+            waiting[i] = wish
         except StopIteration as end:
-            waiting.pop(i, None)
-            last[i] = end.value
+            complete(i, end.value)
         except UserError:
             raise
         except Exception:  # the one boundary where a failed rollout becomes data
-            waiting.pop(i, None)
             empty = np.zeros(0)
             turns[i].append(Turn(traceback.format_exc(limit=-3), empty.astype(np.int32), empty > 0, empty, "failed"))
-            last[i] = turns[i][-1]
+            complete(i, turns[i][-1])
+
+    def complete(i: int, last: Turn) -> None:
+        waiting.pop(i, None)
+        texts = tuple(t.text for t in turns[i])
+        seed_of = derive(seed, ids[i], 0)
+        done[i] = Rollout(tasks[i], last.tokens, last.sampled, last.logprobs, texts, last.stop, last.version, seed_of, ids[i])
+        if finished:
+            finished(i, done[i])
 
     for i in range(len(tasks)):
         resume(i, None)
     while waiting:
-        asked = [(i, ask) for i, want in waiting.items() for ask in (want if isinstance(want, list) else [want])]
-        count = {i: len(turns[i]) for i in waiting}
-        seeds = []
-        for i, _ in asked:
-            seeds.append(derive(seed, ids[i], count[i]))
-            count[i] += 1
-        answers = policy.respond([ask for _, ask in asked], seeds, max_tokens, temperature)
-        for (i, _), turn in zip(asked, answers, strict=True):
-            turns[i].append(turn)
-        for i, want in list(waiting.items()):
-            resume(i, turns[i][-len(want) :] if isinstance(want, list) else turns[i][-1])
-    return [
-        Rollout(
-            task=task,
-            tokens=last[i].tokens,
-            sampled=last[i].sampled,
-            logprobs=last[i].logprobs,
-            turns=tuple(t.text for t in turns[i]),
-            stop=last[i].stop,
-            version=last[i].version,
-            seed=derive(seed, ids[i], 0),
-            id=ids[i],
-        )
-        for i, task in enumerate(tasks)
-    ]
+        wanted, told = dict(waiting), {i: len(t) for i, t in enumerate(turns)}
+        asks = {(i, n): ask for i, want in wanted.items() for n, ask in enumerate(want if isinstance(want, list) else [want])}
+        places, seeds = list(asks), [derive(seed, ids[i], told[i] + n) for i, n in asks]
+        take = partial(_take, places, wanted, turns, told, {}, resume)
+        policy.respond(list(asks.values()), seeds, max_tokens, sampling, take)
+    return [done[i] for i in range(len(tasks))]
+
+
+def _take(
+    places: list, wanted: dict, turns: list, told: dict, answers: dict, resume: Callable, number: int, turn: Turn
+) -> None:
+    """Note the answer to one ask; when a rollout has all that it asked for, go on with it."""
+    i, n = places[number]
+    own = answers.setdefault(i, {})
+    own[n] = turn
+    if len(own) == (len(wanted[i]) if isinstance(wanted[i], list) else 1):
+        turns[i].extend(own[n] for n in sorted(own))
+        resume(i, turns[i][told[i] :] if isinstance(wanted[i], list) else turn)
 
 
 def judge(rollouts: Sequence[Rollout], groups: Sequence[int], verify: Callable[[Task, str], Verdict]) -> list[Sample]:

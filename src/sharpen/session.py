@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sharpen import catalog, estimate, policy, rollout, student, tasks, verify
-from sharpen.core import Arm, Evaluation, Policy, RolloutGenerator, Sample, Task, TaskSource, Verdict
+from sharpen.core import GREEDY, Arm, Evaluation, Policy, RolloutGenerator, Sample, Sampling, Task, TaskSource, Verdict
 from sharpen.memory import Memory
 from sharpen.recipe import Recipe
 from sharpen.store import Position, Store
@@ -40,7 +40,16 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> policy.LocalP
     """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
     path = Path(recipe.student)
     model, tokenizer = policy.load_model(path) if path.is_dir() else student.build(recipe.student, source, seed)
-    return policy.LocalPolicy(model, tokenizer, recipe.precision, recipe.average)
+    return policy.LocalPolicy(
+        model,
+        tokenizer,
+        recipe.precision,
+        recipe.average,
+        recipe.recompute,
+        recipe.lora,
+        recipe.device,
+        recipe.micro_tokens,
+    )
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,8 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
     recipe, prefix = this.recipe, f"{purpose}.{number:05d}"
     with this.timed("evaluate", step), this.policy.averaged():
         listed = [task for _, task in flat]
-        samples = answers(this.policy, recipe.max_tokens, recipe.rollout, recipe.verify, listed, prefix, this.seed)
+        greedy = replace(GREEDY, stop=recipe.stop)
+        samples = answers(this.policy, recipe.max_tokens, greedy, recipe.rollout, recipe.verify, listed, prefix, this.seed)
         correct: dict[Arm, list[bool]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
             correct[arm].append(sample.verdict.correct)
@@ -98,6 +108,7 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
 def answers(
     answering: Policy,
     max_tokens: int,
+    sampling: Sampling,
     roll_out: Callable[..., RolloutGenerator],
     judge: Callable[[Task, str], Verdict],
     listed: Sequence[Task],
@@ -106,16 +117,16 @@ def answers(
 ) -> list[Sample]:
     """One greedy, judged answer to each task."""
     ids = [f"{prefix}.{i:06d}" for i in range(len(listed))]
-    rollouts = rollout.drive(answering, roll_out, listed, ids, seed=seed, max_tokens=max_tokens, temperature=0.0)
+    rollouts = rollout.drive(answering, roll_out, listed, ids, seed=seed, max_tokens=max_tokens, sampling=sampling)
     return rollout.judge(rollouts, range(len(listed)), judge)
 
 
-def save(this: Run, position: Position, write: bool = True) -> None:
-    """Commit everything so far; with `write`, together with a checkpoint of the policy."""
+def save(this: Run, position: Position, write: bool = True, wait: bool = True) -> None:
+    """Commit everything so far; with `write`, together with a checkpoint of the policy. `wait` as in `Store.commit`."""
     # What no phase claims, so that the phases of a run add up to its wall time.
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
-        this.store.commit(position, (lambda path: this.policy.save(str(path))) if write else None)
+        this.store.commit(position, (lambda path: this.policy.save(str(path))) if write else None, wait)
 
 
 def evaluate_model(
@@ -134,7 +145,7 @@ def evaluate_model(
     arms: dict[Arm, estimate.Estimate | None] = {}
     cut = 0
     for arm, listed in stream.items():
-        samples = answers(answering, max_tokens, rollout.single, verify.verify, listed, f"eval.{arm}", seed)
+        samples = answers(answering, max_tokens, GREEDY, rollout.single, verify.verify, listed, f"eval.{arm}", seed)
         cut += sum(s.rollout.stop == "length" for s in samples)
         arms[arm] = estimate.share(sum(s.verdict.correct for s in samples), len(samples))
         if progress is not None:

@@ -16,25 +16,23 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import re
-import shutil
 import sqlite3
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from sharpen import database
+from sharpen import checkpoints, database
 from sharpen.core import HISTORY, Arm, ArmStats, Decision, Evaluation, Sample, Task, UserError
 from sharpen.doctor import Diagnosis
 
 DEADLINE = 30.0  # seconds that one query may take
+SETTLE = 600.0  # seconds that a commit in the background may take
 # The instants of a commit, in order.
 FAULTS = ("saved", "synced", "renamed", "begun", "inserted", "written", "committed", "cleaned")
 
@@ -87,6 +85,8 @@ class Store:
         self._tasks: dict[str, Task] = {}
         self._timings: dict[tuple[int, str], float] = defaultdict(float)
         self._history: dict[Arm, deque[ArmStats]] | None = None
+        self._thread = ThreadPoolExecutor(1, "sharpen-store")
+        self._unsettled: Future[None] | None = None
         with ExitStack() as stack, database.explained(directory):
             if write:
                 stack.enter_context(database.locked(directory))
@@ -127,7 +127,11 @@ class Store:
 
     def close(self) -> None:
         """Give the directory up. What was not committed is gone."""
-        self._stack.close()
+        try:
+            self.settle()
+        finally:
+            self._thread.shutdown()
+            self._stack.close()
 
     def __enter__(self) -> Store:
         return self
@@ -196,19 +200,51 @@ class Store:
 
     # Committing.
 
-    def commit(self, position: Position, save: Callable[[Path], object] | None = None) -> Commit:
+    def commit(self, position: Position, save: Callable[[Path], object] | None = None, wait: bool = True) -> Commit:
         """Make everything added so far durable together with the checkpoint that save(directory) writes, or neither.
 
         Without `save` the checkpoint of the last commit is carried on. Where it fails (UserError on a full disk; whatever
         `save` raises), the last commit stands, what was added stays in memory, and the same commit may be tried again.
+
+        wait  False returns once `save` has written; the disk is waited for and rows are inserted beside whatever is done next.
+              A failure of that part is raised by whichever call comes next, and what was to be committed is given up.
         """
         commit = _next(position, self.last_commit(), save is not None)
-        rows = {"tasks": [database.task_row(t) for t in self._tasks.values()], **self._pending}
-        rows["timings"] = [(self.session, step, phase, s) for (step, phase), s in self._timings.items()]
         with database.explained(self.directory):
             try:
                 if save and commit.checkpoint:
-                    self._save(commit.checkpoint, save)
+                    checkpoints.write(self.directory, commit.checkpoint, save)
+                    self._fault("saved")
+            except BaseException:
+                self.clean()
+                raise
+        if wait:
+            self._finish(commit, self._rows(), save is not None)
+            self._forget()
+        else:
+            self._unsettled = self._thread.submit(self._finish, commit, self._rows(), save is not None)
+            self._forget()
+        return commit
+
+    def settle(self) -> None:
+        """Wait for a commit that goes on in the background, and raise what it raised."""
+        if unsettled := self._unsettled:
+            self._unsettled = None
+            unsettled.result(timeout=SETTLE)
+
+    def _rows(self) -> dict[str, list[tuple]]:
+        timings = [(self.session, step, phase, s) for (step, phase), s in self._timings.items()]
+        return {"tasks": [database.task_row(t) for t in self._tasks.values()], **self._pending, "timings": timings}
+
+    def _forget(self) -> None:
+        self._pending, self._tasks, self._timings = defaultdict(list), {}, defaultdict(float)
+
+    def _finish(self, commit: Commit, rows: Mapping[str, list[tuple]], saved: bool) -> None:
+        """Make a checkpoint durable, then the rows and the commit that names it."""
+        with database.explained(self.directory):
+            try:
+                if saved and commit.checkpoint:
+                    checkpoints.publish(self.directory, commit.checkpoint, self._fault)
                 with self._db:  # commits, or rolls back where anything raises
                     self._db.execute("BEGIN IMMEDIATE")
                     self._fault("begun")
@@ -220,45 +256,19 @@ class Store:
                     self._db.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(commit))
                     self._fault("written")
                 self._fault("committed")
-                for buffer in (self._pending, self._tasks, self._timings):
-                    buffer.clear()
             finally:
                 self.clean()
         self._fault("cleaned")
-        return commit
-
-    def _save(self, name: str, save: Callable[[Path], object]) -> None:
-        final = self.directory / "checkpoints" / name
-        partial = final.with_name(f"{name}.partial")
-        partial.mkdir(parents=True)
-        try:
-            save(partial)
-        except Exception as error:  # and raise it again: libraries hide a full disk in errors of their own
-            if shutil.disk_usage(partial).free < 1 << 20:
-                raise OSError(errno.ENOSPC, str(error)) from error
-            raise
-        self._fault("saved")
-        if not any(partial.iterdir()):
-            raise ValueError(f"save wrote nothing into {partial}")
-        for directory, _, names in os.walk(partial):
-            for path in (*(Path(directory, n) for n in names), Path(directory)):
-                database.sync(path)
-        self._fault("synced")
-        partial.rename(final)
-        database.sync(final.parent)
-        self._fault("renamed")
 
     def clean(self) -> None:
         """Remove checkpoints that neither of the last two commits names: those of failed commits, and those out of use."""
         recent = self._db.execute("SELECT checkpoint, accepted FROM commits ORDER BY n DESC LIMIT 2").fetchall()
-        kept = {name for row in recent for name in row}
-        for path in (self.directory / "checkpoints").glob("*"):
-            if re.fullmatch(r"\d{6,}(\.partial)?", path.name) and path.name not in kept:
-                shutil.rmtree(path)
+        checkpoints.clean(self.directory, {name for row in recent for name in row})
 
     # Reading what is committed.
 
     def _read(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        self.settle()
         with database.explained(self.directory):
             return self._db.execute(sql, params).fetchall()
 
@@ -348,6 +358,7 @@ class Store:
 
         Raises UserError for anything that is not one statement that reads, that fails, or takes more than `deadline` seconds.
         """
+        self.settle()
         end = time.monotonic() + deadline
         self._reader.set_progress_handler(lambda: time.monotonic() > end, 10_000)
         with database.explained(self.directory):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sharpen import objective, policy, rollout
-from sharpen.core import Arm, Sample
+from sharpen.core import GREEDY, Arm, Sample
 from sharpen.hashing import derive
 from sharpen.session import Run, save
 from sharpen.store import Position
@@ -68,7 +68,7 @@ def demonstrations(this: Run, arms: Sequence[Arm], step: int, shown: dict[tuple[
     new = [key for key in dict.fromkeys(wanted) if key not in shown]
     drawn = [this.source.draw(arm, "train", index, derive(this.seed, "demonstrations")) for arm, index in new]
     ids = [f"demo.{arm}.{index:08d}" for arm, index in new]
-    made = rollout.drive(this.policy, rollout.demonstrate, drawn, ids, seed=this.seed, max_tokens=0, temperature=0.0)
+    made = rollout.drive(this.policy, rollout.demonstrate, drawn, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
     samples = rollout.judge(made, range(len(made)), recipe.verify)
     this.store.add_samples("warmup", step, 0, samples)
     known = shown | dict(zip(new, samples, strict=True))

@@ -1,0 +1,35 @@
+"""Low-rank adapters (LoRA, arXiv 2106.09685): train two thin matrices beside each weight matrix, by the library peft."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from sharpen.core import UserError
+
+NAME = "default"  # peft's name for the only adapter of a model
+
+
+def inject(model: Any, rank: int) -> Any:
+    """The model with adapters of this rank on every weight matrix but the embedding and the head; only they are trained.
+
+    The scale alpha is twice the rank and the second matrix starts at zero, so the model starts as it was.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise UserError(f"lora={rank} needs the library peft, which is not installed: pip install 'sharpen[lora]'") from error
+    settings = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
+    return inject_adapter_in_model(settings, model, adapter_name=NAME)
+
+
+def merged(model: Any, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the plain model that computes the same, under its own names."""
+    out = {n.replace(".base_layer.", "."): w for n, w in weights.items() if ".lora_" not in n}
+    for name, module in model.named_modules():
+        if hasattr(module, "lora_A"):
+            change = weights[f"{name}.lora_B.{NAME}.weight"] @ weights[f"{name}.lora_A.{NAME}.weight"] * module.scaling[NAME]
+            out[f"{name}.weight"] = out[f"{name}.weight"] + change
+    return out
