@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from attacks import ATTACKS, CASES, Attack
 
+from attacks import ATTACKS, CASES, Attack
 from sharpen.sandbox import Limits, Program, Result, Sandbox, probe
 
 pytestmark = pytest.mark.skipif(probe().level != "full", reason="; ".join(probe().reasons))

@@ -13,6 +13,7 @@ from typing import Any
 
 from sharpen.sandbox.connection import Connection
 from sharpen.sandbox.program import LEVELS, Program, Result
+from sharpen.sandbox.selftest import probe
 
 
 class Sandbox:
@@ -26,7 +27,16 @@ class Sandbox:
     def __init__(self, least: str = "full", jobs: int | None = None, binds: Sequence[str] = ()) -> None:
         if least not in LEVELS:
             raise ValueError(f"{least!r} is no isolation level; there are {', '.join(LEVELS)}")
-        self.level = os.environ.get("LV", "full")
+        found = probe()
+        if LEVELS.index(found.level) > LEVELS.index(least):
+            from sharpen.core import UserError  # here, because it brings numpy
+
+            raise UserError(
+                f"untrusted code needs isolation {least!r}, and this machine offers {found.level!r}: "
+                + "; ".join(found.reasons)
+                + f". To run it less isolated, at your own risk, accept isolation={found.level!r}."
+            )
+        self.level = found.level
         self.jobs = jobs or len(os.sched_getaffinity(0))
         self._connection = Connection(self.level, self.jobs, configuration(binds))
 

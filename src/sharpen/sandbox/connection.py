@@ -1,7 +1,8 @@
 """The client's side of one broker process: hands programs over, collects results, and replaces a broker that died.
 
-A program whose broker died while it ran is tried once more, then `failed`. One that had not started loses nothing. Safe to use
-from several threads; in a forked child it starts a broker of its own.
+A program whose broker died while it ran is tried once more, then `failed`; so is one that failed by our fault or was killed by
+a SIGKILL of unknown origin. One that had not started loses nothing. Safe to use from several threads; in a forked child it
+starts a broker of its own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -186,7 +188,14 @@ class Connection:
             self._flying[header["started"]].started = True
             return
         job = self._flying.pop(header["number"])
-        self._settle(job, wire.decode_result(header, blobs))
+        result = wire.decode_result(header, blobs)
+        killed = result.status == "signalled" and result.code == signal.SIGKILL
+        if (killed or result.status == "failed") and job.tries + 1 < TRIES:
+            # Somebody else may have killed it, or what held it. One that kills itself does so again, and is paid for that.
+            job.tries, job.started = job.tries + 1, False
+            self._waiting.appendleft(job)
+        else:
+            self._settle(job, result)
 
     def _recover(self, detail: str) -> None:
         """Try again what the dead broker had. Holds the lock."""

@@ -84,8 +84,8 @@ for _ in range(6):
     if os.fork() == 0:
         block = bytearray(100 << 20)
         for i in range(0, len(block), 4096): block[i] = 1
-        time.sleep(9)
-time.sleep(9)
+        time.sleep(30)
+time.sleep(30)
 """
 BOMB = """
 import os
@@ -228,12 +228,13 @@ def _words(result: Result) -> str:
 
 
 BRIEF = Limits(wall_s=0.3)
+PATIENT = Limits(wall_s=20.0)  # a busy machine is no less isolated
 TRIALS: tuple[tuple[str, Limits, Callable[[Result, str], list[str]]], ...] = (
-    (HOSTILE, Limits(), _contained),
-    (HONEST, Limits(), _honest),
+    (HOSTILE, PATIENT, _contained),
+    (HONEST, PATIENT, _honest),
     (HANG, BRIEF, _ends("timeout")),
-    (FLOOD, Limits(output_bytes=10_000), _ends("output")),
-    (HOG, Limits(wall_s=8.0, memory_mb=256), _ends("memory")),
-    (BOMB, Limits(), _bounded),
-    (SURVIVE, Limits(), _gone),
+    (FLOOD, Limits(wall_s=20.0, output_bytes=10_000), _ends("output")),
+    (HOG, Limits(wall_s=20.0, memory_mb=256), _ends("memory")),
+    (BOMB, PATIENT, _bounded),
+    (SURVIVE, PATIENT, _gone),
 )
