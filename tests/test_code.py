@@ -6,7 +6,7 @@ import pytest
 
 from sharpen import code, sandbox, verify
 from sharpen.code import comparing, execution, languages
-from sharpen.core import Task, UserError
+from sharpen.core import Task, TaskSource, UserError
 
 LEVEL = sandbox.probe()
 boxed = pytest.mark.skipif(LEVEL.level != "full", reason=f"the sandbox is only {LEVEL.level}: {'; '.join(LEVEL.reasons)}")
@@ -539,18 +539,23 @@ def test_a_line_of_a_file_is_checked_and_named(tmp_path):
             jsonl(path)
 
 
+def source(*listed):
+    """A file of tasks, as a source: task i is arm i."""
+    arms = tuple(task.arm for task in listed)
+    return TaskSource("own", arms, lambda arm, split, i, seed: listed[arms.index(arm)], lambda arm, split: 1)
+
+
 def test_a_run_without_code_needs_no_sandbox():
     plain = Task(({"role": "user", "content": "?"},), "1", "f", 1)
-    code.require([plain], "full")
+    code.require(source(plain), "full")
     with pytest.raises(UserError, match="the strongest first"):
-        code.require([plain], "fuller")
+        code.require(source(plain), "fuller")
 
 
 @boxed
 def test_a_run_with_code_asks_for_its_level_before_anything_starts(monkeypatch):
-    monkeypatch.delenv("SHARPEN_ISOLATION", raising=False)
-    assert execution.least() == "full"
-    code.require([task(tests=SUMS)], "reduced")
+    monkeypatch.setenv("SHARPEN_ISOLATION", "full")
+    code.require(source(task(tests=SUMS)), "reduced")
     assert execution.least() == "reduced"  # and in every process started from here
     with pytest.raises(UserError, match="no language 'cobol'"):
-        code.require([task(tests=SUMS, language="cobol")], "full")
+        code.require(source(task(tests=SUMS, language="cobol")), "full")

@@ -17,11 +17,11 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sharpen import sandbox
-from sharpen.core import Task, UserError, Verdict
+from sharpen.core import Task, TaskSource, UserError, Verdict
 
 from .comparing import read_value, same_text, same_value
 from .execution import Budget, Built, Ran, Refused, build, driver, execute, last_line, least
@@ -111,23 +111,26 @@ def extract(response: str, language: Language) -> tuple[str, str]:
     return "\n".join((own or [code for _, code in blocks])[-1]), "last fenced block"
 
 
-def require(tasks: Iterable[Task], level: str = "full") -> None:
-    """Refuse to start where code of these tasks cannot be judged. From now on, code runs here and in children at `level` at least.
+def require(source: TaskSource, level: str = "full") -> None:
+    """Refuse to start where code of these tasks cannot be judged. From now on code runs at `level` at least, in children too.
 
     Does nothing where no task's verifier runs code. Raises UserError, with the cure, where the sandbox is weaker than `level`,
-    a task's data is no problem, or a language is not installed.
+    or a language is not installed. Of an endless arm one task is looked at, of a finite one all.
     """
-    tasks = [task for task in tasks if task.verifier == "code_io"]
     if level not in sandbox.LEVELS:
         raise UserError(f"isolation={level!r}: there are {', '.join(sandbox.LEVELS)}, the strongest first.")
-    if not tasks:
-        return
-    for task in tasks:
-        problem = problem_of(task.data)
-        for language in (problem.language, *([problem.checker.language] if problem.checker else [])):
-            installed(language.name)
-    os.environ["SHARPEN_ISOLATION"] = level
-    sandbox.shared(level)
+    languages = set()
+    for arm in source.arms:
+        size = source.size(arm, "train")
+        for task in (source.draw(arm, "train", i, 0) for i in range(1 if size is None else size)):
+            if task.verifier == "code_io":
+                problem = problem_of(task.data)
+                languages |= {problem.language.name} | ({problem.checker.language.name} if problem.checker else set())
+    for name in sorted(languages):
+        installed(name)
+    if languages:
+        os.environ["SHARPEN_ISOLATION"] = level
+        sandbox.shared(level)
 
 
 def _build(problem: Problem, code: str) -> Built | Refused:

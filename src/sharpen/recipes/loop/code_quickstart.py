@@ -8,7 +8,7 @@ Differs: the tasks are programs to write, judged by their output on hidden cases
 
 from dataclasses import replace
 
-from sharpen import tasks
+from sharpen import student, tasks
 from sharpen.recipe import Recipe
 from sharpen.recipes.loop import quickstart
 
@@ -41,3 +41,12 @@ def recipe(
 NEUTRAL = dict(
     in_code=False, max_tokens=48, warmup_demos=200, prompts=40, round_steps=20, validation=40, test=100, budget="400steps"
 )
+
+
+def check(made: Recipe) -> bool:
+    """Every question is answered by a program, and every worked solution fits into an answer, those of the hardest level too."""
+    source = made.tasks()
+    listed = student.example_tasks(source)
+    tokenizer = student.build_tokenizer(student.fixed_phrases(listed))
+    longest = max(len(tokenizer(task.solution or "").input_ids) for task in listed)
+    return all(task.verifier == "code_io" for task in listed) and longest < made.max_tokens
