@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sharpen import catalog, estimate, policy, rollout, student, tasks, verify
+from sharpen import catalog, code, estimate, policy, rollout, student, tasks, verify
 from sharpen.core import GREEDY, Arm, Evaluation, Policy, RolloutGenerator, Sample, Sampling, Task, TaskSource
 from sharpen.judging import Judges
 from sharpen.memory import Memory
@@ -140,6 +140,7 @@ def evaluate_model(
     {"model", "accuracy" (mean over arms), "ci95", "n", "truncated" (share of answers cut at max_tokens), "arms":
     {"family/level": {"accuracy", "ci95", "n"}}}
     """
+    code.require(source)
     model, tokenizer = policy.load_model(model_dir)
     answering = policy.LocalPolicy(model, tokenizer)
     stream = tasks.held_out(source, "test", n, seed)
