@@ -180,6 +180,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
         this.policy.version = step + 1
     with this.timed("store", step):
         stats = {**describe_step(samples), **stats, "lr": lr, "temperature": recipe.temperature}
+        stats["unscorable_limit"] = recipe.unscorable_limit
         this.store.add_samples("train", step, number, samples)
         this.store.add_batch(step, kept)
         this.store.add_step(step, "loop", number, stats)
@@ -251,5 +252,6 @@ def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
         "silent": sum(len(set(r)) <= 1 for r in rewards.values()) / max(len(rewards), 1),
         "truncated": sum(s.rollout.stop == "length" for s in samples) / n,
         "malformed": sum(s.verdict.outcome == "malformed" for s in samples) / n,
+        "timeout": sum(s.verdict.outcome == "timeout" for s in samples) / n,
         "unscorable": sum(s.verdict.outcome == "unscorable" for s in samples) / n,
     }

@@ -97,9 +97,9 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
         samples = answers(this.policy, recipe.max_tokens, greedy, recipe.rollout, this.judges, listed, prefix, this.seed)
-        correct: dict[Arm, list[bool]] = {arm: [] for arm in stream}
+        correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
-            correct[arm].append(sample.verdict.correct)
+            correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)
         evaluation = Evaluation({arm: tuple(solved) for arm, solved in correct.items()})
     with this.timed("store", step):
         this.store.add_samples(purpose, step, number, samples)
@@ -152,7 +152,9 @@ def evaluate_model(
         for arm, listed in stream.items():
             samples = answers(answering, max_tokens, GREEDY, rollout.single, judges, listed, f"eval.{arm}", seed)
             cut += sum(s.rollout.stop == "length" for s in samples)
-            arms[arm] = estimate.share(sum(s.verdict.correct for s in samples), len(samples))
+            arms[arm] = estimate.share(
+                sum(s.verdict.correct for s in samples), sum(s.verdict.reward is not None for s in samples)
+            )
             if progress is not None:
                 progress.advance(1)
     overall = estimate.mean(list(arms.values()))
