@@ -57,7 +57,7 @@ print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"}
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=env)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "[] 10\n"
+    assert done.stdout == "[] 12\n"
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ equivalent   so is the same in another form: spaces, phrases, boxes, fences, 7.0
 spoilt       what differs, if by little, is not
 again        judging everything once more, in other processes and in another order, gives the same
 second       another implementation agrees, where there is one: number and math, exact and math, choices and letters, JSON and
-             plain equality; for programs, the outputs of two runs of the solution
+             plain equality
 
 A verdict that does not come out as it must is a dispute: the verifier may be wrong, or the task's answer, or the probe. A
-person decides (decisions.py). What no probe covers is not audited; a task without an answer or a solution has nothing but spoilt ones.
+person decides (decisions.py). What no probe covers is not audited; a task without an answer or a solution has none but spoilt.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from sharpen.probes import Probe, probes
 CHECKS = ("gold", "equivalent", "spoilt", "again", "second")
 OTHERS = 2  # solutions to other tasks that a task must refuse
 WINDOW = 256  # tasks judged together
+SHOWN = 2  # disputes of one task that a person is shown
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,18 @@ def words(dispute: Dispute) -> str:
         f"{dispute.id} (line {dispute.line}, {dispute.verifier}), {dispute.check}: expected {dispute.expected}, "
         f"found {dispute.found} by the rule {dispute.rule!r}{why}\n    response: {response!r}"
     )
+
+
+def listing(found: Audit) -> Iterator[str]:
+    """The disputes for a person, the first SHOWN of each task."""
+    number: dict[str, int] = {}
+    for dispute in found.disputes:
+        number[dispute.id] = number.get(dispute.id, 0) + 1
+        if number[dispute.id] <= SHOWN:
+            yield words(dispute)
+    for id, count in number.items():
+        if count > SHOWN:
+            yield f"{id}: {count - SHOWN} more disputes; --json shows all."
 
 
 def summary(found: Audit) -> str:

@@ -79,8 +79,8 @@ def audit(
         print(json.dumps(auditing.plain(found), indent=1))
     else:
         tables.show(("check", "asked", "disputed"), [(name, asked, lost) for name, (asked, lost) in found.checks.items()])
-        for dispute in found.disputes:
-            print(f"\n{tables.safe(auditing.words(dispute))}")
+        for said in auditing.listing(found):
+            print(f"\n{tables.safe(said)}")
         print(f"\n{auditing.summary(found)}")
     if found.disputes:
         raise typer.Exit(FATAL)

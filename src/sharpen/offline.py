@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
-import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -74,8 +73,9 @@ def final_answer(task: Task, response: str) -> tuple[str, str]:
         text, how = lines[-1].strip(), "whole" if len(lines) == 1 else "last line"
     if not words and "=" in text:
         text = text.rpartition("=")[2].strip()
-    if words and how != "tag":
-        text = re.sub(r"\A[*_`\"]+|[*_`\"]+\Z", "", text if (task.answer or "").endswith(".") else text.rstrip(" ."))
+    if words and how != "tag":  # marks around it, and a full stop, unless the task's own answer has them
+        gold = (task.answer or "").strip()
+        text = text.lstrip("".join(set('*_`" ') - set(gold[:1]))).rstrip("".join(set('*_`" .') - set(gold[-1:])))
     return text, how
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 from sharpen import verify
 from sharpen.answers import labelled
+from sharpen.code import extract
+from sharpen.code.languages import language_of
 from sharpen.offline import TaskLine
 
 PHRASES = ("<answer>{}</answer>", "The answer is {}.", "Let me see.\n\nAnswer: {}", "#### {}\n")
@@ -78,9 +80,11 @@ def _forms(line: TaskLine, answer: str) -> list[str]:
         return [f"({label})", f"{label}.", label.lower(), *text]
     value = verify.read_number(answer)
     if name in ("number", "math") and value is not None and re.fullmatch(r"-?[0-9]+", answer):
-        return [f"{answer}.0", *([f"{value:,}"] if abs(value) >= 1000 else []), *([f"0{answer}"] if name == "number" else [])][
-            :2
-        ]
+        return [
+            f"{answer}.0",
+            *([f"{int(value):,}"] if abs(value) >= 1000 else []),
+            *([f"0{answer}"] if name == "number" else []),
+        ][:2]
     if name == "choice":
         return [answer.upper(), answer.lower()]
     return []
@@ -155,10 +159,10 @@ def _json_spoilt(answer: str) -> list[str]:
 def _code(line: TaskLine, others: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     """(right, the same in other forms, wrong) programs; wrong ones only, where the task has no solution."""
     language = str(line.task.data["language"])
-    wrong = [f"```{language}\n\n```", *(f"```{language}\n{other}\n```" for other in others)]
+    wrong = [f"```{language}\n\n```", *others]
     if line.solution is None:
         return [], [], wrong
-    code = line.solution.strip("\n")
+    code = extract(line.solution, language_of(language))[0].strip("\n")
     fenced = f"```{language}\n{code}\n```"
     cut = code.rstrip()[: len(code) // 2]
     same = [f"Here it is.\n\n{fenced}\n\nIt reads the input and prints the result.", f"```\n{code}\n```", f"{fenced}\r\n"]
