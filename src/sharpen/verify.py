@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import importlib.metadata
 import re
 import traceback
@@ -222,7 +223,28 @@ def read_numbers(text: str) -> list[Fraction] | None:
     return found
 
 
-VERIFIERS: dict[str, Verifier] = {"exact": exact, "choice": choice, "number": number, "numbers": numbers, "gym": gym}
+def later(module: str, name: str) -> Verifier:
+    """The verifier of that name in a module that is imported when a task first needs it."""
+
+    def verifier(task: Task, response: str) -> Verdict:
+        return getattr(importlib.import_module(f"sharpen.{module}"), name)(task, response)
+
+    return verifier
+
+
+VERIFIERS: dict[str, Verifier] = {
+    "exact": exact,
+    "choice": choice,
+    "number": number,
+    "numbers": numbers,
+    "gym": gym,
+    "reasoning_gym": gym,
+    "math": later("maths", "math"),
+    "multiple_choice": later("answers", "multiple_choice"),
+    "json": later("answers", "json_value"),
+    "rubric": later("rewards", "rubric"),
+    "judge": later("judge_model", "judge"),
+}
 
 # Pure functions of bounded text: microseconds, whatever a model wrote. All others are judged in a process that can be killed.
 INSTANT = frozenset({"exact", "choice", "number", "numbers"})

@@ -3,7 +3,7 @@
     {"prompt": "What is 2 + 3?", "answer": "5", "verifier": "number"}
 
 Needed: `prompt` (text, or a list of chat messages) and `answer` (text). Also read: `family` (else the file's name), `level`
-(else 1), `verifier` (else "exact"; any of verify.py's but "gym"), `split` and `solution` (text). Other fields are left alone,
+(else 1), `verifier` (else "exact"; any of FOR_FILES), `split` and `solution` (text). Other fields are left alone,
 unless their name looks like a slip of one of these. Empty lines are skipped.
 
 A line without a `split` goes where the hash of its question says (`hashing.split_of`), so that adding lines moves no others;
@@ -27,7 +27,8 @@ from sharpen.verify import VERIFIERS, named
 
 LONGEST_LINE = 4 * 2**20  # bytes; read no further than this to find the end of a line
 FIELDS = ("prompt", "answer", "family", "level", "verifier", "split", "solution")
-FOR_FILES = tuple(name for name in VERIFIERS if name != "gym")  # "gym" judges reasoning-gym's own entries
+# Not those that need more than an answer: reasoning-gym's own entries, a schema, choices, a rubric, a judge.
+FOR_FILES = tuple(n for n in VERIFIERS if n not in ("gym", "reasoning_gym", "multiple_choice", "json", "rubric", "judge"))
 
 Splits = Mapping[tuple[Arm, str], Sequence[Task]]
 
