@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sharpen.sandbox import wire
+from sharpen.sandbox import memory, plain, wire
 from sharpen.sandbox.program import Program, Result
 
 START_S = 20.0  # for a broker to come up
@@ -232,6 +232,9 @@ def _end(channel: socket.socket | None, process: subprocess.Popen | None) -> Non
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(5.0)
+        if process.returncode:  # the keeper was killed and could not tidy up
+            plain.remove_stale_homes()
+            memory.remove_stale_groups()
 
 
 def _message(channel: socket.socket, buffer: bytearray) -> tuple[dict[str, Any], list[bytes]]:
