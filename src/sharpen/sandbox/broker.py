@@ -284,6 +284,9 @@ class Broker:
                 os.kill(pid, signal.SIGKILL)
 
     def finish(self, run: Running) -> None:
+        if run.monitor:  # it closed its status pipe by ending
+            os.waitpid(run.monitor, 0)
+        self.reap()  # the namespace's first process, which is ours now
         del self.running[run.slot]
         os.close(run.block)
         if run.group and run.group.kills() > run.oom:
