@@ -210,11 +210,21 @@ def test_mismatch_that_does_not_grow(honest: list[dict]):
 # Unscorable.
 
 
-@pytest.mark.parametrize(("share", "n", "fatal"), [(0.06, WINDOW, False), (0.3, WINDOW, True), (0.916, 5, True)])
-def test_unscorable(share: float, n: int, fatal: bool):
-    found = only(diagnose(steps(n, unscorable=share)))
+@pytest.mark.parametrize(
+    ("history", "limit", "fatal"),
+    [
+        (steps(unscorable=0.06), 0.05, True),
+        (steps(5, unscorable=0.916), 0.05, True),
+        (steps(5, unscorable=lambda i: 0.9 if i == 3 else 0.0), 0.05, False),  # all in one step: an outage that has passed
+        (steps(unscorable=0.06, unscorable_limit=0.01), 0.01, True),  # the recipe's own limit
+        (steps(unscorable=0.5, unscorable_limit=0.4), 0.4, True),
+    ],
+)
+def test_unscorable(history: list[dict], limit: float, fatal: bool):
+    found = only(diagnose(history))
     assert (found.name, found.fatal) == ("unscorable", fatal)
-    assert found.evidence == {"unscorable": pytest.approx(share), "steps": n}
+    share = sum(s["unscorable"] for s in history) / len(history)
+    assert found.evidence == {"unscorable": pytest.approx(share), "limit": limit, "steps": len(history)}
     assert "sharpen query" in found.cure
 
 
@@ -222,6 +232,7 @@ def test_unscorable(share: float, n: int, fatal: bool):
     "honest",
     [
         steps(unscorable=0.04),
+        steps(unscorable=0.3, unscorable_limit=0.4),
         steps(unscorable=lambda i: 0.9 if i == 3 else 0.0),  # one step's outage: 4.5 % of the window
         steps(4, unscorable=1.0),
         steps(unscorable=1.0) + steps(unscorable=0.0),  # mended
@@ -229,6 +240,16 @@ def test_unscorable(share: float, n: int, fatal: bool):
 )
 def test_scorable(honest: list[dict]):
     assert diagnose(honest) == []
+
+
+# Timeouts.
+
+
+def test_timeouts_are_said():
+    found = only(diagnose(steps(timeout=0.4)))
+    assert (found.name, found.fatal, found.evidence) == ("timeouts", False, {"timeout": pytest.approx(0.4), "steps": WINDOW})
+    assert diagnose(steps(timeout=0.2)) == []
+    assert diagnose(steps(timeout=lambda i: 1.0 if i < 5 else 0.0)) == []  # loops at first, then learnt to end
 
 
 # Training up, held-out down.
@@ -300,9 +321,10 @@ def everything() -> list[Diagnosis]:
         *diagnose(steps(PATIENCE, mismatch=lambda i: 0.01 if i < WINDOW else 1.0, temperature=0.5)),
         *(d for reward in (0.05, 0.5, 1.0) for d in diagnose(steps(reward=reward, silent=1.0, grad_norm=0.0))),
         *diagnose(steps(1, loss=float("nan"))),
+        *diagnose(steps(timeout=0.9)),
         *told(RISING, FALLING),
     ]
-    troubles = "all_truncated held_out_falls loss_not_finite mismatch mismatch_grows no_variance reward_zero unscorable"
+    troubles = "all_truncated held_out_falls loss_not_finite mismatch mismatch_grows no_variance reward_zero timeouts unscorable"
     assert {d.name for d in found} == set(troubles.split())
     return found
 

@@ -116,6 +116,13 @@ def test_an_arm_without_tasks_is_passed_over():
     assert guard.ratchet(before, Evaluation({ARMS[0]: (True, True), ARMS[1]: ()})).numbers["mean"] == 0.5
 
 
+def test_a_task_that_could_not_be_judged_is_no_fall():
+    unjudged = Evaluation({ARMS[0]: (False, None, True, True), ARMS[1]: (None,)})
+    changed = guard.ratchet(unjudged, Evaluation({ARMS[0]: (True, False, None, True), ARMS[1]: (True,)}))
+    assert (changed.numbers["tasks"], changed.numbers["mean"]) == (2, 0.5)  # of two pairs, one newly solved
+    assert (unjudged.n, unjudged.accuracy) == (3, pytest.approx(2 / 3))
+
+
 def test_always_accepts_and_still_measures():
     found = guard.always(evaluation(40, 40), evaluation(0, 40))
     assert found.accepted and found.numbers["worst"] == -1 and found.numbers["mean"] == -0.5

@@ -180,7 +180,7 @@ def test_the_memory_of_successes_is_restored_as_it_was_built(tmp_path: Path):
 
 
 def test_everything_else_comes_back_too(tmp_path: Path):
-    evaluation = Evaluation({Arm("b", 2): (True, False, True), Arm("a", 1): (False,)})
+    evaluation = Evaluation({Arm("b", 2): (True, False, True), Arm("a", 1): (False, None)})
     decision = Decision(False, "rolled back: é fell", {"mean": -0.25})
     diagnosis = Diagnosis("unscorable", True, {"unscorable": 0.5}, "cure")
     with Store.create(tmp_path / "run", {"seed": 3, "argv": ["run", "é"]}) as store:

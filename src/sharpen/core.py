@@ -301,18 +301,20 @@ class ArmStats:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracy on a fixed stream: for each arm, the ids of its tasks and whether each was solved."""
+    """Accuracy on a fixed stream: for each arm whether each of its tasks was solved, in order; None: it could not be judged."""
 
-    correct: Mapping[Arm, tuple[bool, ...]]
+    correct: Mapping[Arm, tuple[bool | None, ...]]
 
     @property
     def n(self) -> int:
-        return sum(len(c) for c in self.correct.values())
+        """Tasks that were judged."""
+        return sum(len(c) - c.count(None) for c in self.correct.values())
 
     @property
     def accuracy(self) -> float:
-        """Mean over arms of the arm's accuracy, so that arms with more tasks do not count more. 0 without arms."""
-        arms = [sum(c) / len(c) for c in self.correct.values() if c]
+        """Mean over arms of the arm's accuracy, so that arms with more tasks do not count more. 0 without judged tasks."""
+        judged = [[c for c in solved if c is not None] for solved in self.correct.values()]
+        arms = [sum(c) / len(c) for c in judged if c]
         return sum(arms) / len(arms) if arms else 0.0
 
 

@@ -8,8 +8,8 @@ Pure functions of stored rows, so a run that is going and `sharpen check RUN` us
 3. Fatal is what makes every further step worthless or harmful: the run stops, and its accepted weights stay what they were.
    What only wastes part of the budget, or what the ratchet catches, is said and not stopped.
 
-Read from a step: step, phase, round; its stats reward, correct, silent, truncated, malformed, unscorable, rollouts, tokens,
-loss, grad_norm, mismatch, lr, temperature; a check whose numbers are missing is quiet. From a round: round, accuracy, n.
+Read from a step: step, phase, round; its stats reward, correct, silent, truncated, malformed, timeout, unscorable, rollouts,
+tokens, loss, grad_norm, mismatch, lr, temperature, unscorable_limit; a check whose numbers are missing is quiet. From a round: round, accuracy, n.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ WINDOW = 20  # learning steps: several thousand answers, a minute or so of the d
 PATIENCE = 40  # steps without any reward: a curriculum may need a while to find the first task that is solved
 TRUNCATED = 0.9  # share of answers cut off; a healthy run that thinks long stays below one half
 SILENT = 0.98  # share of groups without variance; with 8 answers each, nearly all tasks are solved above 99.7 % or below 0.3 %
-UNSCORABLE = 0.05, 0.2  # shares that are said, and that stop: what is lost is not a random part, so it bends what is learnt
+UNSCORABLE = 0.05  # share that stops, where the recipe says nothing: what is lost is not a random part, so it bends learning
+TIMEOUT = 0.3  # share of answers whose program ran out of time
 MISMATCH = 0.05, 0.2  # mean |log-prob gap|: bfloat16 alone makes 0.001 to 0.03; at 0.2 it fills the usual clip range of a ratio
 GROWTH = 5.0  # times the gap of the first WINDOW steps, once it is above GROWN
 GROWN = 0.02
@@ -54,6 +55,7 @@ def diagnose(steps: Sequence[Step], rounds: Sequence[Mapping[str, Any]] = ()) ->
     checks = (
         not_finite(steps),
         unscorable(loop),
+        timeouts(loop),
         all_truncated(loop),
         reward_zero(loop),
         no_variance(loop),
@@ -77,15 +79,33 @@ def not_finite(steps: Sequence[Step]) -> Diagnosis | None:
 
 
 def unscorable(loop: Sequence[Step]) -> Diagnosis | None:
-    """Verdicts that failed on our side: above the first UNSCORABLE said, above the second fatal. Five steps are enough."""
+    """Verdicts that failed on our side, twice each: above the recipe's `unscorable_limit` of them the run stops.
+
+    Five steps are enough; where all were lost in a single one, it is only said.
+    """
     shares = _values(loop[-WINDOW:], "unscorable")
-    if len(shares) < 5 or fmean(shares) <= UNSCORABLE[0]:
+    limit = float(loop[-1].get("unscorable_limit", UNSCORABLE)) if loop else UNSCORABLE
+    if len(shares) < 5 or fmean(shares) <= limit:
         return None
     cure = (
         "The verifier fails, not the model, and its failures are missing from every group. See why: sharpen query RUN "
         "\"SELECT rule, feedback, count(*) FROM verdicts WHERE outcome = 'unscorable' GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5\""
     )
-    return Diagnosis("unscorable", fmean(shares) > UNSCORABLE[1], {"unscorable": fmean(shares), "steps": len(shares)}, cure)
+    fatal = sum(share > 0 for share in shares) > 1
+    return Diagnosis("unscorable", fatal, {"unscorable": fmean(shares), "limit": limit, "steps": len(shares)}, cure)
+
+
+def timeouts(loop: Sequence[Step]) -> Diagnosis | None:
+    """Many answers score 0 because their program ran out of time. Not fatal: it may be what there is to learn."""
+    shares = _last(loop, "timeout")
+    if not shares or fmean(shares) < TIMEOUT:
+        return None
+    cure = (
+        "Programs that never end, or a time limit too short for this machine: look at some, sharpen query RUN \"SELECT r.turns "
+        "FROM rollouts r JOIN verdicts v ON v.rollout = r.id WHERE v.outcome = 'timeout' LIMIT 5\", and raise time_limit_s of "
+        "the tasks where a right program needs longer."
+    )
+    return Diagnosis("timeouts", False, {"timeout": fmean(shares), "steps": len(shares)}, cure)
 
 
 def all_truncated(loop: Sequence[Step]) -> Diagnosis | None:

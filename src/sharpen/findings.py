@@ -82,6 +82,9 @@ def checks(evidence: Evidence) -> Sequence[tuple[str, str, str]]:
                 f"{lost:,} of {judged:,} test attempts were unscorable.",
             )
         )
+        late = sum(counts.get("timeout", 0) for counts in evidence.outcomes.values())
+        if late:
+            found.append(("warn", "Programs out of time", f"{late:,} of {judged:,} test attempts ran out of time and score 0."))
         cut, total = max(((evidence.cut[p], sum(c.values())) for p, c in evidence.outcomes.items()), key=lambda x: x[0] / x[1])
         state = "ok" if cut < 0.05 * total else "warn"
         found.append(

@@ -40,7 +40,7 @@ def ratchet(before: Evaluation, after: Evaluation, gain: float = 0.0, tolerance:
     tasks help; a negative `gain` trades certainty for speed. Accepted rounds are chosen by this evaluation, so it flatters
     them: report another split.
 
-    Arms without tasks are passed over. Raises ValueError where arms or numbers of tasks differ, or no task is left.
+    Tasks that could not be judged, before or after, and arms without tasks are passed over. Raises ValueError where arms or numbers of tasks differ, or no task is left.
     """
     changes = _differences(before, after)
     limits = {arm: max(tolerance, z * _standard_error(change)) for arm, change in changes.items()}
@@ -57,7 +57,7 @@ def ratchet(before: Evaluation, after: Evaluation, gain: float = 0.0, tolerance:
 
 
 def _differences(before: Evaluation, after: Evaluation) -> dict[Arm, np.ndarray]:
-    """For each arm that has tasks, (n,) of +1 newly solved, -1 no longer solved, 0 unchanged."""
+    """For each arm that has tasks judged both times, (n,) of +1 newly solved, -1 no longer solved, 0 unchanged."""
     if set(before.correct) != set(after.correct):
         odd = sorted(set(before.correct) ^ set(after.correct))
         raise ValueError(f"the two evaluations differ in arms: {', '.join(map(str, odd))}")
@@ -66,8 +66,9 @@ def _differences(before: Evaluation, after: Evaluation) -> dict[Arm, np.ndarray]
         old, new = before.correct[arm], after.correct[arm]
         if len(old) != len(new):
             raise ValueError(f"the two evaluations differ in tasks: {arm} has {len(old)} before and {len(new)} after")
-        if len(old):
-            changes[arm] = np.array(new, dtype=np.float64) - np.array(old, dtype=np.float64)
+        pairs = [(was, now) for was, now in zip(old, new) if was is not None and now is not None]
+        if pairs:
+            changes[arm] = np.array([float(now) - float(was) for was, now in pairs])
     if not changes:
         raise ValueError("the evaluations hold no tasks, so there is nothing to decide on")
     return changes

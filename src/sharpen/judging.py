@@ -27,7 +27,7 @@ from sharpen.rollout import join
 from sharpen.verifier_process import Lost, Process, Reply, pack
 from sharpen.verify import Verifier, boundary
 
-DEADLINE_S = 60.0  # for one verdict
+DEADLINE_S = 120.0  # for one verdict, beyond what its task grants to a program; a judge model has 60 s of its own
 PORTION_S = 0.05  # work that a process is given at once: little, so that none is left with much at the end
 PORTION = 64  # responses in it at most
 HOPELESS = 12  # processes lost in a row, with no verdict between, after which the verifier itself is to blame
@@ -48,7 +48,7 @@ class Judges:
 
     verify      (Task, response) -> Verdict: a function of a module or of a user's file, or a functools.partial of one
     workers     processes at most; None: one for each core
-    deadline_s  seconds for one verdict, well above what the verifier needs
+    deadline_s  seconds for one verdict, well above what the verifier needs; `patience` adds what the task grants to programs
     prepare     called without arguments in each process as it starts
 
     Raises UserError where another process could not find the verifier.
@@ -152,10 +152,10 @@ class Judges:
         process: Process | None = None
         try:
             while jobs := self._next(me):
-                done = 0
+                done, deadlines = 0, [self.deadline_s + patience(job.task) for job in jobs]
                 try:
                     process = self._process(me, process)
-                    for replies in process.judge([(job.task, job.response) for job in jobs], self.deadline_s):
+                    for replies in process.judge([(job.task, job.response) for job in jobs], deadlines):
                         self._settle(me, jobs[done : done + len(replies)], replies)
                         done += len(replies)
                 except Lost as reason:
@@ -242,3 +242,8 @@ def instant(verify: Verifier, task: Task) -> bool:
     if verify is verifiers.verify:
         return task.verifier in verifiers.INSTANT
     return any(verify is verifiers.VERIFIERS[name] for name in verifiers.INSTANT)
+
+
+def patience(task: Task) -> float:
+    """Seconds that the task itself grants to a model's program: its time limit, for every case."""
+    return float(task.data.get("time_limit_s", 5.0)) * len(task.data.get("tests", ())) if task.verifier == "code_io" else 0.0

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sharpen import control, doctor, guard, memory, policy, rollout, tasks, teach
+from sharpen import code, control, doctor, guard, memory, policy, rollout, tasks, teach
 from sharpen.core import FatalDiagnosis, Policy, Sample, TaskSource, UserError
 from sharpen.hashing import derive
 from sharpen.judging import Judges
@@ -39,6 +39,7 @@ def start(request: Request, progress: Any, fault: Fault = no_fault) -> Path:
     recipe = build_recipe(request)
     control.parse_budget(recipe.budget)
     source = recipe.tasks()
+    code.require(source, recipe.isolation)
     asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
     meta = {
         "recipe": request.recipe,
@@ -71,6 +72,7 @@ def resume(directory: Path, progress: Any, fault: Fault = no_fault) -> Path:
             )
         torch.set_num_threads(meta["threads"])  # the order of additions, and so the last bit, depends on it
         source = recipe.tasks()
+        code.require(source, recipe.isolation)
         run(store, recipe, request.seed, build_policy(recipe, source, request.seed), source, progress, began)
     return directory
 
@@ -178,6 +180,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
         this.policy.version = step + 1
     with this.timed("store", step):
         stats = {**describe_step(samples), **stats, "lr": lr, "temperature": recipe.temperature}
+        stats["unscorable_limit"] = recipe.unscorable_limit
         this.store.add_samples("train", step, number, samples)
         this.store.add_batch(step, kept)
         this.store.add_step(step, "loop", number, stats)
@@ -249,5 +252,6 @@ def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
         "silent": sum(len(set(r)) <= 1 for r in rewards.values()) / max(len(rewards), 1),
         "truncated": sum(s.rollout.stop == "length" for s in samples) / n,
         "malformed": sum(s.verdict.outcome == "malformed" for s in samples) / n,
+        "timeout": sum(s.verdict.outcome == "timeout" for s in samples) / n,
         "unscorable": sum(s.verdict.outcome == "unscorable" for s in samples) / n,
     }

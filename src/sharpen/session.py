@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sharpen import catalog, estimate, policy, rollout, student, tasks, verify
+from sharpen import catalog, code, estimate, policy, rollout, student, tasks, verify
 from sharpen.core import GREEDY, Arm, Evaluation, Policy, RolloutGenerator, Sample, Sampling, Task, TaskSource
 from sharpen.judging import Judges
 from sharpen.memory import Memory
@@ -97,9 +97,9 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
         samples = answers(this.policy, recipe.max_tokens, greedy, recipe.rollout, this.judges, listed, prefix, this.seed)
-        correct: dict[Arm, list[bool]] = {arm: [] for arm in stream}
+        correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
-            correct[arm].append(sample.verdict.correct)
+            correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)
         evaluation = Evaluation({arm: tuple(solved) for arm, solved in correct.items()})
     with this.timed("store", step):
         this.store.add_samples(purpose, step, number, samples)
@@ -140,6 +140,7 @@ def evaluate_model(
     {"model", "accuracy" (mean over arms), "ci95", "n", "truncated" (share of answers cut at max_tokens), "arms":
     {"family/level": {"accuracy", "ci95", "n"}}}
     """
+    code.require(source)
     model, tokenizer = policy.load_model(model_dir)
     answering = policy.LocalPolicy(model, tokenizer)
     stream = tasks.held_out(source, "test", n, seed)
@@ -151,7 +152,9 @@ def evaluate_model(
         for arm, listed in stream.items():
             samples = answers(answering, max_tokens, GREEDY, rollout.single, judges, listed, f"eval.{arm}", seed)
             cut += sum(s.rollout.stop == "length" for s in samples)
-            arms[arm] = estimate.share(sum(s.verdict.correct for s in samples), len(samples))
+            arms[arm] = estimate.share(
+                sum(s.verdict.correct for s in samples), sum(s.verdict.reward is not None for s in samples)
+            )
             if progress is not None:
                 progress.advance(1)
     overall = estimate.mean(list(arms.values()))

@@ -179,10 +179,10 @@ class Store:
             history[s.arm].append(s)
 
     def add_evaluation(self, round: int, purpose: str, evaluation: Evaluation) -> None:
-        """purpose is validation, before or test. Column `solved` keeps a 1 or 0 for each task, in the evaluation's order."""
+        """purpose is validation, before or test. Column `solved` keeps 1, 0 or ? (not judged) for each task, in order."""
         for arm, correct in evaluation.correct.items():
-            solved = "".join("01"[bool(c)] for c in correct)
-            row = (round, purpose, arm.family, arm.level, len(solved), solved.count("1"), solved)
+            solved = "".join("?" if c is None else "01"[bool(c)] for c in correct)
+            row = (round, purpose, arm.family, arm.level, len(solved) - solved.count("?"), solved.count("1"), solved)
             self._pending["evaluations"].append(row)
 
     def add_decision(self, round: int, decision: Decision) -> None:
@@ -311,7 +311,8 @@ class Store:
         """As it was added, or None."""
         sql = "SELECT family, level, solved FROM evaluations WHERE round = ? AND purpose = ? ORDER BY rowid"
         rows = self._read(sql, (round, purpose))
-        return Evaluation({Arm(f, level): tuple(c == "1" for c in solved) for f, level, solved in rows}) if rows else None
+        meaning = {"1": True, "0": False, "?": None}
+        return Evaluation({Arm(f, level): tuple(map(meaning.get, solved)) for f, level, solved in rows}) if rows else None
 
     def decisions(self) -> dict[int, Decision]:
         """By round, in order."""

@@ -2,8 +2,8 @@
 
 1. Every byte is a token, so any text can be written; digits are single tokens.
 2. What all questions of a family share (the words before and after the varying part) is one token each, and so are the
-   usual separators and each word of a family with a closed vocabulary. Prompts become a third as long, and the model reads
-   the digits and letters alone.
+   usual separators, each word of a family with a closed vocabulary, and the words that programs are made of. Prompts become
+   a third as long, and the model reads the digits and letters alone.
 3. It is a plain transformers model and tokenizer: `AutoModelForCausalLM.from_pretrained` loads a saved student.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os.path
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sharpen.core import Task, TaskSource, UserError
@@ -69,14 +69,16 @@ def example_tasks(source: TaskSource) -> list[Task]:
     return tasks
 
 
-def fixed_phrases(tasks: Iterable[Task]) -> list[str]:
-    """The phrases that deserve a token: shared beginnings and ends of a family's questions, separators, closed vocabularies."""
+def fixed_phrases(tasks: Sequence[Task]) -> list[str]:
+    """The phrases that deserve a token: shared beginnings and ends of a family's questions, separators, closed vocabularies,
+    and, where answers are programs, their words."""
     questions: dict[str, list[str]] = {}
     answers: dict[str, list[str]] = {}
     for task in tasks:
         if isinstance(task.prompt[-1]["content"], str):
             questions.setdefault(task.family, []).append(task.prompt[-1]["content"])
             answers.setdefault(task.family, []).append(task.solution or task.answer or "")
+    in_code = {task.family for task in tasks if task.verifier == "code_io"}
     phrases: set[str] = set()
     for family, texts in questions.items():
         if len(set(texts)) < 8:  # too few to tell what varies
@@ -88,7 +90,10 @@ def fixed_phrases(tasks: Iterable[Task]) -> list[str]:
         words = {w for t in varying for w in re.findall(r"(?: [A-Za-z]{3,})+", t)}
         marks = Counter(m for t in varying + answers[family] for m in set(re.findall(r"[^A-Za-z0-9<>]{2,4}", t)))
         phrases |= {start, end, *(m for m, n in marks.items() if n >= len(texts) / 20)}
-        if len(words) <= CLOSED_VOCABULARY:
+        if family in in_code:  # words with what follows them: a program's mostly end in a bracket
+            pieces = Counter(p for t in varying + answers[family] for p in set(re.findall(r"[A-Za-z]{2,}[^\w\n]*", t)))
+            phrases |= {p for p, n in pieces.items() if n >= len(texts) / 50}
+        elif len(words) <= CLOSED_VOCABULARY:
             phrases |= words
     return sorted(p for p in phrases if len(p) > 1 and p.isascii())
 

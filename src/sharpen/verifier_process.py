@@ -90,13 +90,13 @@ class Process:
     def alive(self) -> bool:
         return self._ended() is None
 
-    def judge(self, jobs: Sequence[tuple[Task, str]], deadline_s: float) -> Iterator[list[Reply]]:
+    def judge(self, jobs: Sequence[tuple[Task, str]], deadlines_s: Sequence[float]) -> Iterator[list[Reply]]:
         """Replies in the order of the jobs, some at a time. Lost where one gets none in time; a UserError as raised there."""
-        self._send(pickle.dumps(jobs), time.monotonic() + deadline_s)
-        missing = len(jobs)
-        while missing:
-            lines = self._lines(deadline_s)
-            missing -= len(lines)
+        self._send(pickle.dumps(jobs), time.monotonic() + deadlines_s[0])
+        done = 0
+        while done < len(jobs):
+            lines = self._lines(deadlines_s[done])
+            done += len(lines)
             yield [_reply(line) for line in lines]
 
     def _send(self, frame: bytes, deadline: float) -> None:

@@ -155,6 +155,13 @@ def gym(task: Task, response: str) -> Verdict:
         raise
 
 
+def code_io(task: Task, response: str) -> Verdict:
+    """The code in the response, run in the sandbox on the task's cases: `sharpen.code`."""
+    from sharpen.code import code_io  # here, because only code tasks need it
+
+    return code_io(task, response)
+
+
 def _compare(
     task: Task,
     response: str,
@@ -244,6 +251,7 @@ VERIFIERS: dict[str, Verifier] = {
     "json": later("answers", "json_value"),
     "rubric": later("rewards", "rubric"),
     "judge": later("judge_model", "judge"),
+    "code_io": code_io,
 }
 
 # Pure functions of bounded text: microseconds, whatever a model wrote. All others are judged in a process that can be killed.

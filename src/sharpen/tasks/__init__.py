@@ -1,11 +1,13 @@
-"""Task sources: reasoning-gym's procedural families, JSONL files, and mixtures of sources, all drawn in the same way.
+"""Task sources: reasoning-gym's procedural families, small programs to write, JSONL files, mixtures; all drawn in the same way.
 
-gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, files.py reads JSONL.
+gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
+files.py reads JSONL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sharpen.core import Arm, Task, TaskSource, UserError
@@ -15,15 +17,17 @@ from .files import jsonl
 from .gym import gym, level_count
 from .levels import BLOCKED, DEFAULT, VERIFIER
 from .mixture import mixture
+from .programs import programs
 from .solutions import WRITERS
 
-__all__ = ["blocked", "families", "gym", "held_out", "jsonl", "listing", "mixture", "parse_spec"]
+__all__ = ["blocked", "families", "gym", "held_out", "jsonl", "listing", "mixture", "parse_spec", "problems", "programs"]
 
 REPEATS = 100  # draws in a row that bring nothing new before an arm counts as exhausted
 
 
 def parse_spec(text: str) -> TaskSource:
-    """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default` or files that end in .jsonl.
+    """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `programs`, `problems`, or
+    files that end in .jsonl.
 
     Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
     """
@@ -31,12 +35,20 @@ def parse_spec(text: str) -> TaskSource:
     if not parts:
         raise UserError("No tasks are named. Name a family such as chain_sum, default, or a file that ends in .jsonl.")
     files = [part for part in parts if part.endswith(".jsonl")]
-    names = [name for part in parts if part not in files for name in (DEFAULT if part == "default" else (part,))]
+    own = {"programs": programs, "problems": problems}
+    names = [name for part in parts if part not in (*files, *own) for name in (DEFAULT if part == "default" else (part,))]
     for name in names:
         if Path(name).suffix in (".json", ".csv", ".txt", ".parquet", ".gz"):
             raise UserError(f"{name}: a file of tasks is JSONL, one JSON object on each line, and its name ends in .jsonl.")
-    sources = ([gym(names)] if names else []) + [jsonl(file) for file in dict.fromkeys(files)]
+    sources = [gym(names)] if names else []
+    sources += [source() for name, source in own.items() if name in parts]
+    sources += [jsonl(file) for file in dict.fromkeys(files)]
     return sources[0] if len(sources) == 1 else mixture(sources)
+
+
+def problems() -> TaskSource:
+    """48 problems to solve in Python, of levels 1 to 5. Each line also has a solution and, as `wrong`, three that look right."""
+    return replace(jsonl(Path(__file__).with_name("problems.jsonl")), name="problems")
 
 
 def held_out(source: TaskSource, split: str, n: int, seed: int) -> dict[Arm, list[Task]]:

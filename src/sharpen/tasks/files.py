@@ -4,7 +4,8 @@
 
 Needed: `prompt` (text, or a list of chat messages) and `answer` (text). Also read: `family` (else the file's name), `level`
 (else 1), `verifier` (else "exact"; any of FOR_FILES), `split` and `solution` (text). Other fields are left alone,
-unless their name looks like a slip of one of these. Empty lines are skipped.
+unless their name looks like a slip of one of these. Empty lines are skipped. With "verifier": "code_io" a line has no answer
+but `language`, `tests` and whatever else `sharpen.code.problems` explains.
 
 A line without a `split` goes where the hash of its question says (`hashing.split_of`), so that adding lines moves no others;
 only where that leaves a split of a small arm empty, another split gives it one.
@@ -114,7 +115,8 @@ def task_of(record: Any, family: str, where: str) -> tuple[Task, bool]:
     for name in others:
         if slip := difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.8):
             raise UserError(f"{where}: there is no field {name!r}. Did you mean {slip[0]!r}?")
-    for name in ("prompt", "answer"):
+    in_code = record.get("verifier") == "code_io"
+    for name in ("prompt",) if in_code else ("prompt", "answer"):
         if name not in record:
             instead = f" Rename one of: {', '.join(others[:10])}." if others else ""
             raise UserError(f"{where}: the field {name!r} is missing.{instead}")
@@ -133,22 +135,39 @@ def task_of(record: Any, family: str, where: str) -> tuple[Task, bool]:
     prompt = messages(record["prompt"], where)
     task = Task(
         prompt=prompt,
-        answer=record["answer"],
+        answer=None if in_code else record["answer"],
         family=record.get("family", family),
         level=level,
         split=split or split_of(prompt),
         verifier=verifier,
+        data=code_data(record, where) if in_code else {},
         solution=record.get("solution"),
     )
     try:
         json.dumps(record, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as e:
         raise UserError(f"{where}: half of a surrogate pair, which is no character. Write the whole character.") from e
-    if not named(verifier)(task, f"<answer>{task.answer}</answer>").correct:
+    if not in_code and not named(verifier)(task, f"<answer>{task.answer}</answer>").correct:
         raise UserError(
             f"{where}: the answer {clip(task.answer)} is not accepted by its own verifier, {verifier}. Mend either."
         )
     return task, split is not None
+
+
+def code_data(record: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The fields of a line that its problem in code consists of. Raises UserError where they make none."""
+    from sharpen.code.problems import FIELDS as IN_CODE
+    from sharpen.code.problems import problem_of
+
+    data = {name: record[name] for name in IN_CODE if name in record}
+    for name in record:
+        if name not in (*FIELDS, *IN_CODE) and (slip := difflib.get_close_matches(name, IN_CODE, n=1, cutoff=0.8)):
+            raise UserError(f"{where}: there is no field {name!r}. Did you mean {slip[0]!r}?")
+    try:
+        problem_of(data)
+    except UserError as e:
+        raise UserError(f"{where}: {e}") from e
+    return data
 
 
 EXAMPLES = {"answer": "5", "family": "sums", "verifier": "number", "split": "test", "solution": "2 + 3 = 5<answer>5</answer>"}

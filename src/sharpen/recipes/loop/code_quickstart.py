@@ -1,0 +1,52 @@
+"""A student that writes Python programs, judged by running them in the sandbox, learns to write longer ones in fifteen minutes.
+
+Paper: none; the parent's parts
+Parent: quickstart
+Differs: the tasks are programs to write, judged by their output on hidden cases; answers are longer, and a verdict costs
+    as much as a good part of a step: fewer rollouts
+"""
+
+from dataclasses import replace
+
+from sharpen import student, tasks
+from sharpen.recipe import Recipe
+from sharpen.recipes.loop import quickstart
+
+
+def recipe(
+    in_code: bool = True,
+    max_tokens: int = 80,
+    warmup_demos: int = 100,
+    prompts: int = 32,
+    round_steps: int = 20,
+    validation: int = 24,
+    test: int = 50,
+    budget: str = "200steps",
+    **knobs,
+) -> Recipe:
+    parent = quickstart.recipe(**knobs)
+    return replace(
+        parent,
+        tasks=tasks.programs if in_code else parent.tasks,
+        max_tokens=max_tokens,
+        warmup_demos=warmup_demos,
+        prompts=prompts,
+        round_steps=round_steps,
+        validation=validation,
+        test=test,
+        budget=budget,
+    )
+
+
+NEUTRAL = dict(
+    in_code=False, max_tokens=48, warmup_demos=200, prompts=40, round_steps=20, validation=40, test=100, budget="400steps"
+)
+
+
+def check(made: Recipe) -> bool:
+    """Every question is answered by a program, and every worked solution fits into an answer, those of the hardest level too."""
+    source = made.tasks()
+    listed = student.example_tasks(source)
+    tokenizer = student.build_tokenizer(student.fixed_phrases(listed))
+    longest = max(len(tokenizer(task.solution or "").input_ids) for task in listed)
+    return all(task.verifier == "code_io" for task in listed) and longest < made.max_tokens
