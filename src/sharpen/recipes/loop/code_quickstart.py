@@ -44,7 +44,7 @@ NEUTRAL = dict(
 
 
 def check(made: Recipe) -> bool:
-    """Every question is answered by a program, and every worked solution fits into an answer, those of the hardest level too."""
+    """Every question is answered by a program, and every worked solution fits into an answer, also those of the last level."""
     source = made.tasks()
     listed = student.example_tasks(source)
     tokenizer = student.build_tokenizer(student.fixed_phrases(listed))
