@@ -21,7 +21,9 @@ MEAN = {
     "prompt": 'import math\n\n\ndef mean(xs):\n    """The mean of xs."""\n',
     "canonical_solution": "    return math.fsum(xs) / len(xs)\n",
     "entry_point": "mean",
-    "test": "def check(candidate):\n    assert candidate([1, 2]) == 1.5\n    for n in range(1, 4):\n        assert candidate([n]) == n\n",
+    "test": "def check(candidate):\n"
+    "    assert candidate([1, 2]) == 1.5\n"
+    "    for n in range(1, 4):\n        assert candidate([n]) == n\n",
 }
 
 

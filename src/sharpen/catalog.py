@@ -47,7 +47,7 @@ CALLS = {
     "control": (1, "str | None"),
 }
 
-ABOVE_ZERO = ("warmup_lr", "temperature")
+ABOVE_ZERO = ("warmup_lr", "temperature", "verdict_s")
 AT_LEAST_ONE = (
     "micro_tokens",
     "warmup_levels",

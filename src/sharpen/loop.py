@@ -23,6 +23,7 @@ import torch
 from sharpen import code, control, doctor, guard, memory, policy, rollout, tasks, teach
 from sharpen.core import FatalDiagnosis, Policy, Sample, TaskSource, UserError
 from sharpen.hashing import derive
+from sharpen.judging import Judges
 from sharpen.recipe import Recipe
 from sharpen.session import Request, Run, build_policy, build_recipe, evaluate_model, measure, save
 from sharpen.store import Fault, Position, Store, no_fault
@@ -82,7 +83,10 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
     spent = float(store.rows("SELECT coalesce(sum(seconds), 0) FROM timings")[0][0])
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
-    this = Run(store, recipe, seed, policy, source, held_out, progress, began, spent, store.steps(), reported, [0.0], {})
+    judges = Judges(recipe.verify, deadline_s=recipe.verdict_s)
+    this = Run(
+        store, recipe, seed, policy, judges, source, held_out, progress, began, spent, store.steps(), reported, [0.0], {}
+    )
     budget = control.parse_budget(recipe.budget)
     last = store.last_commit()
     if last and last.finished:
@@ -91,7 +95,7 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
     if last and last.checkpoint:
         policy.load(str(store.checkpoint_path(last.checkpoint)))
     step = last.step if last else 0
-    with progress.interruptible() as interrupted:
+    with judges, progress.interruptible() as interrupted:
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
             step = warm_up(this, step, interrupted)
@@ -163,9 +167,10 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
             seed=derive(seed, step, "rollout"),
             max_tokens=recipe.max_tokens,
             sampling=recipe.sampling,
+            finished=this.judges.begin,
         )
     with this.timed("verify", step):
-        samples = rollout.judge(rollouts, groups, recipe.verify)
+        samples = this.judges.judge(rollouts, groups)
     with this.timed("learn", step):
         kept = recipe.data(samples) + replayed(this, step)
         memory.remember(this.memory, samples if recipe.replay else ())

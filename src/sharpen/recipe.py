@@ -49,6 +49,8 @@ class Recipe:
       device           "cpu", "cuda", …; "auto": a GPU where there is one
       precision        "fp32", "bf16", or "auto": bf16 where the processor multiplies it in hardware
       isolation        least isolation at which code of a response may run: "full", "reduced" or "none" (sandbox/)
+      verdict_s        seconds for one verdict of a verifier in its own process (judging.py); the process is killed after that
+      unscorable_limit share of verdicts that may fail on our side; above it the doctor stops the run
       validation       validation tasks for each arm
       test             test tasks for each arm
       budget           such as "300steps", "10m"
@@ -87,6 +89,8 @@ class Recipe:
     device: str = "auto"
     precision: str = "auto"
     isolation: str = "full"
+    verdict_s: float = 60.0
+    unscorable_limit: float = 0.05
     validation: int = 32
     test: int = 64
     budget: str = "200steps"

@@ -120,12 +120,17 @@ def _take(
 
 
 def judge(rollouts: Sequence[Rollout], groups: Sequence[int], verify: Callable[[Task, str], Verdict]) -> list[Sample]:
-    """Verdicts for rollouts. A rollout or a verifier that failed on our side is unscorable, never wrong."""
-    samples, guarded = [], boundary(verify)
-    for rollout, group in zip(rollouts, groups, strict=True):
+    """Verdicts for rollouts, made here and one after another; `judging.Judges` makes them in processes that can be killed."""
+    guarded = boundary(verify)
+    return join(rollouts, groups, lambda rollout: guarded(rollout.task, rollout.response))
+
+
+def join(rollouts: Sequence[Rollout], groups: Sequence[int], verdict: Callable[[Rollout], Verdict]) -> list[Sample]:
+    """Rollouts with their verdicts. A rollout that failed on our side is unscorable, never wrong."""
+
+    def of(rollout: Rollout) -> Verdict:
         if rollout.stop == "failed":
-            verdict = Verdict("unscorable", None, feedback=rollout.response, rule="rollout failed")
-        else:
-            verdict = guarded(rollout.task, rollout.response)
-        samples.append(Sample(rollout, verdict, group))
-    return samples
+            return Verdict("unscorable", None, feedback=rollout.response, rule="rollout failed")
+        return verdict(rollout)
+
+    return [Sample(rollout, of(rollout), group) for rollout, group in zip(rollouts, groups, strict=True)]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sharpen import catalog, code, estimate, policy, rollout, student, tasks, verify
-from sharpen.core import GREEDY, Arm, Evaluation, Policy, RolloutGenerator, Sample, Sampling, Task, TaskSource, Verdict
+from sharpen.core import GREEDY, Arm, Evaluation, Policy, RolloutGenerator, Sample, Sampling, Task, TaskSource
+from sharpen.judging import Judges
 from sharpen.memory import Memory
 from sharpen.recipe import Recipe
 from sharpen.store import Position, Store
@@ -60,6 +61,7 @@ class Run:
     recipe: Recipe
     seed: int
     policy: Policy
+    judges: Judges
     source: TaskSource
     held_out: dict[str, dict[Arm, list[Task]]]  # by split
     progress: Any
@@ -94,7 +96,7 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
     with this.timed("evaluate", step), this.policy.averaged():
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
-        samples = answers(this.policy, recipe.max_tokens, greedy, recipe.rollout, recipe.verify, listed, prefix, this.seed)
+        samples = answers(this.policy, recipe.max_tokens, greedy, recipe.rollout, this.judges, listed, prefix, this.seed)
         correct: dict[Arm, list[bool]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
             correct[arm].append(sample.verdict.correct)
@@ -110,15 +112,16 @@ def answers(
     max_tokens: int,
     sampling: Sampling,
     roll_out: Callable[..., RolloutGenerator],
-    judge: Callable[[Task, str], Verdict],
+    judges: Judges,
     listed: Sequence[Task],
     prefix: str,
     seed: int,
 ) -> list[Sample]:
     """One greedy, judged answer to each task."""
     ids = [f"{prefix}.{i:06d}" for i in range(len(listed))]
-    rollouts = rollout.drive(answering, roll_out, listed, ids, seed=seed, max_tokens=max_tokens, sampling=sampling)
-    return rollout.judge(rollouts, range(len(listed)), judge)
+    begin = judges.begin
+    made = rollout.drive(answering, roll_out, listed, ids, seed=seed, max_tokens=max_tokens, sampling=sampling, finished=begin)
+    return judges.judge(made, range(len(listed)))
 
 
 def save(this: Run, position: Position, write: bool = True, wait: bool = True) -> None:
@@ -145,12 +148,13 @@ def evaluate_model(
         progress.phase("evaluate", total=len(stream))
     arms: dict[Arm, estimate.Estimate | None] = {}
     cut = 0
-    for arm, listed in stream.items():
-        samples = answers(answering, max_tokens, GREEDY, rollout.single, verify.verify, listed, f"eval.{arm}", seed)
-        cut += sum(s.rollout.stop == "length" for s in samples)
-        arms[arm] = estimate.share(sum(s.verdict.correct for s in samples), len(samples))
-        if progress is not None:
-            progress.advance(1)
+    with Judges(verify.verify) as judges:
+        for arm, listed in stream.items():
+            samples = answers(answering, max_tokens, GREEDY, rollout.single, judges, listed, f"eval.{arm}", seed)
+            cut += sum(s.rollout.stop == "length" for s in samples)
+            arms[arm] = estimate.share(sum(s.verdict.correct for s in samples), len(samples))
+            if progress is not None:
+                progress.advance(1)
     overall = estimate.mean(list(arms.values()))
     truncated = cut / max(sum(len(listed) for listed in stream.values()), 1)
     by_arm = {str(arm): shown(found) for arm, found in arms.items()}

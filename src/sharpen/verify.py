@@ -6,7 +6,7 @@
 3. `correct` has reward 1; `wrong`, `malformed` (no answer, or one that the rule cannot read) and `limit` (too long an answer)
    have 0. Feedback never holds the right answer, so a self-correcting model may be shown it.
 4. `unscorable` is our fault: the task's own answer cannot be read, or the verifier itself failed. `boundary` is the one place
-   where an exception becomes a verdict. It cannot stop a verifier that never returns.
+   where an exception becomes a verdict. It cannot stop a verifier that never returns: that is done by judging.py.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ def boundary(verifier: Verifier) -> Verifier:
     @functools.wraps(verifier)
     def guarded(task: Task, response: str) -> Verdict:
         try:
-            return verifier(task, response)
+            verdict = verifier(task, response)
+            if not isinstance(verdict, Verdict):
+                raise TypeError(f"a verifier returns a Verdict, and this one returned {type(verdict).__name__}")
+            return verdict
         except UserError:
             raise
         except Exception:  # whatever a user's function raises is that function's fault, not the model's
@@ -228,3 +231,6 @@ def read_numbers(text: str) -> list[Fraction] | None:
 
 VERIFIERS: dict[str, Verifier] = {"exact": exact, "choice": choice, "number": number, "numbers": numbers, "gym": gym}
 VERIFIERS["code_io"] = code_io
+
+# Pure functions of bounded text: microseconds, whatever a model wrote. All others are judged in a process that can be killed.
+INSTANT = frozenset({"exact", "choice", "number", "numbers"})

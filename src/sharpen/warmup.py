@@ -69,7 +69,7 @@ def demonstrations(this: Run, arms: Sequence[Arm], step: int, shown: dict[tuple[
     drawn = [this.source.draw(arm, "train", index, derive(this.seed, "demonstrations")) for arm, index in new]
     ids = [f"demo.{arm}.{index:08d}" for arm, index in new]
     made = rollout.drive(this.policy, rollout.demonstrate, drawn, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
-    samples = rollout.judge(made, range(len(made)), recipe.verify)
+    samples = this.judges.judge(made, range(len(made)))
     this.store.add_samples("warmup", step, 0, samples)
     known = shown | dict(zip(new, samples, strict=True))
     if recipe.warmup_demos:

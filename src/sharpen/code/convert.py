@@ -5,8 +5,8 @@
 
 1. The reference solution runs once, in the sandbox, under the asserts. Every call that they make is a case: its arguments, and
    what the reference returned. So tests with loops, random arguments (the generator is seeded with 0) and helper functions need
-   no special care; of the hundred calls of some loops the first MOST_CASES are taken. A reference that fails its own asserts is a
-   UserError.
+   no special care; of the hundred calls of some loops the first MOST_CASES are taken. A reference that fails its own asserts
+   is a UserError.
 2. Where every assert has the form `candidate(…) == …`, a case passes where the candidate returns what the reference did; for
    Python's == is transitive on plain values.
 3. Every other test (a tolerance, `is True`, the truth of a value, a property instead of a value) becomes a checker: the

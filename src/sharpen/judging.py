@@ -1,0 +1,244 @@
+"""Verdicts in processes beside the run: a slow, hanging or dying verifier costs its own verdict and nothing else.
+
+1. `Judges.submit` hands over a response and returns at once; `collect` waits for the verdicts of all that were submitted.
+2. A verdict that takes longer than the deadline has its process killed (SIGKILL, with whatever it started). A verdict that is
+   lost so, or by the death of its process for any reason, or that is `unscorable`, is tried once more, in another process where
+   there is one; then it is `unscorable`, with the reason as feedback.
+3. So the deadline is our fault, never the model's. A verifier that runs a model's program gives that program a deadline of its
+   own, well below this one, and calls its overrun `timeout`, which scores 0.
+4. A verdict depends on task and response alone: not on the process that made it, nor on when, nor on its neighbours.
+5. The verifiers in `verify.INSTANT` take microseconds and cannot hang: they are called at once, in this process. A user's own
+   function always goes to another.
+6. Processes start when the first response needs one, and die with this one, however it ends (verifier_process.py).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from sharpen import verify as verifiers
+from sharpen.core import Rollout, Sample, Task, UserError, Verdict
+from sharpen.rollout import join
+from sharpen.verifier_process import Lost, Process, Reply, pack
+from sharpen.verify import Verifier, boundary
+
+DEADLINE_S = 60.0  # for one verdict
+PORTION_S = 0.05  # work that a process is given at once: little, so that none is left with much at the end
+PORTION = 64  # responses in it at most
+HOPELESS = 12  # processes lost in a row, with no verdict between, after which the verifier itself is to blame
+
+
+@dataclass(frozen=True)
+class Job:
+    """A response to be judged. `tried` is the worker that could not, once there was one."""
+
+    key: str
+    task: Task
+    response: str
+    tried: int | None = None
+
+
+class Judges:
+    """Verifier processes, in a with statement.
+
+    verify      (Task, response) -> Verdict: a function of a module or of a user's file, or a functools.partial of one
+    workers     processes at most; None: one for each core
+    deadline_s  seconds for one verdict, well above what the verifier needs
+    prepare     called without arguments in each process as it starts
+
+    Raises UserError where another process could not find the verifier.
+    """
+
+    def __init__(
+        self,
+        verify: Verifier,
+        *,
+        workers: int | None = None,
+        deadline_s: float = DEADLINE_S,
+        prepare: Callable[[], object] | None = None,
+    ) -> None:
+        self.verify, self.deadline_s = verify, deadline_s
+        self.workers = workers or len(os.sched_getaffinity(0))
+        self._packed = pack(verify, prepare)
+        self._changed = threading.Condition()  # guards what follows, and wakes workers and who waits for verdicts
+        self._waiting: deque[Job] = deque()
+        self._again: deque[Job] = deque()  # jobs that a worker could not do
+        self._submitted: dict[str, None] = {}  # in order, until they are taken
+        self._judged: dict[str, Reply] = {}
+        self._threads: list[threading.Thread] = []  # one for each process
+        self._busy: dict[int, Process] = {}  # by worker
+        self._idle = 0  # workers
+        self._lost = 0  # processes since the last verdict
+        self._pace = 0.0  # seconds that a verdict takes, of late
+        self._failure: BaseException | None = None
+        self._closed = False
+
+    def submit(self, key: str, task: Task, response: str) -> None:
+        """Have a response judged. A key that was submitted and not yet taken is not judged again."""
+        if key in self._submitted:
+            return
+        self._submitted[key] = None
+        if instant(self.verify, task):
+            began = time.perf_counter()
+            self._judged[key] = boundary(self.verify)(task, response), time.perf_counter() - began
+            return
+        with self._changed:
+            self._waiting.append(Job(key, task, response))
+            self._call(len(self._waiting))
+
+    def take(self, key: str) -> Reply:
+        """Wait for the verdict on a submitted response, and the seconds it took.
+
+        It comes at the latest two deadlines and two starts of a process after its turn. Raises UserError where the verifier
+        did, cannot be loaded in a process, or only ever loses its processes.
+        """
+        with self._changed:
+            while key not in self._judged:
+                if self._failure is not None:
+                    raise self._failure
+                if key not in self._submitted:
+                    raise KeyError(key)
+                self._changed.wait(1.0)
+            del self._submitted[key]
+            return self._judged.pop(key)
+
+    def collect(self) -> dict[str, Verdict]:
+        """Wait for the verdicts on all that was submitted and not taken, in the order of submission. Raises like `take`."""
+        return {key: self.take(key)[0] for key in list(self._submitted)}
+
+    def begin(self, number: int, rollout: Rollout) -> None:
+        """Submit a finished rollout under its id, while others are still generated: what `rollout.drive` calls `finished`."""
+        if rollout.stop != "failed":
+            self.submit(rollout.id, rollout.task, rollout.response)
+
+    def judge(self, rollouts: Sequence[Rollout], groups: Sequence[int]) -> list[Sample]:
+        """What `rollout.judge` returns. Those that `begin` knows already are only waited for."""
+        for number, rollout in enumerate(rollouts):
+            self.begin(number, rollout)
+        return join(rollouts, groups, lambda rollout: self.take(rollout.id)[0])
+
+    def close(self) -> None:
+        """Stop the processes. What was not taken is dropped."""
+        with self._changed:
+            self._closed = True
+            for process in self._busy.values():
+                process.signal()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def __enter__(self) -> Judges:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _call(self, jobs: int) -> None:
+        """Wake a worker for new jobs, or add one where all are busy. The lock is held."""
+        if self._idle < jobs and len(self._threads) < self.workers:
+            name = len(self._threads)
+            self._threads.append(threading.Thread(target=self._work, args=(name,), name=f"judge {name}", daemon=True))
+            self._threads[-1].start()
+        else:
+            self._changed.notify_all()
+
+    def _work(self, me: int) -> None:
+        """What each thread does: one process, and another one when that is lost."""
+        process: Process | None = None
+        try:
+            while jobs := self._next(me):
+                done = 0
+                try:
+                    process = self._process(me, process)
+                    for replies in process.judge([(job.task, job.response) for job in jobs], self.deadline_s):
+                        self._settle(me, jobs[done : done + len(replies)], replies)
+                        done += len(replies)
+                except Lost as reason:
+                    if process is not None:
+                        process.kill()
+                    process = None
+                    self._give_up(me, jobs[done:], str(reason))
+        except BaseException as error:  # what goes wrong in a thread is raised where its verdicts are awaited
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+        finally:
+            if process is not None:
+                process.close()
+
+    def _process(self, me: int, process: Process | None) -> Process:
+        """The worker's process, or a new one where that is dead; `close` kills it while it is busy."""
+        if process is None or not process.alive():
+            if process is not None:
+                process.kill()
+            process = Process(self._packed)
+        with self._changed:
+            if self._closed:
+                process.signal()
+            self._busy[me] = process
+        return process
+
+    def _next(self, me: int) -> list[Job]:
+        """The next jobs for this worker; none when it is to end. One that was tried before comes alone."""
+        with self._changed:
+            self._busy.pop(me, None)
+            self._idle += 1
+            while not self._closed:
+                again = next((job for job in self._again if job.tried != me or self.workers == 1), None)
+                if again:
+                    self._again.remove(again)
+                if again or self._waiting:
+                    self._idle -= 1
+                    return [again] if again else [self._waiting.popleft() for _ in range(self._portion())]
+                self._changed.wait()
+            return []
+
+    def _portion(self) -> int:
+        """How many jobs to give to a process at once: more than one only where they are quick and many."""
+        quick = int(PORTION_S / self._pace) if self._pace else 1
+        return max(1, min(PORTION, quick, len(self._waiting) // len(self._threads)))
+
+    def _settle(self, me: int, jobs: Sequence[Job], replies: Sequence[Reply]) -> None:
+        with self._changed:
+            self._lost = 0
+            for job, (verdict, seconds) in zip(jobs, replies, strict=True):
+                self._pace = 0.9 * self._pace + 0.1 * seconds if self._pace else seconds
+                if verdict.outcome == "unscorable" and job.tried is None:
+                    self._again.append(replace(job, tried=me))
+                    self._call(len(self._again))
+                else:
+                    self._judged[job.key] = verdict, seconds
+            self._changed.notify_all()
+
+    def _give_up(self, me: int, jobs: Sequence[Job], reason: str) -> None:
+        """The process was lost on the first of these jobs; the others were not begun."""
+        with self._changed:
+            self._lost += 1
+            if self._lost >= HOPELESS:
+                raise UserError(
+                    f"The verifier lost {HOPELESS} processes in a row without one verdict; the last: {reason}. It may need "
+                    "more time than its deadline, or more memory than there is."
+                )
+            lost, *rest = jobs
+            self._waiting.extendleft(reversed(rest))
+            if lost.tried is None:
+                self._again.append(replace(lost, tried=me))
+            else:
+                verdict = Verdict(
+                    "unscorable", None, feedback=f"The verifier's process was lost: {reason}.", rule="verifier lost"
+                )
+                self._judged[lost.key] = verdict, 0.0
+            self._call(len(self._again) + len(self._waiting))
+            self._changed.notify_all()
+
+
+def instant(verify: Verifier, task: Task) -> bool:
+    """Whether this verdict takes microseconds, whatever the response: then a process would only cost time."""
+    if verify is verifiers.verify:
+        return task.verifier in verifiers.INSTANT
+    return any(verify is verifiers.VERIFIERS[name] for name in verifiers.INSTANT)
