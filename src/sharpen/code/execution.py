@@ -33,7 +33,7 @@ STDERR_KEPT = 2000
 
 @dataclass(frozen=True)
 class Budget:
-    """What a program may use: wall seconds for one case and for all, and MB of memory, beyond what the language itself needs."""
+    """What a program may use: wall seconds for one case and for all, MB of memory; beyond what the language itself needs."""
 
     seconds: float = 5.0
     memory_mb: int = 512
