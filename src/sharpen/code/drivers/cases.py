@@ -98,7 +98,7 @@ def watch(child, out, err, seconds, most):
             break
         elif not waiting:
             time.sleep(0.0005)
-    try:  # noqa: SIM105: contextlib takes long to import
+    try:  # noqa: SIM105
         os.killpg(child, 9)
     except OSError:
         pass
