@@ -102,11 +102,12 @@ def verdict(task: Any, response: str, silent: bool) -> Any:
 def roll_out(local: Any, chosen: list[Any], shape: Shape, step: int, silent: bool) -> tuple[list[Any], list[float]]:
     """(judged rollouts, clock after generating and after judging) of one step, as `loop.learn` makes them."""
     from sharpen import rollout
+    from sharpen.core import PLAIN
 
     groups = [i for i in range(len(chosen)) for _ in range(shape.samples)]
     ids = [f"s{step:06d}.{i:03d}.{j:03d}" for i in range(len(chosen)) for j in range(shape.samples)]
     made = rollout.drive(
-        local, rollout.single, [chosen[i] for i in groups], ids, seed=step, max_tokens=shape.tokens, temperature=1.0
+        local, rollout.single, [chosen[i] for i in groups], ids, seed=step, max_tokens=shape.tokens, sampling=PLAIN
     )
     clock = [time.perf_counter()]
     samples = rollout.judge(made, groups, partial(verdict, silent=silent))
@@ -119,7 +120,7 @@ def sharpen_steps(connection: Connection, shape: Shape, model: Path) -> None:
     loaded = policy.load_model(model)
     begin = time.perf_counter()
     local = policy.LocalPolicy(*loaded, precision="auto")
-    connection.send({"seconds": time.perf_counter() - begin, "bf16": bool(local.bf16)})
+    connection.send({"seconds": time.perf_counter() - begin, "bf16": str(local.model.dtype) == "torch.bfloat16"})
     listed = tasks(shape)
     for step, command in enumerate(commands(connection)):
         start = time.perf_counter()

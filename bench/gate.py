@@ -60,8 +60,8 @@ def sharpen_gradient(local: Any, batch: Any) -> tuple[dict[str, Any], float]:
     loss = -float(objective.coefficients(tableau(), batch, torch.from_numpy(local.logprobs(batch)).double()).sum())
     norm = local.update(batch, tableau(), LR)["grad_norm"]
     scale = max(norm / MAX_GRAD_NORM, 1.0) / (1 - ADAM["betas"][0])
-    state = local.optimizer.state
-    return {name: state[p]["exp_avg"].double() * scale for name, p in local.model.named_parameters()}, loss
+    moments = {name: local.optimizer.state[weights]["exp_avg"] for name, weights in local.trained.items()}
+    return {name: moment.double() * scale for name, moment in moments.items()}, loss
 
 
 def trl_gradient(shape: Shape, model: Path, samples: list[Any]) -> tuple[dict[str, Any], float]:

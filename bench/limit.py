@@ -1,8 +1,9 @@
 """How fast a step could be if it consisted of nothing but its matrix products, measured on this machine in this run.
 
 Counted are the products with the model's weights: one for each prompt's tokens, one for each sampled token at the shape's
-number of rows, and three (forward, and two backward) for each trained token. Not counted: attention's own products, everything
-element-wise, sampling. So nobody reaches this limit, and what remains below it is what an engine and a trainer cost.
+number of rows, and three (forward, and two backward) for each token of the batch, a prompt once for its group. Not counted:
+attention's own products, everything element-wise, sampling. So nobody reaches this limit, and what remains below it is what an
+engine and a trainer cost.
 """
 
 from __future__ import annotations
@@ -27,17 +28,18 @@ def weights() -> list[tuple[int, int, int]]:
 
 
 def seconds(tokens: int, dtype: Any) -> float:
-    """Median time of one product of (tokens, inputs) with every weight matrix, as `torch.nn.Linear` does it."""
+    """Median time of one product of (tokens, inputs) with every weight matrix, into memory that is there already."""
     import torch
 
     total = 0.0
     for inputs, outputs, count in weights():
-        x, w = torch.randn(tokens, inputs).to(dtype), torch.randn(outputs, inputs).to(dtype)
+        x, w = torch.randn(tokens, inputs).to(dtype), torch.randn(outputs, inputs).to(dtype).t()
+        y = torch.empty(tokens, outputs, dtype=dtype)
         taken = []
         for _ in range(REPEATS + 1):
             start = time.perf_counter()
             for _ in range(count):
-                torch.nn.functional.linear(x, w)
+                torch.mm(x, w, out=y)
             taken.append(time.perf_counter() - start)
         total += statistics.median(taken[1:])
     return total
@@ -58,8 +60,9 @@ def limit(connection: Connection, shape: Shape, model: Path) -> None:
 
 def limits(shape: Shape, dtype: Any) -> dict[str, float]:
     decode = seconds(shape.rows, dtype)  # of one token for every row
-    trained = min(shape.rows * (PROMPT + shape.tokens), 16_384)  # beyond this, time is proportional
-    learn = 3 * seconds(trained, dtype) * shape.rows * (PROMPT + shape.tokens) / trained
+    batch = shape.rows * shape.tokens + shape.prompts * PROMPT
+    block = min(batch, 4096)  # beyond this, time is proportional
+    learn = 3 * seconds(block, dtype) * batch / block
     step = seconds(shape.prompts * PROMPT, dtype) + decode * shape.tokens + learn
     operations = 2 * sum(inputs * outputs * count for inputs, outputs, count in weights())
     return {
@@ -67,5 +70,5 @@ def limits(shape: Shape, dtype: Any) -> dict[str, float]:
         "training_tokens_per_second": shape.rows * (PROMPT + shape.tokens) / learn,
         "completions_per_second": shape.rows / step,
         "decode_gflops": operations * shape.rows / decode / 1e9,
-        "training_gflops": 3 * operations * shape.rows * (PROMPT + shape.tokens) / learn / 1e9,
+        "training_gflops": 3 * operations * batch / learn / 1e9,
     }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-DISTURBED = 0.05  # share of the cores' time that others may take
+DISTURBED = 0.1  # share of the cores' time that others may take
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
