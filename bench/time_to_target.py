@@ -76,11 +76,12 @@ def sharpen(directory: Path, warm: Path, seed: int, minutes: float, settings: Se
     request = loop.Request(seed=seed, settings=tuple(settings), budget=f"{minutes:g}m", directory=directory)
     loop.start(request, Watching())
     with Store.open(directory) as store:
-        # The first two evaluations are of the warm-up's weights, on the test split and on the validation stream.
-        evaluated = [row[0] for row in store.rows("SELECT rowid FROM timings WHERE phase = 'evaluate' ORDER BY rowid")][1:]
+        # The first row is of the warm-up's weights, the last of the test split; between them one for each round.
+        evaluated = [row[0] for row in store.rows("SELECT rowid FROM timings WHERE phase = 'evaluate' ORDER BY rowid")]
         spent = "SELECT coalesce(sum(seconds), 0) FROM timings WHERE phase != 'evaluate' AND rowid > ? AND rowid < ?"
         accuracy = [r["accuracy"] for r in store.rounds()]
         clock = [store.rows(spent, (evaluated[0], row))[0][0] for row in evaluated[: len(accuracy)]]
+        assert len(clock) == len(accuracy)
         steps = store.rows("SELECT count(*) FROM steps WHERE phase = 'loop'")[0][0]
     return {"seconds": clock, "accuracy": accuracy, "steps": steps}
 
