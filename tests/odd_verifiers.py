@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
+from sharpen import verify
 from sharpen.core import Task, UserError, Verdict
 
 
@@ -59,6 +61,16 @@ def where(task: Task, response: str) -> Verdict:
 
 def dies_at_once(task: Task, response: str) -> Verdict:
     os._exit(9)
+
+
+def noted(task: Task, response: str, notes: str = "", fails: float = 0.0, split: str = "train") -> Verdict:
+    """As the task's own verifier, but slowly; fails on a share of a split; leaves its process's id in the directory `notes`."""
+    time.sleep(0.02)
+    if notes:
+        (Path(notes) / str(os.getpid())).touch()
+    if task.split == split and zlib.crc32(response.encode("utf-8", "surrogatepass")) % 100 < 100 * fails:
+        raise RuntimeError("no verdict on this one")
+    return verify.verify(task, response)
 
 
 def slowly(task: Task, response: str, seconds: float = 0.01) -> Verdict:

@@ -324,7 +324,8 @@ def everything() -> list[Diagnosis]:
         *diagnose(steps(timeout=0.9)),
         *told(RISING, FALLING),
     ]
-    troubles = "all_truncated held_out_falls loss_not_finite mismatch mismatch_grows no_variance reward_zero timeouts unscorable"
+    troubles = "all_truncated held_out_falls loss_not_finite mismatch mismatch_grows no_variance reward_zero timeouts "
+    troubles += "unscorable"
     assert {d.name for d in found} == set(troubles.split())
     return found
 

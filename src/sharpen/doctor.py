@@ -9,7 +9,8 @@ Pure functions of stored rows, so a run that is going and `sharpen check RUN` us
    What only wastes part of the budget, or what the ratchet catches, is said and not stopped.
 
 Read from a step: step, phase, round; its stats reward, correct, silent, truncated, malformed, timeout, unscorable, rollouts,
-tokens, loss, grad_norm, mismatch, lr, temperature, unscorable_limit; a check whose numbers are missing is quiet. From a round: round, accuracy, n.
+tokens, loss, grad_norm, mismatch, lr, temperature, unscorable_limit; a check whose numbers are missing is quiet. From a round:
+round, accuracy, n.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def timeouts(loop: Sequence[Step]) -> Diagnosis | None:
     if not shares or fmean(shares) < TIMEOUT:
         return None
     cure = (
-        "Programs that never end, or a time limit too short for this machine: look at some, sharpen query RUN \"SELECT r.turns "
+        'Programs that never end, or a time limit too short for this machine: look at some, sharpen query RUN "SELECT r.turns '
         "FROM rollouts r JOIN verdicts v ON v.rollout = r.id WHERE v.outcome = 'timeout' LIMIT 5\", and raise time_limit_s of "
         "the tasks where a right program needs longer."
     )

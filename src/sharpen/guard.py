@@ -40,7 +40,8 @@ def ratchet(before: Evaluation, after: Evaluation, gain: float = 0.0, tolerance:
     tasks help; a negative `gain` trades certainty for speed. Accepted rounds are chosen by this evaluation, so it flatters
     them: report another split.
 
-    Tasks that could not be judged, before or after, and arms without tasks are passed over. Raises ValueError where arms or numbers of tasks differ, or no task is left.
+    Tasks that could not be judged, before or after, and arms without tasks are passed over. Raises ValueError where arms or
+    numbers of tasks differ, or no task is left.
     """
     changes = _differences(before, after)
     limits = {arm: max(tolerance, z * _standard_error(change)) for arm, change in changes.items()}

@@ -3,7 +3,7 @@
 1. `Judges.submit` hands over a response and returns at once; `collect` waits for the verdicts of all that were submitted.
 2. A verdict that takes longer than the deadline has its process killed (SIGKILL, with whatever it started). A verdict that is
    lost so, or by the death of its process for any reason, or that is `unscorable`, is tried once more, in another process where
-   there is one; then it is `unscorable`, with the reason as feedback.
+   there is one; then it is `unscorable`, with the reason as feedback. A UserError is raised where it comes twice.
 3. So the deadline is our fault, never the model's. A verifier that runs a model's program gives that program a deadline of its
    own, well below this one, and calls its overrun `timeout`, which scores 0.
 4. A verdict depends on task and response alone: not on the process that made it, nor on when, nor on its neighbours.
@@ -18,7 +18,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sharpen import verify as verifiers
@@ -49,22 +49,14 @@ class Judges:
     verify      (Task, response) -> Verdict: a function of a module or of a user's file, or a functools.partial of one
     workers     processes at most; None: one for each core
     deadline_s  seconds for one verdict, well above what the verifier needs; `patience` adds what the task grants to programs
-    prepare     called without arguments in each process as it starts
 
     Raises UserError where another process could not find the verifier.
     """
 
-    def __init__(
-        self,
-        verify: Verifier,
-        *,
-        workers: int | None = None,
-        deadline_s: float = DEADLINE_S,
-        prepare: Callable[[], object] | None = None,
-    ) -> None:
+    def __init__(self, verify: Verifier, *, workers: int | None = None, deadline_s: float = DEADLINE_S) -> None:
         self.verify, self.deadline_s = verify, deadline_s
         self.workers = workers or len(os.sched_getaffinity(0))
-        self._packed = pack(verify, prepare)
+        self._packed = pack(verify)
         self._changed = threading.Condition()  # guards what follows, and wakes workers and who waits for verdicts
         self._waiting: deque[Job] = deque()
         self._again: deque[Job] = deque()  # jobs that a worker could not do
@@ -152,17 +144,17 @@ class Judges:
         process: Process | None = None
         try:
             while jobs := self._next(me):
-                done, deadlines = 0, [self.deadline_s + patience(job.task) for job in jobs]
+                done, started, deadlines = 0, False, [self.deadline_s + patience(job.task) for job in jobs]
                 try:
-                    process = self._process(me, process)
+                    process, started = self._process(me, process), True
                     for replies in process.judge([(job.task, job.response) for job in jobs], deadlines):
                         self._settle(me, jobs[done : done + len(replies)], replies)
                         done += len(replies)
-                except Lost as reason:
+                except (Lost, UserError) as reason:
                     if process is not None:
                         process.kill()
                     process = None
-                    self._give_up(me, jobs[done:], str(reason))
+                    self._give_up(me, jobs[done:], reason, started)
         except BaseException as error:  # what goes wrong in a thread is raised where its verdicts are awaited
             with self._changed:
                 self._failure = error
@@ -215,9 +207,11 @@ class Judges:
                     self._judged[job.key] = verdict, seconds
             self._changed.notify_all()
 
-    def _give_up(self, me: int, jobs: Sequence[Job], reason: str) -> None:
-        """The process was lost on the first of these jobs; the others were not begun."""
+    def _give_up(self, me: int, jobs: Sequence[Job], reason: Lost | UserError, started: bool) -> None:
+        """The process was lost, or complained, on the first of these jobs if it had started; the others were not begun."""
         with self._changed:
+            if isinstance(reason, UserError) and (jobs[0].tried is not None or not started):
+                raise reason
             self._lost += 1
             if self._lost >= HOPELESS:
                 raise UserError(
@@ -226,7 +220,9 @@ class Judges:
                 )
             lost, *rest = jobs
             self._waiting.extendleft(reversed(rest))
-            if lost.tried is None:
+            if not started:
+                (self._waiting if lost.tried is None else self._again).appendleft(lost)
+            elif lost.tried is None:
                 self._again.append(replace(lost, tried=me))
             else:
                 verdict = Verdict(

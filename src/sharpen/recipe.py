@@ -49,7 +49,7 @@ class Recipe:
       device           "cpu", "cuda", …; "auto": a GPU where there is one
       precision        "fp32", "bf16", or "auto": bf16 where the processor multiplies it in hardware
       isolation        least isolation at which code of a response may run: "full", "reduced" or "none" (sandbox/)
-      verdict_s        seconds until the process of a verifier that gives no verdict is killed, beyond what a task grants programs
+      verdict_s        seconds until a verifier without a verdict is killed, beyond the time that a task grants to programs
       unscorable_limit share of verdicts that may fail on our side; above it the doctor stops the run
       validation       validation tasks for each arm
       test             test tasks for each arm

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sharpen import catalog, code, estimate, policy, rollout, student, tasks, verify
-from sharpen.core import GREEDY, Arm, Evaluation, Policy, RolloutGenerator, Sample, Sampling, Task, TaskSource
+from sharpen.core import GREEDY, Arm, Evaluation, FatalDiagnosis, Policy, RolloutGenerator, Sample, Sampling, Task, TaskSource
 from sharpen.judging import Judges
 from sharpen.memory import Memory
 from sharpen.recipe import Recipe
@@ -100,11 +100,22 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
         correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
             correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)
+        stop_if_unjudged(samples, recipe.unscorable_limit)
         evaluation = Evaluation({arm: tuple(solved) for arm, solved in correct.items()})
     with this.timed("store", step):
         this.store.add_samples(purpose, step, number, samples)
         this.store.add_evaluation(number, purpose, evaluation)
     return evaluation
+
+
+def stop_if_unjudged(samples: Sequence[Sample], limit: float) -> None:
+    """Raise FatalDiagnosis where more than this share of an evaluation could not be judged, by more than one mishap."""
+    lost = [s.verdict for s in samples if s.verdict.reward is None]
+    if lost and (len(lost) == len(samples) or 1 < len(lost) > limit * len(samples)):
+        raise FatalDiagnosis(
+            f"unscorable (verdicts {len(lost)} of {len(samples)}, limit {limit:.3g}): an evaluation says nothing where the "
+            f"verifier fails. It said, of the last: {lost[-1].feedback.strip() or lost[-1].rule}. Mend it, then resume the run."
+        )
 
 
 def answers(

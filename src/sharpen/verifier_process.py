@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -44,20 +44,20 @@ class Lost(Exception):
     """The process gave no verdict: it died, or it was killed at the deadline. The message says which."""
 
 
-def pack(verify: Verifier, prepare: Callable[[], object] | None = None) -> bytes:
+def pack(verify: Verifier) -> bytes:
     """What a process needs to begin. UserError where it could not find the verifier, such as one defined inside a function."""
     try:
-        functions = pickle.dumps((verify, prepare))
+        function = pickle.dumps(verify)
     except (pickle.PicklingError, AttributeError, TypeError) as e:
         raise UserError(
             f"{verify!r} cannot judge in a process of its own: {e}. Define it by `def` at the top level of a module or of the "
             "recipe's file; give it settings by functools.partial."
         ) from e
     named = [n for n in sys.modules if n.startswith(USERS_MODULE) or n == "__main__"]
-    files = {n: getattr(sys.modules[n], "__file__", None) for n in named if n.encode() in functions}
+    files = {n: getattr(sys.modules[n], "__file__", None) for n in named if n.encode() in function}
     if None in files.values():
         raise UserError(f"{verify!r} was typed into a prompt, where no other process can find it. Put it into a file.")
-    return pickle.dumps(({name: str(Path(str(file)).resolve()) for name, file in files.items()}, functions))
+    return pickle.dumps(({name: str(Path(str(file)).resolve()) for name, file in files.items()}, function))
 
 
 class Process:
@@ -97,7 +97,10 @@ class Process:
         while done < len(jobs):
             lines = self._lines(deadlines_s[done])
             done += len(lines)
-            yield [_reply(line) for line in lines]
+            said = [json.loads(line) for line in lines]
+            yield [(Verdict(**fields), seconds) for fields, seconds, mistake in said if mistake is None]
+            if said[-1][2] is not None:  # it has ended: nothing follows
+                raise UserError(said[-1][2])
 
     def _send(self, frame: bytes, deadline: float) -> None:
         """Write all, also to a process that reads slowly or not at all."""
@@ -167,13 +170,6 @@ class Process:
         self._popen.stdout.close()
 
 
-def _reply(line: bytes) -> Reply:
-    fields, seconds, mistake = json.loads(line)
-    if mistake is not None:
-        raise UserError(mistake)
-    return Verdict(**fields), seconds
-
-
 # What runs in the process.
 
 
@@ -196,7 +192,10 @@ def serve(parent: int) -> None:
     guarded = boundary(verify)
     while frame := _frame(frames):
         for task, response in pickle.loads(frame):
-            _say(replies, _judge(guarded, task, response))
+            reply = _judge(guarded, task, response)
+            _say(replies, reply)
+            if reply[2] is not None:
+                return
 
 
 def _frame(source: IO[bytes]) -> bytes:
@@ -210,24 +209,21 @@ def _say(replies: IO[bytes], value: Any) -> None:
 
 
 def _load(packed: bytes) -> Verifier:
-    files, functions = pickle.loads(packed)
+    files, function = pickle.loads(packed)
     for name, file in files.items():
         # A script of the user's is loaded under another name, so that what it does only when it is run is not done.
         spec = importlib.util.spec_from_file_location("__mp_main__" if name == "__main__" else name, file)
         assert spec and spec.loader
         sys.modules[name] = sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    verify, prepare = pickle.loads(functions)
-    if prepare is not None:
-        prepare()
-    return verify
+    return pickle.loads(function)
 
 
 def _judge(guarded: Verifier, task: Task, response: str) -> tuple[dict[str, Any] | None, float, str | None]:
     began = time.perf_counter()
     try:
         verdict = guarded(task, response)
-    except UserError as e:
+    except UserError as e:  # it is about the task or this machine, so the process ends: the next one looks again
         return None, 0.0, str(e)
     seconds = time.perf_counter() - began
     return plain(verdict), seconds, None
