@@ -8,7 +8,8 @@ second       another implementation agrees, where there is one: number and math,
              plain equality; for programs, the outputs of two runs of the solution
 
 A verdict that does not come out as it must is a dispute: the verifier may be wrong, or the task's answer, or the probe. A
-person decides (decisions.py). What no probe covers is not audited; a task without an answer or a solution has nothing but spoilt ones.
+person decides (decisions.py). What no probe covers is not audited; one without answer
+and solution has nothing but spoilt ones.
 """
 
 from __future__ import annotations
