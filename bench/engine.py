@@ -40,8 +40,8 @@ def main() -> None:
     local = policy.LocalPolicy(*student.build("tiny", nowhere, 0))
     rng = np.random.default_rng(0)
     prompts = rng.integers(10, 200, (a.rows // 8 + 1, 10)).astype(np.int32)
-    requests = [engine.Request(prompts[i // 8], i, a.tokens, 1.0) for i in range(a.rows)]
-    decode = median_seconds(lambda: engine.generate(local.actor, requests, [-1], 0))
+    requests = [engine.Request(prompts[i // 8], i, a.tokens) for i in range(a.rows)]
+    decode = median_seconds(lambda: engine.generate(local.model, requests, [-1], 0))
     mask = np.tile(np.arange(20) >= 10, (a.rows, 1)).astype(np.float32)
     one = np.ones(a.rows, dtype=np.float32)
     tokens, lengths = rng.integers(10, 200, mask.shape), np.full(a.rows, 20)
@@ -51,7 +51,7 @@ def main() -> None:
         "decode_tokens_per_second": round(a.rows * a.tokens / decode),
         "learn_tokens_per_second": round(a.rows * 20 / learn),
         "parameters": sum(p.numel() for p in local.model.parameters()),
-        "bf16": local.bf16,
+        "bf16": local.model.dtype == torch.bfloat16,
         **vars(a),
     }
     print(json.dumps(figures))

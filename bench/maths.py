@@ -1,7 +1,9 @@
-"""The verifier `math` and Math-Verify alone on the same answers: python bench/maths.py [--pairs tests/data/maths_pairs.jsonl]
+r"""The verifier `math` and Math-Verify alone on the same answers: python bench/maths.py [--pairs tests/data/maths_pairs.jsonl]
 
 For each: agreement with the pairs' own labels, false "equal", false "different", answers that raised or overran, and verdicts a
-second on one core. Math-Verify is called as its documentation says, on "$…$", in this process, in the main thread. Prints JSON.
+second on one core. Math-Verify is called with its defaults, in this process, in the main thread; the task's own answer in $…$,
+the other once in $…$ and once in \boxed{…}. It does not see the questions, and has no policy on what must be carried out.
+Prints JSON.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sharpen import maths
@@ -24,11 +27,11 @@ def ours(pair: dict) -> bool:
     return maths.math(task, f"<answer>{pair['answer']}</answer>").correct
 
 
-def math_verify_alone(pair: dict) -> bool:
+def math_verify_alone(pair: dict, wrap: str) -> bool:
     from math_verify import parse, verify
 
-    gold, answer = (parse(text if "$" in text else f"${text}$") for text in (pair["gold"], pair["answer"]))
-    return bool(verify(gold, answer))
+    gold = pair["gold"] if "$" in pair["gold"] else f"${pair['gold']}$"
+    return bool(verify(parse(gold), parse(wrap % pair["answer"])))
 
 
 def measured(judge: Callable[[dict], bool], pairs: list[dict]) -> dict:
@@ -65,10 +68,13 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     pairs = [json.loads(line) for line in options.pairs.read_text(encoding="utf-8").splitlines()]
-    found = {"pairs": len(pairs), "sharpen": measured(ours, pairs), "math-verify": measured(math_verify_alone, pairs)}
+    judges = {"sharpen": ours}
+    judges |= {f"math-verify, {wrap % '…'}": partial(math_verify_alone, wrap=wrap) for wrap in ("$%s$", "\\boxed{%s}")}
+    found = {name: measured(judge, pairs) for name, judge in judges.items()}
     if not options.list:
-        for name in ("sharpen", "math-verify"):
-            del found[name]["which"]
+        for figures in found.values():
+            del figures["which"]
+    print(f"{len(pairs)} pairs, {sum(pair['same'] for pair in pairs)} of them equal")
     print(json.dumps(found, indent=2, ensure_ascii=False))
 
 

@@ -559,3 +559,12 @@ def test_a_run_with_code_asks_for_its_level_before_anything_starts(monkeypatch):
     assert execution.least() == "reduced"  # and in every process started from here
     with pytest.raises(UserError, match="no language 'cobol'"):
         code.require(source(task(tests=SUMS, language="cobol")), "full")
+
+
+@boxed
+@pytest.mark.parametrize("name, slow", [("python", "import time; time.sleep(0.5)"), ("bash", "sleep 0.5")])
+def test_all_cases_together_have_a_deadline_too(name, slow):
+    """Else a program that is slow on every one of many cases outlives the process that judges it, and is our fault."""
+    built = execution.build(name, slow)
+    runs = execution.execute(built, [b""] * 40, execution.Budget(seconds=2.0, all_s=1.0))
+    assert len(runs) == 40 and runs[0].status == "exited" and runs[-1].status in ("timeout", "skipped")

@@ -13,9 +13,7 @@ from sharpen.tasks.files import task_of
 
 LEVEL = sandbox.probe()
 pytestmark = pytest.mark.skipif(LEVEL.level != "full", reason=f"the sandbox is only {LEVEL.level}: {'; '.join(LEVEL.reasons)}")
-HUMANEVAL = next(
-    (p / "shared/data/HumanEval.jsonl.gz" for p in Path(__file__).resolve().parents if (p / "shared").is_dir()), None
-)
+HUMANEVAL = Path(__file__).resolve().parents[2] / "shared/data/HumanEval.jsonl.gz"  # beside the checkout
 CHECKED = {2, 4, 32, 33, 37, 52, 56, 61, 72}  # their asserts compare otherwise than by ==
 
 MEAN = {
@@ -23,7 +21,9 @@ MEAN = {
     "prompt": 'import math\n\n\ndef mean(xs):\n    """The mean of xs."""\n',
     "canonical_solution": "    return math.fsum(xs) / len(xs)\n",
     "entry_point": "mean",
-    "test": "def check(candidate):\n    assert candidate([1, 2]) == 1.5\n    for n in range(1, 4):\n        assert candidate([n]) == n\n",
+    "test": "def check(candidate):\n"
+    "    assert candidate([1, 2]) == 1.5\n"
+    "    for n in range(1, 4):\n        assert candidate([n]) == n\n",
 }
 
 
@@ -39,6 +39,12 @@ def test_each_call_of_the_asserts_is_a_case():
     verdict = code_io(task(MEAN), "def mean(xs): return math.fsum(xs) / len(xs)")  # the import of the prompt counts
     assert verdict.correct
     assert code_io(task(MEAN), "def mean(xs): return sum(xs) // len(xs)").outcome == "wrong"
+
+
+def test_of_very_many_calls_the_first_are_taken():
+    test = "def check(candidate):\n    for n in range(1000):\n        assert candidate([n]) == n\n"
+    tests = convert.convert({**MEAN, "test": test})["tests"]
+    assert [case["args"] for case in tests] == [[[n]] for n in range(convert.MOST_CASES)]
 
 
 @pytest.mark.parametrize(
@@ -107,23 +113,19 @@ def test_what_cannot_be_converted_says_why(change, message):
 
 
 def mutants(record):
-    """Solutions that are none: nothing at all, right on the first call only, every value wrapped, and every value negated or cut."""
+    """Solutions that are none: nothing at all, and the reference with every value changed a little."""
     name, reference = record["entry_point"], record["prompt"] + record["canonical_solution"]
-    kept = f"{reference}\n_right = {name}\n"
     yield f"def {name}(*args):\n    return None"
-    yield f"{kept}_calls = []\ndef {name}(*args):\n    return [_right(*args)]"
     yield (
-        f"{kept}def {name}(*args):\n    value = _right(*args)\n"
+        f"{reference}\n_right = {name}\ndef {name}(*args):\n    value = _right(*args)\n"
         "    if isinstance(value, bool): return not value\n    if isinstance(value, (int, float)): return value + 1\n"
         "    return value[1:] if value else 'x'"
     )
 
 
-@pytest.mark.skipif(
-    HUMANEVAL is None or not HUMANEVAL.exists(), reason="there is no shared/data/HumanEval.jsonl.gz beside this checkout"
-)
+@pytest.mark.skipif(not HUMANEVAL.exists(), reason=f"there is no {HUMANEVAL}")
 def test_all_of_humaneval():
-    """All 164 reference solutions pass; three mutants of each fail."""
+    """All 164 reference solutions pass, and two mutants of each fail."""
     found = list(convert.records(HUMANEVAL))
     assert len(found) == 164
 

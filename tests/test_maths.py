@@ -71,6 +71,7 @@ def judge(response, answer, question="?", **data):
         ("I think that it is 3 or 4", "3 or 4", "last expression"),  # not 4
         ("In all that makes 1,234.50 dollars", "1,234.50", "last expression"),
         ("<think>Is it 4? The answer is 4</think>\nThe answer is 3", "3", "marker"),
+        ("<think><answer>4</answer></think>The answer is 3", "3", "marker"),
         ("The answer is 4</think>", "", "none"),  # nothing is said after the thought
         ("<think>The answer is 4", "", "none"),  # a thought that does not end
         ("I do not know", "", "none"),
@@ -194,6 +195,11 @@ def test_answers_that_are_too_large_are_limits():
 def test_a_worked_solution_as_the_tasks_answer_means_its_last_line():
     assert judge("The answer is 18", "9 * 2 = 18\n#### 18").correct
     assert judge("The answer is 18", r"Then \boxed{18} follows").correct
+
+
+def test_an_exclamation_mark_is_a_factorial_only_where_that_is_right():
+    assert judge("The answer is 18!", "18").correct and judge("The answer is 5!", "120", "How many orders?").correct
+    assert not judge(r"\boxed{18!}", "18").correct and not judge("The answer is 18!", "19").correct
 
 
 def test_the_questions_message_may_have_parts():

@@ -120,6 +120,11 @@ def test_what_cannot_be_a_program_is_refused():
     ):
         with pytest.raises(ValueError):
             Program(**wrong)
+    for wrong in ({"wall_s": float("inf")}, {"wall_s": float("nan")}, {"memory_mb": 0}, {"processes": -1}, {"cpu_s": 0}):
+        with pytest.raises(ValueError, match="no limit"):
+            Limits(**wrong)
+    with pytest.raises(ValueError, match="cannot be shown"):
+        Sandbox(least="none", binds=["/tmp/mine"])
 
 
 # limits

@@ -74,7 +74,10 @@ def math(task: Task, response: str) -> Verdict:
         return Verdict("malformed", 0.0, feedback="There is no answer.", rule=f"{how}: none", version=VERSION)
     if len(text) > LONGEST_ANSWER + len(gold):
         return Verdict("limit", 0.0, feedback="The answer is too long.", rule=f"{how}: length", version=VERSION)
-    return judged(compare(text, gold, question(task), task.data), text, gold, how)
+    finding = compare(text, gold, question(task), task.data)
+    if finding.same is False and how == "marker" and text[-2:-1].isdigit() and text.endswith("!"):  # joy, no factorial
+        finding = compare(text[:-1], gold, question(task), task.data)
+    return judged(finding, text, gold, how)
 
 
 def judged(finding: Finding, text: str, gold: str, how: str) -> Verdict:

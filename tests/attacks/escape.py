@@ -98,7 +98,7 @@ for pid in range(2, 5000):
         "makes a device",
         "escape",
         if_works("os.mknod('disk', 0o60600, os.makedev(8, 0)); os.open('disk', os.O_RDONLY)"),
-        "os.mkfifo('pipe')\nwon()",
+        "os.mkfifo(f'pipe{a}')\nwon()",
     ),
     python(
         "opens a disk or the kernel's memory",

@@ -85,7 +85,7 @@ for n in range(40):
         "makes directories in each other without end",
         "exhaust",
         if_works("for n in range(5000): os.mkdir('d'); os.chdir('d')"),
-        "os.mkdir('d')\nwon()",
+        "os.mkdir(f'd{a}')\nwon()",
     ),
     python(
         "opens descriptors without end",

@@ -68,7 +68,7 @@ except FileNotFoundError: open("/dev/shm/left", "wb").write(b"x")""",
         "locks its directory",
         "poison",
         "os.mkdir('d'); os.chmod('d', 0); os.chmod('.', 0); os.chmod('..', 0)",
-        "os.mkdir('d')\nos.chmod('d', 0o500)\nwon()",
+        "os.mkdir(f'd{a}')\nos.chmod(f'd{a}', 0o500)\nwon()",
     ),
     python(
         "puts links where files are read",

@@ -32,7 +32,7 @@ __all__ = ["LANGUAGES", "code_io", "extract", "missing", "problem_of", "require"
 
 VERSION = "1"  # raised whenever a verdict could change
 LONGEST_CODE = 100_000  # characters
-CHECKER = Budget(seconds=10.0, memory_mb=1024)
+CHECKER = Budget(seconds=10.0, memory_mb=1024, all_s=10.0)
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 ADDRESS = re.compile(r"0x[0-9a-f]+")
 WORDS = {

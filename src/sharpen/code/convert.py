@@ -5,7 +5,8 @@
 
 1. The reference solution runs once, in the sandbox, under the asserts. Every call that they make is a case: its arguments, and
    what the reference returned. So tests with loops, random arguments (the generator is seeded with 0) and helper functions need
-   no special care. A reference that fails its own asserts is a UserError.
+   no special care; of the hundred calls of some loops the first MOST_CASES are taken. A reference that fails its own asserts
+   is a UserError.
 2. Where every assert has the form `candidate(…) == …`, a case passes where the candidate returns what the reference did; for
    Python's == is transitive on plain values.
 3. Every other test (a tolerance, `is True`, the truth of a value, a property instead of a value) becomes a checker: the
@@ -33,6 +34,7 @@ from sharpen.core import Task, UserError
 from .execution import Budget, Refused, build, driver, execute, last_line
 
 LIMIT = Budget(seconds=60.0, memory_mb=1024)  # of one reference solution under all its asserts
+MOST_CASES = 30
 ASKED = "Write this Python function. Answer with the whole function, in one code block.\n\n```python\n{prompt}\n```"
 
 # After the reference and the test, with `pack` and `unpack` from drivers/values.py before them.
@@ -91,7 +93,7 @@ def convert(record: Mapping[str, Any], time_limit_s: float = 5.0, memory_mb: int
         "verifier": "code_io",
         "language": "python",
         "function": {"name": name, "preamble": before(reference, name)},
-        "tests": [json.loads(case) for case in dict.fromkeys(json.dumps(case) for case in tests)],
+        "tests": [json.loads(case) for case in dict.fromkeys(json.dumps(case) for case in tests)][:MOST_CASES],
         "time_limit_s": time_limit_s,
         "memory_mb": memory_mb,
         "solution": f"```python\n{reference.strip()}\n```",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,16 +26,18 @@ from .languages import Installed, installed
 DRIVERS = Path(__file__).parent / "drivers"
 COMPILE_MB = 2048
 OUTPUT_BYTES = 1_000_000  # that one case may print to stdout, and to stderr
+ALL_CASES_S = 25.0  # for all cases, unless one alone may take longer: well below `judging.DEADLINE_S`
 GRACE_S = 1.0  # the driver's own time, beyond what the cases may take
 STDERR_KEPT = 2000
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one case may use: seconds of wall time and MB of memory, beyond what the language itself needs."""
+    """What a program may use: wall seconds for one case and for all, MB of memory; beyond what the language itself needs."""
 
     seconds: float = 5.0
     memory_mb: int = 512
+    all_s: float = ALL_CASES_S
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Refused:
 
 @dataclass(frozen=True)
 class Ran:
-    """How one case went. status: as `sandbox.Result`, or "refused" (Python that does not parse), or "skipped" (not run)."""
+    """How one case went. status: as `sandbox.Result`, or "refused" (Python that does not parse), or "skipped" (not run,
+    because an earlier case had timed out, or because time for all cases was over)."""
 
     status: str
     code: int | None = None
@@ -116,7 +120,7 @@ def build(name: str, code: str, more: Mapping[str, bytes] | None = None) -> Buil
 
 
 def execute(built: Built, inputs: Sequence[bytes], budget: Budget) -> list[Ran]:
-    """One `Ran` for each input, in order."""
+    """One `Ran` for each input, in order. After a timeout, or when time for all cases is over, the rest is not run."""
     language = built.language.language
     limits = Limits(
         wall_s=budget.seconds + language.start_s,
@@ -129,7 +133,13 @@ def execute(built: Built, inputs: Sequence[bytes], budget: Budget) -> list[Ran]:
         return _python(built, inputs, budget, limits)
     argv = tuple(part.replace("{memory}", str(budget.memory_mb)) for part in built.language.run)
     programs = [Program(argv, built.files, data, limits, env=language.env) for data in inputs]
-    return [_ran(result) for result in box(built.language).run_many(programs)]
+    where, found, began = box(built.language), list[Ran](), time.monotonic()
+    while len(found) < len(inputs):
+        found += [_ran(result) for result in where.run_many(programs[len(found) : len(found) + where.jobs])]
+        if time.monotonic() - began > budget.all_s or any(ran.status == "timeout" for ran in found):
+            skipped = Ran("skipped", isolation=found[-1].isolation)
+            found += [skipped] * (len(inputs) - len(found))
+    return found
 
 
 def _ran(result: Result) -> Ran:
@@ -143,7 +153,7 @@ def _python(built: Built, inputs: Sequence[bytes], budget: Budget, each: Limits)
     sources = [built.language.language.file, *(name for name in built.files if name != built.language.language.file)]
     argv = (*built.language.run, "cases.py", *(name for name in sources if name.endswith(".py")))
     limits = Limits(
-        wall_s=budget.seconds * len(inputs) + GRACE_S,
+        wall_s=min(budget.seconds * len(inputs), max(budget.seconds, budget.all_s)) + GRACE_S,
         memory_mb=each.memory_mb,
         output_bytes=(OUTPUT_BYTES + STDERR_KEPT + 100) * max(len(inputs), 1),
         processes=each.processes,

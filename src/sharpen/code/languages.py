@@ -48,7 +48,7 @@ class Language:
     address_space: bool = True
     start_s: float = 0.0
     start_mb: int = 0
-    compile_s: float = 20.0
+    compile_s: float = 15.0
     processes: int = 32
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -114,7 +114,6 @@ LISTED = (
         aliases=("rs",),
         install="apt-get install rustc",
         home=("rustc", "--print", "sysroot"),
-        compile_s=30.0,
     ),
     Language(
         "java",
@@ -131,7 +130,6 @@ LISTED = (
         address_space=False,
         start_s=1.0,
         start_mb=256,
-        compile_s=30.0,
         processes=128,
     ),
     Language("lua", "main.lua", ("lua5.4|lua5.3|lua", "main.lua"), install="apt-get install lua5.4"),

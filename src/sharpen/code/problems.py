@@ -2,7 +2,8 @@
 
 language       name or alias of one of `languages.LANGUAGES`
 tests          [{"stdin": text, "stdout": text}, …]; with `function`: [{"args": […], "kwargs": {…}, "returns": value}, …]
-time_limit_s   wall seconds for each case, 5
+time_limit_s   wall seconds for each case, 5. All cases together have 25, or as much as one alone: a verdict must come before
+               `judging` gives its process up
 memory_mb      512
 whitespace     "lines" (unless there is a tolerance), "tokens" or "exact": `comparing.same_text`
 tolerance      for numbers in the output, or for floats that a function returns: `comparing.same_text`, `same_value`

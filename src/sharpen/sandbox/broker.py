@@ -51,7 +51,8 @@ class Running:
     ended: float | None = None
     code: int | None = None
     killed: str = ""  # why: a status
-    oom: int = 0  # kills in its cgroup before it started
+    group: memory.Group | None = None  # where it is in a cgroup
+    oom: int = 0  # kills in there before it started
     report: bytearray = field(default_factory=bytearray)
     output: dict[str, bytearray] = field(default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()})
     open: dict[str, int] = field(default_factory=dict)  # what must end before the program has: stdout, stderr, status, first
@@ -231,10 +232,11 @@ class Broker:
             run.first = pid
             own_user = self.full or plain.user(self.config["level"], run.slot) is not None
             limits.set_limits(pid, run.program.limits, own_user)
-            if self.groups:
-                run.oom = self.groups[run.slot].kills()
-                asked = run.program.limits
-                self.groups[run.slot].admit(pid, int((asked.memory_mb + asked.files_mb) * limits.MEGABYTE))
+            asked = run.program.limits
+            if self.groups and not asked.address_space:
+                run.group = self.groups[run.slot]
+                run.oom = run.group.kills()
+                run.group.admit(pid, int((asked.memory_mb + asked.files_mb) * limits.MEGABYTE))
             os.write(run.block, b"x")
         except OSError:  # it died before it began; its end shows in the other descriptors
             self.kill(run, "failed")
@@ -250,12 +252,12 @@ class Broker:
         if not old:
             return
         for run in old.values():
-            if self.groups and self.groups[run.slot].kills() > run.oom:
+            if run.group and run.group.kills() > run.oom:
                 self.kill(run, "memory")
         for first, used in memory.usage(old).items():
             asked = old[first].program.limits
             most = asked.memory_mb * limits.MEGABYTE
-            heavy = not self.groups and used.resident > most and memory.proportional(first) > most
+            heavy = not old[first].group and used.resident > most and memory.proportional(first) > most
             if heavy or used.processes > asked.processes + 1:  # bubblewrap's first process is not the program's
                 self.kill(old[first], "memory")
 
@@ -282,9 +284,12 @@ class Broker:
                 os.kill(pid, signal.SIGKILL)
 
     def finish(self, run: Running) -> None:
+        if run.monitor:  # it closed its status pipe by ending
+            os.waitpid(run.monitor, 0)
+        self.reap()  # the namespace's first process, which is ours now
         del self.running[run.slot]
         os.close(run.block)
-        if self.groups and self.groups[run.slot].kills() > run.oom:
+        if run.group and run.group.kills() > run.oom:
             run.killed = "memory"
         files = limits.read_files(f"{run.box}/work", run.program)
         self.close_box(run.slot)
@@ -320,6 +325,7 @@ def main(config: dict[str, Any]) -> None:
     channel = socket.socket(fileno=os.dup(0))
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
+    memory.remove_stale_groups()
     groups = memory.make_groups(config["jobs"])
     home = "" if config["level"] == "full" else plain.make_home()
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)

@@ -15,6 +15,7 @@ bubblewrap's command line is visible to the program, and --clearenv does not cle
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import shutil
@@ -29,6 +30,7 @@ INSIDE = 65534  # who a program is in its own eyes
 TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "R", "java*", "python3*", "perl", "ocaml*")
 DEVICES = ("null", "zero", "full", "random", "urandom")
+PIPE = 65536  # bytes that a pipe takes before its reader reads
 MOST_FILES = 4096  # in a program's tmpfs: inodes are kernel memory
 BOX = "/box"  # the writable directory; /box/work is where a program starts, /tmp and /dev/shm lead to /box/tmp
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/box/work", "TMPDIR": "/box/tmp", "LANG": "C.UTF-8"}
@@ -170,7 +172,10 @@ def options(box: str, program: Program, path: str, descriptors: Mapping[str, int
         words += [option, str(descriptors[name])]
     for name, value in {**ENVIRONMENT, "PATH": path, **program.env}.items():
         words += ["--setenv", name, value]
-    return b"".join(os.fsencode(word) + b"\0" for word in words)
+    packed = b"".join(os.fsencode(word) + b"\0" for word in words)
+    if len(packed) > PIPE:
+        raise OSError(errno.E2BIG, "the environment is too long")
+    return packed
 
 
 FILTER = seccomp.program() if seccomp.supported() else b""  # without it the level is not `full`; see probe.py

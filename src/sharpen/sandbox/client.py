@@ -58,9 +58,15 @@ class Sandbox:
         self.close()
 
 
+HIDDEN = ("/tmp/", "/proc/", "/dev/", "/box/")  # what lies there is another thing inside
+
+
 def configuration(binds: Sequence[str]) -> dict[str, Any]:
     """What a broker must know. Where /usr has no python3, the one that runs us takes its place."""
     path = "/usr/local/bin:/usr/bin:/bin"
+    for bind in binds:
+        if not bind.startswith("/") or bind.startswith(HIDDEN) or not os.path.exists(bind):
+            raise ValueError(f"{bind!r} cannot be shown to programs: it must exist, and not lie below {', '.join(HIDDEN)}")
     paths = [] if shutil.which("python3", path=path) else [str(Path(sys.base_prefix).resolve())]
     return {
         "bwrap": shutil.which("bwrap") or "",

@@ -23,11 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sharpen.sandbox import wire
+from sharpen.sandbox import memory, plain, wire
 from sharpen.sandbox.program import Program, Result
 
 START_S = 20.0  # for a broker to come up
 SILENCE_S = 20.0  # beyond the longest program in flight: after it a broker that says nothing is taken for hung
+STARTS = 4  # of a broker that dies while it comes up
 TRIES = 2  # of a program whose broker dies while it runs
 LOST = 6  # of a program that each time had not started yet
 # `import` finds sharpen from here, after the standard library; nothing else of this process reaches the broker.
@@ -86,10 +87,15 @@ class Connection:
             while not job.done.wait(1.0):
                 with self._lock:
                     if not job.done.is_set() and (self._reader is None or not self._reader.is_alive()):
-                        self._feed()
+                        channel, process, self._channel, self._process = self._channel, self._process, None, None
+                        _end(channel, process)
+                        self._recover("the thread that reads results ended")
         return [job.result for job in mine if job.result is not None]
 
     def close(self) -> None:
+        """End the broker. Programs that still run are `failed`; a further one starts another broker."""
+        if os.getpid() != self._owner:
+            return  # a forked child has nothing of its own here, and the lock may be held for ever
         with self._lock:
             channel, process, reader = self._channel, self._process, self._reader
             self._channel = self._process = self._reader = None
@@ -97,17 +103,16 @@ class Connection:
                 self._settle(job, self._failed("the sandbox was closed"))
             self._flying.clear()
             self._waiting.clear()
-        if os.getpid() == self._owner:
-            _end(channel, process)
-            if reader is not None and reader is not threading.current_thread():
-                reader.join(5.0)
+        _end(channel, process)
+        if reader is not None:
+            reader.join(5.0)
 
     def _feed(self) -> None:
         """Hand over what waits, a few more than run at once, so that the broker never waits for us. Holds the lock."""
         while self._waiting and len(self._flying) < 2 * self.jobs:
             if self._channel is None:
                 try:
-                    self._start()
+                    self._start_or_retry()
                 except BrokerFailed as error:
                     while self._waiting:
                         self._settle(self._waiting.popleft(), self._failed(str(error)))
@@ -119,6 +124,16 @@ class Connection:
                 self._channel.sendall(wire.encode_program(job.number, job.program))
             except OSError:  # the broker is dead; the reader finds its end of file and sorts things out
                 return
+
+    def _start_or_retry(self) -> None:
+        """Somebody may kill a broker before it is up. One that says why it cannot start is not asked again."""
+        for _ in range(STARTS - 1):
+            try:
+                return self._start()
+            except BrokerFailed as error:
+                if not isinstance(error.__cause__, EOFError):
+                    raise
+        return self._start()
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -143,7 +158,8 @@ class Connection:
             ready = _receive(ours, buffer, time.monotonic() + START_S)
         except (OSError, EOFError, ValueError) as error:
             _end(ours, process)
-            raise BrokerFailed(f"the broker did not come up: {error} {_tail(errors)}") from error
+            with errors:
+                raise BrokerFailed(f"the broker did not come up: {error} {_tail(errors)}") from error
         if not ready["ready"]:
             _end(ours, process)
             errors.close()
@@ -232,6 +248,9 @@ def _end(channel: socket.socket | None, process: subprocess.Popen | None) -> Non
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(5.0)
+        if process.returncode:  # the keeper was killed and could not tidy up
+            plain.remove_stale_homes()
+            memory.remove_stale_groups()
 
 
 def _message(channel: socket.socket, buffer: bytearray) -> tuple[dict[str, Any], list[bytes]]:

@@ -1,7 +1,9 @@
 """How much memory all processes of one program hold together, and what stops them.
 
-A memory cgroup for each slot, where this process may make one below its own: exact, and enforced by the kernel. Elsewhere the
-broker adds up resident sets every WATCH_S seconds; a program can overshoot by what it touches in that time, and is killed then.
+The broker adds up resident sets every WATCH_S seconds; a program can overshoot by what it touches in that time, and is then
+killed. Programs whose address space is not limited could touch all of the machine's memory that fast. They go into a memory
+cgroup, one for each slot, where this process may make one below its own: exact, and enforced by the kernel. The others do not:
+moving a process into a cgroup can wait tens of milliseconds for the kernel's other processors.
 """
 
 from __future__ import annotations
@@ -97,6 +99,17 @@ def remove_groups(groups: list[Group]) -> None:
     for group in groups:
         with contextlib.suppress(OSError):
             os.rmdir(group.name, dir_fd=group.parent)
+
+
+def remove_stale_groups() -> None:
+    """Those of keepers that were killed before they could."""
+    for _, directory in _own():
+        with contextlib.suppress(OSError):
+            for name in os.listdir(directory):
+                found = re.fullmatch(r"sharpen-(\d+)-\d+", name)
+                if found and not os.path.exists(f"/proc/{found[1]}"):
+                    with contextlib.suppress(OSError):
+                        os.rmdir(f"{directory}/{name}")
 
 
 @dataclass(frozen=True)

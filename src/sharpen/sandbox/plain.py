@@ -8,6 +8,7 @@ none     the same supervisor without Landlock, filter or another user: it keeps 
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from sharpen.sandbox.program import Program
 USERS = range(
     64200, 64999
 )  # programs of every slot run as a user of their own where root started us; no Debian package takes these
+PREFIX = "sharpen-sandbox-"
 REMOVE_S = 30.0
 RUN = (
     "import sys, json; sys.path.append(sys.argv[1]); "
@@ -31,10 +33,18 @@ RUN = (
 
 
 def make_home() -> str:
-    """The directory of all slots. The keeper removes it."""
-    home = tempfile.mkdtemp(prefix="sharpen-sandbox-")
+    """The directory of all slots. The keeper, whose process id is in its name, removes it."""
+    home = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
     os.chmod(home, 0o711)
     return home
+
+
+def remove_stale_homes() -> None:
+    """Those of keepers that were killed before they could."""
+    for home in glob.glob(f"{tempfile.gettempdir()}/{PREFIX}*"):
+        keeper = home.rpartition(PREFIX)[2].partition("-")[0]
+        if os.stat(home).st_uid == os.getuid() and not os.path.exists(f"/proc/{keeper}"):
+            remove(home)
 
 
 def user(level: str, slot: int) -> int | None:

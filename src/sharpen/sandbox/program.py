@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 LEVELS = ("full", "reduced", "none")  # strongest first
 STATUSES = ("exited", "signalled", "timeout", "memory", "output", "failed")
+HIGHEST = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,12 @@ class Limits:
     output_bytes: int = 1_000_000
     files_mb: int = 32
     address_space: bool = True
+
+    def __post_init__(self) -> None:
+        cpu_s = self.wall_s if self.cpu_s is None else self.cpu_s
+        for value in (self.wall_s, cpu_s, self.memory_mb, self.processes, self.output_bytes, self.files_mb):
+            if not 0 < value < HIGHEST:
+                raise ValueError(f"{value} is no limit: it must be above 0 and below {HIGHEST}; {self}")
 
 
 @dataclass(frozen=True)

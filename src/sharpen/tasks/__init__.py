@@ -47,7 +47,7 @@ def parse_spec(text: str) -> TaskSource:
 
 
 def problems() -> TaskSource:
-    """48 problems to solve in Python, of levels 1 to 5. Each line also has a solution and, as `wrong`, three that look right."""
+    """48 problems to solve in Python, of levels 1 to 5. Each line also has a solution and, as `wrong`, three that are not."""
     return replace(jsonl(Path(__file__).with_name("problems.jsonl")), name="problems")
 
 

@@ -16,12 +16,12 @@ from sharpen.recipes.loop import quickstart
 def recipe(
     in_code: bool = True,
     max_tokens: int = 80,
+    warmup_steps: int = 200,
     warmup_demos: int = 100,
     prompts: int = 32,
-    round_steps: int = 20,
     validation: int = 24,
     test: int = 50,
-    budget: str = "200steps",
+    budget: str = "160steps",
     **knobs,
 ) -> Recipe:
     parent = quickstart.recipe(**knobs)
@@ -29,9 +29,9 @@ def recipe(
         parent,
         tasks=tasks.programs if in_code else parent.tasks,
         max_tokens=max_tokens,
+        warmup_steps=warmup_steps,
         warmup_demos=warmup_demos,
         prompts=prompts,
-        round_steps=round_steps,
         validation=validation,
         test=test,
         budget=budget,
@@ -39,12 +39,12 @@ def recipe(
 
 
 NEUTRAL = dict(
-    in_code=False, max_tokens=48, warmup_demos=200, prompts=40, round_steps=20, validation=40, test=100, budget="400steps"
+    in_code=False, max_tokens=48, warmup_steps=300, warmup_demos=200, prompts=40, validation=40, test=100, budget="400steps"
 )
 
 
 def check(made: Recipe) -> bool:
-    """Every question is answered by a program, and every worked solution fits into an answer, those of the hardest level too."""
+    """Every question is answered by a program, and every worked solution fits into an answer, also those of the last level."""
     source = made.tasks()
     listed = student.example_tasks(source)
     tokenizer = student.build_tokenizer(student.fixed_phrases(listed))
