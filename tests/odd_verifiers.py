@@ -68,7 +68,7 @@ def noted(task: Task, response: str, notes: str = "", fails: float = 0.0, split:
     time.sleep(0.02)
     if notes:
         (Path(notes) / str(os.getpid())).touch()
-    if task.split == split and zlib.crc32(response.encode("utf-8", "surrogatepass")) % 100 < 100 * fails:
+    if task.split == split and zlib.crc32(task.id.encode()) % 100 < 100 * fails:
         raise RuntimeError("no verdict on this one")
     return verify.verify(task, response)
 

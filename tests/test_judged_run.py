@@ -106,6 +106,18 @@ def test_a_run_whose_verifier_fails_too_often_stops(tmp_path):
     assert lost and all(reward is None and rollout not in trained for rollout, reward in lost)
 
 
+def test_a_task_that_could_not_be_judged_is_not_counted_as_failed(tmp_path):
+    start(tmp_path, "run", "verify.fails=0.5", "verify.split=validation", "unscorable_limit=1.0", steps=2)
+    with Store.open(tmp_path / "run") as store:
+        lost = store.rows(
+            "SELECT count(*) FROM rollouts r JOIN verdicts v ON v.rollout = r.id"
+            " WHERE r.purpose = 'validation' AND r.round = 0 AND v.outcome = 'unscorable'"
+        )[0][0]
+        evaluation = store.evaluation(0, "validation")
+    solved = [one for arm in evaluation.correct.values() for one in arm]
+    assert solved.count(None) == lost and 0 < lost < len(solved) and evaluation.n == len(solved) - lost
+
+
 def test_an_evaluation_that_cannot_be_judged_stops_the_run(tmp_path):
     with pytest.raises(FatalDiagnosis, match="(?s)6 of 6.*no verdict on this one"):
         start(tmp_path, "run", "verify.fails=1.0", "verify.split=test")

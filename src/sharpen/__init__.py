@@ -18,6 +18,7 @@ _HOMES = {
     "Decision": "core",
     "Evaluation": "core",
     "FatalDiagnosis": "core",
+    "Judges": "judging",
     "LocalPolicy": "policy",
     "Policy": "core",
     "Quiet": "terminal",
