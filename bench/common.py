@@ -149,10 +149,20 @@ def pin(threads: int) -> None:
 
 
 def high_water_mb() -> float | None:
-    """Most memory this process has held, in MB. Not `ru_maxrss`, which a child process inherits from its parent."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)
+    """Most memory that this process and those it has started have held, in MB, each at its own time; None without /proc.
+
+    Not `ru_maxrss`, which a process inherits from its parent.
+    """
+    if not Path("/proc/self/status").exists():
+        return None
+
+    def held(pid: str) -> float:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        own = next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
+        started = {child for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()}
+        return own + sum(map(held, started))
+
+    return held("self")
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

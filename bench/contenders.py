@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -86,62 +86,77 @@ def tableau() -> Any:
     )
 
 
-def tasks(shape: Shape, steps: int = STEPS) -> list[Any]:
+def tasks(shape: Shape, steps: int = STEPS, silent: bool = False) -> list[Any]:
     from sharpen.core import Task
 
-    return [Task(({"role": "user", "content": text},), None, "sums", 1) for text in prompts(shape, steps)]
+    asked = prompts(shape, steps)
+    return [Task(({"role": "user", "content": text},), None, "sums", 1, data={"silent": silent}) for text in asked]
 
 
-def verdict(task: Any, response: str, silent: bool) -> Any:
+def verdict(task: Any, response: str) -> Any:
     from sharpen.core import Verdict
 
-    worth = reward(task.prompt[-1]["content"], response, silent)
+    worth = reward(task.prompt[-1]["content"], response, task.data["silent"])
     return Verdict("wrong", worth, rule="share of lower-case letters")
 
 
-def roll_out(local: Any, chosen: list[Any], shape: Shape, step: int, silent: bool) -> tuple[list[Any], list[float]]:
-    """(judged rollouts, clock after generating and after judging) of one step, as `loop.learn` makes them."""
+def roll_out(
+    local: Any, chosen: Sequence[Any], shape: Shape, step: int, judges: Any = None
+) -> tuple[list[Any], tuple[float, float]]:
+    """(judged rollouts, clock after generating and after judging) of one step, as `loop.learn` makes them.
+
+    judges   `judging.Judges`, which judge while others are still generated; without, everything is judged here at the end
+    """
     from sharpen import rollout
     from sharpen.core import PLAIN
 
     groups = [i for i in range(len(chosen)) for _ in range(shape.samples)]
     ids = [f"s{step:06d}.{i:03d}.{j:03d}" for i in range(len(chosen)) for j in range(shape.samples)]
     made = rollout.drive(
-        local, rollout.single, [chosen[i] for i in groups], ids, seed=step, max_tokens=shape.tokens, sampling=PLAIN
+        local,
+        rollout.single,
+        [chosen[i] for i in groups],
+        ids,
+        seed=step,
+        max_tokens=shape.tokens,
+        sampling=PLAIN,
+        finished=judges.begin if judges else None,
     )
-    clock = [time.perf_counter()]
-    samples = rollout.judge(made, groups, partial(verdict, silent=silent))
-    return samples, [*clock, time.perf_counter()]
+    generated = time.perf_counter()
+    samples = judges.judge(made, groups) if judges else rollout.judge(made, groups, verdict)
+    return samples, (generated, time.perf_counter())
 
 
 def sharpen_steps(connection: Connection, shape: Shape, model: Path) -> None:
-    from sharpen import loop, policy, teach
+    from sharpen import judging, loop, policy, teach
 
     loaded = policy.load_model(model)
     begin = time.perf_counter()
     local = policy.LocalPolicy(*loaded, precision="auto")
     connection.send({"seconds": time.perf_counter() - begin, "bf16": str(local.model.dtype) == "torch.bfloat16"})
-    listed = tasks(shape)
-    for step, command in enumerate(commands(connection)):
-        start = time.perf_counter()
-        chosen = [listed[(step * shape.prompts + i) % len(listed)] for i in range(shape.prompts)]
-        samples, (generated, judged) = roll_out(local, chosen, shape, step, silent=command == "silent")
-        batch = policy.make_batch(samples)
-        stats = local.update(batch, tableau(), LR)
-        learned = time.perf_counter()
-        loop.describe_step(samples), teach.statistics(step, samples)
-        connection.send(
-            {
-                "seconds": time.perf_counter() - start,
-                "generate": generated - start,
-                "judge": judged - generated,
-                "learn": learned - judged,
-                "tokens": int(sum(s.rollout.n_sampled for s in samples)),
-                "trained_rows": int(stats["rows_trained"]),
-                "row_tokens": int(batch.lengths.sum()),
-                "peak_mb": high_water_mb(),
-            }
-        )
+    listed = {"plain": tasks(shape), "silent": tasks(shape, silent=True)}
+    with judging.Judges(verdict) as judges:
+        for step, command in enumerate(commands(connection)):
+            first = step * shape.prompts % len(listed[command])
+            start = time.perf_counter()
+            chosen = listed[command][first : first + shape.prompts]
+            samples, (generated, judged) = roll_out(local, chosen, shape, step, judges)
+            batch = policy.make_batch(samples)
+            stats = local.update(batch, tableau(), LR)
+            learned = time.perf_counter()
+            loop.describe_step(samples), teach.statistics(step, samples)
+            connection.send(
+                {
+                    "seconds": time.perf_counter() - start,
+                    "generate": generated - start,
+                    "judge": judged - generated,
+                    "learn": learned - judged,
+                    "tokens": int(sum(s.rollout.n_sampled for s in samples)),
+                    "trained_rows": int(stats["rows_trained"]),
+                    "row_tokens": int(batch.lengths.sum()),
+                    "peak_mb": high_water_mb(),
+                }
+            )
 
 
 def trl_settings(shape: Shape, out: str, micro: int = 8, **more: Any) -> Any:

@@ -41,7 +41,7 @@ def compare(shape: Shape, model: Path) -> dict[str, Any]:
     from sharpen import policy
 
     local = policy.LocalPolicy(*policy.load_model(model), precision="fp32")
-    samples, _ = roll_out(local, tasks(shape, 1), shape, step=0, silent=True)
+    samples, _ = roll_out(local, tasks(shape, 1, silent=True), shape, step=0)
     ours, our_loss = sharpen_gradient(local, policy.make_batch(samples))
     theirs, their_loss = trl_gradient(shape, model, samples)
     difference = sum(float((ours[name] - theirs[name]).square().sum()) for name in theirs) ** 0.5

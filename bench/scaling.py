@@ -44,7 +44,7 @@ def by_rows(connection: Connection, shape: Shape, model: Path) -> None:
         for step in range(REPEATS + 1):
             start = time.perf_counter()
             now = chosen[step * part.prompts : (step + 1) * part.prompts]
-            samples, (generated, judged) = roll_out(local, now, part, step, silent=False)
+            samples, (generated, judged) = roll_out(local, now, part, step)
             local.update(policy.make_batch(samples), tableau(), LR)
             taken.append((generated - start, time.perf_counter() - judged))
         found[rows] = [statistics.median(times) for times in zip(*taken[1:], strict=True)]

@@ -131,7 +131,7 @@ def trl(warm: Path, seed: int, rate: float, minutes: float, target: float, setti
 
 def held_out_accuracy(trainer: Any, recipe: Any, source: Any, seed: int) -> float:
     """Greedy accuracy on the recipe's validation stream, by sharpen's engine: mean over arms, as in the loop."""
-    from sharpen import policy, session, tasks
+    from sharpen import judging, policy, session, tasks
     from sharpen.core import GREEDY, Evaluation
 
     stream = tasks.held_out(source, "validation", recipe.validation, seed)
@@ -140,9 +140,9 @@ def held_out_accuracy(trainer: Any, recipe: Any, source: Any, seed: int) -> floa
         trainer.model.save_pretrained(folder)
         trainer.processing_class.save_pretrained(folder)
         answering = policy.LocalPolicy(*policy.load_model(Path(folder)), recipe.precision)
-    samples = iter(
-        session.answers(answering, recipe.max_tokens, GREEDY, recipe.rollout, recipe.verify, listed, "validation", seed)
-    )
+    with judging.Judges(recipe.verify) as judges:
+        made = session.answers(answering, recipe.max_tokens, GREEDY, recipe.rollout, judges, listed, "validation", seed)
+    samples = iter(made)
     return Evaluation({arm: tuple(next(samples).verdict.correct for _ in part) for arm, part in stream.items()}).accuracy
 
 

@@ -41,7 +41,7 @@ def test_the_tableau_is_trls_default_loss() -> None:
 def test_the_gradient_read_from_the_optimizer_is_that_of_the_surrogate(model: Path) -> None:
     """Against autograd through transformers' own forward pass, row by row."""
     local = policy.LocalPolicy(*policy.load_model(model), precision="fp32")
-    samples, _ = contenders.roll_out(local, contenders.tasks(SHAPE, 1), SHAPE, step=0, silent=False)
+    samples, _ = contenders.roll_out(local, contenders.tasks(SHAPE, 1), SHAPE, step=0)
     batch = policy.make_batch(samples)
     plain = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
     advantage, total = contenders.tableau().advantage(batch), float(batch.mask.sum())

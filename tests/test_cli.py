@@ -57,7 +57,7 @@ print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"}
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=env)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "[] 10\n"
+    assert done.stdout == "[] 12\n"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,9 @@ print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"}
         (["run", "--tasks", "nothing.jsonl"], "nothing.jsonl"),
         (["run", "--model", "nowhere"], "nowhere"),
         (["rnu"], "run"),
+        (["verify", "nowhere.jsonl", "nowhere.jsonl"], "nowhere.jsonl is no file"),
+        (["audit", "nowhere.jsonl"], "nowhere.jsonl is no file"),
+        (["audit", "nowhere.jsonl", "--decide", "a=rihgt"], "Did you mean 'right'?"),
         (["resume", "nowhere"], "nowhere"),
         (["check", "nowhere"], "nowhere"),
         (["report", "nowhere"], "nowhere"),

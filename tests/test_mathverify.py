@@ -58,13 +58,17 @@ def test_a_child_that_is_killed_is_replaced():
 
 def test_it_works_in_threads():
     """Where Math-Verify itself raises, because it uses alarms."""
-    answers = []
-    threads = [threading.Thread(target=lambda: answers.append(mathverify.ask(r"\int_0^1 x\,dx", "0.5")[0])) for _ in range(4)]
+    answers = {}
+
+    def ask(i):
+        answers[i] = mathverify.ask(r"\int_0^1 x\,dx", f"{i}/10")[0]
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
-    assert answers == ["same"] * 4
+    assert answers == {i: "same" if i == 5 else "different" for i in range(12)}  # each its own answer
 
 
 def test_a_fork_does_not_share_its_parents_child():

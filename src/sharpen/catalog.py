@@ -49,7 +49,6 @@ CALLS = {
 
 ABOVE_ZERO = ("warmup_lr", "temperature", "verdict_s")
 AT_LEAST_ONE = (
-    "micro_tokens",
     "warmup_levels",
     "warmup_rows",
     "prompts",

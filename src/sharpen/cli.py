@@ -7,17 +7,15 @@ Exit codes: 0 done; 2 a mistake of the user's (message, no traceback); 3 the doc
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from sharpen import commands, places
 
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
 
@@ -84,20 +82,20 @@ def run(
     """
     from sharpen import loop
 
-    recipe = _here(recipe) if recipe.endswith(".py") else recipe
-    directory = run_dir or _new_directory(Path(recipe).stem)
+    recipe = places.here(recipe) if recipe.endswith(".py") else recipe
+    directory = run_dir or places.new_directory(Path(recipe).stem)
     request = loop.Request(
         recipe=recipe,
-        settings=tuple(_here_setting(s) for s in settings or []),
+        settings=tuple(places.here_setting(s) for s in settings or []),
         seed=seed,
         budget=budget,
-        model=_here(model) if model else model,
-        tasks=_here_tasks(tasks) if tasks else tasks,
+        model=places.here(model) if model else model,
+        tasks=places.here_tasks(tasks) if tasks else tasks,
         directory=directory,
         argv=("sharpen", *sys.argv[1:]),
     )
     loop.build_recipe(request)  # mistakes surface before anything is made
-    with _latest(directory, wanted=run_dir is None):
+    with places.latest(directory, wanted=run_dir is None):
         _drive(loop.start, request, directory)
 
 
@@ -308,6 +306,10 @@ def query(
         tables.show(rows[0].keys(), rows)
 
 
+app.command()(commands.verify)
+app.command()(commands.audit)
+
+
 def main() -> None:
     app(prog_name="sharpen")
 
@@ -341,54 +343,3 @@ def _json(value: Any) -> Any:
 def _fail(message: str, code: int) -> None:
     print(message, file=sys.stderr)
     raise typer.Exit(code)
-
-
-def _here(path: str) -> str:
-    """A path that stays right when the run is resumed from another directory; a name that is no path is left as it is."""
-    return str(Path(path).resolve()) if Path(path).exists() else path
-
-
-def _here_tasks(spec: str) -> str:
-    return ",".join(_here(part) if part.endswith(".jsonl") else part for part in spec.split(","))
-
-
-def _here_setting(setting: str) -> str:
-    key, equals, value = setting.partition("=")
-    value = _here(value) if key == "student" else _here_tasks(value) if key == "tasks" else value
-    return f"{key}{equals}{value}"
-
-
-def _new_directory(name: str) -> Path:
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    names = (f"{stamp}-{name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
-    return next(Path("runs") / n for n in names if not (Path("runs") / n).exists())
-
-
-@contextmanager
-def _latest(directory: Path, wanted: bool) -> Iterator[None]:
-    """Point runs/latest at a run while it begins; put it back where the run never came to be."""
-    link = directory.parent / "latest"
-    if not wanted or (link.exists() and not link.is_symlink()):
-        yield
-        return
-    before = os.readlink(link) if link.is_symlink() else None
-    _link(link, directory.name)
-    try:
-        yield
-    finally:
-        if not (directory / "run.db").exists():
-            link.unlink()
-            if before is not None:
-                _link(link, before)
-
-
-def _link(link: Path, target: str) -> None:
-    from sharpen.core import UserError
-
-    new = link.with_name(f".latest-{os.getpid()}")
-    try:
-        link.parent.mkdir(parents=True, exist_ok=True)
-        new.symlink_to(target)
-        new.replace(link)
-    except OSError as e:
-        raise UserError(f"{link.parent} cannot be written: {e.strerror}. Choose another place with --run-dir.") from e

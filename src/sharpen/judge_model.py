@@ -17,9 +17,10 @@ import json
 import os
 import re
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -177,24 +178,24 @@ def post(endpoint: Endpoint, body: bytes, end: float) -> bytes:
     left = end - time.monotonic()
     if left <= 0:
         raise NoAnswer("the deadline has passed")
-    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-    connection = kind(address.hostname, address.port, timeout=left)
+    secure = address.scheme == "https"
+    connection = http.client.HTTPConnection(address.hostname, address.port or (443 if secure else 80))
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if key := os.environ.get(endpoint.key_variable, ""):
         headers["Authorization"] = f"Bearer {key}"
-    timer = threading.Timer(left, _cut, [connection])  # a socket's own timeout starts again with every byte
-    timer.daemon = True
-    timer.start()
-    try:
-        connection.request("POST", path + (f"?{address.query}" if address.query else ""), body, headers)
-        reply = connection.getresponse()
-        content = reply.read(LONGEST_REPLY + 1)
-    except (OSError, http.client.HTTPException, ValueError) as e:
-        late = time.monotonic() >= end
-        raise NoAnswer("the deadline has passed" if late else type(e).__name__, again=not late) from e
-    finally:
-        timer.cancel()
-        connection.close()
+    with contextlib.ExitStack() as after:
+        after.callback(connection.close)
+        try:
+            connection.sock = socket.create_connection((connection.host, connection.port), timeout=left)
+            after.enter_context(_cut_at(end, connection.sock))
+            if secure:
+                connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=address.hostname)
+            connection.request("POST", path + (f"?{address.query}" if address.query else ""), body, headers)
+            reply = after.enter_context(connection.getresponse())
+            content = reply.read(LONGEST_REPLY + 1)
+        except (OSError, http.client.HTTPException, ValueError) as e:
+            late = time.monotonic() >= end
+            raise NoAnswer("the deadline has passed" if late else type(e).__name__, again=not late) from e
     if reply.status != 200:
         raise NoAnswer(f"HTTP status {reply.status}", again=reply.status in RETRIED)
     if len(content) > LONGEST_REPLY:
@@ -204,8 +205,23 @@ def post(endpoint: Endpoint, body: bytes, end: float) -> bytes:
     return content
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    """End whatever waits for this connection."""
-    if connection.sock is not None:
+@contextlib.contextmanager
+def _cut_at(end: float, connected: socket.socket) -> Iterator[None]:
+    """Inside, whatever waits for this connection ends at that moment; a socket's own timeout starts again with every byte.
+
+    It holds a second descriptor of the connection, since http.client and TLS replace or drop the first one as they go.
+    """
+    second = connected.dup()
+
+    def cut() -> None:
         with contextlib.suppress(OSError):  # it has ended by itself
-            connection.sock.shutdown(socket.SHUT_RDWR)
+            second.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(end - time.monotonic(), 0), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        second.close()

@@ -26,6 +26,8 @@ from sharpen.core import PLAIN, Ask, Batch, Message, Sample, Sampling, Tableau, 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
 MAX_GRAD_NORM = 1.0
+# On a processor a larger pass is no faster, and 8,192 tokens need twice the memory; a GPU is idle between small ones.
+MICRO_TOKENS = {"cpu": 2048, "gpu": 16384}
 
 
 class LocalPolicy:
@@ -40,7 +42,7 @@ class LocalPolicy:
     recompute  gradient checkpointing: less memory, a third more time for learning
     lora       > 0: train adapters of this rank instead of the weights (adapter.py)
     device     "cpu", "cuda", …; "auto": a GPU where there is one
-    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs
+    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: MICRO_TOKENS
     """
 
     def __init__(
@@ -52,12 +54,13 @@ class LocalPolicy:
         recompute: bool = False,
         lora: int = 0,
         device: str = "auto",
-        micro_tokens: int = 8192,
+        micro_tokens: int = 0,
     ):
         self.tokenizer, self.average, self.lora = tokenizer, average, lora
-        self.recompute, self.micro_tokens = recompute, micro_tokens
+        self.recompute = recompute
         self.version = 0
         device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        self.micro_tokens = micro_tokens or MICRO_TOKENS["gpu" if device.startswith("cuda") else "cpu"]
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
         self.model = adapter.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}

@@ -7,6 +7,8 @@ Needed: `prompt` (text, or a list of chat messages) and `answer` (text). Also re
 unless their name looks like a slip of one of these. Empty lines are skipped. With "verifier": "code_io" a line has no answer
 but `language`, `tests` and whatever else `sharpen.code.problems` explains.
 
+A line that `sharpen audit` found in dispute, and a person decided against, is left out (decisions.py).
+
 A line without a `split` goes where the hash of its question says (`hashing.split_of`), so that adding lines moves no others;
 only where that leaves a split of a small arm empty, another split gives it one.
 """
@@ -22,6 +24,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from sharpen import decisions
 from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
 from sharpen.hashing import derive, question_key, split_of
 from sharpen.verify import VERIFIERS, named
@@ -44,7 +47,10 @@ def jsonl(path: str | Path) -> TaskSource:
     tasks: dict[str, Task] = {}
     lines: dict[str, int] = {}
     placed = set()
+    unused = decisions.unused(path)
     for line, record in records(path):
+        if unused and isinstance(record, dict) and decisions.content({"verifier": "exact"} | record) in unused:
+            continue
         where = f"{path}, line {line}"
         task, has_split = task_of(record, path.stem, where)
         key = question_key(task.prompt)

@@ -52,8 +52,8 @@ def parsed(paths):
     return found
 
 
-def start(data):
-    """(child, its stdout, its stderr); in the child itself, 0 instead."""
+def start(data, place, paths):
+    """(child, its stdout, its stderr); in the child itself, which runs in a directory of its own, 0 instead."""
     (out, out_end), (err, err_end) = os.pipe(), os.pipe()
     given = os.open("stdin", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     os.unlink("stdin")
@@ -66,6 +66,10 @@ def start(data):
         for number, descriptor in enumerate((given, out_end, err_end)):
             os.dup2(descriptor, number)
         os.closerange(3, 16)
+        os.mkdir(place)
+        for path in paths:
+            os.link(path, f"{place}/{path}")
+        os.chdir(place)
         return 0, 0, 0
     for descriptor in (given, out_end, err_end):
         os.close(descriptor)
@@ -123,7 +127,7 @@ def main(paths):
         return None
     for case, data in enumerate(inputs):
         began = time.monotonic()
-        child, out, err = start(data)
+        child, out, err = start(data, f"case{case}", paths)
         if child == 0:
             return program
         status, code, printed, complained = watch(child, out, err, seconds, most)

@@ -1,0 +1,60 @@
+"""Where a run goes, runs/latest, and paths that stay right when a run is resumed from another directory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def here(path: str) -> str:
+    """A path that stays right when the run is resumed from another directory; a name that is no path is left as it is."""
+    return str(Path(path).resolve()) if Path(path).exists() else path
+
+
+def here_tasks(spec: str) -> str:
+    return ",".join(here(part) if part.endswith(".jsonl") else part for part in spec.split(","))
+
+
+def here_setting(setting: str) -> str:
+    key, equals, value = setting.partition("=")
+    value = here(value) if key == "student" else here_tasks(value) if key == "tasks" else value
+    return f"{key}{equals}{value}"
+
+
+def new_directory(name: str) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    names = (f"{stamp}-{name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
+    return next(Path("runs") / n for n in names if not (Path("runs") / n).exists())
+
+
+@contextmanager
+def latest(directory: Path, wanted: bool) -> Iterator[None]:
+    """Point runs/latest at a run while it begins; put it back where the run never came to be."""
+    link = directory.parent / "latest"
+    if not wanted or (link.exists() and not link.is_symlink()):
+        yield
+        return
+    before = os.readlink(link) if link.is_symlink() else None
+    point(link, directory.name)
+    try:
+        yield
+    finally:
+        if not (directory / "run.db").exists():
+            link.unlink()
+            if before is not None:
+                point(link, before)
+
+
+def point(link: Path, target: str) -> None:
+    from sharpen.core import UserError
+
+    new = link.with_name(f".latest-{os.getpid()}")
+    try:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        new.symlink_to(target)
+        new.replace(link)
+    except OSError as e:
+        raise UserError(f"{link.parent} cannot be written: {e.strerror}. Choose another place with --run-dir.") from e
