@@ -19,7 +19,7 @@ def recipe(
     warmup_steps: int = 200,
     warmup_demos: int = 100,
     prompts: int = 32,
-    validation: int = 24,
+    validation: int = 16,
     test: int = 50,
     budget: str = "160steps",
     **knobs,
