@@ -68,7 +68,8 @@ def code_io(task: Task, response: str) -> Verdict:
         return verdict(built.outcome, f"This is no program: {ADDRESS.sub('0x…', built.reason)}", isolation=built.isolation)
     inputs = [_input(problem, case, nonce) for case in problem.cases]
     runs = execute(built, inputs, Budget(problem.seconds, problem.memory_mb))
-    isolation = max((level for level in (built.isolation, *(run.isolation for run in runs)) if level), key=sandbox.LEVELS.index, default="none")
+    levels = [level for level in (built.isolation, *(run.isolation for run in runs)) if level]
+    isolation = max(levels, key=sandbox.LEVELS.index, default="none")  # the weakest
     if failed := next((run for run in runs if run.status == "failed"), None):
         return verdict("unscorable", f"the sandbox failed: {last_line(failed.stderr)}", isolation=isolation)
     if sandbox.LEVELS.index(isolation) > sandbox.LEVELS.index(least()):
