@@ -69,7 +69,7 @@ def code_io(task: Task, response: str) -> Verdict:
     inputs = [_input(problem, case, nonce) for case in problem.cases]
     runs = execute(built, inputs, Budget(problem.seconds, problem.memory_mb))
     levels = [level for level in (built.isolation, *(run.isolation for run in runs)) if level]
-    isolation = max(levels, key=sandbox.LEVELS.index, default="none")
+    isolation = max(levels, key=sandbox.LEVELS.index, default="none")  # the weakest
     if failed := next((run for run in runs if run.status == "failed"), None):
         return verdict("unscorable", f"the sandbox failed: {last_line(failed.stderr)}", isolation=isolation)
     if sandbox.LEVELS.index(isolation) > sandbox.LEVELS.index(least()):
