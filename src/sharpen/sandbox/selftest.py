@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -26,7 +27,7 @@ ALLOW = (
     "in a container, start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined "
     "--security-opt systempaths=unconfined; see docs/sandbox.md"
 )
-MARK = "sharpen-selftest-survivor"
+MARK = f"sharpen-selftest-{secrets.token_hex(8)}"  # of this process: another one may be testing itself at the same time
 
 # Each line prints a name if the attack of that name works. `told` holds what only the host should have.
 HOSTILE = """
