@@ -112,11 +112,10 @@ def test_what_cannot_be_converted_says_why(change, message):
         convert.convert(record)
 
 
-def mutants(record):
-    """Solutions that are none: nothing at all, and the reference with every value changed a little."""
+def mutant(record):
+    """The reference with every value changed a little, which is no solution."""
     name, reference = record["entry_point"], record["prompt"] + record["canonical_solution"]
-    yield f"def {name}(*args):\n    return None"
-    yield (
+    return (
         f"{reference}\n_right = {name}\ndef {name}(*args):\n    value = _right(*args)\n"
         "    if isinstance(value, bool): return not value\n    if isinstance(value, (int, float)): return value + 1\n"
         "    return value[1:] if value else 'x'"
@@ -125,19 +124,19 @@ def mutants(record):
 
 @pytest.mark.skipif(not HUMANEVAL.exists(), reason=f"there is no {HUMANEVAL}")
 def test_all_of_humaneval():
-    """All 164 reference solutions pass, and two mutants of each fail."""
+    """All 164 reference solutions pass, and a mutant of each fails."""
     found = list(convert.records(HUMANEVAL))
     assert len(found) == 164
 
     def judged(record):
         line = convert.convert(record)
         made = task_of(dict(line), "humaneval", record["task_id"])[0]
-        return record["task_id"], "checker" in line, code_io(made, made.solution), [code_io(made, m) for m in mutants(record)]
+        return record["task_id"], "checker" in line, code_io(made, made.solution), code_io(made, mutant(record))
 
     with ThreadPoolExecutor(2) as threads:
         results = list(threads.map(judged, found))
     assert [name for name, _, right, _ in results if not right.correct] == []
-    assert [(name, i) for name, _, _, wrong in results for i, v in enumerate(wrong) if v.reward != 0.0] == []
+    assert [name for name, _, _, wrong in results if wrong.reward != 0.0] == []
     assert {int(name.split("/")[1]) for name, checked, _, _ in results if checked} == CHECKED
 
 
