@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import sharpen
-from sharpen import catalog, objective, teach
+from sharpen import catalog, objective, recipe, teach
 from sharpen.core import UserError
 from sharpen.recipe import describe
 
@@ -233,3 +233,15 @@ def test_the_readme_names_every_module() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     modules = [p.name for p in Path(sharpen.__file__).parent.glob("*.py") if p.name != "__init__.py"]
     assert [name for name in modules if name not in readme] == []
+
+
+def asks(samples, bonus: float = 0.5, *, progress: float):
+    return samples, bonus, progress
+
+
+def test_a_slot_is_given_what_it_asks_for_by_name_and_that_is_no_setting():
+    assert recipe.call(partial(asks, bonus=2.0), [1], progress=0.25, other=3) == ([1], 2.0, 0.25)
+    assert recipe.call(partial(asks, progress=0.75), [1], progress=0.25) == ([1], 0.5, 0.75)
+    assert set(catalog.arguments("data", asks)) == {"bonus"}
+    with pytest.raises(UserError, match="asks for progress, and the loop offers that slot nothing"):
+        recipe.call(asks, [1])

@@ -28,7 +28,7 @@ import numpy as np
 
 from sharpen import core, hashing
 from sharpen.core import UserError, suggest
-from sharpen.recipe import SLOTS, Recipe, describe
+from sharpen.recipe import SLOTS, Recipe, asked_for, call, describe
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -296,7 +296,8 @@ def arguments(slot: str, function: Callable[..., Any]) -> dict[str, inspect.Para
     parameters = list(inspect.signature(partial.func).parameters.values())
     bound = [p.replace(default=value) for p, value in zip(parameters, partial.args, strict=False)]
     free = parameters[len(bound) + CALLS[slot][0] :]
-    found = [*bound, *(p.replace(default=partial.keywords.get(p.name, p.default)) for p in free)]
+    offered = asked_for(function)
+    found = [*bound, *(p.replace(default=partial.keywords.get(p.name, p.default)) for p in free if p.name not in offered)]
     return {p.name: p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
 
@@ -383,10 +384,10 @@ def validate(recipe: Recipe) -> None:
         if not inspect.isfunction(inner) or inner.__name__ == "<lambda>":
             raise UserError(f"{slot} holds {describe(function)}: a slot holds a named function or a functools.partial of one.")
         try:
-            inspect.signature(function).bind(*[None] * CALLS[slot][0])
+            inspect.signature(function).bind(*[None] * CALLS[slot][0], **dict.fromkeys(asked_for(function)))
         except (TypeError, ValueError) as e:
             raise UserError(f"{slot}={describe(function)} cannot be called as the loop calls it: {e}.") from e
-    if recipe.replay and not recipe.objective().advantage(_one_success()).any():
+    if recipe.replay and not call(recipe.objective, progress=0.0).advantage(_one_success()).any():
         raise UserError(
             f"replay={recipe.replay} would do nothing: {describe(recipe.objective)} compares responses within a group, "
             "and a replayed success is alone in its. Take objective=sft with it, or replay=0."

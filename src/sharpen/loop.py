@@ -24,7 +24,7 @@ from sharpen import code, control, doctor, guard, memory, policy, rollout, tasks
 from sharpen.core import FatalDiagnosis, Policy, Sample, TaskSource, UserError
 from sharpen.hashing import derive
 from sharpen.judging import Judges
-from sharpen.recipe import Recipe
+from sharpen.recipe import Recipe, call
 from sharpen.session import Request, Run, build_policy, build_recipe, evaluate_model, measure, save
 from sharpen.store import Fault, Position, Store, no_fault
 from sharpen.warmup import ramp, warm_up
@@ -153,7 +153,9 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
     recipe, seed = this.recipe, this.seed
     with this.timed("teach", step):
         rng = np.random.default_rng(derive(seed, step, "teach"))
-        choices = recipe.teach(this.store.history(), this.source.arms, recipe.prompts, recipe.samples, rng)
+        choices = call(
+            recipe.teach, this.store.history(), this.source.arms, recipe.prompts, recipe.samples, rng, progress=spent
+        )
         drawn = [this.source.draw(arm, "train", step * recipe.prompts + i, seed) for i, (arm, _) in enumerate(choices)]
         groups = [i for i, (_, n) in enumerate(choices) for _ in range(n)]
         ids = [f"s{step:06d}.{i:03d}.{j:03d}" for i, (_, n) in enumerate(choices) for j in range(n)]
@@ -172,11 +174,11 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
     with this.timed("verify", step):
         samples = this.judges.judge(rollouts, groups)
     with this.timed("learn", step):
-        kept = recipe.data(samples) + replayed(this, step)
+        kept = call(recipe.data, samples, progress=spent) + replayed(this, step)
         memory.remember(this.memory, samples if recipe.replay else ())
         lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
         batch = policy.make_batch(kept, recipe.sampling)
-        stats = this.policy.update(batch, recipe.objective(), lr) if kept else {}
+        stats = this.policy.update(batch, call(recipe.objective, progress=spent), lr) if kept else {}
         this.policy.version = step + 1
     with this.timed("store", step):
         stats = {**describe_step(samples), **stats, "lr": lr, "temperature": recipe.temperature}

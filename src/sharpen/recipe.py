@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sharpen.core import Arm, Decision, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, Verdict
+from sharpen.core import Arm, Decision, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError, Verdict
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A whole method: eight functions and plain numbers. `print` shows it; `replace` derives another.
 
-    Slots, each a plain function or a functools.partial of one
+    Slots, each a plain function or a functools.partial of one; it may ask for more arguments by name, see `call`
       tasks      () -> TaskSource
       teach      (history, arms, prompts, samples, rng) -> [(arm, number of rollouts), …], one entry for each prompt;
                  `history` maps an arm to its latest HISTORY ArmStats, oldest first
@@ -103,6 +104,25 @@ class Recipe:
     def __str__(self) -> str:
         width = max(len(f.name) for f in fields(self))
         return "\n".join(f"{f.name:<{width}}  {describe(getattr(self, f.name))}" for f in fields(self))
+
+
+def call(function: Callable[..., Any], *given: Any, **offered: Any) -> Any:
+    """Call what a slot holds with what every function of that slot gets, and with those of the offers that it asks for.
+
+    A function asks by naming a keyword-only parameter without a default: `def mine(samples, *, progress)`.
+    """
+    wanted = asked_for(function)
+    missing = sorted(wanted - offered.keys())
+    if missing:
+        has = ", ".join(sorted(offered)) or "nothing"
+        raise UserError(f"{describe(function)} asks for {', '.join(missing)}, and the loop offers that slot {has}.")
+    return function(*given, **{name: offered[name] for name in wanted})
+
+
+def asked_for(function: Callable[..., Any]) -> set[str]:
+    """Names of the parameters that the loop fills by name: keyword-only, without a default, not set by a partial."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
 
 
 SLOTS = ("tasks", "teach", "rollout", "verify", "data", "objective", "guard", "control")
