@@ -55,9 +55,9 @@ def sharpen_gradient(local: Any, batch: Any) -> tuple[dict[str, Any], float]:
     """(gradient of each parameter, value of the surrogate) by the public interface of a policy that has never learnt."""
     import torch
 
-    from sharpen import objective
+    from sharpen.tableau import coefficients
 
-    loss = -float(objective.coefficients(tableau(), batch, torch.from_numpy(local.logprobs(batch)).double()).sum())
+    loss = -float(coefficients(tableau(), batch, torch.from_numpy(local.logprobs(batch)).double()).sum())
     norm = local.update(batch, tableau(), LR)["grad_norm"]
     scale = max(norm / MAX_GRAD_NORM, 1.0) / (1 - ADAM["betas"][0])
     moments = {name: local.optimizer.state[weights]["exp_avg"] for name, weights in local.trained.items()}

@@ -54,7 +54,7 @@ def by_rows(connection: Connection, shape: Shape, model: Path) -> None:
 def by_store(connection: Connection, shape: Shape, model: Path) -> None:
     """The work of a process of `contenders.started`: sends {rollouts in the store: median seconds of a round}."""
     from sharpen import catalog, loop
-    from sharpen.policy import ScriptedPolicy
+    from sharpen.scripted import ScriptedPolicy
     from sharpen.store import Store
     from sharpen.terminal import Quiet
 

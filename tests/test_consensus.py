@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sharpen import consensus, student
 from sharpen.core import PLAIN, Rollout, Sample, Task, TaskSource, UserError, Verdict
 from sharpen.hashing import derive
-from sharpen.policy import LocalPolicy, ScriptedPolicy
+from sharpen.policy import LocalPolicy
 from sharpen.rollout import drive, judge, single
+from sharpen.scripted import ScriptedPolicy
 
 TASK = Task(({"role": "user", "content": "?"},), None, "f", 1)
 NOTHING = np.zeros(0)

@@ -11,6 +11,7 @@ import torch
 
 from sharpen import advantage, data, objective
 from sharpen.core import Batch, Rollout, Sample, Task, UserError, Verdict
+from sharpen.tableau import active, coefficients, example
 
 OBJECTIVES = {
     "reinforce": objective.reinforce(),
@@ -106,7 +107,7 @@ def published(name, batch):
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_coefficients_are_the_derivative_of_the_published_surrogate(name):
     batch, logp = make(MIXED, weight=np.linspace(0.5, 2, 13))
-    found = objective.coefficients(OBJECTIVES[name], batch, logp)
+    found = coefficients(OBJECTIVES[name], batch, logp)
     surrogate, h = published(name, batch), 1e-6
     for b, t in itertools.product(*map(range, logp.shape)):
         up, down = logp.clone(), logp.clone()
@@ -128,7 +129,7 @@ def test_rloo_is_centred_times_n_over_n_minus_one(n):
 
 def test_on_policy_grpo_without_std_is_centred_reinforce_over_the_tokens_of_a_row():
     batch, _ = make(MIXED)
-    found = objective.coefficients(objective.grpo(std=False), batch, torch.tensor(batch.sampling)).numpy()
+    found = coefficients(objective.grpo(std=False), batch, torch.tensor(batch.sampling)).numpy()
     by_hand = advantage.centred(batch)[:, None] * batch.mask / batch.mask.sum(1, keepdims=True) / len(batch)
     assert found == pytest.approx(by_hand, abs=1e-15)
 
@@ -166,7 +167,7 @@ def test_expected_gradient_on_a_softmax_by_enumeration(name, bias, k):
         chosen = logp[list(drawn)][:, None]
         batch, _ = make([[float(reward[i]) for i in drawn]], lengths=[1] * k)
         batch = dataclasses.replace(batch, mask=np.ones((k, 1)), sampling=chosen.detach().numpy())
-        c = objective.coefficients(OBJECTIVES[name], batch, chosen)
+        c = coefficients(OBJECTIVES[name], batch, chosen)
         total = total + chosen.detach().sum().exp() * (c * chosen).sum()
     (found,) = torch.autograd.grad(total, theta)
     assert found.numpy() == pytest.approx(bias(k) * true.numpy(), abs=1e-12)
@@ -177,8 +178,8 @@ def test_rejection_sampling_is_the_policy_gradient_of_zero_one_rewards():
     samples = [sample(r, n=1) for r in (1, 0, 0, 1, 0)]
     kept = data.keep_correct(samples)
     assert [s.verdict.reward for s in kept] == [1, 1]
-    raw = objective.example(objective.reinforce(baseline=False), [[1, 0, 0, 1, 0]], [1] * 5)[:, 0]
-    supervised = objective.example(objective.sft(), [[1, 1]], [1] * 2)[:, 0]
+    raw = example(objective.reinforce(baseline=False), [[1, 0, 0, 1, 0]], [1] * 5)[:, 0]
+    supervised = example(objective.sft(), [[1, 1]], [1] * 2)[:, 0]
     assert raw[[0, 3]] * 5 / 2 == pytest.approx(supervised) and not raw[[1, 2, 4]].any()
 
 
@@ -189,21 +190,21 @@ def test_rejection_sampling_is_the_policy_gradient_of_zero_one_rewards():
 def test_a_batch_in_slices_is_the_batch_at_once(name):
     """Bit for bit, whatever the order of the rows and with padding cut off: normalisers never see a micro-batch."""
     batch, logp = make(MIXED, weight=np.linspace(0.5, 2, 13))
-    whole = objective.coefficients(OBJECTIVES[name], batch, logp)
-    in_slices = torch.cat([objective.coefficients(OBJECTIVES[name], batch, logp[s], s) for s in (slice(0, 5), slice(5, 13))])
+    whole = coefficients(OBJECTIVES[name], batch, logp)
+    in_slices = torch.cat([coefficients(OBJECTIVES[name], batch, logp[s], s) for s in (slice(0, 5), slice(5, 13))])
     assert torch.equal(in_slices, whole)
     for rows in np.array_split(np.random.default_rng(0).permutation(13), 4):
         width = int(batch.lengths[rows].max())
-        part = objective.coefficients(OBJECTIVES[name], batch, logp[rows, :width], rows)
+        part = coefficients(OBJECTIVES[name], batch, logp[rows, :width], rows)
         assert torch.equal(part, whole[rows, :width]) and not whole[rows, width:].any()
 
 
 def test_cutting_off_a_trained_token_is_refused():
     batch, logp = make(MIXED)
     with pytest.raises(ValueError, match="does not cover"):
-        objective.coefficients(objective.grpo(), batch, logp[:, :3])
+        coefficients(objective.grpo(), batch, logp[:, :3])
     with pytest.raises(ValueError, match="does not cover"):
-        objective.coefficients(objective.grpo(), batch, logp[:5], slice(0, 4))
+        coefficients(objective.grpo(), batch, logp[:5], slice(0, 4))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -218,8 +219,8 @@ def test_order_of_rows_and_names_of_groups_do_not_matter(name):
         **{k: getattr(batch, k)[order] for k in ("tokens", "mask", "sampling", "reward", "weight", "lengths")},
         group=1000 - 7 * batch.group[order],
     )
-    whole = objective.coefficients(OBJECTIVES[name], batch, logp)
-    found = objective.coefficients(OBJECTIVES[name], shuffled, logp[order])
+    whole = coefficients(OBJECTIVES[name], batch, logp)
+    found = coefficients(OBJECTIVES[name], shuffled, logp[order])
     assert found.numpy() == pytest.approx(whole[order].numpy(), abs=1e-15)
 
 
@@ -228,33 +229,33 @@ def test_weight_multiplies_the_gradient_and_nothing_else():
     weight = np.linspace(0, 3, 13)
     scaled = dataclasses.replace(one, weight=weight)
     for tableau in OBJECTIVES.values():
-        a, b = objective.coefficients(tableau, one, logp).numpy(), objective.coefficients(tableau, scaled, logp).numpy()
+        a, b = coefficients(tableau, one, logp).numpy(), coefficients(tableau, scaled, logp).numpy()
         assert b == pytest.approx(a * weight[:, None], abs=1e-15)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_active_rows_are_those_with_a_gradient(name):
     batch, _ = make(MIXED, lengths=[0, *[3] * 12], weight=[1] * 12 + [0])
-    on_policy = objective.coefficients(OBJECTIVES[name], batch, torch.tensor(batch.sampling))
-    assert objective.active(OBJECTIVES[name], batch).tolist() == (on_policy != 0).any(1).tolist()
+    on_policy = coefficients(OBJECTIVES[name], batch, torch.tensor(batch.sampling))
+    assert active(OBJECTIVES[name], batch).tolist() == (on_policy != 0).any(1).tolist()
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_batches_of_nothing(name):
     """No rows, a row without trained tokens, and all groups silent: numbers, never a division by zero."""
     empty, logp = make([])
-    assert objective.coefficients(OBJECTIVES[name], empty, logp).shape == logp.shape
+    assert coefficients(OBJECTIVES[name], empty, logp).shape == logp.shape
     silent, logp = make([[1, 1], [0, 0]], lengths=[0, 3, 0, 2])
-    found = objective.coefficients(OBJECTIVES[name], silent, logp)
+    found = coefficients(OBJECTIVES[name], silent, logp)
     assert torch.isfinite(found).all() and not found[[0, 2]].any()
     assert bool(found.any()) == name.startswith(("sft", "reinforce"))
 
 
 def test_half_precision_log_probabilities_give_single_precision_coefficients():
     batch, logp = make(MIXED)
-    found = objective.coefficients(objective.grpo(), batch, logp.bfloat16())
+    found = coefficients(objective.grpo(), batch, logp.bfloat16())
     assert found.dtype == torch.float32 and not found.requires_grad
-    exact = objective.coefficients(objective.grpo(), batch, logp.bfloat16().double())
+    exact = coefficients(objective.grpo(), batch, logp.bfloat16().double())
     assert found.numpy() == pytest.approx(exact.numpy(), rel=1e-5, abs=1e-8)
 
 
@@ -267,7 +268,7 @@ def test_a_group_of_one_or_without_variance_is_exactly_zero(name):
     would then blow it up."""
     batch, logp = make([[1], [0.1] * 3, [0.7] * 7, [1, 0]])
     assert not advantage.normalised(batch, eps=0)[:11].any()  # and no 0 / 0
-    found = objective.coefficients(OBJECTIVES[name], batch, logp)
+    found = coefficients(OBJECTIVES[name], batch, logp)
     assert not found[:11].any() and found[11:].any()
 
 
@@ -294,14 +295,14 @@ def test_an_unscorable_member_changes_no_advantage():
 )
 def test_clip_stops_only_what_has_gone_far_enough(sign, ratio, kept):
     rewards = [[1, 0]] if sign == 1 else [[0, 1]]
-    found = objective.example(objective.grpo(std=False), rewards, ratio=ratio)[0]
+    found = example(objective.grpo(std=False), rewards, ratio=ratio)[0]
     # Advantage ±1/2, over two rows of two tokens: ±1/8 times the ratio.
     assert found == pytest.approx([sign * ratio / 8 if kept else 0] * 2)
 
 
 def test_dapo_clips_higher_above_and_not_below():
     rewards = [[1, 0]]
-    found = {r: objective.example(objective.dapo(), rewards, ratio=r)[:, 0] != 0 for r in (1.27, 1.29, 0.81, 0.79)}
+    found = {r: example(objective.dapo(), rewards, ratio=r)[:, 0] != 0 for r in (1.27, 1.29, 0.81, 0.79)}
     assert {r: f.tolist() for r, f in found.items()} == {
         1.27: [True, True],
         1.29: [False, True],
@@ -314,7 +315,7 @@ def test_aggregation_by_hand_on_lengths_one_and_three():
     rewards, lengths = [[1, 0], [1, 1]], [1, 3, 2, 2]
 
     def first(tableau):
-        return objective.example(tableau, rewards, lengths)[:2, 0]
+        return example(tableau, rewards, lengths)[:2, 0]
 
     # Advantages ±1 (std) or ±1/2 (centred) or ±1 (leave one out); the silent group has four of the eight tokens.
     assert first(objective.grpo()) == pytest.approx([1 / 4, -1 / 12], abs=1e-6)  # a row counts 1/4, however long
@@ -329,7 +330,7 @@ def test_aggregation_by_hand_on_lengths_one_and_three():
 def test_a_ratio_beyond_float_stays_finite():
     batch, _ = make([[0, 1]], lengths=[1, 1])
     far = torch.tensor(batch.sampling + 1000 * batch.mask).float()
-    found = objective.coefficients(objective.grpo(), batch, far)
+    found = coefficients(objective.grpo(), batch, far)
     assert torch.isfinite(found).all() and float(found[0, 1]) == pytest.approx(-math.exp(20) / 2, rel=1e-5)
 
 
@@ -342,14 +343,14 @@ def test_what_is_not_finite_is_refused_by_row(name):
             broken = getattr(batch, field).copy()
             broken[[2, 9]] = bad if field != "sampling" else np.where(batch.mask[[2, 9]] > 0, bad, 0)
             with pytest.raises(ValueError, match=r"2, 9$"):
-                objective.coefficients(tableau, dataclasses.replace(batch, **{field: broken}), logp)
+                coefficients(tableau, dataclasses.replace(batch, **{field: broken}), logp)
         broken = logp.clone()
         broken[9, 1] = bad
         with pytest.raises(ValueError, match="log-probability of a trained token is not finite in rows 9$"):
-            objective.coefficients(tableau, batch, broken[7:], slice(7, None))  # the batch's row, not the slice's
+            coefficients(tableau, batch, broken[7:], slice(7, None))  # the batch's row, not the slice's
         broken = torch.where(torch.tensor(batch.mask) > 0, logp, bad)  # untrained places may hold anything
         padded = dataclasses.replace(batch, sampling=np.where(batch.mask > 0, batch.sampling, bad))
-        assert torch.equal(objective.coefficients(tableau, padded, broken), objective.coefficients(tableau, batch, logp))
+        assert torch.equal(coefficients(tableau, padded, broken), coefficients(tableau, batch, logp))
 
 
 def test_many_bad_rows_are_counted_and_not_all_listed():

@@ -11,8 +11,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sharpen import engine, objective, policy, student
+from sharpen import engine, objective, policy, scripted, student
 from sharpen.core import GREEDY, Ask, Batch, Rollout, Sample, Sampling, Task, TaskSource, UserError, Verdict
+from sharpen.tableau import coefficients
 
 NOWHERE = TaskSource("none", (), lambda arm, split, index, seed: Task((), None, "f", 1))
 QUESTION = ({"role": "user", "content": "12 + 30 ="},)
@@ -57,9 +58,9 @@ def test_gradient_is_that_of_the_loss_written_out(local, monkeypatch):
     logits = local.model(torch.from_numpy(batch.tokens)).logits[:, :-1].log_softmax(-1)
     logp = torch.zeros(batch.tokens.shape)
     logp[:, 1:] = logits.gather(2, torch.from_numpy(batch.tokens[:, 1:, None])).squeeze(2)
-    coefficients = objective.coefficients(tableau, batch, logp.detach())
+    given = coefficients(tableau, batch, logp.detach())
     local.model.zero_grad()
-    (-(coefficients * logp).sum()).backward()
+    (-(given * logp).sum()).backward()
     for a, p in zip(ours, local.model.parameters(), strict=True):
         torch.testing.assert_close(a, p.grad, rtol=1e-3, atol=1e-7)
 
@@ -298,7 +299,7 @@ def test_saved_files_hold_no_pickle(local, tmp_path):
 
 
 def test_scripted_policy_answers_and_counts():
-    scripted = policy.ScriptedPolicy(lambda messages: messages[-1]["content"].upper())
-    turn = scripted.respond([Ask(({"role": "user", "content": "abc"},))], [0], 8, Sampling())[0]
+    answering = scripted.ScriptedPolicy(lambda messages: messages[-1]["content"].upper())
+    turn = answering.respond([Ask(({"role": "user", "content": "abc"},))], [0], 8, Sampling())[0]
     assert turn.text == "ABC" and turn.sampled.sum() == 3 and turn.stop == "end"
     assert engine.Request  # the scripted policy needs no engine

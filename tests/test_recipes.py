@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sharpen import catalog, objective
+from sharpen import catalog, tableau
 from sharpen.core import Batch, Rollout, Sample, Task, Verdict
 from sharpen.recipe import SLOTS, describe
 
@@ -55,7 +55,7 @@ def coefficients(recipe):
         lengths=np.array([len(s.rollout.tokens) for s in kept]),
     )
     drift = np.random.default_rng(0).choice([-0.5, -0.1, 0.1, 0.23, 0.5], batch.mask.shape) * batch.mask
-    found = objective.coefficients(recipe.objective(), batch, torch.tensor(batch.sampling + drift)).numpy()
+    found = tableau.coefficients(recipe.objective(), batch, torch.tensor(batch.sampling + drift)).numpy()
     return {s.rollout.id: row[: len(s.rollout.tokens)] for s, row in zip(kept, found, strict=True)}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from sharpen import rollout
 from sharpen.core import Ask, Sampling, Task, Turn, UserError, Verdict
-from sharpen.policy import ScriptedPolicy
+from sharpen.scripted import ScriptedPolicy
 
 TASK = Task(({"role": "user", "content": "2 + 2 ="},), "4", "sum", 1, solution="2 + 2 is <answer>4</answer>")
 OPTIONS = dict(seed=0, max_tokens=50, sampling=Sampling())

@@ -26,7 +26,7 @@ _HOMES = {
     "Request": "loop",
     "Rollout": "core",
     "Sample": "core",
-    "ScriptedPolicy": "policy",
+    "ScriptedPolicy": "scripted",
     "Store": "store",
     "Tableau": "core",
     "Task": "core",

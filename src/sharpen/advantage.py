@@ -6,7 +6,7 @@ task in one step.
 1. A silent group, one whose rewards are all equal, gets exactly 0, not rounding noise. So does a group of one: it has
    nothing to be compared with.
 2. Order and numbering of the groups do not matter, and groups may differ in size.
-3. Batch weights do not enter: they scale the gradient (see `objective.coefficients`), not the comparison.
+3. Batch weights do not enter: they scale the gradient (see tableau.py), not the comparison.
 4. A reward that is not finite raises ValueError and names the rows.
 """
 
@@ -25,8 +25,8 @@ def require_finite(name: str, values: np.ndarray) -> None:
         raise ValueError(f"{name} is not finite in {len(rows)} of {len(values)} rows: {shown}")
 
 
-def _groups(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rewards as float64, the index of each row's group, and the size of each group."""
+def grouped(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rewards as float64, the index of each row's group (0 to G - 1), and the size of each group."""
     reward = np.asarray(batch.reward, dtype=np.float64)
     require_finite("reward", reward)
     _, index, size = np.unique(batch.group, return_inverse=True, return_counts=True)
@@ -35,7 +35,7 @@ def _groups(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def silent(batch: Batch) -> np.ndarray:
     """(B,) bool: true for rows whose group has no two different rewards, so that comparing within it teaches nothing."""
-    reward, index, size = _groups(batch)
+    reward, index, size = grouped(batch)
     low, high = np.full(len(size), np.inf), np.full(len(size), -np.inf)
     np.minimum.at(low, index, reward)
     np.maximum.at(high, index, reward)
@@ -44,7 +44,7 @@ def silent(batch: Batch) -> np.ndarray:
 
 def alone(batch: Batch) -> np.ndarray:
     """(B,) bool: true for a response that is the only one of its group."""
-    _, index, size = _groups(batch)
+    _, index, size = grouped(batch)
     return size[index] == 1
 
 
@@ -55,12 +55,12 @@ def ones(batch: Batch) -> np.ndarray:
 
 def raw(batch: Batch) -> np.ndarray:
     """The reward itself: REINFORCE without a baseline."""
-    return _groups(batch)[0]
+    return grouped(batch)[0]
 
 
 def batch_centred(batch: Batch) -> np.ndarray:
     """Reward minus the mean reward of the whole batch. 0 everywhere if all rewards are equal."""
-    reward = _groups(batch)[0]
+    reward = grouped(batch)[0]
     if not len(reward) or reward.min() == reward.max():
         return np.zeros(len(reward))
     return reward - reward.mean()
@@ -68,7 +68,7 @@ def batch_centred(batch: Batch) -> np.ndarray:
 
 def centred(batch: Batch) -> np.ndarray:
     """Reward minus the group's mean: Dr. GRPO (arXiv 2503.20783, section 3.2)."""
-    reward, index, size = _groups(batch)
+    reward, index, size = grouped(batch)
     mean = np.bincount(index, reward, len(size)) / size
     return np.where(silent(batch), 0.0, reward - mean[index])
 
@@ -78,7 +78,7 @@ def leave_one_out(batch: Batch) -> np.ndarray:
 
     Equal to n/(n-1) times `centred`. 0 for a group of one.
     """
-    _, index, size = _groups(batch)
+    _, index, size = grouped(batch)
     scale = size / np.maximum(size - 1, 1)
     return centred(batch) * scale[index]
 
@@ -90,7 +90,7 @@ def normalised(batch: Batch, unbiased: bool = False, eps: float = 1e-6) -> np.nd
     mean |advantage| of a binary reward is 2 sqrt(p (1 - p)) at every group size; `unbiased=True` divides by n - 1, as
     torch.std and the common trainers do, and shrinks every advantage by sqrt((n - 1) / n).
     """
-    _, index, size = _groups(batch)
+    _, index, size = grouped(batch)
     difference = centred(batch)
     degrees = np.maximum(size - 1, 1) if unbiased else size
     deviation = np.sqrt(np.bincount(index, difference**2, len(size)) / degrees)

@@ -270,21 +270,36 @@ class Batch:
 
 @dataclass(frozen=True)
 class Tableau:
-    """A training objective as exchangeable parts.
+    """A training objective as exchangeable parts; tableau.py computes with them.
 
-    The trainer minimises -(c.detach() * logp).sum() with coefficients
-    c[b, t] = advantage[b] * clip(ratio, advantage)[b, t] * ratio[b, t] * normaliser[b] * weight[b] * mask[b, t].
+    The trainer minimises -(c.detach() * logp).sum() plus the penalty, with coefficients
+    c[b, t] = (advantage * clip * ratio + extra)[b, t] * normaliser[b] * weight[b] * mask[b, t].
 
-    advantage   Batch -> (B,) float array
+    advantage   Batch -> (B,) float array, or (B, T) where tokens differ
     normaliser  Batch -> (B,) float array: 1 / tokens, 1 / (rows * tokens in the row), …
-    ratio       (logp, sampling, mask) -> (B, T): likelihood ratio to the behaviour policy; all ones makes REINFORCE and SFT
-    clip        (ratio, advantage) -> (B, T): 0 where the trust region stops the gradient, else 1
+    ratio       (tableau.Rows) -> (R, T): likelihood ratio to the behaviour policy; all ones makes REINFORCE and SFT
+    clip        (tableau.Rows, ratio) -> (R, T): 0 where the trust region stops the gradient, else 1
+    extra       (tableau.Rows) -> (R, T): added to advantage * clip * ratio, such as the gradient of a KL estimate. It acts on
+                silent groups too
+    penalty     (logits (M, V), logits of the reference (M, V) or None, tokens (M,)) -> (M,): a differentiable term for each
+                trained token that no coefficient of its log-probability can express; added to the loss
+    penalty_weight  (tableau.Rows) -> (R, T): factor of each token's penalty; None: 1
+    reference   whose log-probabilities (and logits, for the penalty) are the reference: "" none, "start" the student when the
+                loop began, "accepted" the last round that was kept, "teacher" the recipe's teacher
+    entropy     whether ratio, clip or extra read the entropy of the next-token distributions
+    together    whether they compare the rows of a group, which then go through one pass
     """
 
     advantage: Callable[[Batch], np.ndarray]
     normaliser: Callable[[Batch], np.ndarray]
-    ratio: Callable[[Any, Any, Any], Any]
+    ratio: Callable[[Any], Any]
     clip: Callable[[Any, Any], Any]
+    extra: Callable[[Any], Any] | None = None
+    penalty: Callable[[Any, Any, Any], Any] | None = None
+    penalty_weight: Callable[[Any], Any] | None = None
+    reference: str = ""
+    entropy: bool = False
+    together: bool = False
 
 
 @dataclass(frozen=True)
@@ -350,6 +365,9 @@ class Policy(Protocol):
 
     def update(self, batch: Batch, tableau: Tableau, lr: float) -> Mapping[str, float]:
         """One optimizer step. Returns measurements: loss, grad_norm, mismatch, rows_trained, tokens_trained."""
+
+    def refer(self, directory: str) -> None:
+        """Take the model in this directory, such as one that `save` wrote, as the reference that tableaux name."""
 
     def averaged(self) -> AbstractContextManager[None]:
         """Inside, the policy answers with the weights that `save` would keep, such as a running mean of them."""

@@ -62,7 +62,7 @@ class Evidence:
     chosen         (round, arm) -> (rollouts, successes) of the learning steps
     steps          stats of the learning steps (phase loop), in order, each with `step` and `round`
     seconds        by phase
-    tokens         (rollouts, sampled tokens) by purpose, without the warm-up, whose answers are given
+    tokens         (rollouts, sampled tokens) by purpose, without worked solutions, which are given
     outcomes       purpose (before, test) -> outcome -> number of attempts
     cut            attempts at the test split that ran out of tokens, by purpose
     shared         test questions that are also training questions, word for word
@@ -140,8 +140,11 @@ def gather(store: Store) -> Evidence:
 
 
 def _tokens(rows: Rows) -> Mapping[str, tuple[int, int]]:
-    # Worked solutions of the warm-up are given, not sampled, and so are no cost of generation.
-    sql = "SELECT purpose, count(*) AS n, sum(n_sampled) AS tokens FROM rollouts WHERE purpose <> 'warmup' GROUP BY purpose"
+    # Worked solutions are given, not sampled, and so are no cost of generation.
+    sql = (
+        "SELECT purpose, count(*) AS n, sum(n_sampled) AS tokens FROM rollouts"
+        " WHERE purpose NOT IN ('warmup', 'demo') GROUP BY purpose"
+    )
     return {r["purpose"]: (r["n"], r["tokens"]) for r in rows(sql)}
 
 

@@ -24,8 +24,8 @@ from sharpen import code, control, doctor, guard, memory, policy, rollout, tasks
 from sharpen.core import FatalDiagnosis, Policy, Sample, TaskSource, UserError
 from sharpen.hashing import derive
 from sharpen.judging import Judges
-from sharpen.recipe import Recipe, call
-from sharpen.session import Request, Run, build_policy, build_recipe, evaluate_model, measure, save
+from sharpen.recipe import Recipe, asked_for, call
+from sharpen.session import Request, Run, build_policy, build_recipe, evaluate_model, measure, refer, save, worked_solutions
 from sharpen.store import Fault, Position, Store, no_fault
 from sharpen.warmup import ramp, warm_up
 
@@ -104,6 +104,7 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
             store.add_decision(0, guard.always(baseline, baseline))
             save(this, Position("loop", step, 0, accepted="this"))
         # 2. Rounds, each kept only if held-out skill rose.
+        refer(this)
         rounds = store.rounds()
         if recipe.replay:
             this.memory.update(memory.restore(store))
@@ -174,7 +175,8 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
     with this.timed("verify", step):
         samples = this.judges.judge(rollouts, groups)
     with this.timed("learn", step):
-        kept = call(recipe.data, samples, progress=spent) + replayed(this, step)
+        shown = worked_solutions(this, drawn, step) if "demos" in asked_for(recipe.data) else []
+        kept = call(recipe.data, samples, progress=spent, demos=shown) + replayed(this, step)
         memory.remember(this.memory, samples if recipe.replay else ())
         lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
         batch = policy.make_batch(kept, recipe.sampling)
@@ -184,6 +186,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
         stats = {**describe_step(samples), **stats, "lr": lr, "temperature": recipe.temperature}
         stats["unscorable_limit"] = recipe.unscorable_limit
         this.store.add_samples("train", step, number, samples)
+        this.store.add_samples("demo", step, number, shown)
         this.store.add_batch(step, kept)
         this.store.add_step(step, "loop", number, stats)
         this.steps.append({**stats, "step": step, "phase": "loop", "round": number})
@@ -216,6 +219,7 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     this.store.add_decision(number, decision)
     if decision.accepted:
         save(this, Position("loop", step, number, accepted="this"), wait=False)
+        refer(this)
     else:
         last = this.store.last_commit()
         assert last is not None and last.accepted is not None

@@ -1,7 +1,6 @@
-"""Training objectives as tableaux: exchangeable parts that give each sampled token a coefficient.
+"""Policy-gradient and supervised objectives, each a `Tableau` of exchangeable parts (tableau.py says what the parts mean).
 
-The trainer minimises `-(coefficients(…) * logp).sum()`; the gradient equals that of the published surrogate. Shapes: B rows
-(responses) of a batch, R rows asked for, T tokens, padded on the right.
+The gradient equals that of the published surrogate. Shapes: B rows (responses) of a batch, R rows of a pass, T tokens.
 
     objective   advantage            ratio   clip         normaliser
     reinforce   reward - batch mean  1       none         1 / rows
@@ -13,12 +12,10 @@ The trainer minimises `-(coefficients(…) * logp).sum()`; the gradient equals t
     practice    group-normalised, 1  1       none         1 / tokens of groups, 1 / tokens of responses that are alone
 
 Each objective is a function of its numbers that returns a `Tableau`, so that a partial of it prints, compares and pickles.
-Not here: terms that are not a weighted log-probability (entropy bonus, KL over the vocabulary, value loss).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -27,6 +24,7 @@ from torch import Tensor
 
 from sharpen import advantage
 from sharpen.core import Batch, Tableau
+from sharpen.tableau import Rows
 
 LOG_RATIO_LIMIT = 20.0  # exp(20) = 5e8: beyond it a float32 ratio overflows and one token decides the whole step
 
@@ -72,30 +70,30 @@ def constant_length(batch: Batch, length: int) -> np.ndarray:
 # --------------------------------------------------------------------------------------------------------- ratio and clip
 
 
-def no_ratio(logp: Tensor, sampling: Tensor, mask: Tensor) -> Tensor:
+def no_ratio(rows: Rows) -> Tensor:
     """All ones: samples count as drawn from the policy being trained."""
-    return torch.ones_like(logp)
+    return torch.ones_like(rows.logp)
 
 
-def token_ratio(logp: Tensor, sampling: Tensor, mask: Tensor) -> Tensor:
+def token_ratio(rows: Rows) -> Tensor:
     """Likelihood ratio of each token, policy over sampler; its logarithm is limited to ±LOG_RATIO_LIMIT.
 
     A forced token was drawn with certainty, its sampling log-probability is 0, so its ratio is its probability.
     """
-    return (logp - sampling).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
+    return (rows.logp - rows.sampling).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
 
 
-def no_clip(ratio: Tensor, advantage: Tensor) -> Tensor:
+def no_clip(rows: Rows, ratio: Tensor) -> Tensor:
     return torch.ones_like(ratio)
 
 
-def trust_region(ratio: Tensor, advantage: Tensor, low: float, high: float) -> Tensor:
+def trust_region(rows: Rows, ratio: Tensor, low: float, high: float) -> Tensor:
     """0 where min(ratio A, clip(ratio, 1 - low, 1 + high) A) is flat, else 1: PPO's clip (arXiv 1707.06347, section 3).
 
     Flat means gone too far in the direction that the advantage asks for: above 1 + high with A > 0, or below 1 - low with
     A < 0. The other sides keep their gradient: there the policy moved against the advantage and must be able to return.
     """
-    too_far = ((advantage > 0) & (ratio > 1 + high)) | ((advantage < 0) & (ratio < 1 - low))
+    too_far = ((rows.advantage > 0) & (ratio > 1 + high)) | ((rows.advantage < 0) & (ratio < 1 - low))
     return (~too_far).to(ratio.dtype)
 
 
@@ -166,88 +164,3 @@ def practice() -> Tableau:
     first and only pass, and the latter, written by another policy, are maximum likelihood, which has no ratio.
     """
     return Tableau(advantage.normalised_or_raw, two_token_means, no_ratio, no_clip)
-
-
-# ------------------------------------------------------------------------------------------------------------ coefficients
-
-
-def _scales(tableau: Tableau, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-    """Advantage and normaliser * weight of every row, (B,) float64 each, after checking that they can be trusted."""
-    advantage.require_finite("reward", batch.reward)
-    advantage.require_finite("weight", batch.weight)
-    credit = np.asarray(tableau.advantage(batch), dtype=np.float64)
-    scale = np.asarray(tableau.normaliser(batch), dtype=np.float64) * np.asarray(batch.weight, dtype=np.float64)
-    advantage.require_finite("advantage", credit)
-    advantage.require_finite("normaliser", scale)
-    return credit, scale
-
-
-def active(tableau: Tableau, batch: Batch) -> np.ndarray:
-    """(B,) bool: rows that can carry a gradient. The others need neither a forward nor a backward pass."""
-    credit, scale = _scales(tableau, batch)
-    return (credit * scale != 0) & (batch.mask != 0).any(axis=1)
-
-
-def coefficients(tableau: Tableau, batch: Batch, logp: Tensor, rows: slice | np.ndarray = slice(None)) -> Tensor:
-    """Coefficients of the log-probabilities, (R, T) as `logp`, without gradient; the loss is -(coefficients * logp).sum().
-
-    c[b, t] = advantage[b] * clip[b, t] * ratio[b, t] * normaliser[b] * weight[b] * mask[b, t]
-
-    logp   (R, T') log-probabilities of the rows asked for under the policy being trained. T' may be smaller than the
-           batch's T where nothing beyond it is trained.
-    rows   a slice, indices or a bool mask. Advantage and normaliser always come from the whole batch, so a batch taken in
-           slices adds up to the same gradient as the batch at once.
-
-    A row without trained tokens, or of a silent group, gets zeros. Raises ValueError where a reward, weight, or
-    log-probability of a trained token is not finite, naming the batch's rows, and where the shapes do not fit.
-    """
-    credit, scale = _scales(tableau, batch)
-    number = np.arange(len(batch))[rows]
-    width = logp.shape[1]
-    trained = batch.mask[rows]
-    if len(number) != len(logp) or trained[:, width:].any():
-        raise ValueError(f"logp of shape {tuple(logp.shape)} does not cover the trained tokens of {trained.shape} rows")
-    dtype = torch.promote_types(logp.dtype, torch.float32)  # a bf16 ratio is off by up to 0.4 %
-
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.as_tensor(values, dtype=dtype, device=logp.device)
-
-    mask = tensor(trained[:, :width])
-    # Untrained positions may hold anything, infinities too, and 0 * inf is NaN: blank them before any arithmetic.
-    new = torch.where(mask != 0, logp.detach().to(dtype), 0.0)
-    old = torch.where(mask != 0, tensor(batch.sampling[rows][:, :width]), 0.0)
-    for name, values in (("log-probability", new), ("sampling log-probability", old)):
-        bad = ~torch.isfinite(values).all(dim=1).cpu().numpy()
-        if bad.any():
-            raise ValueError(f"{name} of a trained token is not finite in rows {', '.join(map(str, number[bad][:8]))}")
-    ratio = tableau.ratio(new, old, mask)
-    column = tensor(credit[rows])[:, None]  # (R, 1)
-    return column * tableau.clip(ratio, column) * ratio * tensor(scale[rows])[:, None] * mask
-
-
-def example(
-    tableau: Tableau, groups: Sequence[Sequence[float]], lengths: Sequence[int] | None = None, ratio: float = 1.0
-) -> np.ndarray:
-    """Coefficients, (B, T), on responses with these rewards: for checks and for looking at an objective by hand.
-
-    groups   the rewards of each group, e.g. [[1, 0], [1, 1]]
-    lengths  tokens of each response, two by default
-    ratio    likelihood ratio of every token
-
-    >>> example(rloo(), [[1, 0]])[:, 0]
-    array([ 0.5, -0.5])
-    """
-    reward = np.array([r for group in groups for r in group], dtype=np.float64)
-    length = np.array(lengths if lengths is not None else [2] * len(reward))
-    mask = (np.arange(length.max(initial=0)) < length[:, None]).astype(np.float64)
-    sampling = np.full(mask.shape, -1.0)
-    batch = Batch(
-        tokens=np.zeros(mask.shape, dtype=np.int64),
-        mask=mask,
-        sampling=sampling,
-        reward=reward,
-        group=np.repeat(np.arange(len(groups)), [len(group) for group in groups]),
-        weight=np.ones(len(reward)),
-        lengths=length,
-    )
-    return coefficients(tableau, batch, torch.as_tensor(sampling + np.log(ratio))).numpy()

@@ -1,14 +1,13 @@
 """Policies: models that can be asked, scored, trained and saved (the `core.Policy` protocol).
 
-LocalPolicy     any Hugging Face causal LM in this process, on the CPU or a GPU
-ScriptedPolicy  answers from a function: for tests of rollouts, verifiers and loops without a model
+LocalPolicy is any Hugging Face causal LM in this process, on the CPU or a GPU. scripted.py has one without a model, for tests.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
-from sharpen import adapter, engine, likelihood, objective, transformer
-from sharpen.core import PLAIN, Ask, Batch, Message, Sample, Sampling, Tableau, Turn, UserError
+from sharpen import adapter, engine, likelihood, transformer
+from sharpen.core import PLAIN, Ask, Batch, Sample, Sampling, Tableau, Turn, UserError
+from sharpen.tableau import active, weigh
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
@@ -59,6 +59,7 @@ class LocalPolicy:
         self.tokenizer, self.average, self.lora = tokenizer, average, lora
         self.recompute = recompute
         self.version = 0
+        self.reference: Any = None
         device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.micro_tokens = micro_tokens or MICRO_TOKENS["gpu" if device.startswith("cuda") else "cpu"]
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
@@ -176,12 +177,18 @@ class LocalPolicy:
 
         Raises ValueError, before any weight is touched, where rewards, log-probabilities or gradients are not finite.
         """
-        rows = np.flatnonzero(objective.active(tableau, batch))
+        rows = np.flatnonzero(active(tableau, batch))
+        if tableau.reference and self.reference is None:
+            raise ValueError(f"the objective compares with a reference model ({tableau.reference}) and none was given: `refer`")
+        beside = self.reference if tableau.reference else None
         loss, gap, seen = 0.0, 0.0, 0
-        for part in likelihood.passes(batch, rows, self.micro_tokens):
-            logp = likelihood.logprobs(self.model, batch, part, self.recompute)
-            coefficients = objective.coefficients(tableau, batch, logp.detach(), part)
-            term = -(coefficients * logp).sum()
+        for part in likelihood.passes(batch, rows, self.micro_tokens, tableau.together):
+            found = likelihood.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy)
+            logp = found.logp
+            given, factors = weigh(tableau, batch, logp.detach(), part, found.reference, found.entropy)
+            term = -(given * logp).sum()
+            if found.penalty is not None:
+                term = term + (factors * found.penalty).sum()
             term.backward()
             self.collect()
             loss += float(term.detach())
@@ -194,6 +201,17 @@ class LocalPolicy:
         trained = float(batch.mask[rows].sum())
         mismatch = gap / seen if seen else 0.0
         return dict(loss=loss, grad_norm=norm, mismatch=mismatch, rows_trained=float(len(rows)), tokens_trained=trained)
+
+    def refer(self, directory: str) -> None:
+        """Take a saved model as the frozen reference. Raises UserError where it does not share the student's vocabulary."""
+        model, tokenizer = load_model(Path(directory))
+        if tokenizer.get_vocab() != self.tokenizer.get_vocab():
+            raise UserError(
+                f"{directory} cannot be the reference: its tokenizer is not the student's, so their probabilities are of "
+                "different things. Take a model of the same family."
+            )
+        dtype = next(iter(self.model.parameters())).dtype
+        self.reference = model.to(device=self.model.device, dtype=dtype).requires_grad_(False)
 
     def collect(self) -> None:
         """Add the gradients of a bfloat16 model to those of the float32 weights it is an image of."""
@@ -279,59 +297,6 @@ class LocalPolicy:
         self.refresh()
 
 
-class ScriptedPolicy:
-    """A policy whose answers come from `reply(messages) -> text`; it never learns, and counts its updates.
-
-    Tokens are the bytes of the conversation, so lengths and masks are real.
-    """
-
-    def __init__(self, reply: Callable[[Sequence[Message]], str]):
-        self.reply, self.version = reply, 0
-
-    def respond(
-        self,
-        asks: Sequence[Ask],
-        seeds: Sequence[int],
-        max_tokens: int,
-        sampling: Sampling,
-        done: Callable[[int, Turn], None] | None = None,
-    ) -> list[Turn]:
-        turns = []
-        for ask in asks:
-            before = ask.after.tokens if ask.after is not None else np.zeros(0, dtype=np.int32)
-            prompt = np.concatenate([before, as_bytes("".join(f"<{m['role']}>{m['content']}" for m in ask.messages))])
-            text = ask.answer if ask.answer is not None else self.reply(ask.messages)
-            limit = max_tokens if ask.max_tokens is None else ask.max_tokens
-            words = as_bytes(text)[:limit]
-            sampled = np.concatenate([np.zeros(len(prompt), dtype=bool), np.ones(len(words), dtype=bool)])
-            if ask.after is not None:
-                sampled[: len(before)] = ask.after.sampled
-            stop = "forced" if ask.answer is not None else "length" if len(words) == limit else "end"
-            tokens = np.concatenate([prompt, words])
-            turns.append(Turn(text, tokens, sampled, np.where(sampled, -0.1, 0).astype(np.float32), stop, self.version))
-            if done:
-                done(len(turns) - 1, turns[-1])
-        return turns
-
-    def averaged(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def logprobs(self, batch: Batch) -> np.ndarray:
-        return np.where(batch.mask > 0, -0.1, 0).astype(np.float32)
-
-    def update(self, batch: Batch, tableau: Tableau, lr: float) -> Mapping[str, float]:
-        self.version += 1
-        return dict(
-            loss=0.0, grad_norm=0.0, mismatch=0.0, rows_trained=float(len(batch)), tokens_trained=float(batch.mask.sum())
-        )
-
-    def save(self, directory: str) -> None:
-        (Path(directory) / "policy.json").write_text(json.dumps({"version": self.version}))
-
-    def load(self, directory: str) -> None:
-        self.version = json.loads((Path(directory) / "policy.json").read_text())["version"]
-
-
 def load_model(path: Path) -> tuple[Any, Any]:
     """(model, tokenizer) of a local Hugging Face directory, float32. Raises UserError where it is not one that loads.
 
@@ -347,10 +312,6 @@ def load_model(path: Path) -> tuple[Any, Any]:
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(f"{path} does not load as a causal language model: {error}") from error
     return model.eval(), tokenizer
-
-
-def as_bytes(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
 
 
 def end_ids(model: Any, tokenizer: Any) -> list[int]:

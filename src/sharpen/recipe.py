@@ -27,6 +27,7 @@ class Recipe:
 
     Numbers
       student          name of an embedded student, or a directory with a Hugging Face causal LM
+      teacher          directory with a Hugging Face causal LM of the student's vocabulary, for objectives that have a teacher
       warmup_steps     SFT steps on worked solutions before the loop starts
       warmup_levels    the easiest levels of each family that are shown; never the hardest of a family with several
       warmup_demos     distinct worked solutions for each warm-up arm; 0 = a fresh one every time
@@ -66,6 +67,7 @@ class Recipe:
     guard: Callable[..., Decision]
     control: Callable[..., str | None]
     student: str = "tiny"
+    teacher: str = ""
     warmup_steps: int = 0
     warmup_levels: int = 3
     warmup_demos: int = 0

@@ -10,10 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from sharpen import catalog, code, estimate, policy, rollout, student, tasks, verify
-from sharpen.core import GREEDY, Arm, Evaluation, FatalDiagnosis, Policy, RolloutGenerator, Sample, Sampling, Task, TaskSource
+from sharpen.core import (
+    GREEDY,
+    Arm,
+    Evaluation,
+    FatalDiagnosis,
+    Policy,
+    RolloutGenerator,
+    Sample,
+    Sampling,
+    Task,
+    TaskSource,
+    UserError,
+)
 from sharpen.judging import Judges
 from sharpen.memory import Memory
-from sharpen.recipe import Recipe
+from sharpen.recipe import Recipe, call
 from sharpen.store import Position, Store
 
 
@@ -39,6 +51,8 @@ def build_recipe(request: Request) -> Recipe:
 
 def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> policy.LocalPolicy:
     """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
+    if call(recipe.objective, progress=0.0).reference == "teacher" and not recipe.teacher:
+        raise UserError("the objective learns from a teacher: name the directory of one with --set teacher=DIR")
     path = Path(recipe.student)
     model, tokenizer = policy.load_model(path) if path.is_dir() else student.build(recipe.student, source, seed)
     return policy.LocalPolicy(
@@ -141,6 +155,36 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
         this.store.commit(position, (lambda path: this.policy.save(str(path))) if write else None, wait)
+
+
+def refer(this: Run) -> None:
+    """Give the policy the reference that the objective names: when the loop begins, and after each round that was kept."""
+    kind = call(this.recipe.objective, progress=0.0).reference
+    if kind == "teacher":
+        this.policy.refer(this.recipe.teacher)
+    elif kind == "start":
+        path = this.store.directory / "start"
+        if not path.exists():
+            this.policy.save(str(aside := path.with_name("start.partial")))
+            aside.rename(path)
+        this.policy.refer(str(path))
+    elif kind == "accepted":
+        this.store.settle()
+        last = this.store.last_commit()
+        assert last is not None and last.accepted is not None
+        this.policy.refer(str(this.store.checkpoint_path(last.accepted)))
+
+
+def worked_solutions(this: Run, drawn: Sequence[Task], step: int) -> list[Sample]:
+    """The worked solution of each task that has one, verified, as a sample of the task's group. Generation costs nothing.
+
+    What the verifier does not call correct is left out.
+    """
+    groups = [i for i, task in enumerate(drawn) if task.solution is not None]
+    ids = [f"s{step:06d}.{i:03d}.demo" for i in groups]
+    listed = [drawn[i] for i in groups]
+    made = rollout.drive(this.policy, rollout.demonstrate, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
+    return [sample for sample in this.judges.judge(made, groups) if sample.verdict.correct]
 
 
 def evaluate_model(

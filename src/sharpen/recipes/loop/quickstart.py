@@ -16,6 +16,7 @@ from sharpen import guard, objective, teach
 from sharpen.core import Arm, ArmStats
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
+from sharpen.tableau import example
 
 
 def recipe(
@@ -49,4 +50,4 @@ def check(made: Recipe) -> bool:
     history = {arm: [ArmStats(step, arm, 8, 4, total, 80) for step in range(20)] for arm, total in size.items()}
     chosen = [arm.level for arm, _ in made.teach(history, list(size), 300, 8, np.random.default_rng(0))]
     at_the_edge = chosen.count(2) > 270 and chosen.count(1) == chosen.count(3) >= 10
-    return at_the_edge and bool((objective.example(made.objective(), [[1]]) > 0).all())
+    return at_the_edge and bool((example(made.objective(), [[1]]) > 0).all())

@@ -15,6 +15,7 @@ import numpy as np
 from sharpen import data, objective
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
+from sharpen.tableau import example
 
 
 def recipe(
@@ -42,7 +43,7 @@ NEUTRAL = dict(clip_high=0.2, per_token=False, drop_silent=False, penalty=0.0)
 def check(made: Recipe) -> bool:
     """A silent group changes nothing, a token weighs the same in any response, and ratios up to 1.28 keep their gradient."""
     dapo = made.objective()
-    alone = objective.example(dapo, [[1, 0]], lengths=[3, 1])
-    joined = objective.example(dapo, [[1, 0], [1, 1]], lengths=[3, 1, 2, 2])
-    raised = [objective.example(dapo, [[1, 0]], ratio=ratio)[0].any() for ratio in (1.25, 1.3)]
+    alone = example(dapo, [[1, 0]], lengths=[3, 1])
+    joined = example(dapo, [[1, 0], [1, 1]], lengths=[3, 1, 2, 2])
+    raised = [example(dapo, [[1, 0]], ratio=ratio)[0].any() for ratio in (1.25, 1.3)]
     return np.array_equal(alone, joined[:2]) and alone[0, 0] == -alone[1, 0] and raised == [True, False]

@@ -9,6 +9,7 @@ import numpy as np
 
 from sharpen import control, data, guard, objective, rollout, tasks, teach, verify
 from sharpen.recipe import Recipe
+from sharpen.tableau import example
 
 
 def recipe() -> Recipe:
@@ -42,5 +43,5 @@ NEUTRAL: dict[str, object] = {}
 
 def check(made: Recipe) -> bool:
     """A silent group carries no gradient; two responses, one right, are a contrastive pair with advantages ±1."""
-    c = objective.example(made.objective(), [[1, 0], [1, 1]]).sum(axis=1)
+    c = example(made.objective(), [[1, 0], [1, 1]]).sum(axis=1)
     return np.allclose(c, [1 / 4, -1 / 4, 0, 0], atol=1e-6)

@@ -13,6 +13,7 @@ import numpy as np
 from sharpen import objective
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
+from sharpen.tableau import example
 
 
 def recipe(baseline: bool = True) -> Recipe:
@@ -24,5 +25,5 @@ NEUTRAL: dict[str, object] = {}
 
 def check(made: Recipe) -> bool:
     """By hand: mean 3/4, so +1/4 and -3/4, over four responses; a group all right is still pushed up."""
-    c = objective.example(made.objective(), [[1, 0], [1, 1]])[:, 0]
+    c = example(made.objective(), [[1, 0], [1, 1]])[:, 0]
     return np.array_equal(c, [1 / 16, -3 / 16, 1 / 16, 1 / 16])

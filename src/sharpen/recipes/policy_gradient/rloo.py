@@ -12,6 +12,7 @@ import numpy as np
 from sharpen import objective
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import reinforce
+from sharpen.tableau import example
 
 
 def recipe(leave_one_out: bool = True) -> Recipe:
@@ -24,5 +25,5 @@ NEUTRAL = dict(leave_one_out=False)
 
 def check(made: Recipe) -> bool:
     """By hand: 1 - (0 + 0)/2 = 1 and 0 - (1 + 0)/2 = -1/2, over three responses; a group of one gets 0."""
-    c = objective.example(made.objective(), [[1, 0, 0]])[:, 0]
-    return np.allclose(c, [1 / 3, -1 / 6, -1 / 6]) and not objective.example(made.objective(), [[1]]).any()
+    c = example(made.objective(), [[1, 0, 0]])[:, 0]
+    return np.allclose(c, [1 / 3, -1 / 6, -1 / 6]) and not example(made.objective(), [[1]]).any()

@@ -15,6 +15,7 @@ from sharpen import data, objective
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.recipes.supervised import sft
+from sharpen.tableau import example
 
 
 def recipe(own: bool = True, distinct: bool = True) -> Recipe:
@@ -31,7 +32,7 @@ NEUTRAL = dict(own=False, distinct=False)
 def check(made: Recipe) -> bool:
     """On single tokens, the gradient is that of REINFORCE without a baseline on rewards of 0 and 1, up to its scale."""
     rewards = [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
-    policy_gradient = objective.example(objective.reinforce(baseline=False), rewards, lengths=[1] * 6)[:, 0]
+    policy_gradient = example(objective.reinforce(baseline=False), rewards, lengths=[1] * 6)[:, 0]
     kept = [[r for r in group if r] for group in rewards]  # what data.keep_correct leaves
-    supervised = objective.example(made.objective(), kept, lengths=[1] * 3)[:, 0]
+    supervised = example(made.objective(), kept, lengths=[1] * 3)[:, 0]
     return np.allclose(policy_gradient[policy_gradient > 0] / policy_gradient.sum(), supervised)

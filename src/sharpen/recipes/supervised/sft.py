@@ -13,6 +13,7 @@ import numpy as np
 from sharpen import data, objective, rollout
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
+from sharpen.tableau import example
 
 
 def recipe() -> Recipe:
@@ -32,5 +33,5 @@ NEUTRAL: dict[str, object] = {}
 
 def check(made: Recipe) -> bool:
     """Every token of every response weighs the same: six tokens, 1/6 each, whatever the reward."""
-    c = objective.example(made.objective(), [[1], [0.5]], lengths=[2, 4])
+    c = example(made.objective(), [[1], [0.5]], lengths=[2, 4])
     return np.allclose(c[c != 0], 1 / 6) and np.isclose(c.sum(), 1)

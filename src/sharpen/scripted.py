@@ -1,0 +1,72 @@
+"""A policy that answers from a function: for tests of rollouts, verifiers and loops without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import numpy as np
+
+from sharpen.core import Ask, Batch, Message, Sampling, Tableau, Turn
+
+
+class ScriptedPolicy:
+    """A policy whose answers come from `reply(messages) -> text`; it never learns, and counts its updates.
+
+    Tokens are the bytes of the conversation, so lengths and masks are real.
+    """
+
+    def __init__(self, reply: Callable[[Sequence[Message]], str]):
+        self.reply, self.version = reply, 0
+
+    def respond(
+        self,
+        asks: Sequence[Ask],
+        seeds: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling,
+        done: Callable[[int, Turn], None] | None = None,
+    ) -> list[Turn]:
+        turns = []
+        for ask in asks:
+            before = ask.after.tokens if ask.after is not None else np.zeros(0, dtype=np.int32)
+            prompt = np.concatenate([before, as_bytes("".join(f"<{m['role']}>{m['content']}" for m in ask.messages))])
+            text = ask.answer if ask.answer is not None else self.reply(ask.messages)
+            limit = max_tokens if ask.max_tokens is None else ask.max_tokens
+            words = as_bytes(text)[:limit]
+            sampled = np.concatenate([np.zeros(len(prompt), dtype=bool), np.ones(len(words), dtype=bool)])
+            if ask.after is not None:
+                sampled[: len(before)] = ask.after.sampled
+            stop = "forced" if ask.answer is not None else "length" if len(words) == limit else "end"
+            tokens = np.concatenate([prompt, words])
+            turns.append(Turn(text, tokens, sampled, np.where(sampled, -0.1, 0).astype(np.float32), stop, self.version))
+            if done:
+                done(len(turns) - 1, turns[-1])
+        return turns
+
+    def refer(self, directory: str) -> None:
+        """Nothing is scored, so nothing is referred to."""
+
+    def averaged(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def logprobs(self, batch: Batch) -> np.ndarray:
+        return np.where(batch.mask > 0, -0.1, 0).astype(np.float32)
+
+    def update(self, batch: Batch, tableau: Tableau, lr: float) -> Mapping[str, float]:
+        self.version += 1
+        return dict(
+            loss=0.0, grad_norm=0.0, mismatch=0.0, rows_trained=float(len(batch)), tokens_trained=float(batch.mask.sum())
+        )
+
+    def save(self, directory: str) -> None:
+        (Path(directory) / "policy.json").write_text(json.dumps({"version": self.version}))
+
+    def load(self, directory: str) -> None:
+        self.version = json.loads((Path(directory) / "policy.json").read_text())["version"]
+
+
+def as_bytes(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
