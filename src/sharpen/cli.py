@@ -308,6 +308,7 @@ def query(
 
 app.command()(commands.verify)
 app.command()(commands.audit)
+app.command()(commands.compare)
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ class Estimate:
     n: int
 
 
-def share(successes: int, n: int) -> Estimate | None:
+def share(successes: float, n: int) -> Estimate | None:
     """The share of n tasks that were solved; None where n is 0, because nothing is known."""
     if n == 0:
         return None

@@ -12,7 +12,7 @@ import dataclasses
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,34 @@ from sharpen.judging import Judges
 from sharpen.recipe import Recipe, asked_for, call
 from sharpen.session import Request, Run, build_policy, build_recipe, evaluate_model, measure, refer, save, worked_solutions
 from sharpen.store import Fault, Position, Store, no_fault
-from sharpen.warmup import ramp, warm_up
+from sharpen.warmup import ramp, signature, warm_up
 
 __all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
 
 
-def start(request: Request, progress: Any, fault: Fault = no_fault) -> Path:
-    """Run a recipe from the beginning in a new directory. Returns the directory. `fault` as in `Store`."""
+def never() -> bool:
+    """Do not pause."""
+    return False
+
+
+def start(
+    request: Request,
+    progress: Any,
+    fault: Fault = no_fault,
+    pause: Callable[[], bool] = never,
+    origin: Path | None = None,
+) -> Path:
+    """Run a recipe from the beginning in a new directory. Returns the directory.
+
+    fault   as in `Store`
+    pause   asked after the warm-up and after every round, once it is committed; where it says yes, the run stops there, and
+            `resume` goes on
+    origin  a run of the same student, tasks, seed and warm-up that paused after its warm-up: this one begins as a copy of it.
+            UserError where the two would not be the same up to there (`warmup.signature`)
+    """
     began = time.monotonic()
     recipe = build_recipe(request)
-    control.parse_budget(recipe.budget)
     source = recipe.tasks()
     code.require(source, recipe.isolation)
     asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
@@ -48,17 +65,22 @@ def start(request: Request, progress: Any, fault: Fault = no_fault) -> Path:
         "seed": request.seed,
         "argv": list(request.argv),
         "student": recipe.student,
+        "warmup": signature(recipe, request.seed),
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
     made = build_policy(recipe, source, request.seed)
-    with Store.create(request.directory, meta, fault) as store:
-        run(store, recipe, request.seed, made, source, progress, began)
+    with (
+        Store.branch(origin, request.directory, meta, fault)
+        if origin
+        else Store.create(request.directory, meta, fault) as store
+    ):
+        run(store, recipe, request.seed, made, source, progress, began, pause)
     return request.directory
 
 
-def resume(directory: Path, progress: Any, fault: Fault = no_fault) -> Path:
-    """Go on with a run that was interrupted. Raises UserError where there is none, or its recipe has changed since."""
+def resume(directory: Path, progress: Any, fault: Fault = no_fault, pause: Callable[[], bool] = never) -> Path:
+    """Go on with a run that was interrupted or paused. Raises UserError where there is none, or its recipe has changed."""
     began = time.monotonic()
     with Store.open(directory, write=True, fault=fault) as store:
         meta = store.meta()
@@ -73,19 +95,30 @@ def resume(directory: Path, progress: Any, fault: Fault = no_fault) -> Path:
         torch.set_num_threads(meta["threads"])  # the order of additions, and so the last bit, depends on it
         source = recipe.tasks()
         code.require(source, recipe.isolation)
-        run(store, recipe, request.seed, build_policy(recipe, source, request.seed), source, progress, began)
+        run(store, recipe, request.seed, build_policy(recipe, source, request.seed), source, progress, began, pause)
     return directory
 
 
-def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float) -> None:
-    """The whole program. Returns when the run is finished; raises KeyboardInterrupt, once committed, where it was stopped."""
+def run(
+    store: Store,
+    recipe: Recipe,
+    seed: int,
+    policy: Policy,
+    source: TaskSource,
+    progress: Any,
+    began: float,
+    pause: Callable[[], bool] = never,
+) -> None:
+    """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
+    stopped."""
     sizes = {"validation": recipe.validation, "test": recipe.test}
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
-    spent = float(store.rows("SELECT coalesce(sum(seconds), 0) FROM timings")[0][0])
+    phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
     judges = Judges(recipe.verify, deadline_s=recipe.verdict_s)
+    spent, steps = float(sum(phases.values())), store.steps()
     this = Run(
-        store, recipe, seed, policy, judges, source, held_out, progress, began, spent, store.steps(), reported, [0.0], {}
+        store, recipe, seed, policy, judges, source, held_out, progress, began, spent, steps, reported, phases, [0.0], {}
     )
     budget = control.parse_budget(recipe.budget)
     last = store.last_commit()
@@ -103,6 +136,8 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
             baseline = measure(this, "validation", step, 0)
             store.add_decision(0, guard.always(baseline, baseline))
             save(this, Position("loop", step, 0, accepted="this"))
+            if stopped(interrupted, pause):
+                return
         # 2. Rounds, each kept only if held-out skill rose.
         refer(this)
         rounds = store.rounds()
@@ -113,16 +148,16 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
             progress.phase(
                 "loop", total=int(budget.amount) if budget.kind == "steps" else None, done=step - recipe.warmup_steps
             )
-            while step < end and not out_of_time(this, budget):
-                learn(this, step, len(rounds), budget.spent(step - recipe.warmup_steps, this.seconds()))
+            while step < end and (spent := share(this, budget, step)) < 1:
+                learn(this, step, len(rounds), spent)
                 step += 1
                 examine(this, step, rounds)
                 if interrupted() and step < end:
                     save(this, Position("loop", step, len(rounds) - 1))
                     raise KeyboardInterrupt
             rounds = close_round(this, step, rounds)
-            if interrupted():
-                raise KeyboardInterrupt
+            if stopped(interrupted, pause):
+                return
         # 3. The accepted weights on the test split.
         progress.say(f"stopping: {reason}")
         after = measure(this, "test", step, len(rounds) - 1)
@@ -130,16 +165,22 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
         progress.say(f"test accuracy {after.accuracy:.1%}")
 
 
+def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:
+    """Whether to pause at a commit. Raises KeyboardInterrupt where the user has asked to stop."""
+    if interrupted():
+        raise KeyboardInterrupt
+    return pause()
+
+
 def stop_reason(this: Run, budget: control.Budget, step: int, rounds: Sequence[dict[str, Any]]) -> str | None:
-    if budget.kind == "steps" and step - this.recipe.warmup_steps >= budget.amount:
-        return f"the budget of {int(budget.amount)} steps is spent"
-    if out_of_time(this, budget):
-        return f"the budget of {budget.amount:.0f} seconds is spent"
+    if share(this, budget, step) >= 1:
+        return f"the budget of {budget} is spent"
     return this.recipe.control(rounds)
 
 
-def out_of_time(this: Run, budget: control.Budget) -> bool:
-    return budget.kind == "seconds" and this.seconds() >= budget.amount
+def share(this: Run, budget: control.Budget, step: int) -> float:
+    """The share of the budget that is used once `step` steps are done, warm-up included."""
+    return budget.spent(this.used(budget.kind, step - this.recipe.warmup_steps))
 
 
 def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:

@@ -28,6 +28,8 @@ from sharpen.memory import Memory
 from sharpen.recipe import Recipe, call
 from sharpen.store import Position, Store
 
+WORK = ("teach", "generate", "verify", "learn")  # the phases of a learning step that are a method's own work
+
 
 @dataclass(frozen=True)
 class Request:
@@ -83,6 +85,7 @@ class Run:
     seconds_before: float  # spent by earlier processes
     steps: list[dict[str, Any]]  # what each step measured, for the doctor
     reported: set[str]  # names of what the doctor has found
+    phases: dict[str, float]  # seconds by phase, of earlier processes too
     accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
 
@@ -98,7 +101,16 @@ class Run:
 
     def add_seconds(self, phase: str, seconds: float, step: int) -> None:
         self.store.add_timing(phase, seconds, step)
+        self.phases[phase] += seconds
         self.accounted[0] += seconds
+
+    def used(self, kind: str, steps: int) -> float:
+        """What the run has used so far of a budget of this kind; `steps` are those after warm-up."""
+        if kind == "steps":
+            return steps
+        if kind == "tokens":
+            return sum(s["tokens"] for s in self.steps if s["phase"] == "loop")
+        return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
 
 
 def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:

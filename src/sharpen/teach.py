@@ -146,7 +146,7 @@ def posterior(history: Sequence[ArmStats], keep: float = 1.0) -> tuple[float, fl
     return a, b
 
 
-def interval(successes: int, n: int) -> tuple[float, float]:
+def interval(successes: float, n: int) -> tuple[float, float]:
     """95 % confidence interval of a success rate: Wilson's score interval. (0, 1) for n = 0.
 
     Unlike the textbook interval it is not of width zero at 0 or n successes. Raises ValueError outside 0 <= successes <= n.
