@@ -30,7 +30,7 @@ from sharpen.recipe import Recipe, identity
 from sharpen.session import Request
 from sharpen.store import Store
 from sharpen.terminal import Quiet
-from sharpen.warmup import LATER, signature
+from sharpen.warmup import beginning, signature
 
 SLICE = 30.0  # seconds: with the embedded student, taking a run up again costs two
 SAME = ("tasks", "student", "validation", "test")  # what all contenders share; else it would be no comparison
@@ -355,10 +355,10 @@ def _settle_in(threads: int, parent: int) -> None:
 
 def warmups_differ(plan: Plan, recipes: Sequence[Recipe]) -> dict[str, list[str]]:
     """Contenders that do not begin from the first one's warm-up: name -> what differs."""
-    first = {f.name: identity(getattr(recipes[0], f.name)) for f in fields(Recipe)}
+    first = beginning(recipes[0])
     found = {}
     for one, recipe in zip(plan.contenders, recipes):
-        named = [f.name for f in fields(Recipe) if f.name not in LATER and identity(getattr(recipe, f.name)) != first[f.name]]
+        named = [name for name, value in beginning(recipe).items() if value != first[name]]
         if named:
             found[one.name] = named
     return found

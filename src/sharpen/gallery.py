@@ -13,9 +13,9 @@ from sharpen.catalog import STATUSES, RecipeInfo
 
 HEAD = """# Recipes
 
-Made by `sharpen list --markdown > docs/recipes.md` from what each recipe's file says of itself. A claim is *claimed* until somebody
-has run the recipe against its parent at equal budget (`sharpen compare`); then it is *reproduced* or *refuted here*, with the
-command and its figures. `sharpen show NAME` prints what a recipe is made of and what `--set` takes. A *setting* only replaces
+Made by `sharpen list --markdown > docs/recipes.md` from what each recipe's file says of itself. A claim is *claimed* until
+someone has run the recipe against its parent at equal budget (`sharpen compare`); then it is *reproduced* or *refuted here*,
+with the command and its figures. `sharpen show NAME` prints what a recipe is made of and what `--set` takes. A *setting* only replaces
 parts of its parent, a *piece* has one function of its own, a *loop* is a loop of its own.
 """
 
@@ -25,7 +25,11 @@ def markdown(listed: Sequence[RecipeInfo]) -> str:
     listed = sorted(listed, key=lambda info: info.family)
     counts = ", ".join(f"{sum(info.status == status for info in listed)} {status}" for status in STATUSES)
     rows = [f"| [{i.name}](#{i.name}) | {i.family} | {i.parent or ''} | {i.status} | {cell(i.claim)} |" for i in listed]
-    parts = [HEAD, f"{len(listed)} recipes: {counts}.\n", "| recipe | family | parent | status | claim |\n|---|---|---|---|---|"]
+    parts = [
+        HEAD,
+        f"{len(listed)} recipes: {counts}.\n",
+        "| recipe | family | parent | status | claim |\n|---|---|---|---|---|",
+    ]
     parts += ["\n".join(rows) + "\n"]
     for family, members in groupby(listed, key=lambda info: info.family):
         parts += [f"## {family.replace('_', ' ')}\n", *map(entry, members)]

@@ -1,6 +1,6 @@
 """The loop: warm up, then rounds of (choose, roll out, verify, learn), each kept only if held-out skill rose.
 
-    start, resume  ->  run  ->  warm_up, then rounds of learn (one step), examine and close_round; measure, save
+    start, resume  ->  run  ->  warm_up, then rounds of attempt (one step: learn) and close_round; measure, save
 
 A run is a function of its request alone. Its state is the policy's checkpoint and the store; everything random comes from
 `derive(seed, purpose, …)`, so a run that is killed and resumed goes on as if nothing had happened.
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from sharpen import code, control, doctor, guard, memory, policy, rollout, tasks, teach
-from sharpen.core import FatalDiagnosis, Policy, Sample, TaskSource, UserError
+from sharpen.core import Diverged, FatalDiagnosis, Policy, Sample, TaskSource, UserError
 from sharpen.hashing import derive
 from sharpen.judging import Judges
 from sharpen.recipe import Recipe, asked_for, call
@@ -149,9 +149,8 @@ def run(
                 "loop", total=int(budget.amount) if budget.kind == "steps" else None, done=step - recipe.warmup_steps
             )
             while step < end and (spent := share(this, budget, step)) < 1:
-                learn(this, step, len(rounds), spent)
+                attempt(this, step, rounds, spent)
                 step += 1
-                examine(this, step, rounds)
                 if interrupted() and step < end:
                     save(this, Position("loop", step, len(rounds) - 1))
                     raise KeyboardInterrupt
@@ -188,6 +187,29 @@ def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
     done = step - recipe.warmup_steps
     end = (done // recipe.round_steps + 1) * recipe.round_steps
     return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)
+
+
+def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
+    """One step, and the doctor's look at it. He stops a run whose training has left the finite numbers."""
+    try:
+        learn(this, step, len(rounds), spent)
+    except Diverged as error:
+        cure = f"{error}. Begin a new run with a lower --set lr=…; the accepted checkpoint is from before."
+        note(this, step, rounds, doctor.Diagnosis("diverged", True, {"step": float(step)}, cure))
+    for found in doctor.diagnose(this.steps, rounds):
+        note(this, step + 1, rounds, found)
+
+
+def note(this: Run, step: int, rounds: Sequence[dict[str, Any]], found: doctor.Diagnosis) -> None:
+    """Record once what the doctor found; what is fatal is committed and stops the run."""
+    if found.name not in this.reported:
+        this.reported.add(found.name)
+        this.store.add_diagnosis(step, found)
+        if not found.fatal:
+            this.progress.say(f"doctor: {found}")
+    if found.fatal:
+        save(this, Position("loop", step, len(rounds) - 1))
+        raise FatalDiagnosis(str(found))
 
 
 def learn(this: Run, step: int, number: int, spent: float) -> None:
@@ -269,19 +291,6 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
     this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")
     return [*rounds, {"round": number, "accepted": decision.accepted, "accuracy": after.accuracy, "n": after.n}]
-
-
-def examine(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> None:
-    """Let the doctor look at the run. What he finds is recorded once; what is fatal is committed and stops the run."""
-    for found in doctor.diagnose(this.steps, rounds):
-        if found.name not in this.reported:
-            this.reported.add(found.name)
-            this.store.add_diagnosis(step, found)
-            if not found.fatal:
-                this.progress.say(f"doctor: {found}")
-        if found.fatal:
-            save(this, Position("loop", step, len(rounds) - 1))
-            raise FatalDiagnosis(str(found))
 
 
 def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ The interval is the wider, and p the larger, of the two: three seeds that agree 
 number of tasks makes up for a single seed. With one seed only (2) is left, which says nothing about training's luck.
 
 Not taken: flipping the signs of 3 seeds has 8 outcomes, so p would never be below 0.25; permuting or resampling tasks within
-seeds takes luck for an effect (in test_paired.py, a third of all pairs that differ in luck alone would be told apart so); one
+seeds takes luck for an effect (in test_paired.py nearly half of all pairs that differ in luck alone are told apart so); one
 variance pooled over all methods has more degrees of freedom, and is wrong for just that method whose training is unstable.
 
 Several methods against one: Holm's step-down (1979), which holds the chance of even one false claim at 5 %.

@@ -142,5 +142,5 @@ def identity(value: Any) -> str:
     """Like `describe`, with the module of every function: those of two files may share a name."""
     if hasattr(value, "func"):
         inner = [identity(a) for a in value.args] + [f"{k}={identity(v)}" for k, v in sorted(value.keywords.items())]
-        return f"{identity(value.func)}({', '.join(inner)})"
+        return f"{identity(value.func)}({', '.join(inner)})" if inner else identity(value.func)
     return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)

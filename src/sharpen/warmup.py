@@ -21,7 +21,7 @@ from sharpen.store import Position
 # What has no part in a run until its first learning step. A slot or number that is not named here counts as having one.
 LATER = (
     *("teach", "data", "objective", "guard", "control", "prompts", "samples", "replay", "lr", "lr_end"),
-    *("temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
+    *("teacher", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
 )
 COMMIT = 200  # steps between two commits
 RAMP = 20  # steps over which a learning rate rises to its value
@@ -32,7 +32,13 @@ def signature(recipe: Recipe, seed: int) -> str:
 
     That is: the same student, tasks, verifier and warm-up, and the same evaluations before the loop.
     """
-    return digest([seed, *((f.name, identity(getattr(recipe, f.name))) for f in fields(recipe) if f.name not in LATER)])
+    return digest([seed, beginning(recipe)])
+
+
+def beginning(recipe: Recipe) -> dict[str, str]:
+    """What has a part in a run before its first learning step, by name of slot or number."""
+    parts = {f.name: identity(getattr(recipe, f.name)) for f in fields(recipe) if f.name not in LATER}
+    return parts | {"rollout": identity(rollout.unaided(recipe.rollout))}
 
 
 def warm_up(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
