@@ -67,7 +67,9 @@ Tasks = Annotated[
 def run(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")] = "quickstart",
     run_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run goes. [default: runs/TIME-RECIPE]")] = None,
-    budget: Annotated[str | None, typer.Option(metavar="600s|10m|2h|40steps", help="Time, or learning steps.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="600s|10m|2h|40steps|2Mtokens", help="Time, learning steps, or tokens sampled.")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
     tasks: Tasks = None,

@@ -13,13 +13,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,6 +28,7 @@ from sharpen.session import Request
 from sharpen.store import Store
 from sharpen.terminal import Quiet
 from sharpen.warmup import beginning, signature
+from sharpen.workers import workers
 
 SLICE = 30.0  # seconds: with the embedded student, taking a run up again costs two
 SAME = ("tasks", "student", "validation", "test")  # what all contenders share; else it would be no comparison
@@ -241,8 +239,12 @@ def slug(name: str) -> str:
 
 
 def request(plan: Plan, one: Contender, seed: int, directory: Path) -> Request:
-    """What a trial asks of the loop."""
-    return Request(seed=seed, directory=directory, **_build(plan, one))
+    """What a trial asks of the loop; `argv` is the command that makes the same run alone."""
+    asked = _build(plan, one)
+    chosen = [part for setting in asked["settings"] for part in ("--set", setting)]
+    options = [part for key in ("model", "tasks", "budget") if asked[key] is not None for part in (f"--{key}", asked[key])]
+    argv = ("sharpen", "run", one.recipe, "--seed", str(seed), *options, *chosen)
+    return Request(seed=seed, directory=directory, argv=argv, **asked)
 
 
 def work(listed: Sequence[Trial], plan: Plan, progress: Any, slice_s: float) -> None:
@@ -251,13 +253,15 @@ def work(listed: Sequence[Trial], plan: Plan, progress: Any, slice_s: float) -> 
     runs = [trial for trial in listed if trial.origin]
     done = sum(int(100 * spent[trial]) for trial in runs)
     progress.phase("compare", total=100 * len(runs), done=done)
-    with _workers(plan) as submit:
+    with workers(plan.jobs, plan.threads) as submit:
         going: dict[Future[None], Trial] = {}
         while going or any(share < 1 for share in spent.values()):
             while len(going) < plan.jobs and (trial := following(spent, set(going.values()))):
                 progress.say(f"{trial.name}, seed {trial.request.seed}: {spent[trial]:.0%}")
                 going[submit(advance, trial, slice_s)] = trial
             ended, _ = wait(going, timeout=HOUR, return_when=FIRST_COMPLETED)
+            if not ended:
+                progress.say(f"no round has ended for an hour: {', '.join(str(t.directory) for t in going.values())}")
             for future in ended:
                 trial = going.pop(future)
                 future.result()
@@ -320,37 +324,6 @@ def advance(trial: Trial, slice_s: float) -> None:
         with Store.open(trial.directory) as store:
             if not fatal(store):  # an evaluation that failed: the user mends it and goes on
                 raise
-
-
-@contextmanager
-def _workers(plan: Plan) -> Iterator[Callable[..., Future[None]]]:
-    """How a slice is done: here, or in one of several processes that end with this one."""
-    if plan.jobs == 1:
-        yield _now
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(plan.jobs, context, _settle_in, (plan.threads, os.getpid())) as pool:
-        yield pool.submit
-
-
-def _now(function: Callable[..., None], *arguments: Any) -> Future[None]:
-    future: Future[None] = Future()
-    function(*arguments)
-    future.set_result(None)
-    return future
-
-
-def _settle_in(threads: int, parent: int) -> None:
-    """Prepare a worker: it dies with its parent, and leaves Ctrl-C to the run that it is at."""
-    import torch
-
-    from sharpen.sandbox import linux
-
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(threads)
 
 
 def warmups_differ(plan: Plan, recipes: Sequence[Recipe]) -> dict[str, list[str]]:

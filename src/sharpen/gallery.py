@@ -15,8 +15,8 @@ HEAD = """# Recipes
 
 Made by `sharpen list --markdown > docs/recipes.md` from what each recipe's file says of itself. A claim is *claimed* until
 someone has run the recipe against its parent at equal budget (`sharpen compare`); then it is *reproduced* or *refuted here*,
-with the command and its figures. `sharpen show NAME` prints what a recipe is made of and what `--set` takes. A *setting* only replaces
-parts of its parent, a *piece* has one function of its own, a *loop* is a loop of its own.
+with the command and its figures. `sharpen show NAME` prints what a recipe is made of and what `--set` takes. A *setting* only
+replaces parts of its parent, a *piece* has one function of its own, a *loop* is a loop of its own.
 """
 
 

@@ -55,7 +55,7 @@ class Recipe:
       unscorable_limit share of verdicts that may fail on our side; above it the doctor stops the run
       validation       validation tasks for each arm
       test             test tasks for each arm
-      budget           such as "300steps", "10m"
+      budget           such as "300steps", "10m", "2Mtokens", "10m loop" (control.py)
     """
 
     tasks: Callable[..., TaskSource]
