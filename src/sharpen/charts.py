@@ -205,6 +205,19 @@ def dumbbell(before: tuple[float, float, float] | None, after: tuple[float, floa
     )
 
 
+def interval(value: float, low: float, high: float, span: tuple[float, float], *, title: str, style: str) -> Markup:
+    """One row of a forest plot: a dot with its interval beside a line at 0. What lies outside the span is cut off there."""
+
+    def place(at: float) -> str:
+        return f"{100 * (min(max(at, span[0]), span[1]) - span[0]) / (span[1] - span[0]):.2f}%"
+
+    return Markup(
+        '<svg class="canvas" height="26" role="img" aria-label="{0}"><title>{0}</title>'
+        '<line class="zero" x1="{1}" x2="{1}" y1="0" y2="26"/><g class="{2}"><line x1="{3}" x2="{4}" y1="13" y2="13"/>'
+        '<circle cx="{5}" cy="13" r="5"/></g></svg>'
+    ).format(title, place(0.0), style, place(low), place(high), place(value))
+
+
 def heat(rows: Sequence[Sequence[float | None]], titles: Sequence[Sequence[str]], *, label: str, cell: int = 18) -> Markup:
     """Cells shaded from nothing (0) to full (the largest value); None leaves a cell out. Rows must be equally long."""
     largest = max((v for row in rows for v in row if v is not None), default=0.0) or 1.0

@@ -37,6 +37,10 @@ class FatalDiagnosis(Exception):
     """The doctor stopped the run: what he found, the evidence, the cure. The command line exits 3."""
 
 
+class Diverged(ValueError):
+    """Training left the finite numbers: a log-probability or the gradient is NaN or infinite. No weight was changed by it."""
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """' Did you mean …?' for the closest known name, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)

@@ -1,6 +1,6 @@
 """The loop: warm up, then rounds of (choose, roll out, verify, learn), each kept only if held-out skill rose.
 
-    start, resume  ->  run  ->  warm_up, then rounds of learn (one step), examine and close_round; measure, save
+    start, resume  ->  run  ->  warm_up, then rounds of attempt (one step: learn) and close_round; measure, save
 
 A run is a function of its request alone. Its state is the policy's checkpoint and the store; everything random comes from
 `derive(seed, purpose, …)`, so a run that is killed and resumed goes on as if nothing had happened.
@@ -12,7 +12,7 @@ import dataclasses
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import torch
 
 from sharpen import code, control, doctor, guard, lessons, memory, policy, rollout, tasks, teach
 from sharpen.attempts import trainable
-from sharpen.core import Arm, Choices, FatalDiagnosis, Policy, Sample, Task, TaskSource, UserError
+from sharpen.core import Arm, Choices, Diverged, FatalDiagnosis, Policy, Sample, Task, TaskSource, UserError
 from sharpen.hashing import derive
 from sharpen.judging import Judges
 from sharpen.recipe import Recipe, asked_for, call, describe
@@ -39,17 +39,34 @@ from sharpen.session import (
     worked_solutions,
 )
 from sharpen.store import Fault, Position, Store, no_fault
-from sharpen.warmup import ramp, warm_up
+from sharpen.warmup import ramp, signature, warm_up
 
 __all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
 
 
-def start(request: Request, progress: Any, fault: Fault = no_fault) -> Path:
-    """Run a recipe from the beginning in a new directory. Returns the directory. `fault` as in `Store`."""
+def never() -> bool:
+    """Do not pause."""
+    return False
+
+
+def start(
+    request: Request,
+    progress: Any,
+    fault: Fault = no_fault,
+    pause: Callable[[], bool] = never,
+    origin: Path | None = None,
+) -> Path:
+    """Run a recipe from the beginning in a new directory. Returns the directory.
+
+    fault   as in `Store`
+    pause   asked after the warm-up and after every round, once it is committed; where it says yes, the run stops there, and
+            `resume` goes on
+    origin  a run of the same student, tasks, seed and warm-up that paused after its warm-up: this one begins as a copy of it.
+            UserError where the two would not be the same up to there (`warmup.signature`)
+    """
     began = time.monotonic()
     recipe = build_recipe(request)
-    control.parse_budget(recipe.budget)
     source = recipe.tasks()
     code.require(source, recipe.isolation)
     asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
@@ -60,17 +77,22 @@ def start(request: Request, progress: Any, fault: Fault = no_fault) -> Path:
         "seed": request.seed,
         "argv": list(request.argv),
         "student": recipe.student,
+        "warmup": signature(recipe, request.seed),
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
     made = build_policy(recipe, source, request.seed)
-    with Store.create(request.directory, meta, fault) as store:
-        run(store, recipe, request.seed, made, source, progress, began)
+    with (
+        Store.branch(origin, request.directory, meta, fault)
+        if origin
+        else Store.create(request.directory, meta, fault) as store
+    ):
+        run(store, recipe, request.seed, made, source, progress, began, pause)
     return request.directory
 
 
-def resume(directory: Path, progress: Any, fault: Fault = no_fault) -> Path:
-    """Go on with a run that was interrupted. Raises UserError where there is none, or its recipe has changed since."""
+def resume(directory: Path, progress: Any, fault: Fault = no_fault, pause: Callable[[], bool] = never) -> Path:
+    """Go on with a run that was interrupted or paused. Raises UserError where there is none, or its recipe has changed."""
     began = time.monotonic()
     with Store.open(directory, write=True, fault=fault) as store:
         meta = store.meta()
@@ -85,19 +107,30 @@ def resume(directory: Path, progress: Any, fault: Fault = no_fault) -> Path:
         torch.set_num_threads(meta["threads"])  # the order of additions, and so the last bit, depends on it
         source = recipe.tasks()
         code.require(source, recipe.isolation)
-        run(store, recipe, request.seed, build_policy(recipe, source, request.seed), source, progress, began)
+        run(store, recipe, request.seed, build_policy(recipe, source, request.seed), source, progress, began, pause)
     return directory
 
 
-def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float) -> None:
-    """The whole program. Returns when the run is finished; raises KeyboardInterrupt, once committed, where it was stopped."""
+def run(
+    store: Store,
+    recipe: Recipe,
+    seed: int,
+    policy: Policy,
+    source: TaskSource,
+    progress: Any,
+    began: float,
+    pause: Callable[[], bool] = never,
+) -> None:
+    """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
+    stopped."""
     sizes = {"validation": recipe.validation, "test": recipe.test}
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
-    spent = float(store.rows("SELECT coalesce(sum(seconds), 0) FROM timings")[0][0])
+    phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
     judges = Judges(recipe.verify, deadline_s=recipe.verdict_s)
+    spent, steps = float(sum(phases.values())), store.steps()
     this = Run(
-        *(store, recipe, seed, policy, judges, source, held_out, progress, began, spent, store.steps(), reported, [0.0], {}),
+        *(store, recipe, seed, policy, judges, source, held_out, progress, began, spent, steps, reported, phases, [0.0], {}),
         lessons.begin(recipe, source, seed, store),
     )
     say_empty(this)
@@ -117,6 +150,8 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
             baseline = measure(this, "validation", step, 0)
             store.add_decision(0, guard.always(baseline, baseline))
             save(this, Position("loop", step, 0, accepted="this"))
+            if stopped(interrupted, pause):
+                return
         # 2. Rounds, each kept only if held-out skill rose.
         refer(this)
         rounds = store.rounds()
@@ -128,16 +163,15 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
             progress.phase(
                 "loop", total=int(budget.amount) if budget.kind == "steps" else None, done=step - recipe.warmup_steps
             )
-            while step < end and not out_of_time(this, budget):
-                learn(this, step, len(rounds), budget.spent(step - recipe.warmup_steps, this.seconds()))
+            while step < end and (spent := share(this, budget, step)) < 1:
+                attempt(this, step, rounds, spent)
                 step += 1
-                examine(this, step, rounds)
                 if interrupted() and step < end:
                     save(this, Position("loop", step, len(rounds) - 1))
                     raise KeyboardInterrupt
             rounds = close_round(this, step, rounds)
-            if interrupted():
-                raise KeyboardInterrupt
+            if stopped(interrupted, pause):
+                return
         # 3. The accepted weights on the test split.
         progress.say(f"stopping: {reason}")
         after = measure(this, "test", step, len(rounds) - 1)
@@ -145,16 +179,22 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
         progress.say(f"test accuracy {after.accuracy:.1%}")
 
 
+def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:
+    """Whether to pause at a commit. Raises KeyboardInterrupt where the user has asked to stop."""
+    if interrupted():
+        raise KeyboardInterrupt
+    return pause()
+
+
 def stop_reason(this: Run, budget: control.Budget, step: int, rounds: Sequence[dict[str, Any]]) -> str | None:
-    if budget.kind == "steps" and step - this.recipe.warmup_steps >= budget.amount:
-        return f"the budget of {int(budget.amount)} steps is spent"
-    if out_of_time(this, budget):
-        return f"the budget of {budget.amount:.0f} seconds is spent"
+    if share(this, budget, step) >= 1:
+        return f"the budget of {budget} is spent"
     return this.recipe.control(rounds)
 
 
-def out_of_time(this: Run, budget: control.Budget) -> bool:
-    return budget.kind == "seconds" and this.seconds() >= budget.amount
+def share(this: Run, budget: control.Budget, step: int) -> float:
+    """The share of the budget that is used once `step` steps are done, warm-up included."""
+    return budget.spent(this.used(budget.kind, step - this.recipe.warmup_steps))
 
 
 def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
@@ -162,6 +202,29 @@ def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
     done = step - recipe.warmup_steps
     end = (done // recipe.round_steps + 1) * recipe.round_steps
     return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)
+
+
+def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
+    """One step, and the doctor's look at it. He stops a run whose training has left the finite numbers."""
+    try:
+        learn(this, step, len(rounds), spent)
+    except Diverged as error:
+        cure = f"{error}. Begin a new run with a lower --set lr=…; the accepted checkpoint is from before."
+        note(this, step, rounds, doctor.Diagnosis("diverged", True, {"step": float(step)}, cure))
+    for found in doctor.diagnose(this.steps, rounds):
+        note(this, step + 1, rounds, found)
+
+
+def note(this: Run, step: int, rounds: Sequence[dict[str, Any]], found: doctor.Diagnosis) -> None:
+    """Record once what the doctor found; what is fatal is committed and stops the run."""
+    if found.name not in this.reported:
+        this.reported.add(found.name)
+        this.store.add_diagnosis(step, found)
+        if not found.fatal:
+            this.progress.say(f"doctor: {found}")
+    if found.fatal:
+        save(this, Position("loop", step, len(rounds) - 1))
+        raise FatalDiagnosis(str(found))
 
 
 def learn(this: Run, step: int, number: int, spent: float) -> None:
@@ -317,19 +380,6 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
     this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")
     return [*rounds, {"round": number, "accepted": decision.accepted, "accuracy": after.accuracy, "n": after.n}]
-
-
-def examine(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> None:
-    """Let the doctor look at the run. What he finds is recorded once; what is fatal is committed and stops the run."""
-    for found in doctor.diagnose(this.steps, rounds):
-        if found.name not in this.reported:
-            this.reported.add(found.name)
-            this.store.add_diagnosis(step, found)
-            if not found.fatal:
-                this.progress.say(f"doctor: {found}")
-        if found.fatal:
-            save(this, Position("loop", step, len(rounds) - 1))
-            raise FatalDiagnosis(str(found))
 
 
 def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:

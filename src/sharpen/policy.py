@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from sharpen import adapter, engine, likelihood, transformer
-from sharpen.core import PLAIN, Ask, Batch, Sample, Sampling, Tableau, Turn, UserError
+from sharpen.core import PLAIN, Ask, Batch, Diverged, Sample, Sampling, Tableau, Turn, UserError
 from sharpen.tableau import active, weigh
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
@@ -175,7 +175,7 @@ class LocalPolicy:
     def update(self, batch: Batch, tableau: Tableau, lr: float) -> dict[str, float]:
         """One AdamW step on the whole batch, accumulated over passes. Rows without advantage cost nothing.
 
-        Raises ValueError, before any weight is touched, where rewards, log-probabilities or gradients are not finite.
+        Raises ValueError, before any weight is touched, where rewards are not finite; `Diverged` where the rest is not.
         """
         rows = np.flatnonzero(active(tableau, batch))
         if tableau.reference and self.reference is None:
@@ -227,7 +227,7 @@ class LocalPolicy:
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), MAX_GRAD_NORM))
         if not np.isfinite(norm):
             self.optimizer.zero_grad()
-            raise ValueError(f"the gradient is not finite (norm {norm}); the step is refused and no weight has changed")
+            raise Diverged(f"the gradient is not finite (norm {norm}); the step is refused and no weight has changed")
         for settings in self.optimizer.param_groups:
             settings["lr"] = lr
         self.optimizer.step()

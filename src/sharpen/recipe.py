@@ -140,3 +140,11 @@ def describe(value: Any) -> str:
         inner = [describe(a) for a in value.args] + [f"{k}={describe(v)}" for k, v in value.keywords.items()]
         return f"{value.func.__name__}({', '.join(inner)})"
     return getattr(value, "__name__", None) or repr(value)
+
+
+def identity(value: Any) -> str:
+    """Like `describe`, with the module of every function: those of two files may share a name."""
+    if hasattr(value, "func"):
+        inner = [identity(a) for a in value.args] + [f"{k}={identity(v)}" for k, v in sorted(value.keywords.items())]
+        return f"{identity(value.func)}({', '.join(inner)})" if inner else identity(value.func)
+    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)

@@ -30,6 +30,8 @@ from sharpen.memory import Memory
 from sharpen.recipe import Recipe, call
 from sharpen.store import Position, Store
 
+WORK = ("teach", "generate", "verify", "learn")  # the phases of a learning step that are a method's own work
+
 
 @dataclass(frozen=True)
 class Request:
@@ -85,6 +87,7 @@ class Run:
     seconds_before: float  # spent by earlier processes
     steps: list[dict[str, Any]]  # what each step measured, for the doctor
     reported: set[str]  # names of what the doctor has found
+    phases: dict[str, float]  # seconds by phase, of earlier processes too
     accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
     lessons: Lessons  # what a curriculum may ask for by name
@@ -101,7 +104,16 @@ class Run:
 
     def add_seconds(self, phase: str, seconds: float, step: int) -> None:
         self.store.add_timing(phase, seconds, step)
+        self.phases[phase] += seconds
         self.accounted[0] += seconds
+
+    def used(self, kind: str, steps: int) -> float:
+        """What the run has used so far of a budget of this kind; `steps` are those after warm-up."""
+        if kind == "steps":
+            return steps
+        if kind == "tokens":
+            return sum(s["tokens"] for s in self.steps if s["phase"] == "loop")
+        return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
 
 
 def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
@@ -113,7 +125,8 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
     with this.timed("evaluate", step), this.policy.averaged():
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
-        samples = answers(this.policy, recipe.max_tokens, greedy, recipe.rollout, this.judges, listed, prefix, this.seed)
+        unaided = rollout.unaided(recipe.rollout)
+        samples = answers(this.policy, recipe.max_tokens, greedy, unaided, this.judges, listed, prefix, this.seed)
         correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
             correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sharpen import advantage
-from sharpen.core import Batch, Tableau
+from sharpen.core import Batch, Diverged, Tableau
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def weigh(
         kept = torch.where(mask != 0, values.detach().to(dtype), 0.0)
         bad = ~torch.isfinite(kept).all(dim=1).cpu().numpy()
         if bad.any():
-            raise ValueError(f"{name} of a trained token is not finite in rows {', '.join(map(str, number[bad][:8]))}")
+            raise Diverged(f"{name} of a trained token is not finite in rows {', '.join(map(str, number[bad][:8]))}")
         return kept
 
     reward, index, size = advantage.grouped(batch)
