@@ -38,7 +38,7 @@ STATUSES = ("claimed", "reproduced", "refuted here")
 # For each slot: how many arguments the loop passes, and what the function says it returns.
 CALLS = {
     "tasks": (0, "TaskSource"),
-    "teach": (5, "list[tuple[Arm, int]]"),
+    "teach": (5, "Choices"),
     "rollout": (1, "RolloutGenerator"),
     "verify": (2, "Verdict"),
     "data": (1, "list[Sample]"),
@@ -53,6 +53,7 @@ AT_LEAST_ONE = (
     "warmup_rows",
     "prompts",
     "samples",
+    "pool",
     "max_tokens",
     "round_steps",
     "validation",

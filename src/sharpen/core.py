@@ -175,6 +175,7 @@ class Ask:
     sampling: Sampling | None = None
 
 
+Choices = list[tuple[Arm | Task, int]]  # what a curriculum returns: for each prompt an arm or a task, and how many rollouts
 RolloutGenerator = Generator[Any, Any, Turn]  # yields Ask or [Ask, …]; is sent Turn or [Turn, …]; returns the last Turn
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from sharpen.core import Rollout, Sample, Task, UserError, Verdict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # NOT NULL and CHECK also refuse NaN, which SQLite would store as NULL.
 SCHEMA = """
@@ -44,6 +44,7 @@ CREATE TABLE batches(step INTEGER NOT NULL, rollout TEXT NOT NULL, reward REAL N
 CREATE TABLE steps(step INTEGER PRIMARY KEY, phase TEXT NOT NULL, round INTEGER NOT NULL, stats TEXT NOT NULL);
 CREATE TABLE arm_stats(step INTEGER NOT NULL, family TEXT NOT NULL, level INTEGER NOT NULL, n INTEGER NOT NULL,
     successes INTEGER NOT NULL, abs_advantage REAL NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY(step, family, level));
+CREATE TABLE task_stats(step INTEGER NOT NULL, number INTEGER NOT NULL, n INTEGER NOT NULL, successes INTEGER NOT NULL);
 CREATE TABLE evaluations(round INTEGER NOT NULL, purpose TEXT NOT NULL, family TEXT NOT NULL, level INTEGER NOT NULL,
     n INTEGER NOT NULL, correct INTEGER NOT NULL, solved TEXT NOT NULL, PRIMARY KEY(round, purpose, family, level));
 CREATE TABLE decisions(round INTEGER PRIMARY KEY, accepted INTEGER NOT NULL, reason TEXT NOT NULL, numbers TEXT NOT NULL);

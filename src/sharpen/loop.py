@@ -20,12 +20,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from sharpen import code, control, doctor, guard, memory, policy, rollout, tasks, teach
-from sharpen.core import Diverged, FatalDiagnosis, Policy, Sample, TaskSource, UserError
+from sharpen import code, control, doctor, guard, lessons, memory, policy, rollout, tasks, teach
+from sharpen.attempts import trainable
+from sharpen.core import Arm, Choices, Diverged, FatalDiagnosis, Policy, Sample, Task, TaskSource, UserError
 from sharpen.hashing import derive
 from sharpen.judging import Judges
-from sharpen.recipe import Recipe, asked_for, call
-from sharpen.session import Request, Run, build_policy, build_recipe, evaluate_model, measure, refer, save, worked_solutions
+from sharpen.recipe import Recipe, asked_for, call, describe
+from sharpen.session import (
+    Request,
+    Run,
+    build_policy,
+    build_recipe,
+    evaluate_model,
+    load_checkpoint,
+    measure,
+    refer,
+    save,
+    worked_solutions,
+)
 from sharpen.store import Fault, Position, Store, no_fault
 from sharpen.warmup import ramp, signature, warm_up
 
@@ -118,15 +130,17 @@ def run(
     judges = Judges(recipe.verify, deadline_s=recipe.verdict_s)
     spent, steps = float(sum(phases.values())), store.steps()
     this = Run(
-        store, recipe, seed, policy, judges, source, held_out, progress, began, spent, steps, reported, phases, [0.0], {}
+        *(store, recipe, seed, policy, judges, source, held_out, progress, began, spent, steps, reported, phases, [0.0], {}),
+        lessons.begin(recipe, source, seed, store),
     )
+    say_empty(this)
     budget = control.parse_budget(recipe.budget)
     last = store.last_commit()
     if last and last.finished:
         progress.say(f"{store.directory} is finished: nothing is left to do")
         return
     if last and last.checkpoint:
-        policy.load(str(store.checkpoint_path(last.checkpoint)))
+        load_checkpoint(this, last.checkpoint)
     step = last.step if last else 0
     with judges, progress.interruptible() as interrupted:
         # 1. Warm up, and measure what everything is compared with.
@@ -141,6 +155,7 @@ def run(
         # 2. Rounds, each kept only if held-out skill rose.
         refer(this)
         rounds = store.rounds()
+        lessons.recall(this.lessons, store)
         if recipe.replay:
             this.memory.update(memory.restore(store))
         while not (reason := stop_reason(this, budget, step, rounds)):
@@ -213,33 +228,29 @@ def note(this: Run, step: int, rounds: Sequence[dict[str, Any]], found: doctor.D
 
 
 def learn(this: Run, step: int, number: int, spent: float) -> None:
-    """One step: choose arms, roll out, verify, select, update, record. `spent` is the share of the budget used so far."""
-    recipe, seed = this.recipe, this.seed
-    with this.timed("teach", step):
-        rng = np.random.default_rng(derive(seed, step, "teach"))
-        choices = call(
-            recipe.teach, this.store.history(), this.source.arms, recipe.prompts, recipe.samples, rng, progress=spent
-        )
-        drawn = [this.source.draw(arm, "train", step * recipe.prompts + i, seed) for i, (arm, _) in enumerate(choices)]
-        groups = [i for i, (_, n) in enumerate(choices) for _ in range(n)]
-        ids = [f"s{step:06d}.{i:03d}.{j:03d}" for i, (_, n) in enumerate(choices) for j in range(n)]
+    """One step: choose, roll out, verify, select, update, record. `spent` is the share of the budget used so far.
+
+    Where `data` leaves fewer groups than the step has prompts, the curriculum is asked for the missing ones, `refills` times.
+    """
+    recipe = this.recipe
     start = time.monotonic()
-    with this.timed("generate", step):
-        rollouts = rollout.drive(
-            this.policy,
-            recipe.rollout,
-            [drawn[i] for i in groups],
-            ids,
-            seed=derive(seed, step, "rollout"),
-            max_tokens=recipe.max_tokens,
-            sampling=recipe.sampling,
-            finished=this.judges.begin,
-        )
-    with this.timed("verify", step):
-        samples = this.judges.judge(rollouts, groups)
+    drawn: list[Task] = []  # by group
+    samples: list[Sample] = []
+    kept: list[Sample] = []
+    for refill in range(1 + recipe.refills):
+        missing = recipe.prompts - len({s.group for s in kept})
+        if refill and missing <= 0:
+            break
+        with this.timed("teach", step):
+            chosen = choose(this, step, refill, missing, len(drawn), spent)
+        samples += try_out(this, step, chosen, len(drawn))
+        drawn += [task for task, _ in chosen]
+        with this.timed("learn", step):
+            shown = worked_solutions(this, drawn, step) if "demos" in asked_for(recipe.data) else []
+            kept = call(recipe.data, samples, progress=spent, demos=shown)
+    say_short(this, step, samples, kept)
     with this.timed("learn", step):
-        shown = worked_solutions(this, drawn, step) if "demos" in asked_for(recipe.data) else []
-        kept = call(recipe.data, samples, progress=spent, demos=shown) + replayed(this, step)
+        kept = kept + replayed(this, step)
         memory.remember(this.memory, samples if recipe.replay else ())
         lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
         batch = policy.make_batch(kept, recipe.sampling)
@@ -256,6 +267,83 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
         this.store.add_arm_stats(teach.statistics(step, samples))
     rate = stats["tokens"] / max(time.monotonic() - start, 1e-9)
     this.progress.advance(1, reward=stats["reward"], silent=stats["silent"], tokens_per_second=rate)
+
+
+def choose(this: Run, step: int, refill: int, prompts: int, first: int, spent: float) -> list[tuple[Task, int]]:
+    """Ask the curriculum for prompts: tasks, and how many rollouts each gets. `first` is the first one's group number."""
+    recipe, seed, source = this.recipe, this.seed, this.source
+    rng = np.random.default_rng(derive(seed, step, "teach", *([refill] if refill else [])))
+    if this.lessons.attempts and not refill:
+        this.lessons.attempts.numbers.clear()
+    offers = this.lessons.offers(spent)
+    arms = trainable(source)
+    choices = checked(call(recipe.teach, this.store.history(), arms, prompts, recipe.samples, rng, **offers), recipe)
+    start = step * recipe.prompts * (1 + recipe.refills) + first
+    return [
+        (source.draw(what, "train", start + i, seed) if isinstance(what, Arm) else what, n)
+        for i, (what, n) in enumerate(choices)
+    ]
+
+
+def checked(choices: Choices, recipe: Recipe) -> Choices:
+    """Choices of at least one rollout. UserError for what is neither arm nor task, and for a number that is none."""
+    for what, n in choices:
+        if not isinstance(what, Arm | Task) or not isinstance(n, int | np.integer) or n < 0:
+            raise UserError(
+                f"teach={describe(recipe.teach)} chose {what!r} with {n!r} rollouts. A curriculum returns pairs of an Arm or "
+                "a Task and a whole number from 0."
+            )
+    return [(what, int(n)) for what, n in choices if n]
+
+
+def try_out(this: Run, step: int, chosen: Sequence[tuple[Task, int]], first: int) -> list[Sample]:
+    """Roll out each task as often as it is to be, and judge."""
+    recipe = this.recipe
+    groups = [first + i for i, (_, n) in enumerate(chosen) for _ in range(n)]
+    ids = [f"s{step:06d}.{first + i:03d}.{j:03d}" for i, (_, n) in enumerate(chosen) for j in range(n)]
+    with this.timed("generate", step):
+        rollouts = rollout.drive(
+            this.policy,
+            recipe.rollout,
+            [task for task, n in chosen for _ in range(n)],
+            ids,
+            seed=derive(this.seed, step, "rollout"),
+            max_tokens=recipe.max_tokens,
+            sampling=recipe.sampling,
+            finished=this.judges.begin,
+        )
+    with this.timed("verify", step):
+        samples = this.judges.judge(rollouts, groups)
+    this.store.add_task_stats(this.lessons.observe(step, samples))
+    return samples
+
+
+def say_empty(this: Run) -> None:
+    """Arms without training tasks are left out, and the user told."""
+    empty = sorted(set(this.source.arms) - set(trainable(this.source)))
+    if empty:
+        left = "they are measured, not practised" if len(empty) > 1 else "it is measured, not practised"
+        this.progress.say(f"no training tasks in {', '.join(map(str, empty))}: {left}")
+    if len(empty) == len(this.source.arms):
+        raise UserError(f'{this.source.name} holds no training task at all. Give some lines "split": "train".')
+
+
+def say_short(this: Run, step: int, samples: Sequence[Sample], kept: Sequence[Sample]) -> None:
+    """Say, once for each, that a step came out smaller than asked for, or empty."""
+    recipe, groups = this.recipe, len({s.group for s in kept})
+    gate = f"data={describe(recipe.data)} left {groups} of {len({s.group for s in samples})} groups"
+    if not samples:
+        said = f"teach={describe(recipe.teach)} chose nothing"
+    elif not kept:
+        said = f"{gate}, so this step learns nothing; the run goes on"
+    elif recipe.refills and groups < recipe.prompts:
+        said = f"{gate} after {recipe.refills} refills, where {recipe.prompts} were asked for; the step goes on with those"
+    else:
+        return
+    kind = said.split(" ")[0] + str(bool(kept))
+    if kind not in this.reported:
+        this.reported.add(kind)
+        this.progress.say(f"step {step}: {said}. Said once.")
 
 
 def replayed(this: Run, step: int) -> list[Sample]:
@@ -281,12 +369,13 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     decision = this.recipe.guard(before, after)
     this.store.add_decision(number, decision)
     if decision.accepted:
+        this.lessons.evaluations.append(after)
         save(this, Position("loop", step, number, accepted="this"), wait=False)
         refer(this)
     else:
         last = this.store.last_commit()
         assert last is not None and last.accepted is not None
-        this.policy.load(str(this.store.checkpoint_path(last.accepted)))
+        load_checkpoint(this, last.accepted)
         save(this, Position("loop", step, number, accepted="back"), write=False)
     this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
     this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")

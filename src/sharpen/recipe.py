@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sharpen.core import Arm, Decision, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError, Verdict
+from sharpen.core import Choices, Decision, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError, Verdict
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Recipe:
 
     Slots, each a plain function or a functools.partial of one; it may ask for more arguments by name, see `call`
       tasks      () -> TaskSource
-      teach      (history, arms, prompts, samples, rng) -> [(arm, number of rollouts), …], one entry for each prompt;
-                 `history` maps an arm to its latest HISTORY ArmStats, oldest first
+      teach      (history, arms, prompts, samples, rng) -> [(arm or task, number of rollouts), …], one entry for each prompt;
+                 `history` maps an arm to its latest HISTORY ArmStats, oldest first; what else there is: lessons.py
       rollout    (Task) -> RolloutGenerator
       verify     (Task, response) -> Verdict
       data       (list of Sample) -> list of Sample
@@ -34,7 +34,9 @@ class Recipe:
       warmup_rows      worked solutions in a warm-up step
       warmup_lr        learning rate of the warm-up
       prompts          prompts in a step
-      samples          rollouts for each prompt
+      samples          rollouts for each prompt; a curriculum may spread the same total unevenly
+      refills          times that a step asks for more prompts where `data` left fewer than `prompts` groups
+      pool             tasks of each endless arm among which a curriculum over single tasks chooses
       replay           earlier successes added to the batch of a step (memory.py)
       lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
@@ -59,7 +61,7 @@ class Recipe:
     """
 
     tasks: Callable[..., TaskSource]
-    teach: Callable[..., list[tuple[Arm, int]]]
+    teach: Callable[..., Choices]
     rollout: Callable[..., RolloutGenerator]
     verify: Callable[..., Verdict]
     data: Callable[..., list[Sample]]
@@ -75,6 +77,8 @@ class Recipe:
     warmup_lr: float = 2e-3
     prompts: int = 32
     samples: int = 8
+    refills: int = 0
+    pool: int = 1000
     replay: int = 0
     lr: float = 3e-4
     lr_end: float = 1.0

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from sharpen.core import (
     UserError,
 )
 from sharpen.judging import Judges
+from sharpen.lessons import Lessons
 from sharpen.memory import Memory
 from sharpen.recipe import Recipe, call
 from sharpen.store import Position, Store
@@ -88,6 +90,7 @@ class Run:
     phases: dict[str, float]  # seconds by phase, of earlier processes too
     accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
+    lessons: Lessons  # what a curriculum may ask for by name
 
     def seconds(self) -> float:
         """Wall time spent on the run so far, by earlier processes too."""
@@ -167,7 +170,19 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
     # What no phase claims, so that the phases of a run add up to its wall time.
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
-        this.store.commit(position, (lambda path: this.policy.save(str(path))) if write else None, wait)
+        this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
+
+
+def write_checkpoint(this: Run, path: Path) -> None:
+    this.policy.save(str(path))
+    this.lessons.save(path)
+
+
+def load_checkpoint(this: Run, name: str) -> None:
+    """Go on from a checkpoint that a commit names."""
+    path = this.store.checkpoint_path(name)
+    this.policy.load(str(path))
+    this.lessons.load(path)
 
 
 def refer(this: Run) -> None:

@@ -185,6 +185,10 @@ class Store:
             self._pending["arm_stats"].append(row)
             history[s.arm].append(s)
 
+    def add_task_stats(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
+        """(step, number of the task in its pool, scored rollouts, successes), for curricula over single tasks (attempts.py)."""
+        self._pending["task_stats"].extend(rows)
+
     def add_evaluation(self, round: int, purpose: str, evaluation: Evaluation) -> None:
         """purpose is validation, before or test. Column `solved` keeps 1, 0 or ? (not judged) for each task, in order."""
         for arm, correct in evaluation.correct.items():
