@@ -474,7 +474,7 @@ def test_cyclical_sizes_and_visits():
 
 
 def test_refuted_cyclical_is_worse_than_a_ladder_where_a_fifth_can_never_be_learnt():
-    """Weights of 1 / loss stay with what was easy at first; a ladder has left it by then. The opposite was predicted: LOG.md."""
+    """Weights of 1 / loss stay with what was easy at first, which a ladder leaves. The opposite was predicted: LOG.md."""
     world = Bandit((-1, 0, 1, 2, WALL), transfer=0.1)
     mean, half = gain(teach.cyclical, partial(teach.ladder, review=0.0), world)
     assert mean + half < 0
