@@ -91,9 +91,9 @@ def test_where_practice_carries_over_the_hardest_level_gains_on_uniform(name):
 
 
 @pytest.mark.parametrize("name", ["omni", "cyclical", "retrospective"])
-def test_refuted_these_do_not_gain_on_the_hardest_level(name):
+def test_these_do_not_gain_on_the_hardest_level(name):
     """Learning progress stays where something is learnt already; passes weighted by ease, and phases, come late to what is
-    hard. The opposite was predicted: LOG.md."""
+    hard."""
     mean, half = gain(CURRICULA[name], teach.uniform, Bandit(), lambda trace: trace.p[-1])
     assert mean + half < 0.03
 

@@ -51,8 +51,8 @@ def _mean(evaluations: Sequence[Evaluation], arm: Arm, unknown: float) -> float:
 
 def _share(evaluation: Evaluation, arm: Arm) -> float:
     """Share of the arm's tasks that were solved, NaN where none was judged."""
-    solved = [c for c in evaluation.correct.get(arm, ()) if c is not None]
-    return sum(solved) / len(solved) if solved else math.nan
+    right, judged = evaluation.counts.get(arm, (0, 0))
+    return right / judged if judged else math.nan
 
 
 def missing_skills(
@@ -71,8 +71,8 @@ def missing_skills(
     solved. Before the first evaluation, and where all is solved, everything is drawn evenly.
     """
     order = in_order(arms)
-    last = evaluations[-1].correct if evaluations else {}
-    failed = [sum(c is not None and not c for c in last.get(arm, ())) for arm in order]
+    counts = [evaluations[-1].counts.get(arm, (0, 0)) if evaluations else (0, 0) for arm in order]
+    failed = [judged - right for right, judged in counts]
     return spread(order, failed, prompts, samples, rng, floor)
 
 
