@@ -16,7 +16,7 @@ from sharpen.recipe import asked_for, call
 from sharpen.teach import gaussians, value_model
 from sharpen.toy import WALL, Bandit, run
 
-SEEDS = range(12)
+SEEDS = range(10)
 # As in the recipes, but where a number is meant for a longer run or a larger pool.
 CURRICULA = catalog.choices("teach") | {
     "sec": partial(teach.sec, initial=0.0),
@@ -100,7 +100,7 @@ def test_these_do_not_gain_on_the_hardest_level(name):
 
 def test_equal_arms_get_equal_shares_and_the_impossible_one_is_not_forgotten_by_those_that_explore():
     for name in ("sec", "dump", "learning_progress", "alp_gmm", "thompson", "omni", "missing_skills", "mixing"):
-        flat = run(CURRICULA[name], Bandit((0, 0, 0, 0), rate=0.0), steps=200).shares().mean(axis=0)
+        flat = run(CURRICULA[name], Bandit((0, 0, 0, 0), rate=0.0), steps=120).shares().mean(axis=0)
         assert flat == pytest.approx(0.25, abs=0.08), name
     for name in ("sec", "dump", "learning_progress", "alp_gmm", "thompson", "mixing"):
         assert 0 < run(CURRICULA[name], Bandit((0, WALL), rate=0.0), steps=300).shares()[100:, 1].mean() < 0.4, name
@@ -174,7 +174,7 @@ def test_alp_gmm_finds_the_part_of_the_parameter_space_where_something_can_be_le
         learnable = (p > 0.05) & (p < 0.95)
         return (trace.shares() * learnable).sum(axis=1)[60:].mean() / learnable[60:].mean()
 
-    found = [directed(run(partial(teach.alp_gmm, fit_every=100, place=place), world, steps=200, seed=s)) for s in range(3)]
+    found = [directed(run(partial(teach.alp_gmm, fit_every=100, place=place), world, steps=200, seed=s)) for s in range(2)]
     assert np.mean(found) > (1.15 if useless else 1.3)  # times its share of the volume
 
 
@@ -345,8 +345,8 @@ def test_pcl_knows_as_much_of_success_as_some_rollouts():
 def test_pcl_leaves_fewer_groups_silent_with_16_than_uniform_with_64_and_half_is_the_best_target():
     world = Bandit((-6, -5, 0, 5, 6), transfer=0.1, rate=0.1)
     silent = lambda trace: np.mean(trace.silent)  # noqa: E731
-    few = np.mean([silent(run(teach.pcl, world, prompts=16, samples=16, seed=s)) for s in range(4)])
-    many = np.mean([silent(run(teach.epochs, world, prompts=16, samples=64, seed=s)) for s in range(4)])
+    few = np.mean([silent(run(teach.pcl, world, prompts=16, samples=16, seed=s)) for s in range(2)])
+    many = np.mean([silent(run(teach.epochs, world, prompts=16, samples=64, seed=s)) for s in range(2)])
     assert few < many
     # What a step teaches is p (1 - p): on frozen skills it peaks where the target is one half.
     still = Bandit((-4, -2, 0, 2, 4), rate=0.0, transfer=0.0)
@@ -356,6 +356,15 @@ def test_pcl_leaves_fewer_groups_silent_with_16_than_uniform_with_64_and_half_is
         p = 1 / (1 + np.exp(np.array(still.difficulty)))
         mass[target] = (shares * p * (1 - p)).sum()
     assert max(mass, key=mass.get) == 0.5 and mass[0.1] < mass[0.3] and mass[0.9] < mass[0.7]
+
+
+def test_pcl_goes_to_ever_harder_tasks_and_stays_at_one_half():
+    """By the first model's success the chosen tasks get harder; by the present one's they stay where they were."""
+    trace = run(teach.pcl, Bandit(tuple(np.linspace(-2, 6, 17)), transfer=0.4, rate=0.1, tasks=50), steps=100)
+    success, shares = np.array(trace.success), trace.shares()
+    at_first, now = (shares * success[0]).sum(axis=1), (shares * success).sum(axis=1)
+    assert at_first[5:25].mean() > at_first[75:].mean() + 0.15
+    assert now[10:].mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_cures_spreads_rollouts_symmetrically_about_one_half():
@@ -418,11 +427,11 @@ def test_knapsack_leaves_fewer_groups_silent_while_its_estimates_are_fresh(p, be
 
 def test_a_symmetric_band_beats_one_sided_ones_at_equal_kept_prompts():
     world = Bandit(tuple(np.linspace(-5, 5, 9)), transfer=0.2, rate=0.3)
-    at = dict(steps=60, refills=8)
+    at = dict(steps=50, refills=8)
     taught = lambda trace: (trace.skill.sum()) / sum(trace.kept)  # noqa: E731
     mean = {}
     for band in ((0.25, 0.75), (0.0, 0.5), (0.5, 1.0)):
-        mean[band] = np.mean([taught(run(teach.uniform, world, seed=s, gate=band, **at)) for s in SEEDS])
+        mean[band] = np.mean([taught(run(teach.uniform, world, seed=s, gate=band, **at)) for s in range(5)])
     assert mean[0.25, 0.75] > 1.1 * max(mean[0.0, 0.5], mean[0.5, 1.0])
 
 
@@ -484,7 +493,7 @@ def test_retrospective_keeps_what_the_first_phase_found_hard():
     """With forgetting, the first phase's arms end lower without the share that goes back."""
     world = Bandit((0, 0.5, 1, 1.5), transfer=0.0, decay=0.03, spread=1.0)
     first = lambda trace: trace.p[:2].mean()  # noqa: E731
-    mean, half = gain(partial(teach.retrospective, back=0.25), partial(teach.retrospective, back=0.0), world, first)
+    mean, half = gain(partial(teach.retrospective, back=0.25), partial(teach.retrospective, back=0.0), world, first, steps=60)
     assert mean - half > 0.02
 
 
