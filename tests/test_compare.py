@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import compared_run
-from sharpen import cli, compare, compare_page, compare_result, control, database, loop, terminal
+from sharpen import cli, compare, compare_page, compare_result, control, database, loop, terminal, workers
 from sharpen.compare import Trial, contender
 from sharpen.core import Arm, Evaluation, UserError
 from sharpen.session import Request
@@ -140,6 +141,14 @@ def test_side_by_side_is_as_one_after_the_other(tmp_path, echo):
         asked = replace(compared_run.plan(echo, ("grpo", "rloo"), 1, "4steps", jobs), threads=1)
         compare.compare(tmp_path / str(jobs), asked, terminal.Quiet(), slice_s=0.0)
     assert figures(tmp_path / "1") == figures(tmp_path / "2")
+
+
+def test_what_a_worker_raises_is_raised_here_and_a_dead_one_is_noticed():
+    with workers.workers(2, 1) as submit:
+        with pytest.raises(UserError, match="no unit"):
+            submit(control.parse_budget, "10").result(timeout=60)
+        with pytest.raises(UserError, match="work side by side died"):
+            submit(os._exit, 1).result(timeout=60)
 
 
 def test_the_loops_own_time_is_what_its_budget_counts(tmp_path, echo):
