@@ -27,6 +27,6 @@ NEUTRAL = dict(smallest=1.0)
 def check(made: Recipe) -> bool:
     """On 64 tasks the passes have 16, 32, 64 and 32; within each every task comes once."""
     trace = toy.run(made.teach, toy.Bandit(tasks=16), steps=36, prompts=4, samples=2)
-    tasks = [what.id for choices in trace.chosen for what, _ in choices]
+    tasks = [task.id for task in trace.tasks()]
     ends = np.cumsum([0, 16, 32, 64, 32])
     return all(len(set(tasks[a:b])) == b - a for a, b in zip(ends, ends[1:], strict=False))
