@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,11 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 import compared_run
-from sharpen import cli, compare, compare_page, compare_result, control, database, loop, terminal
+from sharpen import cli, compare, compare_page, compare_result, control, database, loop, terminal, workers
 from sharpen.compare import Trial, contender
-from sharpen.core import Arm, Evaluation, UserError
+from sharpen.core import Arm, Decision, Evaluation, UserError
 from sharpen.session import Request
-from sharpen.store import Store
+from sharpen.store import Position, Store
 from test_resume import assert_same
 
 
@@ -69,7 +70,7 @@ def test_a_trial_is_the_run_that_the_command_would_have_made(killed, echo, tmp_p
     asked = compare.read_plan(killed / "whole")
     request = compare.request(asked, asked.contenders[1], 1, tmp_path / "alone")
     loop.start(request, terminal.Quiet())
-    trial = killed / "whole" / "runs" / "02-rft-lr=0.002-1"
+    trial = killed / "whole" / "runs" / "02-rft-lr=0.002-teach=pcl-1"
     assert_same(trial, tmp_path / "alone")
     with Store.open(trial) as store:
         tokens = [s["tokens"] for s in store.steps() if s["phase"] == "loop"]
@@ -132,7 +133,7 @@ def test_json_and_page_of_a_finished_comparison(killed):
     assert all(row["name"] in page for row in found["contenders"])
     table = CliRunner().invoke(cli.app, ["compare", "--run-dir", str(killed / "whole"), "--target", "1"]).stdout
     assert "not reached (0 of 2)" in table or "(1 of 2)" in table
-    assert "rft:lr=0.002: " in table and " grpo: " in table and table.splitlines()[-1].endswith("compare.html")
+    assert "rft:lr=0.002:teach=pcl: " in table and " grpo: " in table and table.splitlines()[-1].endswith("compare.html")
 
 
 def test_side_by_side_is_as_one_after_the_other(tmp_path, echo):
@@ -140,6 +141,14 @@ def test_side_by_side_is_as_one_after_the_other(tmp_path, echo):
         asked = replace(compared_run.plan(echo, ("grpo", "rloo"), 1, "4steps", jobs), threads=1)
         compare.compare(tmp_path / str(jobs), asked, terminal.Quiet(), slice_s=0.0)
     assert figures(tmp_path / "1") == figures(tmp_path / "2")
+
+
+def test_what_a_worker_raises_is_raised_here_and_a_dead_one_is_noticed():
+    with workers.workers(2, 1) as submit:
+        with pytest.raises(UserError, match="no unit"):
+            submit(control.parse_budget, "10").result(timeout=60)
+        with pytest.raises(UserError, match="work side by side died"):
+            submit(os._exit, 1).result(timeout=60)
 
 
 def test_the_loops_own_time_is_what_its_budget_counts(tmp_path, echo):
@@ -206,6 +215,38 @@ def outcome(*accuracies: float, shares: tuple[float, ...] = (0.0, 0.5, 1.0), sto
     of = [Evaluation({ARM: tuple(i < round(10 * a) for i in range(10))}) for a in accuracies]
     points = [compare_result.Point(x, int(10 * x), int(100 * x), 60 * x, e) for x, e in zip(shares, of)]
     return compare_result.Outcome(0, Path("run"), stopped, of[0], of[-1], points, len(of) - 1, len(of) - 1)
+
+
+def test_a_curve_is_that_of_the_kept_weights_over_what_the_loop_used(tmp_path):
+    def solved(n: int) -> Evaluation:
+        return Evaluation({ARM: tuple(i < n for i in range(10))})
+
+    with Store.create(tmp_path / "run", {}) as store:
+        store.add_step(0, "warmup", 0, {"tokens": 1000})
+        store.add_timing("warmup", 50.0, 0)
+        steps = ((1, 1, 10), (2, 1, 30), (3, 2, 20), (4, 3, 40))  # step, round, tokens
+        for step, number, tokens in steps:
+            store.add_step(step, "loop", number, {"tokens": tokens})
+            store.add_timing("learn", 1.0, step)
+            store.add_timing("generate", 0.5, step)
+            store.add_timing("evaluate", 9.0, step)  # not the method's own work
+        for number, (n, kept) in enumerate(((2, True), (9, False), (6, True), (5, True))):
+            store.add_evaluation(number, "validation", solved(n))
+            store.add_decision(number, Decision(kept, "because"))
+        store.add_evaluation(0, "before", solved(1))
+        store.add_evaluation(3, "test", solved(4))
+        store.commit(Position("done", 5, 3, finished=True))
+    found = compare_result.read(tmp_path / "run", 7, control.Budget("tokens", 200))
+    assert [(p.share, p.steps, p.tokens, p.seconds) for p in found.curve] == [
+        (0.0, 0, 0, 0.0),
+        (0.2, 2, 40, 3.0),
+        (0.3, 3, 60, 4.5),
+        (0.5, 4, 100, 6.0),
+    ]
+    assert [p.kept.accuracy for p in found.curve] == [0.2, 0.2, 0.6, 0.5]  # the first round was rolled back
+    assert (found.before.accuracy, found.after.accuracy, found.rounds, found.kept, found.whole) == (0.1, 0.4, 3, 2, True)
+    in_time = compare_result.read(tmp_path / "run", 7, control.Budget("loop seconds", 12.0))
+    assert [p.share for p in in_time.curve] == [0, 0.25, 0.375, 0.5]
 
 
 def test_the_area_is_that_of_the_trapezoids_with_the_last_value_held():

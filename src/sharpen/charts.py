@@ -133,10 +133,12 @@ def plot(
     span: tuple[float, float] | None = None,
     bounds: tuple[float, float] | None = None,
     about: int = 4,
+    covers: Sequence[float] = (),
 ) -> Markup:
     """A line chart. Without any point it says so instead.
 
-    bounds is the widest range that y may show (0 and 1 for shares); span the range of x, where it is not that of the points.
+    covers holds values of y that are in its range at least, so that charts side by side have one scale; bounds is the widest
+    range that y may show (0 and 1 for shares); span the range of x, where it is not that of the points.
     """
     xs = [p[0] for line in lines for p in line.points] + [m.x for m in marks]
     ys = [p[1] for line in lines for p in line.points] + [v for line in lines for b in line.band for v in b[1:]]
@@ -144,6 +146,7 @@ def plot(
     if not xs:
         return Markup('<p class="none">Nothing measured yet.</p>')
     xs += span or ()
+    ys += covers
     low, high = _span(ys)
     left, right = (min(xs), max(xs)) if len(set(xs)) > 1 else (xs[0] - 1, xs[0] + 1)
     if bounds:

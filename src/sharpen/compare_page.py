@@ -94,15 +94,19 @@ def curves(found: Found) -> Sequence[tuple[str, Markup]]:
     lines = [Line(line, style(i), band) for i, (_, line, band) in zip(numbers, drawn)]
     few = len(lines) <= BANDS
 
-    def chart(chosen: Sequence[Line], label: str, height: int) -> Markup:
-        unit = UNITS[found["budget"]["kind"]]
-        return charts.plot(chosen, label=label, height=height, form=level, x_name=unit, bounds=(0.0, 1.0), about=5)
+    ends = [v for one in lines for band in one.band for v in band[1:]]
+
+    def chart(chosen: Sequence[Line], label: str, height: int, covers: Sequence[float] = ()) -> Markup:
+        unit, bounds = UNITS[found["budget"]["kind"]], (0.0, 1.0)
+        return charts.plot(
+            chosen, label=label, height=height, form=level, x_name=unit, bounds=bounds, about=height // 50, covers=covers
+        )
 
     every = lines if few else [Line(one.points, one.style) for one in lines]
     made = [("", chart(every[::-1], "Validation accuracy of the kept weights over the budget", 300))]  # the first on top
     if not few and numbers[:1] == [0]:
         made += [
-            (name, chart([lines[0], line], f"{name} beside {drawn[0][0]}", 150))
+            (name, chart([lines[0], line], f"{name} beside {drawn[0][0]}", 150, ends))
             for (name, _, _), line in zip(drawn[1:], lines[1:])
         ]
     return made

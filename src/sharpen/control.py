@@ -31,7 +31,7 @@ class Budget:
     """How much a run may spend, in one unit.
 
     kind  "steps"         learning steps after warm-up (exactly reproducible)
-          "tokens"        tokens sampled in learning steps (exactly reproducible); the step that reaches the amount is the last
+          "tokens"        tokens of the responses in learning steps (exactly reproducible); the step that reaches it is the last
           "seconds"       wall time of the whole run, warm-up, evaluations and set-up included
           "loop seconds"  wall time of the loop's own work (choose, roll out, verify, learn): what a comparison grants to each
     """

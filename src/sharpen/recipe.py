@@ -134,17 +134,20 @@ def asked_for(function: Callable[..., Any]) -> set[str]:
 SLOTS = ("tasks", "teach", "rollout", "verify", "data", "objective", "guard", "control")
 
 
-def describe(value: Any) -> str:
-    """A function or partial as the call a reader would write; any other value as its repr."""
+def describe(value: Any, modules: bool = False) -> str:
+    """A function or partial as the call a reader would write; any other value as its repr.
+
+    modules  with the module of every function, and a partial of nothing as the function itself: equal texts are equal values
+    """
     if hasattr(value, "func"):
-        inner = [describe(a) for a in value.args] + [f"{k}={describe(v)}" for k, v in value.keywords.items()]
-        return f"{value.func.__name__}({', '.join(inner)})"
+        inner = [describe(a, modules) for a in value.args]
+        inner += [f"{k}={describe(v, modules)}" for k, v in value.keywords.items()]
+        return f"{describe(value.func, modules)}({', '.join(inner)})" if inner or not modules else describe(value.func, modules)
+    if modules and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
     return getattr(value, "__name__", None) or repr(value)
 
 
 def identity(value: Any) -> str:
-    """Like `describe`, with the module of every function: those of two files may share a name."""
-    if hasattr(value, "func"):
-        inner = [identity(a) for a in value.args] + [f"{k}={identity(v)}" for k, v in sorted(value.keywords.items())]
-        return f"{identity(value.func)}({', '.join(inner)})" if inner else identity(value.func)
-    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
+    """What tells a function or value from all others, also where those of two files share a name."""
+    return describe(value, modules=True)

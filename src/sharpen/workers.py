@@ -21,8 +21,8 @@ PATIENCE = 60.0  # seconds that a worker may take to end its step
 def workers(jobs: int, threads: int) -> Iterator[Callable[..., Future[None]]]:
     """How to submit a function and its arguments: to be done here and now, or by one of several processes.
 
-    Functions return nothing and may raise UserError, FatalDiagnosis and KeyboardInterrupt; whatever else a process raises ends
-    it with a traceback, and becomes a UserError here. Leaving interrupts what is still going on.
+    Functions return nothing and may raise UserError, FatalDiagnosis and KeyboardInterrupt; whatever else one raises ends its
+    process with a traceback, and becomes a UserError here. Leaving the context interrupts what is still going on.
     """
     if jobs == 1:
         yield _now
