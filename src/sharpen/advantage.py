@@ -7,22 +7,22 @@ task in one step.
    nothing to be compared with.
 2. Order and numbering of the groups do not matter, and groups may differ in size.
 3. Batch weights do not enter: they scale the gradient (see tableau.py), not the comparison.
-4. A reward that is not finite raises ValueError and names the rows.
+4. A reward that is not finite raises NotFinite and names the rows.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from sharpen.core import Batch
+from sharpen.core import Batch, NotFinite
 
 
 def require_finite(name: str, values: np.ndarray) -> None:
-    """Raise ValueError that names the first rows of `values`, (B,), holding a NaN or an infinity."""
+    """Raise NotFinite that names the first rows of `values`, (B,), holding a NaN or an infinity."""
     rows = np.flatnonzero(~np.isfinite(values))
     if len(rows):
         shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
-        raise ValueError(f"{name} is not finite in {len(rows)} of {len(values)} rows: {shown}")
+        raise NotFinite(f"{name} is not finite in {len(rows)} of {len(values)} rows: {shown}", rows.tolist())
 
 
 def grouped(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -35,6 +35,14 @@ class UserError(Exception):
 
 class FatalDiagnosis(Exception):
     """The doctor stopped the run: what he found, the evidence, the cure. The command line exits 3."""
+
+
+class NotFinite(ValueError):
+    """A number that a step needs is NaN or infinite; nothing has changed yet. `rows` of the batch hold it, () if unknown."""
+
+    def __init__(self, message: str, rows: Sequence[int] = ()):
+        super().__init__(message)
+        self.rows = tuple(int(row) for row in rows)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -233,12 +241,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Sample:
-    """A judged rollout, the group it belongs to (same task, same step) and its weight in the batch."""
+    """A judged rollout, the group it belongs to (same task, same step) and its weight in the batch.
+
+    inputs  (T,) tokens that the model reads when it learns from this sample, where they are others than the rollout's own,
+            which stay what it has to predict; None: no others
+    """
 
     rollout: Rollout
     verdict: Verdict
     group: int
     weight: float = 1.0
+    inputs: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +266,13 @@ class Batch:
     weight     (B,) float32
     lengths    (B,) int64, tokens in each row
     drawn      how the tokens were drawn; the trainer takes its log-probabilities under the same distribution
+
+    Where there is something to say, else None:
+    version    (B,) int64, version of the policy that wrote each row; None: the one that is trained
+    forced     (B,) bool, rows that were put into the policy's mouth, such as worked solutions; None: no row
+    inputs     (B, T) int64, what the model reads instead of `tokens`; these stay what it has to predict
+    values     (B, T) float32, what the value head expected before each trained token, before the step
+    before     (B, T) float32, log-probabilities under the policy before the step
     """
 
     tokens: np.ndarray
@@ -263,9 +283,19 @@ class Batch:
     weight: np.ndarray
     lengths: np.ndarray
     drawn: Sampling = PLAIN
+    version: np.ndarray | None = None
+    forced: np.ndarray | None = None
+    inputs: np.ndarray | None = None
+    values: np.ndarray | None = None
+    before: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.reward)
+
+    def take(self, rows: np.ndarray) -> Batch:
+        """These rows (numbers, or a bool for each) as a batch of their own."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{name: a[rows] if isinstance(a, np.ndarray) else a for name, a in arrays.items()})
 
 
 @dataclass(frozen=True)
@@ -288,6 +318,9 @@ class Tableau:
                 loop began, "accepted" the last round that was kept, "teacher" the recipe's teacher
     entropy     whether ratio, clip or extra read the entropy of the next-token distributions
     together    whether they compare the rows of a group, which then go through one pass
+    before      whether they read the log-probabilities of the policy before the step (`Rows.before`)
+    returns     Batch -> (B, T) float array, what a value head learns to expect before each token, and then the batch has
+                `values`, which the advantage may read; None: there is no value head
     """
 
     advantage: Callable[[Batch], np.ndarray]
@@ -300,6 +333,8 @@ class Tableau:
     reference: str = ""
     entropy: bool = False
     together: bool = False
+    before: bool = False
+    returns: Callable[[Batch], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -363,8 +398,17 @@ class Policy(Protocol):
     def logprobs(self, batch: Batch) -> np.ndarray:
         """(B, T) float32 log-probabilities of each token given those before it; 0 where the mask is 0."""
 
+    def entropies(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """`logprobs`, and (B, T) float32 entropies in nats of the distribution that each token was drawn from."""
+
+    def prepare(self, batch: Batch, tableau: Tableau) -> Batch:
+        """The batch with `values` and `before`, where the tableau wants them: before the first update of a step."""
+
     def update(self, batch: Batch, tableau: Tableau, lr: float) -> Mapping[str, float]:
-        """One optimizer step. Returns measurements: loss, grad_norm, mismatch, rows_trained, tokens_trained."""
+        """One optimizer step. Returns measurements: loss, grad_norm, mismatch, rows_trained, tokens_trained.
+
+        Raises NotFinite, before any weight is touched, where rewards, log-probabilities or gradients are not finite.
+        """
 
     def refer(self, directory: str) -> None:
         """Take the model in this directory, such as one that `save` wrote, as the reference that tableaux name."""

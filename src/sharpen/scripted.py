@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,13 @@ class ScriptedPolicy:
 
     def logprobs(self, batch: Batch) -> np.ndarray:
         return np.where(batch.mask > 0, -0.1, 0).astype(np.float32)
+
+    def entropies(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        return self.logprobs(batch), np.where(batch.mask > 0, 0.1, 0).astype(np.float32)
+
+    def prepare(self, batch: Batch, tableau: Tableau) -> Batch:
+        zeros = np.zeros(batch.mask.shape, np.float32)
+        return replace(batch, values=zeros if tableau.returns else None, before=self.logprobs(batch) if tableau.before else None)
 
     def update(self, batch: Batch, tableau: Tableau, lr: float) -> Mapping[str, float]:
         self.version += 1
