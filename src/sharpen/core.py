@@ -4,7 +4,8 @@
 2. A rollout is a generator: it yields `Ask`s, is sent `Turn`s, and returns its last `Turn`; the record is a `Rollout`.
 3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
 4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
-5. A `Recipe` (recipe.py) holds eight functions and a few numbers: that is a whole method.
+5. A `Policy` (protocol.py) is a model that can be asked, scored, trained and saved.
+6. A `Recipe` (recipe.py) holds eight functions and a few numbers: that is a whole method.
 
 Everything here is frozen data: no I/O, and no torch.
 """
@@ -13,14 +14,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from sharpen.hashing import digest
+from sharpen.protocol import Policy as Policy
 
 Message = Mapping[str, Any]  # {"role": …, "content": text or a list of parts}
 
@@ -375,48 +376,3 @@ class Decision:
     accepted: bool
     reason: str
     numbers: Mapping[str, float] = field(default_factory=dict)
-
-
-class Policy(Protocol):
-    """A model that can be asked, scored, trained and saved; policy.py has those that ship."""
-
-    version: int
-
-    def respond(
-        self,
-        asks: Sequence[Ask],
-        seeds: Sequence[int],
-        max_tokens: int,
-        sampling: Sampling,
-        done: Callable[[int, Turn], None] | None = None,
-    ) -> list[Turn]:
-        """Answer every ask; ask i samples with seeds[i] alone, whatever it is batched with.
-
-        done  is called with the number of an ask and its turn as soon as there is one, in any order
-        """
-
-    def logprobs(self, batch: Batch) -> np.ndarray:
-        """(B, T) float32 log-probabilities of each token given those before it; 0 where the mask is 0."""
-
-    def entropies(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-        """`logprobs`, and (B, T) float32 entropies in nats of the distribution that each token was drawn from."""
-
-    def prepare(self, batch: Batch, tableau: Tableau) -> Batch:
-        """The batch with `values` and `before`, where the tableau wants them: before the first update of a step."""
-
-    def update(self, batch: Batch, tableau: Tableau, lr: float) -> Mapping[str, float]:
-        """One optimizer step. Returns measurements: loss, grad_norm, mismatch, rows_trained, tokens_trained.
-
-        Raises NotFinite, before any weight is touched, where rewards, log-probabilities or gradients are not finite.
-        """
-
-    def refer(self, directory: str) -> None:
-        """Take the model in this directory, such as one that `save` wrote, as the reference that tableaux name."""
-
-    def averaged(self) -> AbstractContextManager[None]:
-        """Inside, the policy answers with the weights that `save` would keep, such as a running mean of them."""
-
-    def save(self, directory: str) -> None:
-        """Write weights and optimizer so that `load` restores them bit for bit."""
-
-    def load(self, directory: str) -> None: ...

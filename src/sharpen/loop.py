@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from sharpen import code, control, doctor, guard, memory, policy, rollout, tasks, teach
+from sharpen import code, control, doctor, guard, learning, memory, rollout, tasks, teach
+from sharpen.batching import make_batch
 from sharpen.core import FatalDiagnosis, Policy, Sample, TaskSource, UserError
 from sharpen.hashing import derive
 from sharpen.judging import Judges
-from sharpen.recipe import Recipe, asked_for, call
-from sharpen.session import Request, Run, build_policy, build_recipe, evaluate_model, measure, refer, save, worked_solutions
+from sharpen.recipe import Recipe, call
+from sharpen.session import Request, Run, build_policy, build_recipe, evaluate_model, measure, refer, restore, save
 from sharpen.store import Fault, Position, Store, no_fault
 from sharpen.warmup import ramp, warm_up
 
@@ -106,6 +107,7 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
         # 2. Rounds, each kept only if held-out skill rose.
         refer(this)
         rounds = store.rounds()
+        restore(this)
         if recipe.replay:
             this.memory.update(memory.restore(store))
         while not (reason := stop_reason(this, budget, step, rounds)):
@@ -175,18 +177,20 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
     with this.timed("verify", step):
         samples = this.judges.judge(rollouts, groups)
     with this.timed("learn", step):
-        shown = worked_solutions(this, drawn, step) if "demos" in asked_for(recipe.data) else []
-        kept = call(recipe.data, samples, progress=spent, demos=shown) + replayed(this, step)
+        offers = learning.Offers(this, step, number, spent, samples, drawn)
+        kept = learning.select(offers) + replayed(this, step)
         memory.remember(this.memory, samples if recipe.replay else ())
         lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
-        batch = policy.make_batch(kept, recipe.sampling)
-        stats = this.policy.update(batch, call(recipe.objective, progress=spent), lr) if kept else {}
+        batch = make_batch(kept, recipe.sampling)
+        stats = learning.updates(offers, kept, batch, lr) if kept else {}
+        this.buffer[:] = offers.buffer
         this.policy.version = step + 1
     with this.timed("store", step):
         stats = {**describe_step(samples), **stats, "lr": lr, "temperature": recipe.temperature}
         stats["unscorable_limit"] = recipe.unscorable_limit
         this.store.add_samples("train", step, number, samples)
-        this.store.add_samples("demo", step, number, shown)
+        this.store.add_samples("demo", step, number, offers.shown)
+        this.store.add_samples("told", step, number, offers.told)
         this.store.add_batch(step, kept)
         this.store.add_step(step, "loop", number, stats)
         this.steps.append({**stats, "step": step, "phase": "loop", "round": number})

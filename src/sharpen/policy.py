@@ -21,7 +21,8 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from sharpen import adapter, engine, likelihood, transformer
-from sharpen.core import PLAIN, Ask, Batch, NotFinite, Sample, Sampling, Tableau, Turn, UserError
+from sharpen.batching import make_batch as make_batch
+from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
 from sharpen.critic import ValueHead
 from sharpen.tableau import active, weigh
 
@@ -202,17 +203,31 @@ class LocalPolicy:
 
         Raises NotFinite, before any weight is touched, where rewards, log-probabilities or gradients are not finite.
         """
+        measured = self.accumulate(batch, tableau)
+        learnt = measured["rows_trained"] > 0
+        norm = self.step(lr) if learnt else 0.0
+        if learnt and tableau.returns and self.critic is not None:
+            self.critic.step()
+        self.version += 1
+        return {"loss": measured["loss"], "grad_norm": norm, **measured}
+
+    def direction(self, batch: Batch, tableau: Tableau) -> list[Tensor]:
+        self.accumulate(batch, tableau)
+        found = [torch.zeros_like(p) if p.grad is None else -p.grad for p in self.trained.values()]
+        self.optimizer.zero_grad()
+        return found
+
+    def accumulate(self, batch: Batch, tableau: Tableau) -> dict[str, float]:
+        """Gradients of the loss, left at the weights; returns `update`'s measurements but the gradient's norm."""
         rows = np.flatnonzero(active(tableau, batch))
         if tableau.reference and self.reference is None:
             raise ValueError(f"the objective compares with a reference model ({tableau.reference}) and none was given: `refer`")
         beside = self.reference if tableau.reference else None
         value = self.expected if tableau.returns else None
         returns = tableau.returns(batch) if tableau.returns else None
-        loss, gap, seen = 0.0, 0.0, 0
+        loss, gap, seen, trained = 0.0, 0.0, 0, float(batch.mask[rows].sum())
         for part in likelihood.passes(batch, rows, self.micro_tokens, tableau.together):
-            found = likelihood.scores(
-                self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value
-            )
+            found = likelihood.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value)
             logp = found.logp
             given, factors = weigh(tableau, batch, logp.detach(), part, found.reference, found.entropy)
             term = -(given * logp).sum()
@@ -223,20 +238,15 @@ class LocalPolicy:
             if found.value is not None and returns is not None and self.critic is not None:
                 old = np.zeros_like(batch.mask) if batch.values is None else batch.values
                 arrays = (a[part, : logp.shape[1]] for a in (old, returns, batch.mask))
-                term = term + self.critic.loss(found.value, *arrays, float(batch.mask[rows].sum()))
+                term = term + self.critic.loss(found.value, trained, *arrays)
             term.backward()
             self.collect()
             # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
             drawn = (sampling != 0) & (batch.version is None or (batch.version[part] == self.version)[:, None])
             gap += float(np.abs(logp.detach().cpu().numpy() - sampling)[drawn].sum())
             seen += int(drawn.sum())
-        norm = self.step(lr) if len(rows) else 0.0
-        if self.critic is not None and tableau.returns and len(rows):
-            self.critic.step()
-        self.version += 1
-        trained = float(batch.mask[rows].sum())
         mismatch = gap / seen if seen else 0.0
-        return dict(loss=loss, grad_norm=norm, mismatch=mismatch, rows_trained=float(len(rows)), tokens_trained=trained)
+        return dict(loss=loss, mismatch=mismatch, rows_trained=float(len(rows)), tokens_trained=trained)
 
     def refer(self, directory: str) -> None:
         """Take a saved model as the frozen reference. Raises UserError where it does not share the student's vocabulary."""
@@ -372,31 +382,3 @@ def fast_bf16(device: str = "cpu") -> bool:
     if device.startswith("cuda"):
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
-
-
-def make_batch(samples: Sequence[Sample], drawn: Sampling = PLAIN) -> Batch:
-    """Samples as right-padded arrays. Unscorable samples are a ValueError: they carry no reward."""
-    if any(s.verdict.reward is None for s in samples):
-        raise ValueError("an unscorable sample reached the batch: the recipe's data function has to drop it")
-    width = max((len(s.rollout.tokens) for s in samples), default=0)
-    tokens = np.zeros((len(samples), width), dtype=np.int64)
-    mask, sampling = np.zeros((len(samples), width), np.float32), np.zeros((len(samples), width), np.float32)
-    inputs = tokens if all(s.inputs is None for s in samples) else tokens.copy()
-    for i, s in enumerate(samples):
-        n = len(s.rollout.tokens)
-        tokens[i, :n], mask[i, :n], sampling[i, :n] = s.rollout.tokens, s.rollout.sampled, s.rollout.logprobs
-        inputs[i, :n] = s.rollout.tokens if s.inputs is None else s.inputs
-    mask[:, :1] = 0
-    return Batch(
-        tokens=tokens,
-        mask=mask,
-        sampling=sampling * mask,
-        reward=np.array([s.verdict.reward for s in samples], dtype=np.float32),
-        group=np.array([s.group for s in samples], dtype=np.int64),
-        weight=np.array([s.weight for s in samples], dtype=np.float32),
-        lengths=np.array([len(s.rollout.tokens) for s in samples], dtype=np.int64),
-        drawn=drawn,
-        version=np.array([s.rollout.version for s in samples], dtype=np.int64),
-        forced=np.array([s.rollout.stop == "forced" for s in samples], dtype=bool),
-        inputs=None if inputs is tokens else inputs,
-    )

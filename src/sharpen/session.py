@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from sharpen.core import (
 )
 from sharpen.judging import Judges
 from sharpen.memory import Memory
-from sharpen.recipe import Recipe, call
+from sharpen.recipe import Recipe, asked_for, first_objective
 from sharpen.store import Position, Store
 
 
@@ -51,7 +51,7 @@ def build_recipe(request: Request) -> Recipe:
 
 def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> policy.LocalPolicy:
     """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
-    if call(recipe.objective, progress=0.0).reference == "teacher" and not recipe.teacher:
+    if first_objective(recipe).reference == "teacher" and not recipe.teacher:
         raise UserError("the objective learns from a teacher: name the directory of one with --set teacher=DIR")
     path = Path(recipe.student)
     model, tokenizer = policy.load_model(path) if path.is_dir() else student.build(recipe.student, source, seed)
@@ -85,6 +85,8 @@ class Run:
     reported: set[str]  # names of what the doctor has found
     accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
+    buffer: list[Sample] = field(default_factory=list)  # what the data function keeps from step to step (learning.py)
+    notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
 
     def seconds(self) -> float:
         """Wall time spent on the run so far, by earlier processes too."""
@@ -154,12 +156,23 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
     # What no phase claims, so that the phases of a run add up to its wall time.
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
+        if "buffer" in asked_for(this.recipe.data):
+            this.store.add_meta("buffer", [sample.rollout.id for sample in this.buffer])
+        if "notes" in asked_for(this.recipe.objective):
+            this.store.add_meta("notes", this.notes)
         this.store.commit(position, (lambda path: this.policy.save(str(path))) if write else None, wait)
+
+
+def restore(this: Run) -> None:
+    """Buffer and notes as they were at the last commit."""
+    meta = this.store.meta()
+    this.buffer[:] = this.store.read_named(meta.get("buffer", []))
+    this.notes.update(meta.get("notes", {}))
 
 
 def refer(this: Run) -> None:
     """Give the policy the reference that the objective names: when the loop begins, and after each round that was kept."""
-    kind = call(this.recipe.objective, progress=0.0).reference
+    kind = first_objective(this.recipe).reference
     if kind == "teacher":
         this.policy.refer(this.recipe.teacher)
     elif kind == "start":
