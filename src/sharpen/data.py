@@ -6,6 +6,7 @@ deviation are taken. Order and group numbers are kept, and nothing is changed in
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import re
 from collections.abc import Callable, Sequence
@@ -137,17 +138,18 @@ def right_beginnings(
 
 
 def _beginning(sample: Sample, known: set[tuple[str, ...]], decode: Callable[[np.ndarray], str]) -> Sample | None:
-    """The sample trained up to the last token that ends a known state; None where not even the first number is known."""
-    places, kept = np.flatnonzero(sample.rollout.sampled), 0
-    for n in range(1, len(places) + 1):
+    """The sample trained up to the token that ends its last known number; None where not even the first is known."""
+    places = np.flatnonzero(sample.rollout.sampled)
+
+    def written(n: int) -> tuple[str, ...]:
         text = decode(sample.rollout.tokens[places[:n]])
         # A number may go on with the next token: it has ended where something else follows it.
-        numbers = [m.group() for m in NUMBER.finditer(text) if m.end() < len(text)]
-        if numbers and tuple(numbers) in known:
-            kept = n
-        elif numbers:
-            break
-    if not kept:
+        return tuple(m.group() for m in NUMBER.finditer(text) if m.end() < len(text))
+
+    numbers = written(len(places))
+    reached = max((i + 1 for i in range(len(numbers)) if numbers[: i + 1] in known), default=0)
+    if not reached:
         return None
+    kept = bisect.bisect_left(range(len(places) + 1), reached, key=lambda n: len(written(n)))
     sampled = np.isin(np.arange(len(sample.rollout.tokens)), places[:kept])
     return dataclasses.replace(sample, rollout=dataclasses.replace(sample.rollout, sampled=sampled))

@@ -214,7 +214,7 @@ def clip_cov(share: float = 0.02, clip: float = 0.2) -> Tableau:
 def without_the_steepest(rows: Rows, ratio: Tensor, share: float, clip: float) -> Tensor:
     kept, found = objective.trust_region(rows, ratio, clip, clip), covariance(rows)
     for group in rows.group.unique():
-        at = (rows.group == group)[:, None] & (rows.mask > 0)
+        at = (rows.group == group)[:, None] & (rows.mask > 0) & (kept > 0)
         many = int(share * int(at.sum()))
         if many:
             kept = kept * ~(at & (found >= found[at].sort().values[-many]) & (found > 0))

@@ -166,8 +166,8 @@ def refused(offers: Offers, samples: Sequence[Sample], batch: Batch, error: NotF
     names = ", ".join(blamed[:SHOWN]) + (", …" if len(blamed) > SHOWN else "")
     cure = (
         f"{error}{f': rollouts {names}' if blamed else ''}. Nothing more was learnt; {path / f'{step:06d}.json'} has the "
-        "batch. Rewards come from the verifier and the data function: mend those. Log-probabilities and gradients come from the "
-        "weights: begin again with a lower --set lr=…, or with --set precision=fp32."
+        "batch. Rewards come from the verifier and the data function: mend those. Log-probabilities and gradients come from "
+        "the weights: begin again with a lower --set lr=…, or with --set precision=fp32."
     )
     found = Diagnosis("batch_not_finite", True, {"step": float(step), "rollouts": float(len(blamed))}, cure)
     if commit:

@@ -15,7 +15,7 @@ from sharpen.data import keep_all
 Turns = Sequence[tuple[Sequence[Message], str]]
 Retell = Callable[[Sample, Turns], Sample]
 
-GOOD, BAD = "A helpful answer:", "An unhelpful answer:"
+GOOD, BAD, WORKS = "A helpful answer:", "An unhelpful answer:", "It works."
 
 
 def hindsight(samples: Sequence[Sample], chains: bool = True, *, retell: Retell) -> list[Sample]:
@@ -34,24 +34,17 @@ def hindsight(samples: Sequence[Sample], chains: bool = True, *, retell: Retell)
     return found
 
 
-def with_feedback(
-    samples: Sequence[Sample],
-    good: str = GOOD,
-    bad: str = BAD,
-    works: str = "It works.",
-    feedback: bool = True,
-    *,
-    retell: Retell,
-) -> list[Sample]:
+def with_feedback(samples: Sequence[Sample], feedback: bool = True, *, retell: Retell) -> list[Sample]:
     """Every answer after its label and what the verifier said of it: LeTI (arXiv 2305.10314).
 
-    works      said of right answers; wrong ones have the verdict's feedback
+    Of a right answer is said WORKS, of a wrong one the verdict's feedback.
+
     feedback   False: the label alone, the paper's control
     """
     found = []
     for s in keep_all(samples):
-        said = (works if s.verdict.correct else s.verdict.feedback) if feedback else ""
-        found.append(retell(s, [marked(s, f"{good if s.verdict.correct else bad} {said}".strip())]))
+        label, said = (GOOD, WORKS) if s.verdict.correct else (BAD, s.verdict.feedback)
+        found.append(retell(s, [marked(s, f"{label} {said}".strip() if feedback else label)]))
     return found
 
 
