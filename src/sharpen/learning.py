@@ -5,7 +5,7 @@ What a data function may ask for by name (`recipe.call`), beside the samples:
     progress    share of the budget that is used up
     demos       the worked solution of each of the step's tasks that has one, as samples of their groups
     entropy, logprobs   for each sample a (T,) array under the present policy, 0 where nothing was sampled
-    retell      (sample, turns) -> a new sample with other words around the answer (retelling.py)
+    retell      (sample, messages) -> a new sample: the same answer after other messages (retelling.py)
     decode      (tokens) -> text
     mask_token  a token that stands for nothing
     buffer      a list of samples that the function may fill and empty; it is kept from step to step and committed with them.
@@ -27,11 +27,10 @@ from typing import Any
 import numpy as np
 
 from sharpen.batching import make_batch, portions
-from sharpen.core import GREEDY, Ask, Batch, FatalDiagnosis, NotFinite, Policy, Rollout, Sample, Tableau, Task
+from sharpen.core import GREEDY, Ask, Batch, FatalDiagnosis, Message, NotFinite, Policy, Rollout, Sample, Tableau, Task
 from sharpen.doctor import Diagnosis
 from sharpen.hashing import derive
 from sharpen.recipe import asked_for, call
-from sharpen.retelling import Turns
 from sharpen.session import Run, save, worked_solutions
 from sharpen.store import Position
 
@@ -89,18 +88,13 @@ class Offers:
     def mask_token(self) -> int:
         return self.this.policy.pad_id
 
-    def retell(self, sample: Sample, turns: Turns) -> Sample:
-        """The sample's verdict on a conversation that is put into the policy's mouth. Nothing is generated."""
-        last = None
-        for messages, answer in turns:
-            asked = Ask(tuple(messages), after=last, answer=answer)
-            (last,) = self.this.policy.respond([asked], [0], 0, GREEDY)
-        assert last is not None
-        old, texts = sample.rollout, tuple(answer for _, answer in turns)
+    def retell(self, sample: Sample, messages: Sequence[Message]) -> Sample:
+        """The sample with its answer after other messages, as if it had been given there. Nothing is generated."""
+        old = sample.rollout
+        (turn,) = self.this.policy.respond([Ask(tuple(messages), answer=old.response)], [0], 0, GREEDY)
         name = f"{old.id}.told{len(self.told):04d}"
-        told = Rollout(
-            old.task, last.tokens, last.sampled, last.logprobs, texts, last.stop, old.version, old.seed, name, old.id
-        )
+        arrays = turn.tokens, turn.sampled, turn.logprobs
+        told = Rollout(old.task, *arrays, (old.response,), turn.stop, old.version, old.seed, name, old.id)
         self.told.append(replace(sample, rollout=told))
         return self.told[-1]
 

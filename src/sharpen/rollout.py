@@ -45,6 +45,12 @@ def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
     return turn
 
 
+def demonstrating(rollout: Callable[[Task], RolloutGenerator]) -> Callable[[Task], RolloutGenerator]:
+    """`demonstrate` after the same system message as this rollout's, so that what is shown is what will be asked."""
+    system = getattr(rollout, "keywords", {}).get("system", "")
+    return partial(demonstrate, system=system) if system else demonstrate
+
+
 def rationalise(
     task: Task, system: str = "", hint: str = "The answer is {answer}. Show how to get there.", again: bool = True
 ) -> RolloutGenerator:

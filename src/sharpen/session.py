@@ -196,7 +196,8 @@ def worked_solutions(this: Run, drawn: Sequence[Task], step: int) -> list[Sample
     groups = [i for i, task in enumerate(drawn) if task.solution is not None]
     ids = [f"s{step:06d}.{i:03d}.demo" for i in groups]
     listed = [drawn[i] for i in groups]
-    made = rollout.drive(this.policy, rollout.demonstrate, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
+    shown = rollout.demonstrating(this.recipe.rollout)
+    made = rollout.drive(this.policy, shown, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
     return [sample for sample in this.judges.judge(made, groups) if sample.verdict.correct]
 
 

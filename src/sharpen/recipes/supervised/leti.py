@@ -2,8 +2,8 @@
 
 Paper: arXiv 2305.10314 (LeTI), section 2
 Parent: rft
-Differs: right and wrong answers are learnt, each after its label and the verifier's words; asked for with the good label. From
-    the paper: the loss is on the answer alone; no pre-training batch; a system message instead of special tokens
+Differs: right and wrong answers are learnt, each after its label and the verifier's words; tasks are asked with the good label.
+    From the paper: wrong ones weigh a fifth; loss on answers alone; no pre-training batch; a system message, no new tokens
 """
 
 from dataclasses import replace
@@ -14,13 +14,13 @@ from sharpen.recipe import Recipe, describe
 from sharpen.recipes.supervised import rft
 
 
-def recipe(labels: bool = True, feedback: bool = True) -> Recipe:
+def recipe(labels: bool = True, feedback: bool = True, wrong: float = 0.2) -> Recipe:
     parent = rft.recipe()
     if not labels:
         return parent
     good = f"{retelling.GOOD} {retelling.WORKS}" if feedback else retelling.GOOD
     asked = partial(rollout.single, system=good)
-    return replace(parent, rollout=asked, data=partial(retelling.with_feedback, feedback=feedback))
+    return replace(parent, rollout=asked, data=partial(retelling.with_feedback, wrong=wrong, feedback=feedback))
 
 
 NEUTRAL = dict(labels=False)
