@@ -32,7 +32,11 @@ OBJECTIVES = {
     "nft_std": objective.nft(length=7, std=True, floor=0.5),
     "redi": objective.redi(alpha=0.8),
 }
-STOPS = ("cispo", "nft", "nft_std")  # surrogates that hold a part of themselves still: these are differentiated, not differenced
+STOPS = (
+    "cispo",
+    "nft",
+    "nft_std",
+)  # surrogates that hold a part of themselves still: these are differentiated, not differenced
 
 
 def make(groups, lengths=None, weight=None, seed=0):
@@ -322,7 +326,9 @@ def test_half_precision_log_probabilities_give_single_precision_coefficients():
 # -------------------------------------------------------------------------------------------------------------- degenerate
 
 
-@pytest.mark.parametrize("name", ["rloo", "grpo", "grpo_unbiased", "dr_grpo", "dapo", "loop", "gspo", "cispo", "nft", "nft_std"])
+@pytest.mark.parametrize(
+    "name", ["rloo", "grpo", "grpo_unbiased", "dr_grpo", "dapo", "loop", "gspo", "cispo", "nft", "nft_std"]
+)
 def test_a_group_of_one_or_without_variance_is_exactly_zero(name):
     """0.1 + 0.1 + 0.1 is not 0.3: the mean of equal rewards may miss them by a rounding error, and a deviation of 1e-17
     would then blow it up."""

@@ -128,7 +128,7 @@ def supervised(directory: Path, batch: Batch, **more: Any) -> Result:
         asks = settings(trl.SFTConfig, out, len(rows), completion_only_loss=True, max_length=None, **more)
         trainer = trl.SFTTrainer(args=asks, train_dataset=Dataset.from_list(rows), **loaded(directory))
         trainer.model.train()
-        inputs = trainer.data_collator(rows)
+        inputs = trainer.data_collator([trainer.train_dataset[i] for i in range(len(rows))])  # with labels made of the masks
         items = (inputs["labels"][:, 1:] != -100).sum()
         return gradient(trainer.model, trainer.compute_loss(trainer.model, inputs, num_items_in_batch=items))
 
