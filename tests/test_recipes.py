@@ -10,7 +10,7 @@ import torch
 
 from sharpen import catalog, tableau
 from sharpen.core import Batch, Rollout, Sample, Task, Verdict
-from sharpen.recipe import SLOTS, describe
+from sharpen.recipe import SLOTS, call, describe, first_objective
 
 RECIPES = {info.name: info for info in catalog.recipes()}
 each = pytest.mark.parametrize("info", RECIPES.values(), ids=RECIPES)
@@ -37,9 +37,38 @@ def samples():
     return found
 
 
+def offered(given):
+    """What the loop offers a data function, on the fixed samples: a worked solution of each task, and made-up entropies."""
+    rng = np.random.default_rng(1)
+    lengths = [len(s.rollout.tokens) for s in given]
+    firsts = {s.group: s for s in given}.values()
+    shown = [
+        dataclasses.replace(
+            s,
+            rollout=dataclasses.replace(
+                s.rollout, stop="forced", id=f"{s.group}-demo", logprobs=np.zeros_like(s.rollout.logprobs)
+            ),
+            verdict=Verdict("correct", 1.0),
+        )
+        for s in firsts
+    ]
+    return dict(
+        progress=0.1,
+        demos=shown,
+        entropy=[rng.random(n) for n in lengths],
+        logprobs=[-rng.random(n) for n in lengths],
+        retell=lambda sample, messages: dataclasses.replace(sample, rollout=dataclasses.replace(sample.rollout, stop="forced")),
+        decode=lambda tokens: "".join(f"{t} " for t in tokens),
+        mask_token=0,
+        buffer=list(shown) * 4,
+        rng=np.random.default_rng(2),
+    )
+
+
 def coefficients(recipe):
-    """By rollout id, the coefficients that the recipe's data and objective give the fixed samples, off policy."""
-    kept = recipe.data(samples())
+    """By rollout id, the coefficients and penalty factors that the recipe's data and objective give the fixed samples."""
+    given = samples()
+    kept = call(recipe.data, given, **offered(given))
     width = max(len(s.rollout.tokens) for s in kept)
 
     def rows(values, dtype):
@@ -53,10 +82,17 @@ def coefficients(recipe):
         group=np.array([s.group for s in kept]),
         weight=np.array([s.weight for s in kept]),
         lengths=np.array([len(s.rollout.tokens) for s in kept]),
+        forced=np.array([s.rollout.stop == "forced" for s in kept]),
     )
+    objective = first_objective(recipe)
+    if objective.before:
+        batch = dataclasses.replace(batch, before=batch.sampling)
     drift = np.random.default_rng(0).choice([-0.5, -0.1, 0.1, 0.23, 0.5], batch.mask.shape) * batch.mask
-    found = tableau.coefficients(recipe.objective(), batch, torch.tensor(batch.sampling + drift)).numpy()
-    return {s.rollout.id: row[: len(s.rollout.tokens)] for s, row in zip(kept, found, strict=True)}
+    logp, other = torch.tensor(batch.sampling + drift), torch.tensor(batch.sampling + drift[:, ::-1] * batch.mask)
+    entropy = torch.tensor(np.random.default_rng(3).random(batch.mask.shape))
+    found, factors = tableau.weigh(objective, batch, logp, reference=other, entropy=entropy)
+    both = np.concatenate([found.numpy(), factors.numpy() * (objective.penalty is not None)], axis=1)
+    return {f"{s.rollout.id}@{i}": row for i, (s, row) in enumerate(zip(kept, both, strict=True))}
 
 
 def equal(a, b):
@@ -64,7 +100,7 @@ def equal(a, b):
 
 
 def test_the_recipes_that_ship_are_found():
-    assert {"quickstart", "grpo", "dapo", "reinforce", "rloo", "sft", "rft"} <= set(RECIPES)
+    assert {"quickstart", "grpo", "dapo", "ppo", "nft", "star", "hpt", "amft", "sft", "rft"} <= set(RECIPES)
 
 
 @each
@@ -116,7 +152,7 @@ def test_away_from_neutral_it_is_not_its_parent(info):
 def test_every_knob_does_something(info):
     """A knob at another value than its default changes the recipe: none is silently ignored."""
     for name, knob in catalog.parameters(info).items():
-        other = {bool: lambda v: not v, float: lambda v: v * 0.5 or 0.5, int: lambda v: v + 1}.get(
+        other = {bool: lambda v: not v, float: lambda v: v * 0.5 or 0.25, int: lambda v: v + 1}.get(
             type(knob.default), lambda v: 33
         )
         changed = module(info).recipe(**{name: other(knob.default)})

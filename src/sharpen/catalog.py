@@ -28,7 +28,7 @@ import numpy as np
 
 from sharpen import core, hashing
 from sharpen.core import UserError, suggest
-from sharpen.recipe import SLOTS, Recipe, asked_for, call, describe
+from sharpen.recipe import SLOTS, Recipe, asked_for, describe, first_objective
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -54,6 +54,8 @@ AT_LEAST_ONE = (
     "prompts",
     "samples",
     "pool",
+    "passes",
+    "minibatches",
     "max_tokens",
     "round_steps",
     "validation",
@@ -388,7 +390,7 @@ def validate(recipe: Recipe) -> None:
             inspect.signature(function).bind(*[None] * CALLS[slot][0], **dict.fromkeys(asked_for(function)))
         except (TypeError, ValueError) as e:
             raise UserError(f"{slot}={describe(function)} cannot be called as the loop calls it: {e}.") from e
-    if recipe.replay and not call(recipe.objective, progress=0.0).advantage(_one_success()).any():
+    if recipe.replay and not first_objective(recipe).advantage(_one_success()).any():
         raise UserError(
             f"replay={recipe.replay} would do nothing: {describe(recipe.objective)} compares responses within a group, "
             "and a replayed success is alone in its. Take objective=sft with it, or replay=0."

@@ -100,6 +100,7 @@ SAMPLES = f"""{COLUMNS} FROM {JUDGED}
 WHERE r.purpose = :purpose AND (:step IS NULL OR r.step = :step) AND (:round IS NULL OR r.round = :round)
 ORDER BY r.rowid LIMIT :limit OFFSET :offset
 """
+NAMED = f"{COLUMNS} FROM json_each(:ids) wanted JOIN {JUDGED} WHERE r.id = wanted.value ORDER BY wanted.key"
 # Beside min(), SQLite takes the other columns from the row that holds the minimum.
 SUCCESSES = f"""
 WITH firsts AS (

@@ -40,6 +40,8 @@ class Recipe:
       replay           earlier successes added to the batch of a step (memory.py)
       lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
+      passes           times that a step learns from its batch
+      minibatches      updates in each pass; groups are shuffled and dealt whole
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
       top_k            draw from the k likeliest tokens only; 0: from all
@@ -83,6 +85,8 @@ class Recipe:
     lr: float = 3e-4
     lr_end: float = 1.0
     average: float = 0.0
+    passes: int = 1
+    minibatches: int = 1
     max_tokens: int = 64
     temperature: float = 1.0
     top_k: int = 0
@@ -123,6 +127,14 @@ def call(function: Callable[..., Any], *given: Any, **offered: Any) -> Any:
         has = ", ".join(sorted(offered)) or "nothing"
         raise UserError(f"{describe(function)} asks for {', '.join(missing)}, and the loop offers that slot {has}.")
     return function(*given, **{name: offered[name] for name in wanted})
+
+
+def first_objective(recipe: Recipe) -> Tableau:
+    """The objective as it is before the first step: what it needs, such as a reference, does not change later.
+
+    One that asks for the policy or the batch is given None for them.
+    """
+    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={})
 
 
 def asked_for(function: Callable[..., Any]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from sharpen.core import (
 from sharpen.judging import Judges
 from sharpen.lessons import Lessons
 from sharpen.memory import Memory
-from sharpen.recipe import Recipe, call
+from sharpen.recipe import Recipe, asked_for, first_objective
 from sharpen.store import Position, Store
 
 WORK = ("teach", "generate", "verify", "learn")  # the phases of a learning step that are a method's own work
@@ -55,7 +55,7 @@ def build_recipe(request: Request) -> Recipe:
 
 def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> policy.LocalPolicy:
     """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
-    if call(recipe.objective, progress=0.0).reference == "teacher" and not recipe.teacher:
+    if first_objective(recipe).reference == "teacher" and not recipe.teacher:
         raise UserError("the objective learns from a teacher: name the directory of one with --set teacher=DIR")
     path = Path(recipe.student)
     model, tokenizer = policy.load_model(path) if path.is_dir() else student.build(recipe.student, source, seed)
@@ -91,6 +91,8 @@ class Run:
     accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
     lessons: Lessons  # what a curriculum may ask for by name
+    buffer: list[Sample] = field(default_factory=list)  # what the data function keeps from step to step (learning.py)
+    notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
 
     def seconds(self) -> float:
         """Wall time spent on the run so far, by earlier processes too."""
@@ -170,6 +172,10 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
     # What no phase claims, so that the phases of a run add up to its wall time.
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
+        if "buffer" in asked_for(this.recipe.data):
+            this.store.add_meta("buffer", [sample.rollout.id for sample in this.buffer])
+        if "notes" in asked_for(this.recipe.objective):
+            this.store.add_meta("notes", this.notes)
         this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
 
 
@@ -185,9 +191,16 @@ def load_checkpoint(this: Run, name: str) -> None:
     this.lessons.load(path)
 
 
+def restore(this: Run) -> None:
+    """Buffer and notes as they were at the last commit."""
+    meta = this.store.meta()
+    this.buffer[:] = this.store.read_named(meta.get("buffer", []))
+    this.notes.update(meta.get("notes", {}))
+
+
 def refer(this: Run) -> None:
     """Give the policy the reference that the objective names: when the loop begins, and after each round that was kept."""
-    kind = call(this.recipe.objective, progress=0.0).reference
+    kind = first_objective(this.recipe).reference
     if kind == "teacher":
         this.policy.refer(this.recipe.teacher)
     elif kind == "start":
@@ -211,7 +224,8 @@ def worked_solutions(this: Run, drawn: Sequence[Task], step: int) -> list[Sample
     groups = [i for i, task in enumerate(drawn) if task.solution is not None]
     ids = [f"s{step:06d}.{i:03d}.demo" for i in groups]
     listed = [drawn[i] for i in groups]
-    made = rollout.drive(this.policy, rollout.demonstrate, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
+    shown = rollout.demonstrating(this.recipe.rollout)
+    made = rollout.drive(this.policy, shown, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
     return [sample for sample in this.judges.judge(made, groups) if sample.verdict.correct]
 
 

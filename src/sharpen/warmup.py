@@ -89,7 +89,9 @@ def demonstrations(this: Run, arms: Sequence[Arm], step: int, shown: dict[tuple[
     new = [key for key in dict.fromkeys(wanted) if key not in shown]
     drawn = [this.source.draw(arm, "train", index, derive(this.seed, "demonstrations")) for arm, index in new]
     ids = [f"demo.{arm}.{index:08d}" for arm, index in new]
-    made = rollout.drive(this.policy, rollout.demonstrate, drawn, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
+    made = rollout.drive(
+        this.policy, rollout.demonstrating(recipe.rollout), drawn, ids, seed=this.seed, max_tokens=0, sampling=GREEDY
+    )
     samples = this.judges.judge(made, range(len(made)))
     this.store.add_samples("warmup", step, 0, samples)
     known = shown | dict(zip(new, samples, strict=True))
