@@ -325,6 +325,12 @@ class Evaluation:
 
     correct: Mapping[Arm, tuple[bool | None, ...]]
 
+    @cached_property
+    def counts(self) -> Mapping[Arm, tuple[int, int]]:
+        """(solved, judged) of each arm that had a task judged."""
+        judged = {arm: [c for c in solved if c is not None] for arm, solved in self.correct.items()}
+        return {arm: (sum(map(bool, c)), len(c)) for arm, c in judged.items() if c}
+
     @property
     def n(self) -> int:
         """Tasks that were judged."""

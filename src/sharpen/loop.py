@@ -133,7 +133,7 @@ def run(
         *(store, recipe, seed, policy, judges, source, held_out, progress, began, spent, steps, reported, phases, [0.0], {}),
         lessons.begin(recipe, source, seed, store),
     )
-    say_empty(this)
+    say_missing(this)
     budget = control.parse_budget(recipe.budget)
     last = store.last_commit()
     if last and last.finished:
@@ -318,12 +318,16 @@ def try_out(this: Run, step: int, chosen: Sequence[tuple[Task, int]], first: int
     return samples
 
 
-def say_empty(this: Run) -> None:
-    """Arms without training tasks are left out, and the user told."""
+def say_missing(this: Run) -> None:
+    """Tell the user of arms without training tasks, which are left out, and of a pool that is smaller than a step."""
     empty = sorted(set(this.source.arms) - set(trainable(this.source)))
     if empty:
         left = "they are measured, not practised" if len(empty) > 1 else "it is measured, not practised"
         this.progress.say(f"no training tasks in {', '.join(map(str, empty))}: {left}")
+    attempts, prompts = this.lessons.attempts, this.recipe.prompts
+    if attempts and len(attempts) < prompts:
+        few = f"{len(attempts)} training tasks, fewer than the {prompts} prompts of a step"
+        this.progress.say(f"{this.source.name} holds {few}: each gets more rollouts, so that a step has as many as ever")
     if len(empty) == len(this.source.arms):
         raise UserError(f'{this.source.name} holds no training task at all. Give some lines "split": "train".')
 

@@ -158,13 +158,13 @@ def attempt(trace: Trace, step: int, choices: Choices, seed: int, luck: np.rando
     results: list[Result] = []
     for what, n in choices:
         level = arm_of(what).level
-        hardness = trace.world.difficulty[level] + (trace.world.offset(what, seed) if isinstance(what, Task) else 0.0)
+        own = trace.world.offset(what, seed) if isinstance(what, Task) else trace.world.spread * luck.standard_normal()
+        hardness = trace.world.difficulty[level] + own
         results.append((what, n, int(luck.binomial(n, 1 / (1 + np.exp(hardness - trace.skill[level]))))))
     if trace.lessons.attempts:
-        pairs = [(what, n, right) for what, n, right in results if isinstance(what, Task)]
-        samples = [judged(what, group, i < right) for group, (what, n, right) in enumerate(pairs) for i in range(n)]
-        trace.lessons.attempts.observe(step, samples)
-        trace.lessons.attempts.numbers.clear()
+        numbers = trace.lessons.attempts.numbers
+        trace.lessons.attempts.add([(step, numbers[what.id], n, right) for what, n, right in results if isinstance(what, Task)])
+        numbers.clear()
     return results
 
 
