@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sharpen import code, control, doctor, guard, lessons, memory, policy, rollout, tasks, teach
+from sharpen import code, control, database, doctor, guard, lessons, memory, policy, rollout, tasks, teach
 from sharpen.attempts import trainable
 from sharpen.core import Arm, Choices, Diverged, FatalDiagnosis, Policy, Sample, Task, TaskSource, UserError
 from sharpen.hashing import derive
@@ -35,7 +35,9 @@ from sharpen.session import (
     load_checkpoint,
     measure,
     refer,
+    round_end,
     save,
+    share,
     worked_solutions,
 )
 from sharpen.store import Fault, Position, Store, no_fault
@@ -82,11 +84,9 @@ def start(
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
     made = build_policy(recipe, source, request.seed)
-    with (
-        Store.branch(origin, request.directory, meta, fault)
-        if origin
-        else Store.create(request.directory, meta, fault) as store
-    ):
+    if origin:
+        database.branch(origin, request.directory, meta)
+    with Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault) as store:
         run(store, recipe, request.seed, made, source, progress, began, pause)
     return request.directory
 
@@ -190,18 +190,6 @@ def stop_reason(this: Run, budget: control.Budget, step: int, rounds: Sequence[d
     if share(this, budget, step) >= 1:
         return f"the budget of {budget} is spent"
     return this.recipe.control(rounds)
-
-
-def share(this: Run, budget: control.Budget, step: int) -> float:
-    """The share of the budget that is used once `step` steps are done, warm-up included."""
-    return budget.spent(this.used(budget.kind, step - this.recipe.warmup_steps))
-
-
-def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
-    """The step at which the round that `step` lies in is closed."""
-    done = step - recipe.warmup_steps
-    end = (done // recipe.round_steps + 1) * recipe.round_steps
-    return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)
 
 
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
