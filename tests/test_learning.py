@@ -1,4 +1,4 @@
-"""Every recipe that the catalog finds learns a toy task with a real, tiny model; interrupted and resumed it goes on the same."""
+"""Every recipe that the catalog finds learns a toy task with a real, tiny model, and goes on the same when interrupted."""
 
 from __future__ import annotations
 

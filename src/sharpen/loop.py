@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from sharpen import code, control, doctor, guard, lessons, memory, tasks
+from sharpen import code, control, database, doctor, guard, lessons, memory, tasks
 from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.judging import Judges
 from sharpen.recipe import Recipe
@@ -33,7 +33,9 @@ from sharpen.session import (
     measure,
     refer,
     restore,
+    round_end,
     save,
+    share,
 )
 from sharpen.step import learn, say_missing
 from sharpen.store import Fault, Position, Store, no_fault
@@ -80,11 +82,9 @@ def start(
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
     made = build_policy(recipe, source, request.seed)
-    with (
-        Store.branch(origin, request.directory, meta, fault)
-        if origin
-        else Store.create(request.directory, meta, fault) as store
-    ):
+    if origin:
+        database.branch(origin, request.directory, meta)
+    with Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault) as store:
         run(store, recipe, request.seed, made, source, progress, began, pause)
     return request.directory
 
@@ -189,18 +189,6 @@ def stop_reason(this: Run, budget: control.Budget, step: int, rounds: Sequence[d
     if share(this, budget, step) >= 1:
         return f"the budget of {budget} is spent"
     return this.recipe.control(rounds)
-
-
-def share(this: Run, budget: control.Budget, step: int) -> float:
-    """The share of the budget that is used once `step` steps are done, warm-up included."""
-    return budget.spent(this.used(budget.kind, step - this.recipe.warmup_steps))
-
-
-def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
-    """The step at which the round that `step` lies in is closed."""
-    done = step - recipe.warmup_steps
-    end = (done // recipe.round_steps + 1) * recipe.round_steps
-    return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)
 
 
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
