@@ -10,7 +10,7 @@ import torch
 
 from sharpen import catalog, tableau
 from sharpen.core import Batch, Rollout, Sample, Task, Verdict
-from sharpen.recipe import SLOTS, describe
+from sharpen.recipe import SLOTS, call, describe
 
 RECIPES = {info.name: info for info in catalog.recipes()}
 each = pytest.mark.parametrize("info", RECIPES.values(), ids=RECIPES)
@@ -38,8 +38,15 @@ def samples():
 
 
 def coefficients(recipe):
-    """By rollout id, the coefficients that the recipe's data and objective give the fixed samples, off policy."""
-    kept = recipe.data(samples())
+    """By rollout id, what the recipe's data and objective learn from the fixed samples, off policy and away from any reference:
+    coefficients, and the gradient of a penalty by three logits of each token."""
+    judged = samples()
+    demos = [
+        dataclasses.replace(s, rollout=dataclasses.replace(s.rollout, id=f"demo-{s.group}"))
+        for s in judged
+        if s.rollout.seed == 3
+    ]
+    kept = call(recipe.data, judged, progress=0.3, demos=demos)
     width = max(len(s.rollout.tokens) for s in kept)
 
     def rows(values, dtype):
@@ -54,13 +61,32 @@ def coefficients(recipe):
         weight=np.array([s.weight for s in kept]),
         lengths=np.array([len(s.rollout.tokens) for s in kept]),
     )
-    drift = np.random.default_rng(0).choice([-0.5, -0.1, 0.1, 0.23, 0.5], batch.mask.shape) * batch.mask
-    found = tableau.coefficients(recipe.objective(), batch, torch.tensor(batch.sampling + drift)).numpy()
-    return {s.rollout.id: row[: len(s.rollout.tokens)] for s, row in zip(kept, found, strict=True)}
+    made = call(recipe.objective, progress=0.3, losses=(0.9, 0.8, 0.7))
+    rng = np.random.default_rng(0)
+    drift = rng.choice([-0.5, -0.1, 0.1, 0.23, 0.5], batch.mask.shape) * batch.mask
+    apart = {"": None, "start": 0.05, "accepted": 0.1, "teacher": 0.15}[made.reference]
+    reference = None if apart is None else torch.tensor(batch.sampling - apart * batch.mask)
+    entropy = torch.tensor(np.abs(drift)) if made.entropy else None
+    logp = torch.tensor(batch.sampling + drift)
+    found, factors = (t.numpy() for t in tableau.weigh(made, batch, logp, reference=reference, entropy=entropy))
+    found = np.concatenate([found, factors * penalty_gradient(made, rng, batch.mask.shape)], axis=1) if made.penalty else found
+    return {s.rollout.id: row for s, row in zip(kept, found, strict=True)}
+
+
+def penalty_gradient(made, rng, shape):
+    """(B, T): of the penalty by the first of three logits of each token, the reference's being others."""
+    logits, other = rng.normal(size=(2, *shape, 3))
+    return tableau.example_penalty(made, logits.reshape(-1, 3), other.reshape(-1, 3))[1][:, 0].reshape(shape)
 
 
 def equal(a, b):
-    return a.keys() == b.keys() and all(np.allclose(a[k], b[k], rtol=0, atol=1e-12) for k in a)
+    """The same rows, of which the shorter may leave out zeros at the end: padding, or the gradient of no penalty."""
+
+    def same(x, y):
+        short, long = sorted((x, y), key=len)
+        return np.allclose(short, long[: len(short)], rtol=0, atol=1e-12) and not long[len(short) :].any()
+
+    return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
 
 
 def test_the_recipes_that_ship_are_found():

@@ -28,7 +28,7 @@ import numpy as np
 
 from sharpen import core, hashing
 from sharpen.core import UserError, suggest
-from sharpen.recipe import SLOTS, Recipe, asked_for, call, describe
+from sharpen.recipe import SLOTS, Recipe, asked_for, describe, first_objective
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -373,6 +373,8 @@ def validate(recipe: Recipe) -> None:
         raise UserError(f"unscorable_limit={recipe.unscorable_limit}: this is a share, from 0 to 1.")
     if recipe.average >= 1:
         raise UserError(f"average={recipe.average}: at 1 the mean would never move. Take 0.95 to 0.999, or 0 for none.")
+    if recipe.extrapolation and recipe.average:
+        raise UserError("extrapolation and average both change the weights that are kept: take one, and set the other to 0.")
     if not 0 < recipe.top_p <= 1 or recipe.min_p > 1:
         raise UserError(f"top_p={recipe.top_p}, min_p={recipe.min_p}: 0 < top_p <= 1 and 0 <= min_p <= 1 are needed.")
     for name, known in (("precision", PRECISIONS), ("isolation", ISOLATIONS)):
@@ -388,7 +390,7 @@ def validate(recipe: Recipe) -> None:
             inspect.signature(function).bind(*[None] * CALLS[slot][0], **dict.fromkeys(asked_for(function)))
         except (TypeError, ValueError) as e:
             raise UserError(f"{slot}={describe(function)} cannot be called as the loop calls it: {e}.") from e
-    if recipe.replay and not call(recipe.objective, progress=0.0).advantage(_one_success()).any():
+    if recipe.replay and not first_objective(recipe).advantage(_one_success()).any():
         raise UserError(
             f"replay={recipe.replay} would do nothing: {describe(recipe.objective)} compares responses within a group, "
             "and a replayed success is alone in its. Take objective=sft with it, or replay=0."

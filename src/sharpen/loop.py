@@ -32,6 +32,7 @@ from sharpen.session import (
     build_policy,
     build_recipe,
     evaluate_model,
+    extrapolate,
     load_checkpoint,
     measure,
     refer,
@@ -113,6 +114,7 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
             step = warm_up(this, step, interrupted)
+            extrapolate(this)
             measure(this, "before", step, 0)
             baseline = measure(this, "validation", step, 0)
             store.add_decision(0, guard.always(baseline, baseline))
@@ -191,7 +193,10 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
         memory.remember(this.memory, samples if recipe.replay else ())
         lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
         batch = policy.make_batch(kept, recipe.sampling)
-        stats = this.policy.update(batch, call(recipe.objective, progress=spent), lr) if kept else {}
+        told = this.steps if "losses" in asked_for(recipe.objective) else ()
+        losses = [s["loss"] for s in told if s["phase"] == "loop" and "loss" in s]
+        tableau = call(recipe.objective, progress=spent, losses=losses)
+        stats = this.policy.update(batch, tableau, lr) if kept else {}
         this.policy.version = step + 1
     with this.timed("store", step):
         stats = {**describe_step(samples), **stats, "lr": lr, "temperature": recipe.temperature}
@@ -302,6 +307,7 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     number = len(rounds)
     before = this.store.evaluation(max(r["round"] for r in rounds if r["accepted"]), "validation")
     assert before is not None
+    extrapolate(this)
     after = measure(this, "validation", step, number)
     decision = this.recipe.guard(before, after)
     this.store.add_decision(number, decision)

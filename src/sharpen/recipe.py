@@ -40,6 +40,8 @@ class Recipe:
       replay           earlier successes added to the batch of a step (memory.py)
       lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
+      extrapolation    the weights of a round go on by this share of the way from the last round's learned weights to its own,
+                       before they are measured: momentum over rounds. 0: they stay as learned
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
       top_k            draw from the k likeliest tokens only; 0: from all
@@ -83,6 +85,7 @@ class Recipe:
     lr: float = 3e-4
     lr_end: float = 1.0
     average: float = 0.0
+    extrapolation: float = 0.0
     max_tokens: int = 64
     temperature: float = 1.0
     top_k: int = 0
@@ -123,6 +126,11 @@ def call(function: Callable[..., Any], *given: Any, **offered: Any) -> Any:
         has = ", ".join(sorted(offered)) or "nothing"
         raise UserError(f"{describe(function)} asks for {', '.join(missing)}, and the loop offers that slot {has}.")
     return function(*given, **{name: offered[name] for name in wanted})
+
+
+def first_objective(recipe: Recipe) -> Tableau:
+    """The objective as it is before the first step: what it needs, such as a reference, does not change later."""
+    return call(recipe.objective, progress=0.0, losses=())
 
 
 def asked_for(function: Callable[..., Any]) -> set[str]:

@@ -27,7 +27,7 @@ from sharpen.core import (
 from sharpen.judging import Judges
 from sharpen.lessons import Lessons
 from sharpen.memory import Memory
-from sharpen.recipe import Recipe, call
+from sharpen.recipe import Recipe, first_objective
 from sharpen.store import Position, Store
 
 
@@ -53,7 +53,7 @@ def build_recipe(request: Request) -> Recipe:
 
 def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> policy.LocalPolicy:
     """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
-    if call(recipe.objective, progress=0.0).reference == "teacher" and not recipe.teacher:
+    if first_objective(recipe).reference == "teacher" and not recipe.teacher:
         raise UserError("the objective learns from a teacher: name the directory of one with --set teacher=DIR")
     path = Path(recipe.student)
     model, tokenizer = policy.load_model(path) if path.is_dir() else student.build(recipe.student, source, seed)
@@ -174,7 +174,7 @@ def load_checkpoint(this: Run, name: str) -> None:
 
 def refer(this: Run) -> None:
     """Give the policy the reference that the objective names: when the loop begins, and after each round that was kept."""
-    kind = call(this.recipe.objective, progress=0.0).reference
+    kind = first_objective(this.recipe).reference
     if kind == "teacher":
         this.policy.refer(this.recipe.teacher)
     elif kind == "start":
@@ -188,6 +188,12 @@ def refer(this: Run) -> None:
         last = this.store.last_commit()
         assert last is not None and last.accepted is not None
         this.policy.refer(str(this.store.checkpoint_path(last.accepted)))
+
+
+def extrapolate(this: Run) -> None:
+    """Move on from what a round has learned, in the direction in which it has; before the first round, note the beginning."""
+    if this.recipe.extrapolation:
+        this.policy.extrapolate(this.recipe.extrapolation)
 
 
 def worked_solutions(this: Run, drawn: Sequence[Task], step: int) -> list[Sample]:
