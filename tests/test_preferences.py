@@ -233,8 +233,8 @@ def test_conservative_dpo_is_stationary_at_the_log_odds_of_its_labels():
 
 
 def test_spin_has_no_gradient_where_the_student_is_the_data():
-    """The sum over y from the data and y' from the opponent of both probabilities times (c grad log p(y) + c' grad log p(y')) is 0
-    if all three are the data, and not where the student is another."""
+    """The mean over y from the data and y' from the opponent of c grad log p(y) + c' grad log p(y') is 0 if all three are one
+    distribution, and not where student and opponent are another."""
     data, reference = (torch.tensor(np.random.default_rng(s).normal(size=3)).log_softmax(0) for s in (0, 1))
 
     def expected(theta, opponent, drawn):
@@ -251,8 +251,8 @@ def test_spin_has_no_gradient_where_the_student_is_the_data():
 
 
 def test_nll_keeps_the_better_answer_from_falling():
-    """Two answers with a feature in common and one each of their own: pushing down what both share, the more common in the worse
-    one, drags the better one down while the margin grows. The term of iterative RPO raises it."""
+    """Two answers with a feature in common, stronger in the worse one, and one each of their own: pushing the worse one down
+    drags the better one along while the margin grows. The term of iterative RPO raises it."""
     for nll, rises in ((0.0, False), (1.0, True)):
         weights = torch.zeros(3, requires_grad=True)  # features: shared, own of better, own of worse
         features = torch.tensor([[1.0, 0.5, 0.0], [1.5, 0.0, 0.5]])
