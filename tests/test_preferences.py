@@ -29,6 +29,7 @@ OBJECTIVES = {
     "dno_soft": preferences.dno(B, soft=True),
     "sppo": preferences.sppo(B),
     "orpo": preferences.orpo(B, nll=0.7),
+    "odds": preferences.orpo(B, nll=0.0),
     "preflexor_early": preferences.preflexor(B, 0.01, progress=0.2),
     "preflexor_late": preferences.preflexor(B, 0.01, progress=0.7),
 }
@@ -77,6 +78,7 @@ def published(name, batch, reference):
                 "exo": exact,
                 "dno_soft": -torch.sigmoid(gap) * logsigmoid(B * h) - torch.sigmoid(-gap) * logsigmoid(-B * h),
                 "sppo": (pw - rw - 1 / (2 * B)) ** 2 + (pl - rl + 1 / (2 * B)) ** 2,
+                "odds": -B * logsigmoid(odds[0] - odds[1]),
                 "orpo": 0.7 * nll - B * logsigmoid(odds[0] - odds[1]),
                 "preflexor_early": nll - B * logsigmoid(odds[0] - odds[1]),
                 "preflexor_late": exact,
