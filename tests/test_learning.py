@@ -10,6 +10,7 @@ import statistics
 import pytest
 
 from sharpen import catalog, loop, rollout, terminal
+from sharpen.recipe import first_objective
 from sharpen.store import Store
 
 SETTINGS = (
@@ -24,6 +25,8 @@ OWN = {
     "cures": ("subsets=1",),  # of some thirty tasks, fifteen subsets would have two each
     "view_batch": ("views=2",),  # four tasks a step pull a student this small to and fro
 }
+# One pair a prompt, of its extremes, needs more prompts rather than more answers to each.
+OWN |= {info.name: ("prompts=64", "samples=4") for info in catalog.recipes() if info.family == "preference"}
 RECIPES = [info.name for info in catalog.recipes()]
 
 
@@ -66,9 +69,22 @@ def warmed(echo, tmp_path_factory):
         return store.checkpoint_path(store.last_commit().accepted)
 
 
-def request(recipe: str, warmed, echo, directory) -> loop.Request:
+@pytest.fixture(scope="module")
+def teacher(echo, tmp_path_factory):
+    """The directory of a student of the same vocabulary that has been shown the answers for longer."""
+    directory = tmp_path_factory.mktemp("teacher") / "run"
+    settings = ["warmup_steps=200" if s.startswith("warmup_steps") else s for s in (*SETTINGS, *WARMUP)]
+    loop.start(loop.Request("grpo", tuple(settings), 0, "1steps", None, str(echo), directory), terminal.Quiet())
+    with Store.open(directory) as store:
+        return store.checkpoint_path(store.last_commit().accepted)
+
+
+def request(recipe: str, warmed, teacher, echo, directory) -> loop.Request:
     made = catalog.build(recipe)
-    settings = (*SETTINGS, *OWN.get(recipe, ()))
+    own = OWN.get(recipe, ())
+    settings = (*(s for s in SETTINGS if s.split("=")[0] not in {o.split("=")[0] for o in own}), *own)
+    if first_objective(made).reference == "teacher":
+        settings = (*settings, f"teacher={teacher}")
     if shows(made):  # as many rows as the others have rollouts
         settings = (*(s for s in settings if not s.startswith(("samples=", "prompts="))), "prompts=128")
     if rollout.demonstrating(made.rollout) is rollout.demonstrate:
@@ -89,15 +105,15 @@ def shows(made) -> bool:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_it_learns_and_resumed_goes_on_the_same(name, warmed, echo, tmp_path):
-    loop.start(request(name, warmed, echo, tmp_path / "whole"), terminal.Quiet())
+def test_it_learns_and_resumed_goes_on_the_same(name, warmed, teacher, echo, tmp_path):
+    loop.start(request(name, warmed, teacher, echo, tmp_path / "whole"), terminal.Quiet())
     whole = steps(tmp_path / "whole")
     measured = "loss" if shows(catalog.build(name)) else "correct"  # it is shown the answers: what it learns shows in the loss
     first, last = (statistics.fmean(s[measured] for s in part) for part in (whole[:8], whole[-8:]))
     assert last < 0.8 * first if measured == "loss" else last > first + 0.05, (first, last)
 
     with pytest.raises(KeyboardInterrupt):
-        loop.start(request(name, warmed, echo, tmp_path / "stopped"), Cut(FIRST))
+        loop.start(request(name, warmed, teacher, echo, tmp_path / "stopped"), Cut(FIRST))
     with pytest.raises(KeyboardInterrupt):
         loop.resume(tmp_path / "stopped", Cut(THEN))
     assert steps(tmp_path / "stopped") == whole[: FIRST + THEN]

@@ -12,7 +12,8 @@ What a data function may ask for by name (`recipe.call`), beside the samples:
                 Only samples as they came belong in it: what is changed about them is not kept
     rng         random numbers of this step
 
-An objective may ask for `progress`, `policy`, `batch`, and `notes`, a dictionary of numbers that is kept like the buffer.
+An objective may ask for `progress`, `policy`, `batch`, the `losses` of earlier steps, and `notes`, a dictionary of numbers that
+is kept like the buffer.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ def updates(offers: Offers, kept: Sequence[Sample], batch: Batch, lr: float) -> 
     recipe, policy, version = this.recipe, this.policy, this.policy.version
     rng = np.random.default_rng(derive(this.seed, offers.step, "minibatches"))
     try:
-        tableau = call(recipe.objective, progress=offers.progress, policy=policy, batch=batch, notes=notes)
+        losses = [s["loss"] for s in this.steps if s["phase"] == "loop" and "loss" in s]
+        tableau = call(recipe.objective, progress=offers.progress, policy=policy, batch=batch, notes=notes, losses=losses)
         measured = updated(policy, batch, tableau, lr, recipe.passes, recipe.minibatches, rng)
     except NotFinite as error:
         raise refused(offers, kept, batch, error, commit=policy.version == version) from error

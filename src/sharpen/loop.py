@@ -29,6 +29,7 @@ from sharpen.session import (
     build_policy,
     build_recipe,
     evaluate_model,
+    extrapolate,
     load_checkpoint,
     measure,
     refer,
@@ -144,6 +145,7 @@ def run(
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
             step = warm_up(this, step, interrupted)
+            extrapolate(this)
             measure(this, "before", step, 0)
             baseline = measure(this, "validation", step, 0)
             store.add_decision(0, guard.always(baseline, baseline))
@@ -215,6 +217,7 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     number = len(rounds)
     before = this.store.evaluation(max(r["round"] for r in rounds if r["accepted"]), "validation")
     assert before is not None
+    extrapolate(this)
     after = measure(this, "validation", step, number)
     decision = this.recipe.guard(before, after)
     this.store.add_decision(number, decision)

@@ -77,6 +77,7 @@ class LocalPolicy:
         self.end_ids = end_ids(model, tokenizer)
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_ids[0]
         self.mean = [t.detach().clone() for t in self.trained.values()] if average else []
+        self.learned: list[Tensor] = []  # the weights at the last `extrapolate`, before it moved them
         self.optimizer = torch.optim.AdamW(self.trained.values(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
         if not getattr(tokenizer, "chat_template", None):
             raise UserError(
@@ -283,6 +284,15 @@ class LocalPolicy:
         self.refresh()
         return norm
 
+    def extrapolate(self, alpha: float) -> None:
+        """weights ← weights + alpha * (weights - those here at the last call); the first call notes. APO, arXiv 2410.06293.
+
+        The optimizer's state stays. What was noted is saved and loaded with the policy.
+        """
+        now = [t.detach().clone() for t in self.trained.values()]
+        self.put([new + alpha * (new - old) for new, old in zip(now, self.learned or now, strict=True)])
+        self.learned = now
+
     def refresh(self) -> None:
         """Make a bfloat16 model the image of the trained weights again; a float32 model holds them itself."""
         with torch.no_grad():
@@ -319,6 +329,7 @@ class LocalPolicy:
             state |= {f"latest:{n}": t.detach() for n, t in self.trained.items()}
         if self.mean and self.lora:
             state |= {f"mean:{n}": t for n, t in zip(self.trained, self.mean)}
+        state |= {f"learned:{n}": t for n, t in zip(self.trained, self.learned)}
         save_file({k: t.contiguous() for k, t in state.items()}, path / "optimizer.safetensors")
         if self.critic is not None:
             save_file(self.critic.state(), path / "critic.safetensors")
@@ -333,12 +344,15 @@ class LocalPolicy:
             self.put([dict(saved.named_parameters())[n].detach() for n in self.trained])
             self.mean = [t.detach().clone() for t in self.trained.values()] if self.average else []
         numbers = {n: i for i, n in enumerate(self.trained)}
+        learned: dict[int, Tensor] = {}
         for key, tensor in load_file(path / "optimizer.safetensors", device=str(self.model.device)).items():
             field, name = key.split(":", 1)
             if field == "latest":
                 self.trained[name].data.copy_(tensor)
             elif field == "mean":
                 self.mean[numbers[name]].copy_(tensor)
+            elif field == "learned":
+                learned[numbers[name]] = tensor
             else:
                 self.optimizer.state[self.trained[name]][field] = tensor
         self.critic = None
@@ -346,6 +360,7 @@ class LocalPolicy:
             state = load_file(path / "critic.safetensors", device=str(self.model.device))
             self.critic = ValueHead(len(state["weight"]) - 1, self.model.device)
             self.critic.restore(state)
+        self.learned = [learned[i] for i in sorted(learned)]
         self.version = json.loads((path / "policy.json").read_text())["version"]
         self.refresh()
 

@@ -55,6 +55,9 @@ class Policy(Protocol):
     def refer(self, directory: str) -> None:
         """Take the model in this directory, such as one that `save` wrote, as the reference that tableaux name."""
 
+    def extrapolate(self, alpha: float) -> None:
+        """Go on by alpha times the way that the weights have come since the last call, less the going on. First call: stay."""
+
     def averaged(self) -> AbstractContextManager[None]:
         """Inside, the policy answers with the weights that `save` would keep, such as a running mean of them."""
 

@@ -42,6 +42,8 @@ class Recipe:
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
       passes           times that a step learns from its batch
       minibatches      updates in each pass; groups are shuffled and dealt whole
+      extrapolation    the weights of a round go on by this share of the way from the last round's learned weights to its own,
+                       before they are measured: momentum over rounds. 0: they stay as learned
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
       top_k            draw from the k likeliest tokens only; 0: from all
@@ -87,6 +89,7 @@ class Recipe:
     average: float = 0.0
     passes: int = 1
     minibatches: int = 1
+    extrapolation: float = 0.0
     max_tokens: int = 64
     temperature: float = 1.0
     top_k: int = 0
@@ -134,7 +137,7 @@ def first_objective(recipe: Recipe) -> Tableau:
 
     One that asks for the policy or the batch is given None for them.
     """
-    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={})
+    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=())
 
 
 def asked_for(function: Callable[..., Any]) -> set[str]:

@@ -216,6 +216,12 @@ def refer(this: Run) -> None:
         this.policy.refer(str(this.store.checkpoint_path(last.accepted)))
 
 
+def extrapolate(this: Run) -> None:
+    """Move on from what a round has learned, in the direction in which it has; before the first round, note the beginning."""
+    if this.recipe.extrapolation:
+        this.policy.extrapolate(this.recipe.extrapolation)
+
+
 def worked_solutions(this: Run, drawn: Sequence[Task], step: int) -> list[Sample]:
     """The worked solution of each task that has one, verified, as a sample of the task's group. Generation costs nothing.
 

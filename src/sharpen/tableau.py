@@ -182,3 +182,20 @@ def example(
     )
     then = torch.as_tensor(old)
     return coefficients(tableau, batch, then + np.log(ratio), reference=then, entropy=torch.ones_like(then)).numpy()
+
+
+def example_penalty(
+    tableau: Tableau, logits: Sequence[Sequence[float]], reference: Sequence[Sequence[float]] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """A tableau's penalty on next-token logits, (M,), and its gradient by them, (M, V): for checks, as `example` is.
+
+    `reference`, (M, V), are the logits of the reference model; the tokens are those of number 0.
+    """
+    if tableau.penalty is None:
+        raise ValueError("this tableau has no penalty")
+    found = torch.tensor(np.asarray(logits), dtype=torch.float64).requires_grad_()
+    other = None if reference is None else torch.tensor(np.asarray(reference), dtype=torch.float64)
+    values = tableau.penalty(found, other, torch.zeros(len(found), dtype=torch.int64))
+    values.sum().backward()
+    assert found.grad is not None
+    return values.detach().numpy(), found.grad.numpy()

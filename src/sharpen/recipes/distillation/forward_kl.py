@@ -1,0 +1,30 @@
+"""A teacher's whole next-token distribution teaches more from the same tokens than the tokens themselves.
+
+Paper: arXiv 1503.02531 (Hinton et al.), section 2; on the student's own answers: arXiv 2306.13649 (GKD), lambda 1
+Parent: none
+Differs: from GRPO, whose tasks and numbers it takes: rewards are not read; each token of the student's answers is drawn to the
+    teacher's distribution by KL(teacher || student), at temperature 1
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sharpen import distillation
+from sharpen.recipe import Recipe
+from sharpen.recipes.policy_gradient import grpo
+from sharpen.tableau import example_penalty
+
+
+def recipe() -> Recipe:
+    return replace(grpo.recipe(), objective=partial(distillation.distil, beta=0.0))
+
+
+NEUTRAL: dict[str, object] = {}
+
+
+def check(made: Recipe) -> bool:
+    """By hand: the gradient on a coin's logits is the student's distribution less the teacher's, (1/2 - 3/4, 1/2 - 1/4)."""
+    loss, gradient = example_penalty(made.objective(), [[0.0, 0.0]], [[np.log(3), 0.0]])
+    return np.allclose(gradient, [[-1 / 4, 1 / 4]]) and np.allclose(loss, np.log(2) + 0.75 * np.log(0.75) + 0.25 * np.log(0.25))

@@ -1,0 +1,29 @@
+"""A teacher who grades every token of what the student says itself teaches faster than a reward at the end.
+
+Paper: Lu 2025, thinkingmachines.ai/blog/on-policy-distillation; the reverse KL of arXiv 2306.13649 (GKD) by policy gradient
+Parent: none
+Differs: from GRPO, whose tasks and numbers it takes: the credit of a token is the teacher's log-probability less the
+    student's, and rewards are not read
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sharpen import distillation
+from sharpen.recipe import Recipe
+from sharpen.recipes.policy_gradient import grpo
+from sharpen.tableau import example
+
+
+def recipe() -> Recipe:
+    return replace(grpo.recipe(), objective=distillation.on_policy)
+
+
+NEUTRAL: dict[str, object] = {}
+
+
+def check(made: Recipe) -> bool:
+    """Tokens e times likelier to the student than to the teacher are pushed down by 1 / 4 tokens, whatever the reward."""
+    c = example(made.objective(), [[1, 0]], ratio=np.e)
+    return np.allclose(c, -1 / 4) and not example(made.objective(), [[1, 0]]).any()

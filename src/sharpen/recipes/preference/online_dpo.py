@@ -1,0 +1,31 @@
+"""Fresh pairs, the best against the worst of what the student says now, beat pairs that somebody collected before.
+
+Paper: arXiv 2405.07863 (RLHF workflow), section 3; best of 8 against worst of 8, reference the student at the start
+Parent: dpo
+Differs: one pair a prompt, of its extremes; from the paper: a verifier instead of a reward model, and one pass over a step's
+    pairs instead of two over all pairs so far. `previous` takes the last round as reference, as the released script does
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from sharpen import pairs
+from sharpen.recipe import Recipe
+from sharpen.recipes.preference import dpo
+
+
+def recipe(beta: float = 0.1, extremes: bool = True, previous: bool = False) -> Recipe:
+    parent = dpo.recipe(beta)
+    return replace(
+        parent,
+        data=pairs.best_vs_worst if extremes else parent.data,
+        objective=partial(parent.objective, reference="accepted") if previous else parent.objective,
+    )
+
+
+NEUTRAL = dict(extremes=False)
+
+
+def check(made: Recipe) -> bool:
+    """The fixed reference keeps the tilt towards the reward at 1 / beta, so the reference is named "start", not "accepted"."""
+    return made.objective().reference == "start" and made.data is pairs.best_vs_worst

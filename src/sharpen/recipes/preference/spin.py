@@ -1,0 +1,33 @@
+"""A student that learns to tell worked solutions from its own answers needs no preferences and no rewards.
+
+Paper: arXiv 2401.01335 (SPIN), equation 4.7; beta 0.1
+Parent: dpo
+Differs: the worked solution is preferred to every own answer, whatever the verdicts; the reference and opponent is the last
+    round that was kept; from the paper: own answers are drawn anew each step instead of once an iteration
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sharpen import pairs, preferences
+from sharpen.recipe import Recipe
+from sharpen.recipes.preference import dpo
+from sharpen.tableau import example
+
+
+def recipe(beta: float = 0.1, hinge: bool = False, against_itself: bool = True) -> Recipe:
+    parent = dpo.recipe()
+    if not against_itself:
+        return replace(parent, objective=partial(preferences.dpo, beta=beta))
+    return replace(parent, data=pairs.demo_vs_own, objective=partial(preferences.spin, beta=beta, hinge=hinge))
+
+
+NEUTRAL = dict(against_itself=False)
+
+
+def check(made: Recipe) -> bool:
+    """The opponent moves with the student, and a pair that nobody has learned from yet is pulled apart by beta / 2."""
+    c = example(made.objective(), [[1, 0]], lengths=[1, 1])[:, 0]
+    return made.objective().reference == "accepted" and np.allclose(c, [0.05, -0.05])
