@@ -33,12 +33,11 @@ def test_the_most_varied_subset_by_brute_force(seed):
 
 def test_down_sampling_keeps_whole_groups_for_their_advantages_and_few_tokens():
     samples = [sample(r, g) for g, rewards in enumerate([(1, 0, 0, 0), (1, 1, 1, 1)]) for r in rewards]
-    kept = entropy.down_sample(samples, 0.25, 0.5, entropy=flat(samples), progress=0.0)
+    kept = entropy.down_sample(samples, 0.25, 1 / 3, entropy=flat(samples), progress=0.0)
     assert [s.verdict.reward for s in kept] == [s.verdict.reward for s in samples]  # nobody left the comparison
     trained = [int(s.rollout.sampled.sum()) for s in kept]
-    assert trained[0] > 0 and sum(t > 0 for t in trained) == 2 and not any(trained[4:])
-    # Two responses of tokens 1, 2, 3 with entropies .1, .2, .3, times |A| of 1.73 and 0.58: the top three are these.
-    assert kept[0].rollout.sampled.tolist() == [False, True, True, True] or trained == [2, 1, 0, 0, 0, 0, 0, 0]
+    # Two responses of tokens 1, 2, 3 with entropies .1, .2, .3, times |A| of 1.73 and 0.58: the top two are the success's last.
+    assert kept[0].rollout.sampled.tolist() == [False, False, True, True] and sum(trained) == 2
     everything = entropy.down_sample(samples, 0.25, 0.5, entropy=flat(samples), progress=1.0)
     assert [s.rollout.sampled.tolist() for s in everything] == [s.rollout.sampled.tolist() for s in samples]
 
@@ -78,7 +77,7 @@ def test_window_means_look_ahead():
 
 
 def test_exploration_by_hand():
-    """Target 4. Easy: margin 1, kappa 2, cap 0.5: D = 3 is 2 beyond, huber 2, -0.5 * 2 / 3. Wrong and no more than enough: half."""
+    """Target 4. Easy: margin 1, kappa 2, cap 0.5: D = 3 is 2 beyond, huber 2, -0.5 * 2 / 3. Wrong, enough: half."""
     assert entropy.exploration(3, 4, 0, True, 0.5) == pytest.approx(-1 / 3)
     assert entropy.exploration(1, 4, 0, True, 0.5) == 0 == entropy.exploration(-3, 4, 0, True, 0.5)
     assert entropy.exploration(9, 4, 0, True, 0.5) == -0.5  # no further than the cap
@@ -93,10 +92,9 @@ def test_the_reward_changes_and_the_outcome_does_not():
     spread = [np.r_[0, np.full(9, 5.0)], *flat(samples)[1:]]
     found = entropy.window_reward(samples, quantile=0.5, entropy=spread)
     assert len(found) == 4 and [s.verdict.correct for s in found] == [True] * 3 + [False]
-    assert (
-        found[0].verdict.reward < found[1].verdict.reward == 1
-    )  # an easy prompt, solved with more open tokens than the others
-    assert found[0].verdict.parts["exploration"] == found[0].verdict.reward - 1
+    # An easy prompt, solved, and the first with more open tokens than the others.
+    assert found[0].verdict.reward < found[1].verdict.reward == 1
+    assert found[0].verdict.parts["exploration"] == pytest.approx(found[0].verdict.reward - 1)
 
 
 # ------------------------------------------------------------------------------------------------------------- objectives
@@ -104,17 +102,17 @@ def test_the_reward_changes_and_the_outcome_does_not():
 
 def test_the_targets_penalty_is_the_derivative_of_the_distance_to_it():
     """mean over responses of weight * |mean entropy - target|, through logits, by autograd."""
-    tableau = entropy.targeted(target=1.2, weight=0.7)
+    tableau = entropy.targeted(target=1.0, weight=0.7)
     batch, logp = make([[1, 0], [1, 1]], lengths=[1, 3, 2, 2])
     logits = torch.tensor(np.random.default_rng(0).normal(size=(*batch.mask.shape, 5)) * 2, requires_grad=True)
     spread = entropy.openness(logits.flatten(0, 1), None, None).view(batch.mask.shape)
     on = torch.tensor(batch.mask)
     means = (spread * on).sum(1) / on.sum(1)
-    (expected,) = torch.autograd.grad((0.7 * (means - 1.2).abs()).mean(), logits, retain_graph=True)
+    (expected,) = torch.autograd.grad((0.7 * (means - 1.0).abs()).mean(), logits, retain_graph=True)
     _, factors = weigh(tableau, batch, logp, entropy=spread.detach())
     (found,) = torch.autograd.grad((factors * spread).sum(), logits)
     torch.testing.assert_close(found, expected)
-    assert (means > 1.2).any() and (means < 1.2).any()
+    assert (means > 1.0).any() and (means < 1.0).any()
 
 
 def test_hardness_weighs_rare_successes_more():
@@ -159,7 +157,7 @@ def test_covariance_by_hand():
 
 def test_clip_cov_takes_the_gradient_of_the_steepest_tokens_only():
     batch, _ = make([[1, 0]], lengths=[5, 5])
-    logp = torch.tensor(batch.sampling)
+    logp = torch.full(batch.mask.shape, -1.0, dtype=torch.float64) * torch.tensor(batch.mask)
     logp[0, 3] = -0.01  # likely, and raised: nothing sharpens more
     fresh = dataclasses.replace(batch, sampling=logp.numpy())
     found, plain = (coefficients(t, fresh, logp) for t in (entropy.clip_cov(share=0.1), objective.grpo()))
@@ -201,13 +199,8 @@ def test_the_trust_region_moves_with_the_policy_before_the_step():
     batch, _ = make([[1, 0]], lengths=[2, 2])
     before = batch.sampling + np.log(1.5) * batch.mask
     ready = dataclasses.replace(batch, before=before)
-    for ratio, kept in (
-        (1.5, [True, True]),
-        (1.69, [True, True]),
-        (1.71, [False, True]),
-        (1.31, [True, True]),
-        (1.29, [True, False]),
-    ):
+    cases = {1.5: [True, True], 1.69: [True, True], 1.71: [False, True], 1.31: [True, True], 1.29: [True, False]}
+    for ratio, kept in cases.items():
         found = coefficients(tableau, ready, torch.tensor(batch.sampling + np.log(ratio) * batch.mask))
         assert (found[:, 1] != 0).tolist() == kept
     assert not coefficients(objective.grpo(), batch, torch.tensor(before))[0].any()
@@ -223,9 +216,8 @@ def test_kl_convex_is_the_gradient_of_the_sum_of_two_divergences():
     (expected,) = torch.autograd.grad(0.75 * kl[0] + 0.25 * kl[1], theta, retain_graph=True)
     batch, _ = make([[1]] * 5, lengths=[1] * 5)
     p = logp.exp().detach().numpy()
-    batch = dataclasses.replace(
-        batch, mask=np.ones((5, 1)), sampling=np.zeros((5, 1)), weight=5 * p, before=before.numpy()[:, None]
-    )
+    ones, then = np.ones((5, 1)), before.numpy()[:, None]
+    batch = dataclasses.replace(batch, mask=ones, sampling=0 * ones, weight=5 * p, before=then)
     tableau = dataclasses.replace(off_policy.remix(kl=1.0, until=0.5, progress=0.25), normaliser=objective.sequence_sum)
     c = coefficients(tableau, batch, logp.detach()[:, None], reference=base[:, None])
     (found,) = torch.autograd.grad(-(c * logp[:, None]).sum(), theta)

@@ -249,7 +249,7 @@ def test_rejection_sampling_is_the_policy_gradient_of_zero_one_rewards():
 
 @pytest.mark.parametrize("p", [1 / 8, 1 / 2, 3 / 4])
 def test_nft_on_policy_is_dr_grpo_or_grpo_with_the_populations_deviation(p):
-    """At ratio 1 its coefficient is w on right answers and -w p / (1 - p) on wrong ones, for w = 1 - p and sqrt((1 - p) / p)."""
+    """At ratio 1 the coefficient is w on right answers and -w p / (1 - p) on wrong, for w = 1 - p and sqrt((1 - p) / p)."""
     right = round(8 * p)
     batch, _ = make([[1] * right + [0] * (8 - right)], lengths=[3] * 8)
     on_policy = torch.tensor(batch.sampling)
@@ -264,7 +264,7 @@ def test_nft_on_policy_is_dr_grpo_or_grpo_with_the_populations_deviation(p):
 
 
 def test_nft_off_policy_is_capped_by_its_floor():
-    """-w p R / max(1 - p R, floor (1 - p)): with floor 1 it is -w p R / (1 - p) above R = 1; without it explodes at R = 1 / p."""
+    """-w p R / max(1 - p R, floor (1 - p)): floor 1 makes it -w p R / (1 - p) above R = 1; without, it explodes at 1 / p."""
     rewards, w, p = [[1, 0]], 0.5, 0.5
     for floor, ratio, expected in ((1.0, 1.5, 1.5), (1.0, 0.5, 0.5 * 0.5 / 0.75), (1e-9, 1.98, 0.5 * 1.98 / 0.01)):
         found = example(objective.nft(2, floor=floor), rewards, ratio=ratio)[:, 0] * 2 * 2
