@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from pathlib import Path
@@ -21,6 +22,12 @@ def odd(task: Task, response: str, notes: str = "") -> Verdict:
     if first or kind == response:
         misbehave(kind, notes)
     return Verdict("correct", 1.0) if kind == task.answer else Verdict("wrong", 0.0, feedback=response)
+
+
+def counted(task: Task, response: str, notes: str) -> Verdict:
+    """Leaves a new file in the directory `notes` each time."""
+    os.close(tempfile.mkstemp(dir=notes)[0])
+    return Verdict("correct", 1.0) if response == task.answer else Verdict("wrong", 0.0)
 
 
 def misbehave(kind: str, notes: str) -> None:

@@ -40,6 +40,16 @@ def test_sound_tasks_have_no_dispute_and_are_asked_a_lot(tmp_path):
     assert asked["again"] == asked["gold"] + asked["equivalent"] + asked["spoilt"] and asked["second"] > 40
 
 
+@pytest.mark.parametrize("answer", ["A", "x"])
+def test_an_option_in_its_own_words_is_no_dispute(tmp_path, answer):
+    """The option x is a letter too, but the letter of none."""
+    task = {"id": "a", "verifier": "multiple_choice", "answer": answer, "choices": ["x", "y"]}
+    assert found(tmp_path, task) == []
+    (line,) = offline.read_tasks(lines(tmp_path / "tasks.jsonl", [task])).values()
+    said = {text: audit.second_opinion(line.task, f"\\boxed{{{text}}}") for text in ("x", "A", "y", "(B)", "z")}
+    assert said == {"x": True, "A": True, "y": False, "(B)": False, "z": None}
+
+
 def test_several_spoilt_answers_for_every_type(tmp_path):
     tasks = offline.read_tasks(lines(tmp_path / "tasks.jsonl", SOUND))
     for id, line in tasks.items():
@@ -97,7 +107,12 @@ def test_two_implementations_that_disagree(tmp_path):
     assert audit.second_opinion(task, "<answer>8</answer>") is False
     assert audit.second_opinion(task, "<answer>seven</answer>") is None
     choice = offline.read_tasks(lines(tmp_path / "t.jsonl", [TASKS[2]]))["d"].task
-    assert [audit.second_opinion(choice, f"<answer>{a}</answer>") for a in ("(B)", "A", "Lima")] == [True, False, None]
+    assert [audit.second_opinion(choice, f"<answer>{a}</answer>") for a in ("(B)", "A", "Lima", "Paris")] == [
+        True,
+        False,
+        True,
+        None,
+    ]
 
 
 def test_decisions_are_kept_and_hold_for_what_was_seen(tmp_path):

@@ -126,6 +126,18 @@ def test_rollouts_are_judged_as_in_line(tmp_path):
     assert there[1].verdict == here[1].verdict
 
 
+def test_the_same_response_is_judged_once_while_its_verdict_is_not_taken(tmp_path):
+    other = Task(({"role": "user", "content": "2 + 3 ="},), "5", "sum", 1)
+    with Judges(functools.partial(odd.counted, notes=str(tmp_path)), workers=2, deadline_s=LONG) as judges:
+        for key, task, text in [("a", TASK, "4"), ("b", TASK, "4"), ("c", other, "4"), ("d", TASK, "5"), ("e", TASK, "4")]:
+            judges.submit(key, task, text)
+        found = outcomes(judges.collect())
+        assert found == {"a": "correct", "b": "correct", "c": "wrong", "d": "wrong", "e": "correct"}
+        assert len(list(tmp_path.iterdir())) == 3
+        judges.submit("f", TASK, "4")
+        assert judges.take("f")[0].correct and len(list(tmp_path.iterdir())) == 4
+
+
 def test_what_takes_microseconds_is_judged_here_and_a_users_own_function_never():
     with Judges(verify.verify) as judges:
         for name in verify.INSTANT:
@@ -168,7 +180,7 @@ def test_mistakes_of_the_user_end_the_wait():
         Judges(lambda task, response: Verdict("correct", 1.0))
     with Judges(odd.dies_at_once, workers=2) as judges:
         for i in range(100):
-            judges.submit(str(i), TASK, "4")
+            judges.submit(str(i), TASK, str(i))
         with pytest.raises(UserError, match=r"in a row.*exited with 9"):
             judges.collect()
 

@@ -71,17 +71,18 @@ def test_killed_again_and_again_at_any_instant(tmp_path):
 
 
 class Impatient(terminal.Quiet):
-    """Presses Ctrl-C once, as soon as the named phase has made its first step."""
+    """Presses Ctrl-C once, as soon as the named phase has made so many steps."""
 
-    def __init__(self, phase: str):
+    def __init__(self, phase: str, after: int = 1):
         super().__init__()
-        self.wanted, self.pressed, self.name = phase, False, ""
+        self.wanted, self.left, self.pressed, self.name = phase, after, False, ""
 
     def phase(self, name, total=None, done=0):
         self.name = name
 
     def advance(self, n=1, **numbers):
-        self.pressed = self.pressed or self.name == self.wanted
+        self.left -= n if self.name == self.wanted else 0
+        self.pressed = self.pressed or self.left <= 0
 
     def interruptible(self):
         from contextlib import nullcontext

@@ -228,7 +228,7 @@ def test_draw_never_takes_an_arm_of_weight_zero_at_either_end(u):
 
 @pytest.mark.parametrize("weights", [[1, math.nan, 1, 1, 1], [1, -1, 1, 1, 1], [1, math.inf, 1, 1, 1], [0, 0, 0, 0, 0]])
 def test_draw_refuses_weights_that_are_none(weights):
-    with pytest.raises(ValueError, match="sum/2" if any(weights) else "all of them are 0"):
+    with pytest.raises(UserError, match="sum/2" if any(weights) else "all weights of the arms are 0"):
         teach.draw(ARMS, weights, 4, rng())
 
 

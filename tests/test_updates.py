@@ -16,7 +16,7 @@ from sharpen import advantage, batching, catalog, critic, learning, likelihood, 
 from sharpen.core import Batch, FatalDiagnosis, NotFinite, Rollout, Sample, Task, TaskSource, Verdict
 from sharpen.recipe import call
 from sharpen.store import Store
-from test_learning import Cut
+from test_resume import Impatient
 
 NOWHERE = TaskSource("none", (), lambda arm, split, index, seed: Task((), None, "f", 1))
 
@@ -207,7 +207,8 @@ def finished(name: str, directory, cuts: tuple[int, ...], *more: str) -> tuple[d
     request = loop.Request(name, (*RUN, *more), 0, "6steps", None, TASKS, directory)
     for i, cut in enumerate((*cuts, 10**9)):
         try:
-            loop.start(request, Cut(cut)) if i == 0 else loop.resume(directory, Cut(cut))
+            stop = Impatient("loop", after=cut)
+            loop.start(request, stop) if i == 0 else loop.resume(directory, stop)
         except KeyboardInterrupt:
             assert cut < 10**9
     with Store.open(directory) as store:
@@ -259,7 +260,9 @@ def test_a_reward_that_is_no_number_stops_the_run_and_keeps_the_batch(tmp_path):
     directory = tmp_path / "run"
     request = loop.Request(str(mine), RUN, 0, "6steps", None, TASKS, directory)
     for attempt in (loop.start, lambda request, progress: loop.resume(directory, progress)):
-        with pytest.raises(FatalDiagnosis, match=r"batch_not_finite .*rollouts s000012\.000\.001\. Nothing more was learnt"):
+        with pytest.raises(
+            FatalDiagnosis, match=r"batch_not_finite .*rollouts s000012\.000\.001\. They come from the verifier"
+        ):
             attempt(request, terminal.Quiet())
     kept = json.loads((directory / "refused" / "000012.json").read_text())
     arrays = np.load(directory / "refused" / "000012.npz")

@@ -136,8 +136,8 @@ def second_opinion(task: Task, response: str) -> bool | None:
             return False
     text, how = offline.final_answer(task, response)
     if name == "multiple_choice":
-        label = text.strip("(). ").upper()
-        return label == answer.strip("(). ").upper() if len(label) == 1 and how in ("tag", "box") and len(answer) <= 3 else None
+        made, gold = (options_named(said, task.data.get("choices")) for said in (text, answer))
+        return made == gold if how in ("tag", "box") and len(made) == len(gold) == 1 else None
     numeric = verify.read_number(answer) is not None
     if name == "math" and numeric:
         verdict = verify.number(task, text)
@@ -148,6 +148,15 @@ def second_opinion(task: Task, response: str) -> bool | None:
     else:
         return None
     return verdict.correct if verdict.outcome in ("correct", "wrong") else None
+
+
+def options_named(text: str, choices: Mapping[str, str] | Sequence[str] | None) -> set[str]:
+    """Letters of the options that a text may mean: by its bare letter, or in the option's own words."""
+    listed = choices.items() if isinstance(choices, Mapping) else zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", choices or ())
+    options = {str(letter).upper(): " ".join(str(words).split()).casefold() for letter, words in listed}
+    bare, words = text.strip("(). ").upper(), " ".join(text.split()).casefold()
+    letters = {bare} if bare in options or (not options and len(bare) == 1) else set()
+    return letters | {letter for letter, said in options.items() if said == words}
 
 
 def _others(used: Mapping[str, TaskLine], id: str) -> list[str]:

@@ -38,7 +38,7 @@ STATUSES = ("claimed", "reproduced", "refuted here")
 # For each slot: how many arguments the loop passes, and what the function says it returns.
 CALLS = {
     "tasks": (0, "TaskSource"),
-    "teach": (5, "list[tuple[Arm, int]]"),
+    "teach": (5, "Choices"),
     "rollout": (1, "RolloutGenerator"),
     "verify": (2, "Verdict"),
     "data": (1, "list[Sample]"),
@@ -49,16 +49,8 @@ CALLS = {
 
 ABOVE_ZERO = ("warmup_lr", "temperature", "verdict_s")
 AT_LEAST_ONE = (
-    "warmup_levels",
-    "warmup_rows",
-    "prompts",
-    "samples",
-    "passes",
-    "minibatches",
-    "max_tokens",
-    "round_steps",
-    "validation",
-    "test",
+    *("warmup_levels", "warmup_rows", "prompts", "samples", "pool", "passes", "minibatches", "max_tokens", "round_steps"),
+    *("validation", "test"),
 )
 # For a model that is trained already: the embedded student's learning rate would wreck it, and its answers are longer.
 TRAINED = {"warmup_steps": "0", "lr": "1e-5", "max_tokens": "512"}
@@ -74,7 +66,7 @@ class RecipeInfo:
     tier      "setting" (no new function, at most 30 lines), "piece" (one, 60), "loop" (any number, 120), or "oversize".
               Lines are those of the statements; the docstring and `check` are not counted
     parent    name of the recipe it derives from, or None
-    status    "claimed", "reproduced" or "refuted here"; the last two come with the command that showed it, in `evidence`
+    status    "claimed", "reproduced" or "refuted here"; the last two come with `evidence`: COMMAND (FIGURES)
     """
 
     name: str

@@ -39,11 +39,15 @@ class FatalDiagnosis(Exception):
 
 
 class NotFinite(ValueError):
-    """A number that a step needs is NaN or infinite; nothing has changed yet. `rows` of the batch hold it, () if unknown."""
+    """A number that a step needs is NaN or infinite; no weight was changed by it. `rows` of the batch hold it, where known."""
 
     def __init__(self, message: str, rows: Sequence[int] = ()):
         super().__init__(message)
         self.rows = tuple(int(row) for row in rows)
+
+
+class Diverged(NotFinite):
+    """Training left the finite numbers: a log-probability or the gradient is NaN or infinite."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -180,6 +184,7 @@ class Ask:
     sampling: Sampling | None = None
 
 
+Choices = list[tuple[Arm | Task, int]]  # what a curriculum returns: for each prompt an arm or a task, and how many rollouts
 RolloutGenerator = Generator[Any, Any, Turn]  # yields Ask or [Ask, …]; is sent Turn or [Turn, …]; returns the last Turn
 
 
@@ -355,6 +360,12 @@ class Evaluation:
     """Accuracy on a fixed stream: for each arm whether each of its tasks was solved, in order; None: it could not be judged."""
 
     correct: Mapping[Arm, tuple[bool | None, ...]]
+
+    @cached_property
+    def counts(self) -> Mapping[Arm, tuple[int, int]]:
+        """(solved, judged) of each arm that had a task judged."""
+        judged = {arm: [c for c in solved if c is not None] for arm, solved in self.correct.items()}
+        return {arm: (sum(map(bool, c)), len(c)) for arm, c in judged.items() if c}
 
     @property
     def n(self) -> int:

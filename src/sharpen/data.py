@@ -37,6 +37,31 @@ def keep_correct(samples: Sequence[Sample], distinct: bool = False) -> list[Samp
     return list(kept.values())
 
 
+def gate(
+    samples: Sequence[Sample],
+    low: float = 0.0,
+    high: float = 1.0,
+    then: Callable[[Sequence[Sample]], list[Sample]] = keep_all,
+) -> list[Sample]:
+    """What `then` keeps of the groups whose share of correct answers lies between `low` and `high`, and whose rewards differ.
+
+    With the defaults only silent groups go: DAPO's dynamic sampling (arXiv 2503.14476, section 3.2). A narrower band is online
+    difficulty filtering (arXiv 2504.03380). Both ask for new prompts in place of those: see `refills` of the recipe. A group of
+    one is silent always. Raises UserError unless 0 <= low <= high <= 1.
+    """
+    if not 0 <= low <= high <= 1:
+        raise UserError(f"gate needs 0 <= low <= high <= 1, got low={low}, high={high}")
+    groups: dict[int, list[Sample]] = {}
+    for sample in keep_all(samples):
+        groups.setdefault(sample.group, []).append(sample)
+    passed = {
+        number
+        for number, group in groups.items()
+        if low <= sum(s.verdict.correct for s in group) / len(group) <= high and len({s.verdict.reward for s in group}) > 1
+    }
+    return then([s for s in samples if s.group in passed])
+
+
 def soft_overlong(samples: Sequence[Sample], limit: int, cache: float = 0.2, penalty: float = 0.5) -> list[Sample]:
     """`keep_all`, with responses that come near the length limit paid less: DAPO (arXiv 2503.14476, section 3.4).
 

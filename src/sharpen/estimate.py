@@ -1,6 +1,6 @@
 """Shares and differences of shares with 95 % intervals, for small and lopsided samples.
 
-1. `share`  k of n: the interval of `teach.interval`.
+1. `share`  k of n: Wilson's score interval.
 2. `change` the same n tasks tried twice: Wald's interval after half a task is added to each of the four cells. Agresti & Min
             (2005), "Simple improved confidence intervals for comparing matched proportions", Statistics in Medicine 24:729–740.
 3. `mean`   of independent estimates: MOVER, with low = m - sqrt(sum (value - low)^2) / k and high = m + sqrt(sum (high -
@@ -17,9 +17,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sharpen.teach import interval
+Z = 1.959963984540054  # two-sided 95 %
 
-Z = 1.959964  # two-sided 95 %
+
+def interval(successes: float, n: int) -> tuple[float, float]:
+    """95 % confidence interval of a success rate: Wilson's score interval. (0, 1) for n = 0.
+
+    Unlike the textbook interval it is not of width zero at 0 or n successes. Raises ValueError outside 0 <= successes <= n.
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes must be between 0 and n, got {successes} of {n}")
+    if n == 0:
+        return 0.0, 1.0
+    z2 = Z**2
+    middle = (successes + z2 / 2) / (n + z2)
+    half = math.sqrt(z2 * (successes * (n - successes) / n + z2 / 4)) / (n + z2)
+    return max(middle - half, 0.0), min(middle + half, 1.0)  # rounding may step 1e-17 outside
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class Estimate:
     n: int
 
 
-def share(successes: int, n: int) -> Estimate | None:
+def share(successes: float, n: int) -> Estimate | None:
     """The share of n tasks that were solved; None where n is 0, because nothing is known."""
     if n == 0:
         return None

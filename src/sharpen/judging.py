@@ -6,7 +6,8 @@
    there is one; then it is `unscorable`, with the reason as feedback. A UserError is raised where it comes twice.
 3. So the deadline is our fault, never the model's. A verifier that runs a model's program gives that program a deadline of its
    own, well below this one, and calls its overrun `timeout`, which scores 0.
-4. A verdict depends on task and response alone: not on the process that made it, nor on when, nor on its neighbours.
+4. A verdict depends on task and response alone: not on the process that made it, nor on when, nor on its neighbours. So the
+   same response to the same task, submitted again before its verdict was taken, is not judged again.
 5. The verifiers in `verify.INSTANT` take microseconds and cannot hang: they are called at once, in this process. A user's own
    function always goes to another.
 6. Processes start when the first response needs one, and die with this one, however it ends (verifier_process.py).
@@ -60,7 +61,9 @@ class Judges:
         self._changed = threading.Condition()  # guards what follows, and wakes workers and who waits for verdicts
         self._waiting: deque[Job] = deque()
         self._again: deque[Job] = deque()  # jobs that a worker could not do
-        self._submitted: dict[str, None] = {}  # in order, until they are taken
+        self._submitted: dict[str, tuple[str, str]] = {}  # key -> (task, response), in order, until they are taken
+        self._first: dict[tuple[str, str], str] = {}  # (task, response) -> the first key among those submitted
+        self._same: dict[str, list[str]] = {}  # a first key -> the others, while its verdict is awaited
         self._judged: dict[str, Reply] = {}
         self._threads: list[threading.Thread] = []  # one for each process
         self._busy: dict[int, Process] = {}  # by worker
@@ -74,14 +77,20 @@ class Judges:
         """Have a response judged. A key that was submitted and not yet taken is not judged again."""
         if key in self._submitted:
             return
-        self._submitted[key] = None
+        self._submitted[key] = said = (task.id, response)
         if instant(self.verify, task):
             began = time.perf_counter()
             self._judged[key] = boundary(self.verify)(task, response), time.perf_counter() - began
             return
         with self._changed:
-            self._waiting.append(Job(key, task, response))
-            self._call(len(self._waiting))
+            first = self._first.setdefault(said, key)
+            if first in self._judged:
+                self._judged[key] = self._judged[first]
+            elif first != key:
+                self._same.setdefault(first, []).append(key)
+            else:
+                self._waiting.append(Job(key, task, response))
+                self._call(len(self._waiting))
 
     def take(self, key: str) -> Reply:
         """Wait for the verdict on a submitted response, and the seconds it took.
@@ -96,7 +105,9 @@ class Judges:
                 if key not in self._submitted:
                     raise KeyError(key)
                 self._changed.wait(1.0)
-            del self._submitted[key]
+            said = self._submitted.pop(key)
+            if self._first.get(said) == key:
+                del self._first[said]
             return self._judged.pop(key)
 
     def collect(self) -> dict[str, Verdict]:
@@ -204,8 +215,13 @@ class Judges:
                     self._again.append(replace(job, tried=me))
                     self._call(len(self._again))
                 else:
-                    self._judged[job.key] = verdict, seconds
+                    self._decide(job.key, (verdict, seconds))
             self._changed.notify_all()
+
+    def _decide(self, key: str, reply: Reply) -> None:
+        """Note a verdict for its response and for the same one under other keys. The lock is held."""
+        for known in (key, *self._same.pop(key, ())):
+            self._judged[known] = reply
 
     def _give_up(self, me: int, jobs: Sequence[Job], reason: Lost | UserError, started: bool) -> None:
         """The process was lost, or complained, on the first of these jobs if it had started; the others were not begun."""
@@ -228,7 +244,7 @@ class Judges:
                 verdict = Verdict(
                     "unscorable", None, feedback=f"The verifier's process was lost: {reason}.", rule="verifier lost"
                 )
-                self._judged[lost.key] = verdict, 0.0
+                self._decide(lost.key, (verdict, 0.0))
             self._call(len(self._again) + len(self._waiting))
             self._changed.notify_all()
 

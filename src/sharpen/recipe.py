@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sharpen.core import Arm, Decision, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError, Verdict
+from sharpen.core import Choices, Decision, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError, Verdict
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Recipe:
 
     Slots, each a plain function or a functools.partial of one; it may ask for more arguments by name, see `call`
       tasks      () -> TaskSource
-      teach      (history, arms, prompts, samples, rng) -> [(arm, number of rollouts), …], one entry for each prompt;
-                 `history` maps an arm to its latest HISTORY ArmStats, oldest first
+      teach      (history, arms, prompts, samples, rng) -> [(arm or task, number of rollouts), …], one entry for each prompt;
+                 `history` maps an arm to its latest HISTORY ArmStats, oldest first; what else there is: lessons.py
       rollout    (Task) -> RolloutGenerator
       verify     (Task, response) -> Verdict
       data       (list of Sample) -> list of Sample
@@ -34,7 +34,9 @@ class Recipe:
       warmup_rows      worked solutions in a warm-up step
       warmup_lr        learning rate of the warm-up
       prompts          prompts in a step
-      samples          rollouts for each prompt
+      samples          rollouts for each prompt; a curriculum may spread the same total unevenly
+      refills          times that a step asks for more prompts where `data` left fewer than `prompts` groups
+      pool             tasks of each endless arm among which a curriculum over single tasks chooses
       replay           earlier successes added to the batch of a step (memory.py)
       lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
@@ -57,11 +59,11 @@ class Recipe:
       unscorable_limit share of verdicts that may fail on our side; above it the doctor stops the run
       validation       validation tasks for each arm
       test             test tasks for each arm
-      budget           such as "300steps", "10m"
+      budget           such as "300steps", "10m", "2Mtokens", "10m loop" (control.py)
     """
 
     tasks: Callable[..., TaskSource]
-    teach: Callable[..., list[tuple[Arm, int]]]
+    teach: Callable[..., Choices]
     rollout: Callable[..., RolloutGenerator]
     verify: Callable[..., Verdict]
     data: Callable[..., list[Sample]]
@@ -77,6 +79,8 @@ class Recipe:
     warmup_lr: float = 2e-3
     prompts: int = 32
     samples: int = 8
+    refills: int = 0
+    pool: int = 1000
     replay: int = 0
     lr: float = 3e-4
     lr_end: float = 1.0
@@ -142,9 +146,20 @@ def asked_for(function: Callable[..., Any]) -> set[str]:
 SLOTS = ("tasks", "teach", "rollout", "verify", "data", "objective", "guard", "control")
 
 
-def describe(value: Any) -> str:
-    """A function or partial as the call a reader would write; any other value as its repr."""
+def describe(value: Any, modules: bool = False) -> str:
+    """A function or partial as the call a reader would write; any other value as its repr.
+
+    modules  with the module of every function, and a partial of nothing as the function itself: equal texts are equal values
+    """
     if hasattr(value, "func"):
-        inner = [describe(a) for a in value.args] + [f"{k}={describe(v)}" for k, v in value.keywords.items()]
-        return f"{value.func.__name__}({', '.join(inner)})"
+        inner = [describe(a, modules) for a in value.args]
+        inner += [f"{k}={describe(v, modules)}" for k, v in value.keywords.items()]
+        return f"{describe(value.func, modules)}({', '.join(inner)})" if inner or not modules else describe(value.func, modules)
+    if modules and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
     return getattr(value, "__name__", None) or repr(value)
+
+
+def identity(value: Any) -> str:
+    """What tells a function or value from all others, also where those of two files share a name."""
+    return describe(value, modules=True)

@@ -70,6 +70,12 @@ def rationalise(
     return told
 
 
+def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
+    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself."""
+    whole = rollout if isinstance(rollout, partial) else partial(rollout)
+    return partial(single, *whole.args, **whole.keywords) if whole.func is demonstrate else rollout
+
+
 def with_system(task: Task, system: str) -> tuple:
     return ({"role": "system", "content": system}, *task.prompt) if system else task.prompt
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ from sharpen.core import (
     UserError,
 )
 from sharpen.judging import Judges
+from sharpen.lessons import Lessons
 from sharpen.memory import Memory
 from sharpen.recipe import Recipe, asked_for, first_objective
 from sharpen.store import Position, Store
+
+WORK = ("teach", "generate", "verify", "learn")  # the phases of a learning step that are a method's own work
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,10 @@ class Run:
     seconds_before: float  # spent by earlier processes
     steps: list[dict[str, Any]]  # what each step measured, for the doctor
     reported: set[str]  # names of what the doctor has found
+    phases: dict[str, float]  # seconds by phase, of earlier processes too
     accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
+    lessons: Lessons  # what a curriculum may ask for by name
     buffer: list[Sample] = field(default_factory=list)  # what the data function keeps from step to step (learning.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
 
@@ -100,7 +106,16 @@ class Run:
 
     def add_seconds(self, phase: str, seconds: float, step: int) -> None:
         self.store.add_timing(phase, seconds, step)
+        self.phases[phase] += seconds
         self.accounted[0] += seconds
+
+    def used(self, kind: str, steps: int) -> float:
+        """What the run has used so far of a budget of this kind; `steps` are those after warm-up."""
+        if kind == "steps":
+            return steps
+        if kind == "tokens":
+            return sum(s["tokens"] for s in self.steps if s["phase"] == "loop")
+        return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
 
 
 def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
@@ -112,7 +127,8 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
     with this.timed("evaluate", step), this.policy.averaged():
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
-        samples = answers(this.policy, recipe.max_tokens, greedy, recipe.rollout, this.judges, listed, prefix, this.seed)
+        unaided = rollout.unaided(recipe.rollout)
+        samples = answers(this.policy, recipe.max_tokens, greedy, unaided, this.judges, listed, prefix, this.seed)
         correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
             correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)
@@ -160,7 +176,19 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
             this.store.add_meta("buffer", [sample.rollout.id for sample in this.buffer])
         if "notes" in asked_for(this.recipe.objective):
             this.store.add_meta("notes", this.notes)
-        this.store.commit(position, (lambda path: this.policy.save(str(path))) if write else None, wait)
+        this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
+
+
+def write_checkpoint(this: Run, path: Path) -> None:
+    this.policy.save(str(path))
+    this.lessons.save(path)
+
+
+def load_checkpoint(this: Run, name: str) -> None:
+    """Go on from a checkpoint that a commit names."""
+    path = this.store.checkpoint_path(name)
+    this.policy.load(str(path))
+    this.lessons.load(path)
 
 
 def restore(this: Run) -> None:

@@ -113,6 +113,13 @@ class Store:
         return cls(path, True, fault, meta)
 
     @classmethod
+    def branch(cls, origin: Path, directory: Path, meta: Mapping[str, Any], fault: Fault = no_fault) -> Store:
+        """Begin a run in a new directory as a copy of another one, see `database.branch`."""
+        with database.explained(directory):
+            database.branch(origin, directory, meta)
+        return cls.open(directory, True, fault)
+
+    @classmethod
     def open(cls, directory: Path | str, write: bool = False, fault: Fault = no_fault) -> Store:
         """The run in a directory: with write=True to go on with it, else to read it, also while it is going.
 
@@ -177,6 +184,10 @@ class Store:
             row = (s.step, s.arm.family, s.arm.level, int(s.n), int(s.successes), float(s.abs_advantage), int(s.tokens))
             self._pending["arm_stats"].append(row)
             history[s.arm].append(s)
+
+    def add_task_stats(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
+        """(step, number of the task in its pool, scored rollouts, successes), for curricula over single tasks (attempts.py)."""
+        self._pending["task_stats"].extend(rows)
 
     def add_evaluation(self, round: int, purpose: str, evaluation: Evaluation) -> None:
         """purpose is validation, before or test. Column `solved` keeps 1, 0 or ? (not judged) for each task, in order."""
@@ -346,18 +357,19 @@ class Store:
     ) -> list[Sample]:
         """Samples in order of writing, each with weight 1. limit (-1 is all) and offset page through them."""
         wanted = {"purpose": purpose, "step": step, "round": round, "limit": limit, "offset": offset}
-        tasks: dict[str, Task] = {}
-        return [database.read_sample(row, tasks) for row in self._read(database.SAMPLES, wanted)]
+        return self._samples(database.SAMPLES, wanted)
 
     def read_named(self, ids: Sequence[str]) -> list[Sample]:
         """The samples with these ids, in this order, each with weight 1."""
-        tasks: dict[str, Task] = {}
-        return [database.read_sample(row, tasks) for row in self._read(database.NAMED, {"ids": json.dumps(list(ids))})]
+        return self._samples(database.NAMED, {"ids": json.dumps(list(ids))})
 
     def successes(self, keep: int) -> list[Sample]:
         """Each arm's latest `keep` right answers in warm-up and training, oldest first; of each group and task the first."""
+        return self._samples(database.SUCCESSES, {"keep": keep})
+
+    def _samples(self, sql: str, params: Mapping[str, Any]) -> list[Sample]:
         tasks: dict[str, Task] = {}
-        return [database.read_sample(row, tasks) for row in self._read(database.SUCCESSES, {"keep": keep})]
+        return [database.read_sample(row, tasks) for row in self._read(sql, params)]
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = (), deadline: float = DEADLINE) -> list[sqlite3.Row]:
         """Answer one SELECT. Values are read by index or by column name.

@@ -2,8 +2,9 @@
 
 Paper: arXiv 2503.14476 (DAPO), sections 3.1 to 3.4
 Parent: grpo
-Differs: upper clip 0.28; mean over tokens instead of over responses; silent groups leave the normaliser (the paper replaces
-    them by sampling on); the last fifth of `max_tokens` costs up to `penalty` of reward (paper: 1, where right
+Differs: upper clip 0.28; mean over tokens instead of over responses; silent groups leave the normaliser, and
+    with `refills` new prompts are tried in their place, at most so many times a step (the paper samples on without end; here
+    0 by default, for it costs rollouts); the last fifth of `max_tokens` costs up to `penalty` of reward (paper: 1, where right
     and wrong are 2 apart; so 0.5 here)
 """
 
@@ -25,13 +26,16 @@ def recipe(
     max_tokens: int | None = None,
     cache: float = 0.2,
     penalty: float = 0.5,
+    refills: int = 0,
     **knobs,
 ) -> Recipe:
     parent = grpo.recipe(**knobs)
     limit = max_tokens or parent.max_tokens
+    kept = partial(data.soft_overlong, limit=limit, cache=cache, penalty=penalty) if penalty else data.keep_all
     return replace(
         parent,
-        data=partial(data.soft_overlong, limit=limit, cache=cache, penalty=penalty) if penalty else data.keep_all,
+        data=partial(data.gate, then=kept) if refills else kept,
+        refills=refills,
         objective=partial(objective.dapo, clip_high=clip_high, per_token=per_token, drop_silent=drop_silent),
         max_tokens=limit,
     )

@@ -1,0 +1,132 @@
+"""What is known of each single task: dense arrays, 28 bytes a task, for curricula that choose tasks rather than arms.
+
+The *pool* is every training task of a finite arm and the first `pool` tasks of an endless one, numbered through, arm by arm.
+The numbering follows from the source and the run's seed, so the arrays are a function of the rows of `task_stats` alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from sharpen.core import Arm, Sample, Task, TaskSource, UserError
+
+NEVER = -1
+FADE = 0.9  # of a task's counts each time that it is tried again: the model was another one then
+
+TaskRow = tuple[int, int, int, int]  # step, number of the task, scored rollouts, successes
+
+
+@dataclass
+class Attempts:
+    """The pool and what was tried of it. Arrays have one entry for each task of the pool, (N,).
+
+    tries     uint32, scored rollouts so far
+    right     uint32, successes among them
+    faded     (2, N) float32, scored rollouts and successes again, those of each earlier step counting FADE times as much
+    first     float32, success rate of the first step that tried the task, NaN before: by a model that had not met it
+    latest    float32, success rate of the last step that tried it, NaN before
+    seen      int32, the last step that tried it, NEVER before
+    newest    the newest step, and `recent` the numbers of the tasks that it tried
+    taken     (step, task) pairs so far: with one group for each task, how many prompts were used
+    """
+
+    source: TaskSource
+    seed: int
+    endless: int
+    tries: np.ndarray = field(init=False)
+    right: np.ndarray = field(init=False)
+    faded: np.ndarray = field(init=False)
+    first: np.ndarray = field(init=False)
+    latest: np.ndarray = field(init=False)
+    seen: np.ndarray = field(init=False)
+    newest: int = field(init=False, default=NEVER)
+    recent: list[int] = field(init=False, default_factory=list)
+    taken: int = field(init=False, default=0)
+    numbers: dict[str, int] = field(init=False, default_factory=dict)  # of the tasks drawn since the last step, by id
+
+    def __post_init__(self) -> None:
+        n = int(self.starts[-1])
+        self.tries, self.right = np.zeros(n, np.uint32), np.zeros(n, np.uint32)
+        self.faded = np.zeros((2, n), np.float32)
+        self.first, self.latest = np.full(n, np.nan, np.float32), np.full(n, np.nan, np.float32)
+        self.seen = np.full(n, NEVER, np.int32)
+
+    def __len__(self) -> int:
+        return len(self.tries)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(a.nbytes for a in (self.tries, self.right, self.faded, self.first, self.latest, self.seen))
+
+    @cached_property
+    def arms(self) -> tuple[Arm, ...]:
+        """Arms that hold a training task, sorted."""
+        arms = trainable(self.source)
+        if not arms:
+            raise UserError(f"{self.source.name} holds no training task, so no curriculum can choose one; check --tasks")
+        return arms
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """(arms + 1,): tasks starts[a] to starts[a + 1] - 1 are those of arm a."""
+        sizes = [self.source.size(arm, "train") for arm in self.arms]
+        return np.concatenate([[0], np.cumsum([self.endless if size is None else size for size in sizes])]).astype(np.int64)
+
+    def arm_of(self, numbers: np.ndarray) -> np.ndarray:
+        """Index into `arms` of each task."""
+        return np.searchsorted(self.starts, numbers, side="right") - 1
+
+    @cached_property
+    def level(self) -> np.ndarray:
+        """(N,) int16: the task's place among its family's levels, 0 for the easiest."""
+        return np.repeat(np.array(rungs(self.arms), np.int16), np.diff(self.starts))
+
+    def draw(self, number: int) -> Task:
+        """One task of the pool. What is then returned to the loop is recognised as this number."""
+        arm = int(self.arm_of(np.array(number)))
+        task = self.source.draw(self.arms[arm], "train", int(number - self.starts[arm]), self.seed)
+        self.numbers[task.id] = int(number)
+        return task
+
+    def observe(self, step: int, samples: Iterable[Sample]) -> list[TaskRow]:
+        """Take in a step's judged samples; those of tasks that were not drawn here, or were not scored, are left out."""
+        found: dict[int, list[bool]] = defaultdict(list)
+        for s in samples:
+            number = self.numbers.get(s.rollout.task.id)
+            if number is not None and s.verdict.reward is not None:
+                found[number].append(s.verdict.correct)
+        rows = [(step, number, len(correct), sum(correct)) for number, correct in sorted(found.items())]
+        self.add(rows)
+        return rows
+
+    def add(self, rows: Sequence[TaskRow]) -> None:
+        """Rows in order of writing, each of at least one rollout."""
+        for step, number, n, right in rows:
+            if step != self.newest:
+                self.newest, self.recent = step, []
+            self.tries[number] += n
+            self.right[number] += right
+            self.faded[:, number] = FADE * self.faded[:, number] + (n, right)
+            if self.seen[number] == NEVER:
+                self.first[number] = right / n
+            self.latest[number], self.seen[number] = right / n, step
+            self.recent.append(number)
+        self.taken += len(rows)
+
+
+def trainable(source: TaskSource) -> tuple[Arm, ...]:
+    """The arms that hold at least one training task, sorted."""
+    return tuple(arm for arm in sorted(source.arms) if source.size(arm, "train") != 0)
+
+
+def rungs(arms: Sequence[Arm]) -> list[int]:
+    """Each arm's place among the levels of its family, from 0."""
+    levels: dict[str, list[int]] = defaultdict(list)
+    for arm in sorted(arms):
+        levels[arm.family].append(arm.level)
+    return [levels[arm.family].index(arm.level) for arm in arms]

@@ -1,0 +1,37 @@
+"""Sampling prompts, and rollouts for them, by the deviation of their reward lowers the loss fastest for the budget.
+
+Paper: arXiv 2510.01037 (CurES), sections 3 and 4; 15 subsets
+Parent: uniform
+Differs: gradient norms are taken to be equal, so that a quota is proportional to sqrt(p (1 - p)); no warm-up rollouts: untried
+    tasks stand at 1/2 and come first; temperature by the paper's formula (the release's makes it uniform)
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sharpen import teach, toy
+from sharpen.recipe import Recipe
+from sharpen.recipes.curriculum import uniform
+
+
+def recipe(by_posterior: bool = True, temperature: float = 0.1, subsets: int = 15, low: int = 2) -> Recipe:
+    parent = uniform.recipe()
+    quota = partial(teach.cures, temperature=temperature, subsets=subsets, low=low)
+    return replace(parent, teach=quota) if by_posterior else parent
+
+
+NEUTRAL = dict(by_posterior=False)
+
+
+def check(made: Recipe) -> bool:
+    """Half-solved tasks get most prompts and most rollouts a prompt; every step spends its total."""
+    trace = toy.run(made.teach, toy.Bandit((-9, 0, toy.WALL), transfer=0, rate=0, tasks=150), steps=150, prompts=8)
+    pairs = [(what.level, n) for choices in trace.chosen for what, n in choices]
+    mean = [np.mean([n for level, n in pairs if level == k]) for k in range(3)]
+    return (
+        trace.shares().mean(axis=0).argmax() == 1
+        and mean[1] > max(mean[0], mean[2])
+        and all(sum(n for _, n in choices) == 64 for choices in trace.chosen)
+    )

@@ -1,0 +1,31 @@
+"""Easy tasks first, harder ones by the clock: what is learnt low on the ladder carries the next rung.
+
+Paper: Bengio et al. 2009 (Curriculum learning, ICML), section 3; as a schedule of levels, E2H Reasoner (arXiv 2506.06632)
+Parent: grpo
+Differs: each family climbs its own levels, an equal share of the budget each, until `until` of it; then all levels are
+    practised; a share `review` of the prompts goes to every arm throughout
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sharpen import teach, toy
+from sharpen.recipe import Recipe
+from sharpen.recipes.policy_gradient import grpo
+
+
+def recipe(until: float = 0.8, review: float = 0.1, **knobs) -> Recipe:
+    parent = grpo.recipe(**knobs)
+    return replace(parent, teach=partial(teach.ladder, until=until, review=review)) if review < 1 else parent
+
+
+NEUTRAL = dict(review=1.0)
+
+
+def check(made: Recipe) -> bool:
+    """On four levels each has its fifth of the budget, in order; in the last fifth all are practised alike."""
+    shares = toy.run(made.teach, toy.Bandit(), steps=100, prompts=40).shares()
+    favourite = [shares[i : i + 20].mean(axis=0).argmax() for i in range(0, 80, 20)]
+    return favourite == [0, 1, 2, 3] and np.allclose(shares[80:], 0.25)

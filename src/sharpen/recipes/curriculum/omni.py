@@ -1,0 +1,33 @@
+"""Learning progress, but only on what is interesting: variants of what is done already get nothing.
+
+Paper: arXiv 2306.01711 (OMNI), section 3; threshold, rates and the factor 0.001 of the release
+Parent: grpo
+Differs: the language model that judges interest is a function: an arm is boring once a harder level of its family is done well;
+    evaluations are those of the rounds; `floor` is ours
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sharpen import teach
+from sharpen.core import Arm, Evaluation
+from sharpen.recipe import Recipe, call
+from sharpen.recipes.policy_gradient import grpo
+
+
+def recipe(rate: float = 0.1, threshold: float = 0.1, well: float = 0.8, floor: float = 0.0, **knobs) -> Recipe:
+    parent = grpo.recipe(**knobs)
+    interest = partial(teach.omni, rate=rate, threshold=threshold, well=well, floor=floor)
+    return replace(parent, teach=interest) if floor < 1 else parent
+
+
+NEUTRAL = dict(floor=1.0)
+
+
+def check(made: Recipe) -> bool:
+    """Two arms make the same progress; the one whose harder level is done gets next to nothing."""
+    seen = [Evaluation({Arm(f, k): (k == 2, True) for f, k in (("a", 1), ("a", 2), ("b", 1))}) for _ in range(3)]
+    chosen = call(made.teach, {}, list(seen[0].correct), 1000, 8, np.random.default_rng(0), evaluations=seen)
+    return sum(arm == Arm("a", 1) for arm, _ in chosen) <= 2 < 100 < sum(arm == Arm("b", 1) for arm, _ in chosen)

@@ -1,0 +1,29 @@
+"""A small model that guesses success from the prompt finds tasks of middling difficulty without rolling them out.
+
+Paper: arXiv 2510.01135 (PCL), section 4: greedy, target 1/2, four candidates for each prompt
+Parent: uniform
+Differs: the value model is a ridge regression on hashed words, family and level instead of a language model with a head, so
+    that it costs a millisecond on a processor; the objective stays the parent's (paper: no clipping, no deviation)
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from sharpen import teach, toy
+from sharpen.recipe import Recipe
+from sharpen.recipes.curriculum import uniform
+
+
+def recipe(candidates: int = 4, target: float = 0.5, keep: float = 0.9) -> Recipe:
+    parent = uniform.recipe()
+    guessed = partial(teach.pcl, candidates=candidates, target=target, keep=keep)
+    return replace(parent, teach=guessed) if candidates > 1 else parent
+
+
+NEUTRAL = dict(candidates=1)
+
+
+def check(made: Recipe) -> bool:
+    """Where success goes by the level, the level nearest to one half is found and preferred."""
+    world = toy.Bandit((-9, -2, 0, 2, 9), transfer=0, rate=0)
+    return toy.run(made.teach, world, steps=20, prompts=16).shares()[5:].mean(axis=0)[2] > 0.6

@@ -1,0 +1,33 @@
+"""Drawing from the posterior of each skill goes to what may well be half mastered, and looks where little is known.
+
+Paper: none; Thompson 1933 (Biometrika 25) on the skill map
+Parent: grpo
+Differs: the reward of an arm is p (1 - p), its success rate p drawn from a posterior measured on validation; `floor` is uniform
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sharpen import teach
+from sharpen.core import Arm, Evaluation
+from sharpen.recipe import Recipe, call
+from sharpen.recipes.policy_gradient import grpo
+
+
+def recipe(keep: float = 0.5, strength: float = 4.0, floor: float = 0.1, **knobs) -> Recipe:
+    parent = grpo.recipe(**knobs)
+    bandit = partial(teach.thompson, keep=keep, strength=strength, floor=floor)
+    return replace(parent, teach=bandit) if floor < 1 else parent
+
+
+NEUTRAL = dict(floor=1.0)
+
+
+def check(made: Recipe) -> bool:
+    """Half mastered is preferred to mastered and to hopeless by far; with nothing measured all are alike."""
+    arms = [Arm("a", 1), Arm("b", 1), Arm("c", 1)]
+    seen = [Evaluation({arms[0]: (True,) * 40, arms[1]: (True, False) * 20, arms[2]: (False,) * 40})]
+    known, blank = (call(made.teach, {}, arms, 300, 8, np.random.default_rng(0), evaluations=e) for e in (seen, []))
+    return sum(arm == arms[1] for arm, _ in known) > 250 and all(sum(a == arm for a, _ in blank) > 60 for arm in arms)
