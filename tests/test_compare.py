@@ -62,6 +62,9 @@ def test_killed_and_gone_on_with_is_never_killed(killed):
     runs = sorted((killed / "whole" / "runs").iterdir())
     assert len(runs) == 6 and len(list((killed / "whole" / "warmups").iterdir())) == 4
     for run in runs:
+        with Store.open(run) as store:  # every round was a turn of its own, and one more for the test split
+            turns = store.rows("SELECT count(DISTINCT session) FROM timings")[0][0]
+            assert turns == len(store.rounds()) + 1 >= 4, run.name
         assert_same(run, killed / "killed" / "runs" / run.name)
 
 

@@ -152,7 +152,7 @@ def test_away_from_neutral_it_is_not_its_parent(info):
 def test_every_knob_does_something(info):
     """A knob at another value than its default changes the recipe: none is silently ignored."""
     for name, knob in catalog.parameters(info).items():
-        other = {bool: lambda v: not v, float: lambda v: v * 0.5 or 0.5, int: lambda v: v + 1}.get(
+        other = {bool: lambda v: not v, float: lambda v: v * 0.5 or 0.25, int: lambda v: v + 1}.get(
             type(knob.default), lambda v: 33
         )
         changed = module(info).recipe(**{name: other(knob.default)})

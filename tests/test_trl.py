@@ -1,6 +1,6 @@
 """Loss and gradient equal those of TRL, to 1e-5 in float32, after each difference that is named here.
 
-Common to all: sharpen minimises -(c * logp) with fixed coefficients, whose gradient is the surrogate's; the surrogate itself
+Common to all: sharpen minimises -(c * logp) with fixed coefficients, whose gradient is the surrogate's; the surrogate's value
 is worked out beside it. The sampling log-probabilities of its batch are handed to TRL as those of the old policy.
 """
 

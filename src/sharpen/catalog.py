@@ -49,8 +49,17 @@ CALLS = {
 
 ABOVE_ZERO = ("warmup_lr", "temperature", "verdict_s")
 AT_LEAST_ONE = (
-    *("warmup_levels", "warmup_rows", "prompts", "samples", "pool", "passes", "minibatches", "max_tokens", "round_steps"),
-    *("validation", "test"),
+    "warmup_levels",
+    "warmup_rows",
+    "prompts",
+    "samples",
+    "pool",
+    "passes",
+    "minibatches",
+    "max_tokens",
+    "round_steps",
+    "validation",
+    "test",
 )
 # For a model that is trained already: the embedded student's learning rate would wreck it, and its answers are longer.
 TRAINED = {"warmup_steps": "0", "lr": "1e-5", "max_tokens": "512"}

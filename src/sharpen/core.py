@@ -39,15 +39,11 @@ class FatalDiagnosis(Exception):
 
 
 class NotFinite(ValueError):
-    """A number that a step needs is NaN or infinite; no weight was changed by it. `rows` of the batch hold it, where known."""
+    """A number that a step needs is NaN or infinite; nothing has changed yet. `rows` of the batch hold it, () if unknown."""
 
     def __init__(self, message: str, rows: Sequence[int] = ()):
         super().__init__(message)
         self.rows = tuple(int(row) for row in rows)
-
-
-class Diverged(NotFinite):
-    """Training left the finite numbers: a log-probability or the gradient is NaN or infinite."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

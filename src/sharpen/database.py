@@ -251,27 +251,30 @@ def branch(origin: Path, directory: Path, meta: Mapping[str, Any]) -> None:
     Checkpoints are never changed once they have their names, so the copy's files are links to the origin's where the file
     system has any. Raises UserError where the two differ in their meta key "warmup", or the directory holds anything.
     """
-    if directory.exists() and any(directory.iterdir()):
-        raise UserError(f"{directory} is not empty, and a copy of a run would mix with what is there. Name a new directory.")
-    new = directory.with_name(f"{directory.name}.new")
-    if new.exists():  # of a process that was killed here
-        shutil.rmtree(new)
-    shutil.copytree(origin / "checkpoints", new / "checkpoints", copy_function=_link)
-    with closing(connect(origin / "run.db", "rw")) as theirs, closing(sqlite3.connect(new / "run.db")) as ours:
-        check(theirs, origin)
-        warmup = theirs.execute("SELECT value FROM meta WHERE key = 'warmup'").fetchone()
-        if not warmup or json.loads(warmup[0]) != meta.get("warmup"):
-            raise UserError(f"{origin} was warmed up in another way, so {directory} cannot begin as its copy.")
-        theirs.backup(ours)
-    with closing(connect(new / "run.db", "rw")) as db, db:
-        db.execute("BEGIN IMMEDIATE")
-        db.execute("DELETE FROM meta")
-        db.executemany("INSERT INTO meta VALUES (?, ?)", meta_rows(meta))
-    for path in (*new.rglob("*"), new):
-        sync(path)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    new.rename(directory)
-    sync(directory.resolve().parent)
+    with explained(directory):
+        if directory.exists() and any(directory.iterdir()):
+            raise UserError(
+                f"{directory} is not empty, and a copy of a run would mix with what is there. Name a new directory."
+            )
+        new = directory.with_name(f"{directory.name}.new")
+        if new.exists():  # of a process that was killed here
+            shutil.rmtree(new)
+        shutil.copytree(origin / "checkpoints", new / "checkpoints", copy_function=_link)
+        with closing(connect(origin / "run.db", "rw")) as theirs, closing(sqlite3.connect(new / "run.db")) as ours:
+            check(theirs, origin)
+            warmup = theirs.execute("SELECT value FROM meta WHERE key = 'warmup'").fetchone()
+            if not warmup or json.loads(warmup[0]) != meta.get("warmup"):
+                raise UserError(f"{origin} was warmed up in another way, so {directory} cannot begin as its copy.")
+            theirs.backup(ours)
+        with closing(connect(new / "run.db", "rw")) as db, db:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("DELETE FROM meta")
+            db.executemany("INSERT INTO meta VALUES (?, ?)", meta_rows(meta))
+        for path in (*new.rglob("*"), new):
+            sync(path)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        new.rename(directory)
+        sync(directory.resolve().parent)
 
 
 def _link(source: str, target: str) -> None:

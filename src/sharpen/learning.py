@@ -26,22 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from sharpen import memory
 from sharpen.batching import make_batch, portions
-from sharpen.core import (
-    GREEDY,
-    Ask,
-    Batch,
-    Diverged,
-    FatalDiagnosis,
-    Message,
-    NotFinite,
-    Policy,
-    Rollout,
-    Sample,
-    Tableau,
-    Task,
-)
+from sharpen.core import GREEDY, Ask, Batch, FatalDiagnosis, Message, NotFinite, Policy, Rollout, Sample, Tableau, Task
 from sharpen.doctor import Diagnosis
 from sharpen.hashing import derive
 from sharpen.recipe import asked_for, call
@@ -123,20 +109,6 @@ def select(offers: Offers) -> list[Sample]:
     return call(function, offers.samples, **{name: getattr(offers, name) if name in wanted else None for name in OFFERED})
 
 
-def replayed(this: Run, step: int) -> list[Sample]:
-    """Earlier successes for this step's batch, each a group of its own.
-
-    Their log-probabilities are those of an older policy: blanked, as a worked solution's are, for they would be taken for a
-    mismatch between engine and trainer.
-    """
-    rng = np.random.default_rng(derive(this.seed, step, "replay"))
-    found = []
-    for i, sample in enumerate(memory.recall(this.memory, this.recipe.replay, rng)):
-        old = replace(sample.rollout, logprobs=np.zeros_like(sample.rollout.logprobs))
-        found.append(replace(sample, rollout=old, group=-1 - i))
-    return found
-
-
 def updates(offers: Offers, kept: Sequence[Sample], batch: Batch, lr: float) -> Mapping[str, float]:
     """Learn from a batch of what was kept. Raises FatalDiagnosis where it holds what must not be learnt from."""
     this, notes = offers.this, dict(offers.this.notes)
@@ -164,7 +136,7 @@ def updated(
         try:
             found.append(policy.update(batch.take(rows), tableau, lr))
         except NotFinite as error:
-            raise type(error)(str(error), rows[list(error.rows)].tolist()) from error
+            raise NotFinite(str(error), rows[list(error.rows)].tolist()) from error
     sums = {key: sum(f[key] for f in found) for key in ("rows_trained", "tokens_trained")}
     norm = max(f["grad_norm"] for f in found)
     return dict(loss=fmean(f["loss"] for f in found), grad_norm=norm, mismatch=found[0]["mismatch"], **sums)
@@ -186,18 +158,14 @@ def refused(offers: Offers, samples: Sequence[Sample], batch: Batch, error: NotF
     (path / f"{step:06d}.json").write_text(json.dumps({"why": str(error), "rows": error.rows, "samples": listed}, indent=1))
     blamed = [samples[row].rollout.id for row in error.rows]
     names = ", ".join(blamed[:SHOWN]) + (", …" if len(blamed) > SHOWN else "")
-    trained = isinstance(error, Diverged)
-    origin = (
-        "They come from the weights: begin a new run with a lower --set lr=…, or with --set precision=fp32"
-        if trained
-        else "They come from the verifier or the data function: mend those"
+    cure = (
+        f"{error}{f': rollouts {names}' if blamed else ''}. Nothing more was learnt; {path / f'{step:06d}.json'} has the "
+        "batch. Rewards come from the verifier and the data function: mend those. Log-probabilities and gradients come from "
+        "the weights: begin again with a lower --set lr=…, or with --set precision=fp32."
     )
-    told = f"{error}{f': rollouts {names}' if blamed else ''}"
-    cure = f"{told}. {origin}. {path / f'{step:06d}.json'} has the batch; the accepted checkpoint is from before."
-    evidence = {"step": float(step), "rollouts": float(len(blamed))}
-    found = Diagnosis("diverged" if trained else "batch_not_finite", True, evidence, cure)
+    found = Diagnosis("batch_not_finite", True, {"step": float(step), "rollouts": float(len(blamed))}, cure)
     if commit:
-        if found.name not in this.reported:
+        if found.name not in this.reported:  # a run that is resumed comes here again
             this.reported.add(found.name)
             this.store.add_diagnosis(step, found)
         save(this, Position("loop", step, offers.round - 1))

@@ -22,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from sharpen import adapter, engine, likelihood, transformer
 from sharpen.batching import make_batch as make_batch
-from sharpen.core import Ask, Batch, Diverged, Sampling, Tableau, Turn, UserError
+from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
 from sharpen.critic import ValueHead
 from sharpen.tableau import active, weigh
 
@@ -201,7 +201,7 @@ class LocalPolicy:
     def update(self, batch: Batch, tableau: Tableau, lr: float) -> dict[str, float]:
         """One AdamW step on the whole batch, accumulated over passes. Rows without advantage cost nothing.
 
-        Raises NotFinite, before any weight is touched, where rewards are not finite, and `Diverged` where the rest is not.
+        Raises NotFinite, before any weight is touched, where rewards, log-probabilities or gradients are not finite.
         """
         measured = self.accumulate(batch, tableau)
         learnt = measured["rows_trained"] > 0
@@ -273,7 +273,7 @@ class LocalPolicy:
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), MAX_GRAD_NORM))
         if not np.isfinite(norm):
             self.optimizer.zero_grad()
-            raise Diverged(f"the gradient is not finite (norm {norm}); the step is refused and no weight has changed")
+            raise NotFinite(f"the gradient is not finite (norm {norm}); the step is refused and no weight has changed")
         for settings in self.optimizer.param_groups:
             settings["lr"] = lr
         self.optimizer.step()

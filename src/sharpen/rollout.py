@@ -45,6 +45,12 @@ def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
     return turn
 
 
+def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
+    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself."""
+    whole = rollout if isinstance(rollout, partial) else partial(rollout)
+    return partial(single, *whole.args, **whole.keywords) if whole.func is demonstrate else rollout
+
+
 def demonstrating(rollout: Callable[[Task], RolloutGenerator]) -> Callable[[Task], RolloutGenerator]:
     """`demonstrate` after the same system message as this rollout's, so that what is shown is what will be asked."""
     system = getattr(rollout, "keywords", {}).get("system", "")
@@ -68,12 +74,6 @@ def rationalise(
     second = yield Ask(with_system(replace(task, prompt=(*before, hinted)), system))
     told = yield Ask(with_system(task, system), answer=second.text)
     return told
-
-
-def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
-    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself."""
-    whole = rollout if isinstance(rollout, partial) else partial(rollout)
-    return partial(single, *whole.args, **whole.keywords) if whole.func is demonstrate else rollout
 
 
 def with_system(task: Task, system: str) -> tuple:

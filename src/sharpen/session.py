@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sharpen import catalog, code, estimate, policy, rollout, student, tasks, verify
+from sharpen import catalog, code, control, estimate, policy, rollout, student, tasks, verify
 from sharpen.core import (
     GREEDY,
     Arm,
@@ -264,3 +264,15 @@ def shown(found: estimate.Estimate | None) -> dict[str, Any]:
     if found is None:
         return {"accuracy": None, "ci95": None, "n": 0}
     return {"accuracy": found.value, "ci95": [found.low, found.high], "n": found.n}
+
+
+def share(this: Run, budget: control.Budget, step: int) -> float:
+    """The share of the budget that is used once `step` steps are done, warm-up included."""
+    return budget.spent(this.used(budget.kind, step - this.recipe.warmup_steps))
+
+
+def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
+    """The step at which the round that `step` lies in is closed."""
+    done = step - recipe.warmup_steps
+    end = (done // recipe.round_steps + 1) * recipe.round_steps
+    return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)

@@ -113,13 +113,6 @@ class Store:
         return cls(path, True, fault, meta)
 
     @classmethod
-    def branch(cls, origin: Path, directory: Path, meta: Mapping[str, Any], fault: Fault = no_fault) -> Store:
-        """Begin a run in a new directory as a copy of another one, see `database.branch`."""
-        with database.explained(directory):
-            database.branch(origin, directory, meta)
-        return cls.open(directory, True, fault)
-
-    @classmethod
     def open(cls, directory: Path | str, write: bool = False, fault: Fault = no_fault) -> Store:
         """The run in a directory: with write=True to go on with it, else to read it, also while it is going.
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sharpen import advantage
-from sharpen.core import Batch, Diverged, Tableau
+from sharpen.core import Batch, NotFinite, Tableau
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def weigh(
         bad = ~torch.isfinite(kept).all(dim=1).cpu().numpy()
         if bad.any():
             shown = ", ".join(map(str, number[bad][:8]))
-            raise Diverged(f"{name} of a trained token is not finite in rows {shown}", number[bad].tolist())
+            raise NotFinite(f"{name} of a trained token is not finite in rows {shown}", number[bad].tolist())
         return kept
 
     reward, index, size = advantage.grouped(batch)
