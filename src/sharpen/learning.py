@@ -167,6 +167,8 @@ def refused(offers: Offers, samples: Sequence[Sample], batch: Batch, error: NotF
     )
     found = Diagnosis("batch_not_finite", True, {"step": float(step), "rollouts": float(len(blamed))}, cure)
     if commit:
-        this.store.add_diagnosis(step, found)
+        if found.name not in this.reported:  # a run that is resumed comes here again
+            this.reported.add(found.name)
+            this.store.add_diagnosis(step, found)
         save(this, Position("loop", step, offers.round - 1))
     return FatalDiagnosis(str(found))

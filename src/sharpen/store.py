@@ -350,18 +350,19 @@ class Store:
     ) -> list[Sample]:
         """Samples in order of writing, each with weight 1. limit (-1 is all) and offset page through them."""
         wanted = {"purpose": purpose, "step": step, "round": round, "limit": limit, "offset": offset}
-        tasks: dict[str, Task] = {}
-        return [database.read_sample(row, tasks) for row in self._read(database.SAMPLES, wanted)]
+        return self._samples(database.SAMPLES, wanted)
 
     def read_named(self, ids: Sequence[str]) -> list[Sample]:
         """The samples with these ids, in this order, each with weight 1."""
-        tasks: dict[str, Task] = {}
-        return [database.read_sample(row, tasks) for row in self._read(database.NAMED, {"ids": json.dumps(list(ids))})]
+        return self._samples(database.NAMED, {"ids": json.dumps(list(ids))})
 
     def successes(self, keep: int) -> list[Sample]:
         """Each arm's latest `keep` right answers in warm-up and training, oldest first; of each group and task the first."""
+        return self._samples(database.SUCCESSES, {"keep": keep})
+
+    def _samples(self, sql: str, params: Mapping[str, Any]) -> list[Sample]:
         tasks: dict[str, Task] = {}
-        return [database.read_sample(row, tasks) for row in self._read(database.SUCCESSES, {"keep": keep})]
+        return [database.read_sample(row, tasks) for row in self._read(sql, params)]
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = (), deadline: float = DEADLINE) -> list[sqlite3.Row]:
         """Answer one SELECT. Values are read by index or by column name.
