@@ -151,10 +151,7 @@ class Store:
             self._tasks.setdefault(task.id, task)
 
     def add_samples(self, purpose: str, step: int, round: int, samples: Iterable[Sample]) -> None:
-        """Judged rollouts, with their tasks. Ids must be new to the run; ids that sort in order of writing are written fastest.
-
-        A sample's weight is not kept here: it belongs to a batch.
-        """
+        """Judged rollouts, with their tasks. Ids must be new to the run; those that sort in order of writing are fastest."""
         rollouts, verdicts = self._pending["rollouts"], self._pending["verdicts"]
         for sample in samples:
             self._tasks.setdefault(sample.rollout.task.id, sample.rollout.task)
@@ -324,10 +321,8 @@ class Store:
         return {n: Decision(bool(accepted), reason, json.loads(numbers)) for n, accepted, reason, numbers in rows}
 
     def rounds(self) -> list[dict[str, Any]]:
-        """Every decided round in order: `round`, `accepted`, and on validation `accuracy` (mean over arms) and `n` tasks.
-
-        The accuracy is that of the weights which the round ended with, kept or not.
-        """
+        """Every decided round in order: `round`, `accepted`, and on validation, of the weights that it ended with, `accuracy`
+        (mean over arms) and `n` tasks."""
         arms: dict[int, list[tuple[int, int]]] = defaultdict(list)
         sql = "SELECT round, n, correct FROM evaluations WHERE purpose = 'validation' AND n > 0 ORDER BY rowid"
         for number, n, correct in self._read(sql):
