@@ -27,7 +27,7 @@ SIZES = {
     "cures": ("prompts=16", "samples=8", "subsets=1"),
 }
 # One pair a prompt, of its extremes, needs more prompts rather than more answers to each.
-SIZES |= {info.name: ("prompts=64", "samples=4") for info in catalog.recipes() if info.family == "preference"}
+SIZES |= {info.name: ("prompts=32", "samples=4") for info in catalog.recipes() if info.family == "preference"}
 RECIPES = [info.name for info in catalog.recipes()]
 
 
