@@ -26,7 +26,7 @@ OWN = {
     "view_batch": ("views=2",),  # four tasks a step pull a student this small to and fro
 }
 # One pair a prompt, of its extremes, needs more prompts rather than more answers to each.
-OWN |= {info.name: ("prompts=64", "samples=4") for info in catalog.recipes() if info.family == "preference"}
+OWN |= {info.name: ("prompts=32", "samples=4") for info in catalog.recipes() if info.family == "preference"}
 RECIPES = [info.name for info in catalog.recipes()]
 
 
