@@ -12,7 +12,22 @@ import numpy as np
 import pytest
 import torch
 
-from sharpen import advantage, batching, catalog, critic, learning, likelihood, loop, objective, policy, student, terminal
+from sharpen import (
+    advantage,
+    batching,
+    catalog,
+    critic,
+    entropy,
+    hybrid,
+    learning,
+    likelihood,
+    loop,
+    objective,
+    off_policy,
+    policy,
+    student,
+    terminal,
+)
 from sharpen.core import Batch, FatalDiagnosis, NotFinite, Rollout, Sample, Task, TaskSource, Verdict
 from sharpen.recipe import call
 from sharpen.store import Store
@@ -305,3 +320,35 @@ def test_a_step_without_anything_to_learn_from_is_no_step(name):
     offers = dict(progress=0.1, demos=[], entropy=[none], logprobs=[none], retell=None, decode=None, mask_token=0, buffer=[])
     made = call(recipe.data, [Sample(lost, Verdict("unscorable", None), 0)], **offers, rng=np.random.default_rng(0))
     assert made == []
+
+
+# ------------------------------------------------------------------------------------------------------------ accumulation
+
+
+EVERY = {
+    "ppo": objective.ppo(),
+    "loop": objective.loop(whole=True),
+    "adaptive": entropy.adaptive(weight=1.0),
+    "targeted": entropy.targeted(weight=1.0),
+    "clip_cov": entropy.clip_cov(share=0.2),
+    "remix": off_policy.remix(progress=0.1),
+    "hpt": hybrid.hpt(9),
+    "luffy": hybrid.luffy(),
+    "srft": hybrid.srft(),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_accumulated_over_passes_it_is_the_gradient_of_the_batch_at_once(name, local, tmp_path):
+    """With values, references and worked solutions, in passes of a group or less each and in a single one."""
+    local.save(str(tmp_path))
+    local.refer(str(tmp_path))
+    local.update(batch(seed=3), objective.grpo(), 0.01)
+    sampled = dataclasses.replace(batch(), sampling=local.logprobs(batch()) * 0.99)
+    ready = dataclasses.replace(local.prepare(sampled, EVERY[name]), forced=np.arange(12) % 4 == 3)
+    found = []
+    for tokens in (1, 10**6):
+        local.micro_tokens = tokens
+        found.append(torch.cat([g.flatten() for g in local.direction(ready, EVERY[name])]))
+    assert found[0].norm() > 1e-3
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)

@@ -40,7 +40,7 @@ class ScriptedPolicy:
             prompt = np.concatenate([before, as_bytes("".join(f"<{m['role']}>{m['content']}" for m in ask.messages))])
             text = ask.answer if ask.answer is not None else self.reply(ask.messages)
             limit = max_tokens if ask.max_tokens is None else ask.max_tokens
-            words = as_bytes(text)[:limit]
+            words = as_bytes(text) if ask.answer is not None else as_bytes(text)[:limit]
             sampled = np.concatenate([np.zeros(len(prompt), dtype=bool), np.ones(len(words), dtype=bool)])
             if ask.after is not None:
                 sampled[: len(before)] = ask.after.sampled
