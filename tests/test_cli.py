@@ -57,7 +57,7 @@ print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"}
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=env)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "[] 12\n"
+    assert done.stdout == "[] 13\n"
 
 
 @pytest.mark.parametrize(
@@ -167,11 +167,15 @@ def test_a_run_directory_is_never_overwritten(finished: tuple[Result, Path], tmp
 
 def test_lists_are_for_people_and_for_scripts() -> None:
     listed = json.loads(sharpen("list", "--json").stdout)
-    assert all(set(r) == {"name", "family", "tier", "claim", "paper", "parent", "status"} for r in listed)
+    assert all(
+        set(r) == {"name", "family", "tier", "claim", "paper", "parent", "differs", "status", "command", "figures"}
+        for r in listed
+    )
+    assert all(bool(r["command"]) == (r["status"] != "claimed") for r in listed)
     assert {"quickstart", "grpo", "rft", "sft"} <= {r["name"] for r in listed}
     assert "quickstart\tloop\t" in sharpen("list").stdout
     shown = sharpen("show", "dapo").stdout
-    assert "arXiv 2503.14476" in shown and "objective.clip_high=0.28" in shown and "teach=sec|uniform" in shown
+    assert "arXiv 2503.14476" in shown and "objective.clip_high=0.28" in shown and "|uniform" in shown
 
 
 def test_tasks_are_shown_with_answers() -> None:

@@ -23,7 +23,20 @@ OBJECTIVES = {
     "dapo": objective.dapo(),
     "sft": objective.sft(),
     "sft_rows": objective.sft(per_token=False),
+    "ppo": objective.ppo(gamma=0.9, lam=0.8),
+    "loop": objective.loop(),
+    "loop_whole": objective.loop(whole=True),
+    "gspo": objective.gspo(clip_low=0.1, clip_high=0.15),
+    "cispo": objective.cispo(low=0.7, high=1.5),
+    "nft": objective.nft(length=7, floor=0.5),
+    "nft_std": objective.nft(length=7, std=True, floor=0.5),
+    "redi": objective.redi(alpha=0.8),
 }
+STOPS = (
+    "cispo",
+    "nft",
+    "nft_std",
+)  # surrogates that hold a part of themselves still: these are differentiated, not differenced
 
 
 def make(groups, lengths=None, weight=None, seed=0):
@@ -72,16 +85,23 @@ def published(name, batch):
         for i in rows:
             others = [r[j] for j in rows if j != i]
             std = r[rows].std(ddof=1 if name == "grpo_unbiased" and len(rows) > 1 else 0)
-            if name == "rloo":
+            if name.removesuffix("_whole") in ("rloo", "loop"):
                 A[i] = r[i] - np.mean(others) if others else 0
             elif name in ("grpo", "grpo_unbiased", "dapo"):
                 A[i] = (r[i] - r[rows].mean()) / (std + 1e-6)
             elif name == "dr_grpo":
                 A[i] = r[i] - r[rows].mean()
+            if name in ("gspo", "cispo"):
+                A[i] = (r[i] - r[rows].mean()) / (std + 1e-6)
     if name.startswith("reinforce"):
         A = r - (r.mean() if name == "reinforce" else 0)
     if name.startswith("sft"):
         A = np.ones(B)
+    if name == "redi":
+        A = np.where(r > 0, 1.0, -0.8)
+    if name == "ppo":
+        A = gae_by_hand(batch, 0.9, 0.8)
+    p = np.array([r[batch.group == g].mean() for g in batch.group])
     spread = [i for rows in group_rows(batch) if np.ptp(r[rows]) > 0 for i in rows]
 
     def surrogate(logp):
@@ -89,32 +109,76 @@ def published(name, batch):
         for i in range(B):
             rho = torch.exp(logp[i] - torch.tensor(batch.sampling[i]))
             clipped = rho.clamp(0.8, 1.28 if name == "dapo" else 1.2)
-            ppo = (torch.minimum(rho * A[i], clipped * A[i]) * mask[i]).sum()
-            likelihood = (logp[i] * mask[i]).sum() * A[i]
+            a = torch.as_tensor(A[i])
+            ppo = (torch.minimum(rho * a, clipped * a) * mask[i]).sum()
+            likelihood = (logp[i] * mask[i] * a).sum()
+            gap = ((logp[i] - torch.tensor(batch.sampling[i])) * mask[i]).sum()
+            row, whole = torch.exp(gap / mask[i].sum()), torch.exp(gap)
+            weighed = (rho.clamp(0.7, 1.5).detach() * a * logp[i] * mask[i]).sum()
             term = {
                 "grpo": ppo / mask[i].sum() / B,
                 "dr_grpo": ppo / 7 / B,
                 "dapo": ppo / mask[spread].sum() if i in spread else 0.0,
                 "sft": likelihood / mask.sum(),
                 "sft_rows": likelihood / mask[i].sum() / B,
-            }.get(name.removesuffix("_unbiased"), likelihood / B)
+                "redi": likelihood / mask[i].sum() / B,
+                "ppo": ppo / mask.sum(),
+                "loop": ppo / B,
+                "loop_whole": torch.minimum(whole * a, whole.clamp(0.8, 1.2) * a) / B if name == "loop_whole" else 0.0,
+                "gspo": torch.minimum(row * a, row.clamp(0.9, 1.15) * a) / B if name == "gspo" else 0.0,
+                "cispo": weighed / mask.sum(),
+                "nft": -(nft_loss(rho, r[i], p[i], name == "nft_std") * mask[i]).sum() / 7 / B,
+            }.get(name.removesuffix("_unbiased").removesuffix("_std"), likelihood / B)
             total = total + batch.weight[i] * term
         return total
 
     return surrogate
 
 
+def gae_by_hand(batch, gamma, lam):
+    """Forwards and by the definition: the sum of (gamma lam)^l times the l-th later error, whitened over trained tokens."""
+    A = np.zeros(batch.mask.shape)
+    for i in range(len(batch)):
+        at = np.flatnonzero(batch.mask[i])
+        value = np.zeros(len(at) + 1)
+        value[:-1] = 0 if batch.values is None else batch.values[i, at]
+        pay = np.eye(1, len(at), len(at) - 1)[0] * batch.reward[i] if len(at) else []
+        errors = [pay[k] + gamma * value[k + 1] - value[k] for k in range(len(at))]
+        A[i, at] = [sum((gamma * lam) ** m * e for m, e in enumerate(errors[k:])) for k in range(len(at))]
+    on = batch.mask > 0
+    return np.where(on, (A - A[on].mean()) / (A[on].std() + 1e-8), 0)
+
+
+def nft_loss(rho, reward, p, std, floor=0.5):
+    """Section 3.2: likelihood of the positive policy on right answers, of the implicit negative one on wrong answers."""
+    weight = math.sqrt((1 - p) / p) if std and 0 < p < 1 else 1 - p
+    if reward > p:
+        return -weight * torch.log(rho)
+    if reward == p:  # a silent group: no side to take
+        return 0 * rho
+    q = min(max(p, 0.02), 0.98)
+    negative = (1 - q * rho) / (1 - q)
+    floored = negative + (negative.clamp(min=floor) - negative).detach()
+    return -weight * torch.log(floored)
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_coefficients_are_the_derivative_of_the_published_surrogate(name):
-    batch, logp = make(MIXED, weight=np.linspace(0.5, 2, 13))
+    rewards = [g for g in MIXED if g != [0.3, 0.7]] + [[0, 1]] if name.startswith("nft") else MIXED  # right or wrong
+    batch, logp = make(rewards, weight=np.linspace(0.5, 2, 13))
+    if name == "ppo":
+        batch = dataclasses.replace(batch, values=np.random.default_rng(5).random(batch.mask.shape) * batch.mask)
     found = coefficients(OBJECTIVES[name], batch, logp)
     surrogate, h = published(name, batch), 1e-6
-    for b, t in itertools.product(*map(range, logp.shape)):
+    at = logp.clone().requires_grad_()
+    (exact,) = torch.autograd.grad(surrogate(at), at)
+    assert found.numpy() == pytest.approx(exact.numpy(), abs=1e-12)
+    assert found.abs().sum() > 0.1  # and not because both are zero
+    for b, t in [] if name in STOPS else itertools.product(range(0, 13, 2), range(1, 4)):
         up, down = logp.clone(), logp.clone()
         up[b, t] += h
         down[b, t] -= h
         assert float(found[b, t]) == pytest.approx(float(surrogate(up) - surrogate(down)) / (2 * h), abs=1e-6)
-    assert found.abs().sum() > 0.1  # and not because both are zero
 
 
 # ---------------------------------------------------------------------------------------------------------------- identities
@@ -248,7 +312,7 @@ def test_batches_of_nothing(name):
     silent, logp = make([[1, 1], [0, 0]], lengths=[0, 3, 0, 2])
     found = coefficients(OBJECTIVES[name], silent, logp)
     assert torch.isfinite(found).all() and not found[[0, 2]].any()
-    assert bool(found.any()) == name.startswith(("sft", "reinforce"))
+    assert bool(found.any()) == name.startswith(("sft", "reinforce", "redi", "ppo"))
 
 
 def test_half_precision_log_probabilities_give_single_precision_coefficients():
@@ -262,7 +326,9 @@ def test_half_precision_log_probabilities_give_single_precision_coefficients():
 # -------------------------------------------------------------------------------------------------------------- degenerate
 
 
-@pytest.mark.parametrize("name", ["rloo", "grpo", "grpo_unbiased", "dr_grpo", "dapo"])
+@pytest.mark.parametrize(
+    "name", ["rloo", "grpo", "grpo_unbiased", "dr_grpo", "dapo", "loop", "gspo", "cispo", "nft", "nft_std"]
+)
 def test_a_group_of_one_or_without_variance_is_exactly_zero(name):
     """0.1 + 0.1 + 0.1 is not 0.3: the mean of equal rewards may miss them by a rounding error, and a deviation of 1e-17
     would then blow it up."""

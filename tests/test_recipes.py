@@ -37,16 +37,39 @@ def samples():
     return found
 
 
-def coefficients(recipe):
-    """By rollout id, what the recipe's data and objective learn from the fixed samples, off policy and away from any reference:
-    coefficients, and the gradient of a penalty by three logits of each token."""
-    judged = samples()
-    demos = [
-        dataclasses.replace(s, rollout=dataclasses.replace(s.rollout, id=f"demo-{s.group}"))
-        for s in judged
-        if s.rollout.seed == 3
+def offered(given):
+    """What the loop offers a data function, on the fixed samples: a worked solution of each task, and made-up entropies."""
+    rng = np.random.default_rng(1)
+    lengths = [len(s.rollout.tokens) for s in given]
+    firsts = {s.group: s for s in given}.values()
+    shown = [
+        dataclasses.replace(
+            s,
+            rollout=dataclasses.replace(
+                s.rollout, stop="forced", id=f"{s.group}-demo", logprobs=np.zeros_like(s.rollout.logprobs)
+            ),
+            verdict=Verdict("correct", 1.0),
+        )
+        for s in firsts
     ]
-    kept = call(recipe.data, judged, progress=0.3, demos=demos)
+    return dict(
+        progress=0.1,
+        demos=shown,
+        entropy=[rng.random(n) for n in lengths],
+        logprobs=[-rng.random(n) for n in lengths],
+        retell=lambda sample, messages: dataclasses.replace(sample, rollout=dataclasses.replace(sample.rollout, stop="forced")),
+        decode=lambda tokens: "".join(f"{t} " for t in tokens),
+        mask_token=0,
+        buffer=list(shown) * 4,
+        rng=np.random.default_rng(2),
+    )
+
+
+def coefficients(recipe):
+    """By rollout id, what the recipe's data and objective learn from the fixed samples: coefficients, and the gradient of a
+    penalty by one of three logits of each token. Each kind of reference is another model."""
+    given = samples()
+    kept = call(recipe.data, given, **offered(given))
     width = max(len(s.rollout.tokens) for s in kept)
 
     def rows(values, dtype):
@@ -60,37 +83,34 @@ def coefficients(recipe):
         group=np.array([s.group for s in kept]),
         weight=np.array([s.weight for s in kept]),
         lengths=np.array([len(s.rollout.tokens) for s in kept]),
+        forced=np.array([s.rollout.stop == "forced" for s in kept]),
     )
-    made = call(recipe.objective, progress=0.3, losses=(0.9, 0.8, 0.7))
-    rng = np.random.default_rng(0)
-    drift = rng.choice([-0.5, -0.1, 0.1, 0.23, 0.5], batch.mask.shape) * batch.mask
-    apart = {"": None, "start": 0.05, "accepted": 0.1, "teacher": 0.15}[made.reference]
-    reference = None if apart is None else torch.tensor(batch.sampling - apart * batch.mask)
-    entropy = torch.tensor(np.abs(drift)) if made.entropy else None
-    logp = torch.tensor(batch.sampling + drift)
-    found, factors = (t.numpy() for t in tableau.weigh(made, batch, logp, reference=reference, entropy=entropy))
-    found = np.concatenate([found, factors * penalty_gradient(made, rng, batch.mask.shape)], axis=1) if made.penalty else found
-    return {s.rollout.id: row for s, row in zip(kept, found, strict=True)}
+    objective = call(recipe.objective, progress=0.1, policy=None, batch=None, notes={}, losses=(0.9, 0.8))
+    if objective.before:
+        batch = dataclasses.replace(batch, before=batch.sampling)
+    drift = np.random.default_rng(0).choice([-0.5, -0.1, 0.1, 0.23, 0.5], batch.mask.shape) * batch.mask
+    apart = {"": 0.0, "start": 0.05, "accepted": 0.1, "teacher": 0.15}[objective.reference] * batch.mask
+    logp, other = torch.tensor(batch.sampling + drift), torch.tensor(batch.sampling + drift[:, ::-1] * batch.mask - apart)
+    entropy = torch.tensor(np.random.default_rng(3).random(batch.mask.shape))
+    found, factors = tableau.weigh(objective, batch, logp, reference=other if objective.reference else None, entropy=entropy)
+    both = np.concatenate([found.numpy(), factors.numpy() * penalty_gradient(objective, batch.mask.shape)], axis=1)
+    return {f"{s.rollout.id}@{i}": row for i, (s, row) in enumerate(zip(kept, both, strict=True))}
 
 
-def penalty_gradient(made, rng, shape):
-    """(B, T): of the penalty by the first of three logits of each token, the reference's being others."""
-    logits, other = rng.normal(size=(2, *shape, 3))
-    return tableau.example_penalty(made, logits.reshape(-1, 3), other.reshape(-1, 3))[1][:, 0].reshape(shape)
+def penalty_gradient(objective, shape):
+    """(B, T): of the penalty by the first of three logits of each token, where the reference has others; 0 without one."""
+    if objective.penalty is None:
+        return np.zeros(shape)
+    logits, other = np.random.default_rng(4).normal(size=(2, shape[0] * shape[1], 3))
+    return tableau.example_penalty(objective, logits, other)[1][:, 0].reshape(shape)
 
 
 def equal(a, b):
-    """The same rows, of which the shorter may leave out zeros at the end: padding, or the gradient of no penalty."""
-
-    def same(x, y):
-        short, long = sorted((x, y), key=len)
-        return np.allclose(short, long[: len(short)], rtol=0, atol=1e-12) and not long[len(short) :].any()
-
-    return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    return a.keys() == b.keys() and all(np.allclose(a[k], b[k], rtol=0, atol=1e-12) for k in a)
 
 
 def test_the_recipes_that_ship_are_found():
-    assert {"quickstart", "grpo", "dapo", "reinforce", "rloo", "sft", "rft"} <= set(RECIPES)
+    assert {"quickstart", "grpo", "dapo", "ppo", "nft", "star", "hpt", "amft", "sft", "rft"} <= set(RECIPES)
 
 
 @each
@@ -142,7 +162,7 @@ def test_away_from_neutral_it_is_not_its_parent(info):
 def test_every_knob_does_something(info):
     """A knob at another value than its default changes the recipe: none is silently ignored."""
     for name, knob in catalog.parameters(info).items():
-        other = {bool: lambda v: not v, float: lambda v: v * 0.5 or 0.5, int: lambda v: v + 1}.get(
+        other = {bool: lambda v: not v, float: lambda v: v * 0.5 or 0.25, int: lambda v: v + 1}.get(
             type(knob.default), lambda v: 33
         )
         changed = module(info).recipe(**{name: other(knob.default)})

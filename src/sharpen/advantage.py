@@ -7,22 +7,22 @@ task in one step.
    nothing to be compared with.
 2. Order and numbering of the groups do not matter, and groups may differ in size.
 3. Batch weights do not enter: they scale the gradient (see tableau.py), not the comparison.
-4. A reward that is not finite raises ValueError and names the rows.
+4. A reward that is not finite raises NotFinite and names the rows.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from sharpen.core import Batch
+from sharpen.core import Batch, NotFinite
 
 
 def require_finite(name: str, values: np.ndarray) -> None:
-    """Raise ValueError that names the first rows of `values`, (B,), holding a NaN or an infinity."""
+    """Raise NotFinite that names the first rows of `values`, (B,), holding a NaN or an infinity."""
     rows = np.flatnonzero(~np.isfinite(values))
     if len(rows):
         shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
-        raise ValueError(f"{name} is not finite in {len(rows)} of {len(values)} rows: {shown}")
+        raise NotFinite(f"{name} is not finite in {len(rows)} of {len(values)} rows: {shown}", rows.tolist())
 
 
 def grouped(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -96,6 +96,41 @@ def normalised(batch: Batch, unbiased: bool = False, eps: float = 1e-6) -> np.nd
     deviation = np.sqrt(np.bincount(index, difference**2, len(size)) / degrees)
     # A silent group has deviation 0, and eps may be 0: its differences are 0 already, so divide them by one.
     return difference / np.where(deviation > 0, deviation + eps, 1.0)[index]
+
+
+def signed(batch: Batch, wrong: float) -> np.ndarray:
+    """1 for a response with a reward above 0, else -wrong: likelihood and unlikelihood at fixed rates, no comparison."""
+    return np.where(raw(batch) > 0, 1.0, -wrong)
+
+
+def generalised(batch: Batch, gamma: float, lam: float, whiten: bool = True) -> np.ndarray:
+    """(B, T) generalised advantage estimates (arXiv 1506.02438, equation 16) from `batch.values`; the last token is paid.
+
+    Time counts trained tokens only: what a user said between two turns is no step. A batch without values counts as 0
+    everywhere. `whiten` makes mean 0 and deviation 1 over the batch's trained tokens; it does nothing where all are equal.
+    """
+    reward, on = grouped(batch)[0], np.asarray(batch.mask) > 0
+    values = np.zeros(on.shape) if batch.values is None else np.asarray(batch.values, dtype=np.float64)
+    found, ahead = np.zeros(on.shape), np.zeros(len(reward))
+    worth = reward  # of what comes next: the reward, until there is a next token
+    for t in reversed(range(on.shape[1])):
+        last = worth - values[:, t] + lam * ahead
+        found[:, t] = np.where(on[:, t], last, 0.0)
+        ahead, worth = np.where(on[:, t], gamma * last, ahead), np.where(on[:, t], gamma * values[:, t], worth)
+    if whiten and on.any() and np.ptp(found[on]) > 0:
+        found = np.where(on, (found - found[on].mean()) / (found[on].std() + 1e-8), 0.0)
+    return found
+
+
+def returns(batch: Batch, gamma: float, lam: float) -> np.ndarray:
+    """(B, T) what a value head is to expect before each token: the estimate of `generalised` plus the value itself."""
+    return generalised(batch, gamma, lam, whiten=False) + (0.0 if batch.values is None else batch.values)
+
+
+def weighed_by_hardness(batch: Batch, extra: float) -> np.ndarray:
+    """`normalised`, times 1 + extra * (1 - mean reward of the group): rare successes weigh more."""
+    reward, index, size = grouped(batch)
+    return normalised(batch) * (1 + extra * (1 - (np.bincount(index, reward, len(size)) / size)[index]))
 
 
 def normalised_or_raw(batch: Batch) -> np.ndarray:

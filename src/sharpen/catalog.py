@@ -54,6 +54,8 @@ AT_LEAST_ONE = (
     "prompts",
     "samples",
     "pool",
+    "passes",
+    "minibatches",
     "max_tokens",
     "round_steps",
     "validation",
@@ -73,7 +75,7 @@ class RecipeInfo:
     tier      "setting" (no new function, at most 30 lines), "piece" (one, 60), "loop" (any number, 120), or "oversize".
               Lines are those of the statements; the docstring and `check` are not counted
     parent    name of the recipe it derives from, or None
-    status    "claimed", "reproduced" or "refuted here"; the last two come with the command that showed it, in `evidence`
+    status    "claimed", "reproduced" or "refuted here"; the last two come with `evidence`: COMMAND (FIGURES)
     """
 
     name: str

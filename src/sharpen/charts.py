@@ -133,10 +133,12 @@ def plot(
     span: tuple[float, float] | None = None,
     bounds: tuple[float, float] | None = None,
     about: int = 4,
+    covers: Sequence[float] = (),
 ) -> Markup:
     """A line chart. Without any point it says so instead.
 
-    bounds is the widest range that y may show (0 and 1 for shares); span the range of x, where it is not that of the points.
+    covers holds values of y that are in its range at least, so that charts side by side have one scale; bounds is the widest
+    range that y may show (0 and 1 for shares); span the range of x, where it is not that of the points.
     """
     xs = [p[0] for line in lines for p in line.points] + [m.x for m in marks]
     ys = [p[1] for line in lines for p in line.points] + [v for line in lines for b in line.band for v in b[1:]]
@@ -144,6 +146,7 @@ def plot(
     if not xs:
         return Markup('<p class="none">Nothing measured yet.</p>')
     xs += span or ()
+    ys += covers
     low, high = _span(ys)
     left, right = (min(xs), max(xs)) if len(set(xs)) > 1 else (xs[0] - 1, xs[0] + 1)
     if bounds:
@@ -203,6 +206,19 @@ def dumbbell(before: tuple[float, float, float] | None, after: tuple[float, floa
     return Markup('<svg class="canvas" height="30" role="img" aria-label="{0}"><title>{0}</title>{1}</svg>').format(
         title, Markup("").join(parts)
     )
+
+
+def interval(value: float, low: float, high: float, span: tuple[float, float], *, title: str, style: str) -> Markup:
+    """One row of a forest plot: a dot with its interval beside a line at 0. What lies outside the span is cut off there."""
+
+    def place(at: float) -> str:
+        return f"{100 * (min(max(at, span[0]), span[1]) - span[0]) / (span[1] - span[0]):.2f}%"
+
+    return Markup(
+        '<svg class="canvas" height="26" role="img" aria-label="{0}"><title>{0}</title>'
+        '<line class="zero" x1="{1}" x2="{1}" y1="0" y2="26"/><g class="{2}"><line x1="{3}" x2="{4}" y1="13" y2="13"/>'
+        '<circle cx="{5}" cy="13" r="5"/></g></svg>'
+    ).format(title, place(0.0), style, place(low), place(high), place(value))
 
 
 def heat(rows: Sequence[Sequence[float | None]], titles: Sequence[Sequence[str]], *, label: str, cell: int = 18) -> Markup:

@@ -67,7 +67,9 @@ Tasks = Annotated[
 def run(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")] = "quickstart",
     run_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run goes. [default: runs/TIME-RECIPE]")] = None,
-    budget: Annotated[str | None, typer.Option(metavar="600s|10m|2h|40steps", help="Time, or learning steps.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="600s|10m|2h|40steps|2Mtokens", help="Time, learning steps, or tokens sampled.")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
     tasks: Tasks = None,
@@ -180,16 +182,27 @@ def evaluate(
 
 
 @app.command("list")
-def list_recipes(as_json: AsJson = False) -> None:
-    """The recipes that ship, and what each claims."""
-    from sharpen import catalog, tables
+def list_recipes(
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/recipes.md.")] = False,
+) -> None:
+    """The recipes that ship: what each claims, and whether it was shown.
+
+    A claim is claimed, reproduced, or refuted here; --json and --markdown have the command and the figures behind that.
+    """
+    from sharpen import catalog, gallery, tables
 
     found = catalog.recipes()
     if as_json:
-        keys = ("name", "family", "tier", "claim", "paper", "parent", "status")
-        print(json.dumps([{k: getattr(r, k) for k in keys} for r in found], indent=1))
+        keys = ("name", "family", "tier", "claim", "paper", "parent", "differs", "status")
+        shown = [gallery.evidence(r) for r in found]
+        rows = [{k: getattr(r, k) for k in keys} | {"command": c, "figures": f} for r, (c, f) in zip(found, shown)]
+        print(json.dumps(rows, indent=1))
+    elif markdown:
+        print(gallery.markdown(found), end="")
     else:
-        tables.show(("recipe", "family", "status", "claim"), [(r.name, r.family, r.status, r.claim) for r in found])
+        columns = ("recipe", "family", "parent", "status", "claim")
+        tables.show(columns, [(r.name, r.family, r.parent, r.status, r.claim) for r in found])
 
 
 @app.command()
@@ -308,6 +321,7 @@ def query(
 
 app.command()(commands.verify)
 app.command()(commands.audit)
+app.command()(commands.compare)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The commands that need no model and no run: judging a file of responses, and auditing a file of tasks.
+"""The commands that are not about one run: judging a file of responses, auditing a file of tasks, comparing methods.
 
 Like all of them, they import what they need only when they are called (cli.py).
 """
@@ -84,6 +84,59 @@ def audit(
         print(f"\n{auditing.summary(found)}")
     if found.disputes:
         raise typer.Exit(FATAL)
+
+
+def compare(
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RECIPE…", help="Recipes, with settings where wanted: grpo grpo:lr=1e-3 mine.py:teach=sec"),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="10m|40steps|2Mtokens", help="What the loop of each run may spend. [default: 10m]")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each recipe. [default: 3]")] = None,
+    model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
+    tasks: Annotated[str | None, typer.Option(metavar="SPEC", help="Tasks, as for `sharpen run`.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting for all of them.")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where it goes; alone: what goes on. [default: runs/compare-HASH]")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs side by side, which share the cores. [default: 1]")] = None,
+    target: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Accuracy to time. [default: the median of what is reached]")
+    ] = None,
+    slice_s: Annotated[float, typer.Option("--slice", min=0, metavar="SECONDS", help="How long one run's turn is.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Which method is better here? Recipes at equal budget, with intervals.
+
+    Same student, tasks and seeds, and the runs take turns. The first recipe is what the others are compared with. Interrupted,
+    the same command goes on.
+    """
+    from sharpen import compare as comparing
+    from sharpen import compare_page, compare_result, core, tables
+    from sharpen.terminal import Terminal
+
+    given = (budget, seeds, model, tasks, settings, jobs)
+    if recipes:
+        directory, plan = comparing.plan(recipes, *given, directory=run_dir)
+    elif run_dir and not any(given):
+        directory, plan = run_dir, comparing.read_plan(run_dir)
+    else:
+        raise core.UserError("Name recipes to compare, such as: sharpen compare grpo rloo. With --run-dir alone one goes on.")
+    with Terminal() as progress:
+        try:
+            comparing.compare(directory, plan, progress, slice_s)
+        except KeyboardInterrupt:
+            progress.say(f"What is done is kept. Go on with: sharpen compare --run-dir {directory}")
+            raise
+    found = compare_result.result(directory, plan, target)
+    page = compare_page.render(directory, found)
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        tables.show_comparison(found)
+        print(f"The report is at {page}")
 
 
 def _open_cache(wanted: bool) -> Any:

@@ -15,43 +15,57 @@ from typing import Any
 from sharpen.core import UserError
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
+TOKENS = {"tokens": 1, "ktokens": 1_000, "mtokens": 1_000_000, "gtokens": 1_000_000_000}
 UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
     **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "m"),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
     **dict.fromkeys(("steps", "step"), "steps"),
+    **{name.removesuffix(end): name for name in TOKENS for end in ("", "s", "ens")},
 }
-FORMS = "write it as 600s, 10m, 2h or 40steps"
+FORMS = "write it as 600s, 10m, 2h, 40steps, 200ktokens or '10m loop'"
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a run may spend: learning steps after warm-up (exactly reproducible), or seconds of wall time."""
+    """How much a run may spend, in one unit.
 
-    kind: str  # "steps" or "seconds"
+    kind  "steps"         learning steps after warm-up (exactly reproducible)
+          "tokens"        tokens of the responses in learning steps (exactly reproducible); the step that reaches it is the last
+          "seconds"       wall time of the whole run, warm-up, evaluations and set-up included
+          "loop seconds"  wall time of the loop's own work (choose, roll out, verify, learn): what a comparison grants to each
+    """
+
+    kind: str
     amount: float
 
-    def spent(self, steps: int, seconds: float) -> float:
+    def spent(self, used: float) -> float:
         """The share that is used up, at most 1."""
-        return min((steps if self.kind == "steps" else seconds) / self.amount, 1.0)
+        return min(used / self.amount, 1.0)
+
+    def __str__(self) -> str:
+        return f"{self.amount:,.0f} {self.kind}"
 
 
 def parse_budget(text: str) -> Budget:
-    """A budget from text such as "600s", "10m", "1.5h" or "40steps". Anything else, 0 and less too, raises UserError."""
-    match = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower(), re.ASCII)
+    """A budget from text such as "600s", "1.5h", "40steps", "2Mtokens" or "10m loop"; UserError for anything else, 0 too."""
+    match = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)\s*([a-z]*)( +loop)?", text.strip().lower(), re.ASCII)
     if not match or len(text) > 40:
         raise UserError(f"budget {text[:40]!r} is not a number and a unit; {FORMS}")
-    number, word = match.groups()
-    unit = word if word in ("s", "m", "h", "steps") else None
+    number, word, loop = match.groups()
     if float(number) <= 0:
         raise UserError(f"budget {text!r} leaves nothing to spend: it must be above 0; {FORMS}")
-    if unit is None:
+    if word not in SECONDS and word not in TOKENS and word != "steps":
         raise UserError(f"budget {text!r} {_hint(number, word)}; {FORMS}")
-    if unit == "steps":
+    if word in SECONDS:
+        return Budget("loop seconds" if loop else "seconds", float(number) * SECONDS[word])
+    if loop:
+        raise UserError(f"budget {text!r}: only a time is the loop's own; {word} are counted in the loop anyway; {FORMS}")
+    if word == "steps":
         if "." in number:
             raise UserError(f"budget {text!r}: steps are whole; did you mean {max(round(float(number)), 1)}steps?")
         return Budget("steps", int(number))
-    return Budget("seconds", float(number) * SECONDS[unit])
+    return Budget("tokens", float(number) * TOKENS[word])
 
 
 def _hint(number: str, word: str) -> str:

@@ -4,7 +4,8 @@
 2. A rollout is a generator: it yields `Ask`s, is sent `Turn`s, and returns its last `Turn`; the record is a `Rollout`.
 3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
 4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
-5. A `Recipe` (recipe.py) holds eight functions and a few numbers: that is a whole method.
+5. A `Policy` (protocol.py) is a model that can be asked, scored, trained and saved.
+6. A `Recipe` (recipe.py) holds eight functions and a few numbers: that is a whole method.
 
 Everything here is frozen data: no I/O, and no torch.
 """
@@ -13,14 +14,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from sharpen.hashing import digest
+from sharpen.protocol import Policy as Policy
 
 Message = Mapping[str, Any]  # {"role": …, "content": text or a list of parts}
 
@@ -35,6 +36,14 @@ class UserError(Exception):
 
 class FatalDiagnosis(Exception):
     """The doctor stopped the run: what he found, the evidence, the cure. The command line exits 3."""
+
+
+class NotFinite(ValueError):
+    """A number that a step needs is NaN or infinite; nothing has changed yet. `rows` of the batch hold it, () if unknown."""
+
+    def __init__(self, message: str, rows: Sequence[int] = ()):
+        super().__init__(message)
+        self.rows = tuple(int(row) for row in rows)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -234,12 +243,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Sample:
-    """A judged rollout, the group it belongs to (same task, same step) and its weight in the batch."""
+    """A judged rollout, the group it belongs to (same task, same step) and its weight in the batch.
+
+    inputs  (T,) tokens that the model reads when it learns from this sample, where they are others than the rollout's own,
+            which stay what it has to predict; None: no others
+    """
 
     rollout: Rollout
     verdict: Verdict
     group: int
     weight: float = 1.0
+    inputs: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -254,6 +268,13 @@ class Batch:
     weight     (B,) float32
     lengths    (B,) int64, tokens in each row
     drawn      how the tokens were drawn; the trainer takes its log-probabilities under the same distribution
+
+    Where there is something to say, else None:
+    version    (B,) int64, version of the policy that wrote each row; None: the one that is trained
+    forced     (B,) bool, rows that were put into the policy's mouth, such as worked solutions; None: no row
+    inputs     (B, T) int64, what the model reads instead of `tokens`; these stay what it has to predict
+    values     (B, T) float32, what the value head expected before each trained token, before the step
+    before     (B, T) float32, log-probabilities under the policy before the step
     """
 
     tokens: np.ndarray
@@ -264,9 +285,19 @@ class Batch:
     weight: np.ndarray
     lengths: np.ndarray
     drawn: Sampling = PLAIN
+    version: np.ndarray | None = None
+    forced: np.ndarray | None = None
+    inputs: np.ndarray | None = None
+    values: np.ndarray | None = None
+    before: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.reward)
+
+    def take(self, rows: np.ndarray) -> Batch:
+        """These rows (numbers, or a bool for each) as a batch of their own."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{name: a[rows] if isinstance(a, np.ndarray) else a for name, a in arrays.items()})
 
 
 @dataclass(frozen=True)
@@ -289,6 +320,9 @@ class Tableau:
                 loop began, "accepted" the last round that was kept, "teacher" the recipe's teacher
     entropy     whether ratio, clip or extra read the entropy of the next-token distributions
     together    whether they compare the rows of a group, which then go through one pass
+    before      whether they read the log-probabilities of the policy before the step (`Rows.before`)
+    returns     Batch -> (B, T) float array, what a value head learns to expect before each token, and then the batch has
+                `values`, which the advantage may read; None: there is no value head
     """
 
     advantage: Callable[[Batch], np.ndarray]
@@ -301,6 +335,8 @@ class Tableau:
     reference: str = ""
     entropy: bool = False
     together: bool = False
+    before: bool = False
+    returns: Callable[[Batch], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -320,6 +356,12 @@ class Evaluation:
     """Accuracy on a fixed stream: for each arm whether each of its tasks was solved, in order; None: it could not be judged."""
 
     correct: Mapping[Arm, tuple[bool | None, ...]]
+
+    @cached_property
+    def counts(self) -> Mapping[Arm, tuple[int, int]]:
+        """(solved, judged) of each arm that had a task judged."""
+        judged = {arm: [c for c in solved if c is not None] for arm, solved in self.correct.items()}
+        return {arm: (sum(map(bool, c)), len(c)) for arm, c in judged.items() if c}
 
     @property
     def n(self) -> int:
@@ -341,42 +383,3 @@ class Decision:
     accepted: bool
     reason: str
     numbers: Mapping[str, float] = field(default_factory=dict)
-
-
-class Policy(Protocol):
-    """A model that can be asked, scored, trained and saved; policy.py has those that ship."""
-
-    version: int
-
-    def respond(
-        self,
-        asks: Sequence[Ask],
-        seeds: Sequence[int],
-        max_tokens: int,
-        sampling: Sampling,
-        done: Callable[[int, Turn], None] | None = None,
-    ) -> list[Turn]:
-        """Answer every ask; ask i samples with seeds[i] alone, whatever it is batched with.
-
-        done  is called with the number of an ask and its turn as soon as there is one, in any order
-        """
-
-    def logprobs(self, batch: Batch) -> np.ndarray:
-        """(B, T) float32 log-probabilities of each token given those before it; 0 where the mask is 0."""
-
-    def update(self, batch: Batch, tableau: Tableau, lr: float) -> Mapping[str, float]:
-        """One optimizer step. Returns measurements: loss, grad_norm, mismatch, rows_trained, tokens_trained."""
-
-    def refer(self, directory: str) -> None:
-        """Take the model in this directory, such as one that `save` wrote, as the reference that tableaux name."""
-
-    def extrapolate(self, alpha: float) -> None:
-        """Go on by alpha times the way that the weights have come since the last call, less the going on. First call: stay."""
-
-    def averaged(self) -> AbstractContextManager[None]:
-        """Inside, the policy answers with the weights that `save` would keep, such as a running mean of them."""
-
-    def save(self, directory: str) -> None:
-        """Write weights and optimizer so that `load` restores them bit for bit."""
-
-    def load(self, directory: str) -> None: ...

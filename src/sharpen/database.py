@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -99,6 +100,7 @@ SAMPLES = f"""{COLUMNS} FROM {JUDGED}
 WHERE r.purpose = :purpose AND (:step IS NULL OR r.step = :step) AND (:round IS NULL OR r.round = :round)
 ORDER BY r.rowid LIMIT :limit OFFSET :offset
 """
+NAMED = f"{COLUMNS} FROM json_each(:ids) wanted JOIN {JUDGED} WHERE r.id = wanted.value ORDER BY wanted.key"
 # Beside min(), SQLite takes the other columns from the row that holds the minimum.
 SUCCESSES = f"""
 WITH firsts AS (
@@ -231,17 +233,59 @@ def begin(directory: Path, meta: Mapping[str, Any]) -> None:
         raise UserError(f"{directory} already holds a run, and two runs in one directory would mix. {cure}")
     for leftover in directory.glob("run.db.new*"):  # of a process that was killed here
         leftover.unlink()
-    rows = [(key, to_json(value)) for key, value in {"schema_version": SCHEMA_VERSION, **meta}.items()]
     new = directory / "run.db.new"
     with closing(connect(new, "rwc")) as db, db:
         db.execute("BEGIN IMMEDIATE")
         for statement in SCHEMA.split(";\n"):
             db.execute(statement)
-        db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+        db.executemany("INSERT INTO meta VALUES (?, ?)", meta_rows(meta))
     sync(new)
     new.rename(directory / "run.db")
     sync(directory)
     sync(directory.resolve().parent)
+
+
+def branch(origin: Path, directory: Path, meta: Mapping[str, Any]) -> None:
+    """Copy what a run has committed into a new directory, under other meta: whole, or not at all.
+
+    Checkpoints are never changed once they have their names, so the copy's files are links to the origin's where the file
+    system has any. Raises UserError where the two differ in their meta key "warmup", or the directory holds anything.
+    """
+    with explained(directory):
+        if directory.exists() and any(directory.iterdir()):
+            raise UserError(
+                f"{directory} is not empty, and a copy of a run would mix with what is there. Name a new directory."
+            )
+        new = directory.with_name(f"{directory.name}.new")
+        if new.exists():  # of a process that was killed here
+            shutil.rmtree(new)
+        shutil.copytree(origin / "checkpoints", new / "checkpoints", copy_function=_link)
+        with closing(connect(origin / "run.db", "rw")) as theirs, closing(sqlite3.connect(new / "run.db")) as ours:
+            check(theirs, origin)
+            warmup = theirs.execute("SELECT value FROM meta WHERE key = 'warmup'").fetchone()
+            if not warmup or json.loads(warmup[0]) != meta.get("warmup"):
+                raise UserError(f"{origin} was warmed up in another way, so {directory} cannot begin as its copy.")
+            theirs.backup(ours)
+        with closing(connect(new / "run.db", "rw")) as db, db:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("DELETE FROM meta")
+            db.executemany("INSERT INTO meta VALUES (?, ?)", meta_rows(meta))
+        for path in (*new.rglob("*"), new):
+            sync(path)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        new.rename(directory)
+        sync(directory.resolve().parent)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def meta_rows(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(key, to_json(value)) for key, value in {"schema_version": SCHEMA_VERSION, **meta}.items()]
 
 
 def check(db: sqlite3.Connection, directory: Path) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 Z = 1.959963984540054  # two-sided 95 %
 
 
-def interval(successes: int, n: int) -> tuple[float, float]:
+def interval(successes: float, n: int) -> tuple[float, float]:
     """95 % confidence interval of a success rate: Wilson's score interval. (0, 1) for n = 0.
 
     Unlike the textbook interval it is not of width zero at 0 or n successes. Raises ValueError outside 0 <= successes <= n.
@@ -45,7 +45,7 @@ class Estimate:
     n: int
 
 
-def share(successes: int, n: int) -> Estimate | None:
+def share(successes: float, n: int) -> Estimate | None:
     """The share of n tasks that were solved; None where n is 0, because nothing is known."""
     if n == 0:
         return None

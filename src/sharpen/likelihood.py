@@ -59,12 +59,14 @@ class Scores:
     reference  those of the reference model, without gradient; None where there is none
     penalty    of the tableau; None where there is none
     entropy    of the next-token distribution, in nats, without gradient; None where it was not asked for
+    value      of the value head before each token; None without one
     """
 
     logp: Tensor
     reference: Tensor | None = None
     penalty: Tensor | None = None
     entropy: Tensor | None = None
+    value: Tensor | None = None
 
 
 def logprobs(model: Any, batch: Batch, rows: np.ndarray, recompute: bool = False) -> Tensor:
@@ -83,11 +85,13 @@ def scores(
     reference: Any = None,
     penalty: Callable[..., Tensor] | None = None,
     entropy: bool = False,
+    value: Callable[[Tensor], Tensor] | None = None,
 ) -> Scores:
     """Log-probabilities and whatever else the tableau wants of the next-token distributions, in one pass.
 
     reference  a model of the same vocabulary, run beside the other
     penalty    as in `core.Tableau`
+    value      states (M, D) -> (M,), a value head
     """
     mask = batch.mask[rows, : int(batch.lengths[rows].max())] > 0
     row, position = np.nonzero(mask)
@@ -101,10 +105,13 @@ def scores(
     functions |= {"reference": partial(chosen_by_other, how=batch.drawn)} if other else {}
     functions |= {"penalty": penalty} if penalty else {}
     functions |= {"entropy": spread} if entropy else {}
-    found = of_targets(head, states, targets, list(functions.values()), other)
+    found = [*of_targets(head, states, targets, list(functions.values()), other)]
+    names = [*functions]
+    if value is not None:
+        names, found = [*names, "value"], [*found, value(states)]
     on = torch.from_numpy(mask).to(model.device)
     empty = torch.zeros(mask.shape, device=model.device)
-    return Scores(**{name: empty.masked_scatter(on, values) for name, values in zip(functions, found, strict=True)})
+    return Scores(**{name: empty.masked_scatter(on, values) for name, values in zip(names, found, strict=True)})
 
 
 def before_trained(
@@ -114,15 +121,16 @@ def before_trained(
     width = int(batch.lengths[rows].max())
     mask = batch.mask[rows, :width] > 0
     device = model.device
+    read = batch.tokens if batch.inputs is None else batch.inputs
     if transformer.supported(model):
         row, position = np.nonzero(mask)
-        shared = common_beginnings(batch.tokens[rows], batch.mask[rows], batch.group[rows])
-        real = [batch.tokens[r, : batch.lengths[r]] for r in rows]
+        shared = common_beginnings(read[rows], batch.mask[rows], batch.group[rows])
+        real = [read[r, : batch.lengths[r]] for r in rows]
         packed = pack(real, shared.tolist(), batch.group[rows].tolist(), device)
         before = packed.number(torch.from_numpy(row).to(device), torch.from_numpy(position - 1).to(device))
         hidden = transformer.hidden_states(model, packed.tokens, packed.positions, packed.attend, recompute)
         return model.lm_head, hidden.index_select(0, before)
-    tokens = torch.from_numpy(batch.tokens[rows, :width]).to(device)
+    tokens = torch.from_numpy(read[rows, :width]).to(device)
     attention = torch.arange(width, device=device)[None] < torch.from_numpy(batch.lengths[rows]).to(device)[:, None]
     logits = model(input_ids=tokens, attention_mask=attention.long()).logits
     return torch.nn.Identity(), logits[:, :-1][torch.from_numpy(mask).to(device)[:, 1:]]

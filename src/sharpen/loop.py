@@ -1,6 +1,6 @@
 """The loop: warm up, then rounds of (choose, roll out, verify, learn), each kept only if held-out skill rose.
 
-    start, resume  ->  run  ->  warm_up, then rounds of learn (one step), examine and close_round; measure, save
+    start, resume  ->  run  ->  warm_up, then rounds of attempt (one step: learn) and close_round; measure, save
 
 A run is a function of its request alone. Its state is the policy's checkpoint and the store; everything random comes from
 `derive(seed, purpose, …)`, so a run that is killed and resumed goes on as if nothing had happened.
@@ -12,20 +12,17 @@ import dataclasses
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from sharpen import code, control, doctor, guard, lessons, memory, policy, rollout, tasks, teach
-from sharpen.attempts import trainable
-from sharpen.core import Arm, Choices, FatalDiagnosis, Policy, Sample, Task, TaskSource, UserError
-from sharpen.hashing import derive
+from sharpen import code, control, database, doctor, guard, lessons, memory, tasks
+from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.judging import Judges
-from sharpen.recipe import Recipe, asked_for, call, describe
+from sharpen.recipe import Recipe
 from sharpen.session import (
     Request,
     Run,
@@ -36,21 +33,41 @@ from sharpen.session import (
     load_checkpoint,
     measure,
     refer,
+    restore,
+    round_end,
     save,
-    worked_solutions,
+    share,
 )
+from sharpen.step import learn, say_missing
 from sharpen.store import Fault, Position, Store, no_fault
-from sharpen.warmup import ramp, warm_up
+from sharpen.warmup import signature, warm_up
 
 __all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
 
 
-def start(request: Request, progress: Any, fault: Fault = no_fault) -> Path:
-    """Run a recipe from the beginning in a new directory. Returns the directory. `fault` as in `Store`."""
+def never() -> bool:
+    """Do not pause."""
+    return False
+
+
+def start(
+    request: Request,
+    progress: Any,
+    fault: Fault = no_fault,
+    pause: Callable[[], bool] = never,
+    origin: Path | None = None,
+) -> Path:
+    """Run a recipe from the beginning in a new directory. Returns the directory.
+
+    fault   as in `Store`
+    pause   asked after the warm-up and after every round, once it is committed; where it says yes, the run stops there, and
+            `resume` goes on
+    origin  a run of the same student, tasks, seed and warm-up that paused after its warm-up: this one begins as a copy of it.
+            UserError where the two would not be the same up to there (`warmup.signature`)
+    """
     began = time.monotonic()
     recipe = build_recipe(request)
-    control.parse_budget(recipe.budget)
     source = recipe.tasks()
     code.require(source, recipe.isolation)
     asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
@@ -61,17 +78,20 @@ def start(request: Request, progress: Any, fault: Fault = no_fault) -> Path:
         "seed": request.seed,
         "argv": list(request.argv),
         "student": recipe.student,
+        "warmup": signature(recipe, request.seed),
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
     made = build_policy(recipe, source, request.seed)
-    with Store.create(request.directory, meta, fault) as store:
-        run(store, recipe, request.seed, made, source, progress, began)
+    if origin:
+        database.branch(origin, request.directory, meta)
+    with Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault) as store:
+        run(store, recipe, request.seed, made, source, progress, began, pause)
     return request.directory
 
 
-def resume(directory: Path, progress: Any, fault: Fault = no_fault) -> Path:
-    """Go on with a run that was interrupted. Raises UserError where there is none, or its recipe has changed since."""
+def resume(directory: Path, progress: Any, fault: Fault = no_fault, pause: Callable[[], bool] = never) -> Path:
+    """Go on with a run that was interrupted or paused. Raises UserError where there is none, or its recipe has changed."""
     began = time.monotonic()
     with Store.open(directory, write=True, fault=fault) as store:
         meta = store.meta()
@@ -86,22 +106,33 @@ def resume(directory: Path, progress: Any, fault: Fault = no_fault) -> Path:
         torch.set_num_threads(meta["threads"])  # the order of additions, and so the last bit, depends on it
         source = recipe.tasks()
         code.require(source, recipe.isolation)
-        run(store, recipe, request.seed, build_policy(recipe, source, request.seed), source, progress, began)
+        run(store, recipe, request.seed, build_policy(recipe, source, request.seed), source, progress, began, pause)
     return directory
 
 
-def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float) -> None:
-    """The whole program. Returns when the run is finished; raises KeyboardInterrupt, once committed, where it was stopped."""
+def run(
+    store: Store,
+    recipe: Recipe,
+    seed: int,
+    policy: Policy,
+    source: TaskSource,
+    progress: Any,
+    began: float,
+    pause: Callable[[], bool] = never,
+) -> None:
+    """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
+    stopped."""
     sizes = {"validation": recipe.validation, "test": recipe.test}
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
-    spent = float(store.rows("SELECT coalesce(sum(seconds), 0) FROM timings")[0][0])
+    phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
     judges = Judges(recipe.verify, deadline_s=recipe.verdict_s)
+    spent, steps = float(sum(phases.values())), store.steps()
     this = Run(
-        *(store, recipe, seed, policy, judges, source, held_out, progress, began, spent, store.steps(), reported, [0.0], {}),
+        *(store, recipe, seed, policy, judges, source, held_out, progress, began, spent, steps, reported, phases, [0.0], {}),
         lessons.begin(recipe, source, seed, store),
     )
-    say_empty(this)
+    say_missing(this)
     budget = control.parse_budget(recipe.budget)
     last = store.last_commit()
     if last and last.finished:
@@ -119,10 +150,13 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
             baseline = measure(this, "validation", step, 0)
             store.add_decision(0, guard.always(baseline, baseline))
             save(this, Position("loop", step, 0, accepted="this"))
+            if stopped(interrupted, pause):
+                return
         # 2. Rounds, each kept only if held-out skill rose.
         refer(this)
         rounds = store.rounds()
         lessons.recall(this.lessons, store)
+        restore(this)
         if recipe.replay:
             this.memory.update(memory.restore(store))
         while not (reason := stop_reason(this, budget, step, rounds)):
@@ -130,16 +164,15 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
             progress.phase(
                 "loop", total=int(budget.amount) if budget.kind == "steps" else None, done=step - recipe.warmup_steps
             )
-            while step < end and not out_of_time(this, budget):
-                learn(this, step, len(rounds), budget.spent(step - recipe.warmup_steps, this.seconds()))
+            while step < end and (spent := share(this, budget, step)) < 1:
+                attempt(this, step, rounds, spent)
                 step += 1
-                examine(this, step, rounds)
                 if interrupted() and step < end:
                     save(this, Position("loop", step, len(rounds) - 1))
                     raise KeyboardInterrupt
             rounds = close_round(this, step, rounds)
-            if interrupted():
-                raise KeyboardInterrupt
+            if stopped(interrupted, pause):
+                return
         # 3. The accepted weights on the test split.
         progress.say(f"stopping: {reason}")
         after = measure(this, "test", step, len(rounds) - 1)
@@ -147,159 +180,36 @@ def run(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSou
         progress.say(f"test accuracy {after.accuracy:.1%}")
 
 
+def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:
+    """Whether to pause at a commit. Raises KeyboardInterrupt where the user has asked to stop."""
+    if interrupted():
+        raise KeyboardInterrupt
+    return pause()
+
+
 def stop_reason(this: Run, budget: control.Budget, step: int, rounds: Sequence[dict[str, Any]]) -> str | None:
-    if budget.kind == "steps" and step - this.recipe.warmup_steps >= budget.amount:
-        return f"the budget of {int(budget.amount)} steps is spent"
-    if out_of_time(this, budget):
-        return f"the budget of {budget.amount:.0f} seconds is spent"
+    if share(this, budget, step) >= 1:
+        return f"the budget of {budget} is spent"
     return this.recipe.control(rounds)
 
 
-def out_of_time(this: Run, budget: control.Budget) -> bool:
-    return budget.kind == "seconds" and this.seconds() >= budget.amount
+def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
+    """One step, and the doctor's look at it."""
+    learn(this, step, len(rounds), spent)
+    for found in doctor.diagnose(this.steps, rounds):
+        note(this, step + 1, rounds, found)
 
 
-def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
-    """The step at which the round that `step` lies in is closed."""
-    done = step - recipe.warmup_steps
-    end = (done // recipe.round_steps + 1) * recipe.round_steps
-    return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)
-
-
-def learn(this: Run, step: int, number: int, spent: float) -> None:
-    """One step: choose, roll out, verify, select, update, record. `spent` is the share of the budget used so far.
-
-    Where `data` leaves fewer groups than the step has prompts, the curriculum is asked for the missing ones, `refills` times.
-    """
-    recipe = this.recipe
-    start = time.monotonic()
-    drawn: list[Task] = []  # by group
-    samples: list[Sample] = []
-    kept: list[Sample] = []
-    for refill in range(1 + recipe.refills):
-        missing = recipe.prompts - len({s.group for s in kept})
-        if refill and missing <= 0:
-            break
-        with this.timed("teach", step):
-            chosen = choose(this, step, refill, missing, len(drawn), spent)
-        samples += try_out(this, step, chosen, len(drawn))
-        drawn += [task for task, _ in chosen]
-        with this.timed("learn", step):
-            shown = worked_solutions(this, drawn, step) if "demos" in asked_for(recipe.data) else []
-            kept = call(recipe.data, samples, progress=spent, demos=shown)
-    say_short(this, step, samples, kept)
-    with this.timed("learn", step):
-        kept = kept + replayed(this, step)
-        memory.remember(this.memory, samples if recipe.replay else ())
-        lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
-        batch = policy.make_batch(kept, recipe.sampling)
-        told = this.steps if "losses" in asked_for(recipe.objective) else ()
-        losses = [s["loss"] for s in told if s["phase"] == "loop" and "loss" in s]
-        tableau = call(recipe.objective, progress=spent, losses=losses)
-        stats = this.policy.update(batch, tableau, lr) if kept else {}
-        this.policy.version = step + 1
-    with this.timed("store", step):
-        stats = {**describe_step(samples), **stats, "lr": lr, "temperature": recipe.temperature}
-        stats["unscorable_limit"] = recipe.unscorable_limit
-        this.store.add_samples("train", step, number, samples)
-        this.store.add_samples("demo", step, number, shown)
-        this.store.add_batch(step, kept)
-        this.store.add_step(step, "loop", number, stats)
-        this.steps.append({**stats, "step": step, "phase": "loop", "round": number})
-        this.store.add_arm_stats(teach.statistics(step, samples))
-    rate = stats["tokens"] / max(time.monotonic() - start, 1e-9)
-    this.progress.advance(1, reward=stats["reward"], silent=stats["silent"], tokens_per_second=rate)
-
-
-def choose(this: Run, step: int, refill: int, prompts: int, first: int, spent: float) -> list[tuple[Task, int]]:
-    """Ask the curriculum for prompts: tasks, and how many rollouts each gets. `first` is the first one's group number."""
-    recipe, seed, source = this.recipe, this.seed, this.source
-    rng = np.random.default_rng(derive(seed, step, "teach", *([refill] if refill else [])))
-    if this.lessons.attempts and not refill:
-        this.lessons.attempts.numbers.clear()
-    offers = this.lessons.offers(spent)
-    arms = trainable(source)
-    choices = checked(call(recipe.teach, this.store.history(), arms, prompts, recipe.samples, rng, **offers), recipe)
-    start = step * recipe.prompts * (1 + recipe.refills) + first
-    return [
-        (source.draw(what, "train", start + i, seed) if isinstance(what, Arm) else what, n)
-        for i, (what, n) in enumerate(choices)
-    ]
-
-
-def checked(choices: Choices, recipe: Recipe) -> Choices:
-    """Choices of at least one rollout. UserError for what is neither arm nor task, and for a number that is none."""
-    for what, n in choices:
-        if not isinstance(what, Arm | Task) or not isinstance(n, int | np.integer) or n < 0:
-            raise UserError(
-                f"teach={describe(recipe.teach)} chose {what!r} with {n!r} rollouts. A curriculum returns pairs of an Arm or "
-                "a Task and a whole number from 0."
-            )
-    return [(what, int(n)) for what, n in choices if n]
-
-
-def try_out(this: Run, step: int, chosen: Sequence[tuple[Task, int]], first: int) -> list[Sample]:
-    """Roll out each task as often as it is to be, and judge."""
-    recipe = this.recipe
-    groups = [first + i for i, (_, n) in enumerate(chosen) for _ in range(n)]
-    ids = [f"s{step:06d}.{first + i:03d}.{j:03d}" for i, (_, n) in enumerate(chosen) for j in range(n)]
-    with this.timed("generate", step):
-        rollouts = rollout.drive(
-            this.policy,
-            recipe.rollout,
-            [task for task, n in chosen for _ in range(n)],
-            ids,
-            seed=derive(this.seed, step, "rollout"),
-            max_tokens=recipe.max_tokens,
-            sampling=recipe.sampling,
-            finished=this.judges.begin,
-        )
-    with this.timed("verify", step):
-        samples = this.judges.judge(rollouts, groups)
-    this.store.add_task_stats(this.lessons.observe(step, samples))
-    return samples
-
-
-def say_empty(this: Run) -> None:
-    """Arms without training tasks are left out, and the user told."""
-    empty = sorted(set(this.source.arms) - set(trainable(this.source)))
-    if empty:
-        left = "they are measured, not practised" if len(empty) > 1 else "it is measured, not practised"
-        this.progress.say(f"no training tasks in {', '.join(map(str, empty))}: {left}")
-    if len(empty) == len(this.source.arms):
-        raise UserError(f'{this.source.name} holds no training task at all. Give some lines "split": "train".')
-
-
-def say_short(this: Run, step: int, samples: Sequence[Sample], kept: Sequence[Sample]) -> None:
-    """Say, once for each, that a step came out smaller than asked for, or empty."""
-    recipe, groups = this.recipe, len({s.group for s in kept})
-    gate = f"data={describe(recipe.data)} left {groups} of {len({s.group for s in samples})} groups"
-    if not samples:
-        said = f"teach={describe(recipe.teach)} chose nothing"
-    elif not kept:
-        said = f"{gate}, so this step learns nothing; the run goes on"
-    elif recipe.refills and groups < recipe.prompts:
-        said = f"{gate} after {recipe.refills} refills, where {recipe.prompts} were asked for; the step goes on with those"
-    else:
-        return
-    kind = said.split(" ")[0] + str(bool(kept))
-    if kind not in this.reported:
-        this.reported.add(kind)
-        this.progress.say(f"step {step}: {said}. Said once.")
-
-
-def replayed(this: Run, step: int) -> list[Sample]:
-    """Earlier successes for this step's batch, each a group of its own.
-
-    Their log-probabilities are those of an older policy: blanked, as a worked solution's are, for they would be taken for a
-    mismatch between engine and trainer.
-    """
-    rng = np.random.default_rng(derive(this.seed, step, "replay"))
-    found = []
-    for i, sample in enumerate(memory.recall(this.memory, this.recipe.replay, rng)):
-        old = dataclasses.replace(sample.rollout, logprobs=np.zeros_like(sample.rollout.logprobs))
-        found.append(dataclasses.replace(sample, rollout=old, group=-1 - i))
-    return found
+def note(this: Run, step: int, rounds: Sequence[dict[str, Any]], found: doctor.Diagnosis) -> None:
+    """Record once what the doctor found; what is fatal is committed and stops the run."""
+    if found.name not in this.reported:
+        this.reported.add(found.name)
+        this.store.add_diagnosis(step, found)
+        if not found.fatal:
+            this.progress.say(f"doctor: {found}")
+    if found.fatal:
+        save(this, Position("loop", step, len(rounds) - 1))
+        raise FatalDiagnosis(str(found))
 
 
 def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -323,36 +233,3 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
     this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")
     return [*rounds, {"round": number, "accepted": decision.accepted, "accuracy": after.accuracy, "n": after.n}]
-
-
-def examine(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> None:
-    """Let the doctor look at the run. What he finds is recorded once; what is fatal is committed and stops the run."""
-    for found in doctor.diagnose(this.steps, rounds):
-        if found.name not in this.reported:
-            this.reported.add(found.name)
-            this.store.add_diagnosis(step, found)
-            if not found.fatal:
-                this.progress.say(f"doctor: {found}")
-        if found.fatal:
-            save(this, Position("loop", step, len(rounds) - 1))
-            raise FatalDiagnosis(str(found))
-
-
-def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
-    """What a person and the doctor want to know of a step's rollouts. Shares are of all rollouts, or of all groups."""
-    scored = [s for s in samples if s.verdict.reward is not None]
-    rewards: dict[int, list[float]] = defaultdict(list)
-    for s in scored:
-        rewards[s.group].append(float(s.verdict.reward or 0.0))
-    n = max(len(samples), 1)
-    return {
-        "rollouts": len(samples),
-        "tokens": sum(s.rollout.n_sampled for s in samples),
-        "reward": sum(sum(r) for r in rewards.values()) / max(len(scored), 1),
-        "correct": sum(s.verdict.correct for s in scored) / max(len(scored), 1),
-        "silent": sum(len(set(r)) <= 1 for r in rewards.values()) / max(len(rewards), 1),
-        "truncated": sum(s.rollout.stop == "length" for s in samples) / n,
-        "malformed": sum(s.verdict.outcome == "malformed" for s in samples) / n,
-        "timeout": sum(s.verdict.outcome == "timeout" for s in samples) / n,
-        "unscorable": sum(s.verdict.outcome == "unscorable" for s in samples) / n,
-    }

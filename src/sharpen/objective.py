@@ -5,18 +5,28 @@ The gradient equals that of the published surrogate. Shapes: B rows (responses) 
     objective   advantage            ratio   clip         normaliser
     reinforce   reward - batch mean  1       none         1 / rows
     rloo        leave one out        1       none         1 / rows
+    ppo         generalised, whitened  token  0.2, 0.2    1 / tokens
+    loop        leave one out        token   0.2, 0.2     1 / rows
     grpo        group-normalised     token   0.2, 0.2     1 / (rows * tokens of the row)
     dr_grpo     group-centred        token   0.2, 0.2     1 / (rows * a constant)
     dapo        group-normalised     token   0.2, 0.28    1 / tokens of the groups that are not silent
+    gspo        group-normalised     row     3e-4, 4e-4   1 / (rows * tokens of the row)
+    cispo       group-normalised     capped  none         1 / tokens
+    nft         group-centred        1, or of the implicit negative policy; none   1 / (rows * a constant)
     sft         1                    1       none         1 / tokens
+    redi        1, or -alpha if wrong  1     none         1 / (rows * tokens of the row)
     practice    group-normalised, 1  1       none         1 / tokens of groups, 1 / tokens of responses that are alone
 
-Each objective is a function of its numbers that returns a `Tableau`, so that a partial of it prints, compares and pickles.
+hybrid.py has objectives that learn from worked solutions beside own answers, entropy.py those that steer entropy, off_policy.py
+those for rollouts of earlier versions. Each objective is a function of its numbers that returns a `Tableau`, so that a partial
+of it prints, compares and pickles.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,6 +93,29 @@ def token_ratio(rows: Rows) -> Tensor:
     return (rows.logp - rows.sampling).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
 
 
+def capped_ratio(rows: Rows, low: float, high: float) -> Tensor:
+    """`token_ratio`, kept between two bounds: what has gone far keeps its gradient, only no longer a growing one."""
+    return token_ratio(rows).clamp(low, high)
+
+
+def row_ratio(rows: Rows, mean: bool = True) -> Tensor:
+    """The geometric mean of a row's token ratios (GSPO's), or their product, at each of its tokens; limited likewise."""
+    gap = ((rows.logp - rows.sampling) * rows.mask).sum(dim=1, keepdim=True)
+    gap = gap / rows.mask.sum(dim=1, keepdim=True).clamp(min=1.0) if mean else gap
+    return gap.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp().expand_as(rows.logp)
+
+
+def implicit_negative_ratio(rows: Rows, floor: float) -> Tensor:
+    """1 on right responses; on wrong ones (1 - p) R / max(1 - p R, floor (1 - p)), R the token ratio, p the group's accuracy.
+
+    It is the gradient of the likelihood of a wrong token under (sampler - p * policy) / (1 - p): what would be left of the
+    sampler's mass, were the policy already what it becomes on success (NFT, arXiv 2505.18116). 1 where R is 1.
+    """
+    ratio, p = token_ratio(rows), rows.accuracy.clamp(0.02, 0.98)
+    wrong = (1 - p) * ratio / torch.maximum(1 - p * ratio, floor * (1 - p))
+    return torch.where(rows.advantage > 0, torch.ones_like(ratio), wrong)
+
+
 def no_clip(rows: Rows, ratio: Tensor) -> Tensor:
     return torch.ones_like(ratio)
 
@@ -93,7 +126,12 @@ def trust_region(rows: Rows, ratio: Tensor, low: float, high: float) -> Tensor:
     Flat means gone too far in the direction that the advantage asks for: above 1 + high with A > 0, or below 1 - low with
     A < 0. The other sides keep their gradient: there the policy moved against the advantage and must be able to return.
     """
-    too_far = ((rows.advantage > 0) & (ratio > 1 + high)) | ((rows.advantage < 0) & (ratio < 1 - low))
+    return within(rows, ratio, 1 - low, 1 + high)
+
+
+def within(rows: Rows, ratio: Tensor, lowest: Any, highest: Any) -> Tensor:
+    """`trust_region` between any two bounds, numbers or (R, T) each."""
+    too_far = ((rows.advantage > 0) & (ratio > highest)) | ((rows.advantage < 0) & (ratio < lowest))
     return (~too_far).to(ratio.dtype)
 
 
@@ -108,6 +146,26 @@ def reinforce(baseline: bool = True) -> Tableau:
 def rloo() -> Tableau:
     """REINFORCE with the mean of the group's other responses as baseline (arXiv 2402.14740): unbiased at any group size."""
     return Tableau(advantage.leave_one_out, sequence_sum, no_ratio, no_clip)
+
+
+def loop(clip: float = 0.2, whole: bool = False) -> Tableau:
+    """Leave-one-out PPO (LOOP, arXiv 2502.01600): `rloo` for several updates on the same rollouts, each token's ratio clipped.
+
+    whole   one ratio for the whole response, the product of its tokens', which is clipped far more often
+    """
+    ratio = partial(row_ratio, mean=False) if whole else token_ratio
+    return Tableau(advantage.leave_one_out, sequence_sum, ratio, partial(trust_region, low=clip, high=clip))
+
+
+def ppo(clip: float = 0.2, gamma: float = 1.0, lam: float = 0.95, whiten: bool = True) -> Tableau:
+    """PPO (arXiv 1707.06347) with a value head (critic.py): each token its own advantage; gamma, lam as in `generalised`."""
+    return Tableau(
+        partial(advantage.generalised, gamma=gamma, lam=lam, whiten=whiten),
+        token_mean,
+        token_ratio,
+        partial(trust_region, low=clip, high=clip),
+        returns=partial(advantage.returns, gamma=gamma, lam=lam),
+    )
 
 
 def grpo(
@@ -147,6 +205,31 @@ def dapo(clip_low: float = 0.2, clip_high: float = 0.28, per_token: bool = True,
     the same gradient on a smaller batch. Its length penalty is `data.soft_overlong`.
     """
     return grpo(clip_low, clip_high, per_token=per_token, drop_silent=drop_silent)
+
+
+def gspo(clip_low: float = 3e-4, clip_high: float = 4e-4) -> Tableau:
+    """GSPO (arXiv 2507.18071): one ratio for a response, the geometric mean of its tokens', in a trust region that narrow."""
+    return replace(grpo(clip_low, clip_high), ratio=row_ratio)
+
+
+def cispo(low: float = 0.0, high: float = 5.0) -> Tableau:
+    """CISPO (MiniMax-M1, arXiv 2506.13585): the ratio is a weight, kept between two bounds, and no token loses its gradient."""
+    return Tableau(advantage.normalised, token_mean, partial(capped_ratio, low=low, high=high), no_clip)
+
+
+def nft(length: int, std: bool = False, floor: float = 1.0) -> Tableau:
+    """Negative-aware fine-tuning (arXiv 2505.18116): likelihood of right answers, and of wrong ones under a negative policy.
+
+    On policy it is Dr. GRPO, or with `std` GRPO with the population's deviation. floor: see `implicit_negative_ratio`.
+    """
+    credit = partial(advantage.normalised, eps=0.0) if std else advantage.centred
+    ratio = partial(implicit_negative_ratio, floor=floor)
+    return Tableau(credit, partial(constant_length, length=length), ratio, no_clip)
+
+
+def redi(alpha: float = 0.8, per_token: bool = False) -> Tableau:
+    """REDI (arXiv 2505.24850): raise right responses, lower wrong ones at a smaller rate; no reference, no comparison."""
+    return replace(sft(per_token), advantage=partial(advantage.signed, wrong=alpha))
 
 
 def sft(per_token: bool = True) -> Tableau:

@@ -1,4 +1,4 @@
-"""The report as one HTML page: evidence in, text out. The layout and the style sheet are report_page.html.j2.
+"""The report as one HTML page: evidence in, text out. The layout and the style sheet are report_page.html.j2 and page.css.
 
 The page holds no script and asks for nothing: its content security policy forbids both, so what a model wrote, escaped as it
 is, could not act even if it were not. Charts are inline SVG (charts.py).
@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from sharpen import charts
 from sharpen.charts import level, percent, short
-from sharpen.core import Arm
+from sharpen.core import Arm, UserError
 from sharpen.estimate import Estimate, mean
 from sharpen.evidence import Evidence, Round, Skills
 from sharpen.findings import checks, duration, points, verdict
@@ -58,17 +58,8 @@ VISIBLE = {ord(c): f"⟨U+{ord(c):04X}⟩" for c in HIDDEN} | {i: chr(0x2400 + i
 
 def html(directory: Path, evidence: Evidence, samples: Sequence[Mapping[str, Any]]) -> str:
     """The whole page. `samples` are those of `evidence.samples`."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {
-        "percent": percent,
-        "points": points,
-        "duration": duration,
-        "short": short,
-        "excerpt": excerpt,
-        "breakable": breakable,
-    }
-    template = environment.from_string(files("sharpen").joinpath("report_page.html.j2").read_text("utf-8"))
-    return template.render(
+    return filled(
+        "report_page.html.j2",
         name=directory.resolve().name,
         e=evidence,
         verdict=verdict(evidence),
@@ -87,6 +78,35 @@ def html(directory: Path, evidence: Evidence, samples: Sequence[Mapping[str, Any
         facts=_facts(evidence.meta),
         diagnoses=[{**d, "evidence": _numbers(d["evidence"])} for d in evidence.diagnoses],
     )
+
+
+def filled(template: str, **values: Any) -> str:
+    """A page from one of this package's templates, with the style sheet that all pages share."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "percent": percent,
+        "points": points,
+        "duration": duration,
+        "short": short,
+        "excerpt": excerpt,
+        "breakable": breakable,
+    }
+    style = Markup(files("sharpen").joinpath("page.css").read_text("utf-8"))
+    return environment.from_string(files("sharpen").joinpath(template).read_text("utf-8")).render(style=style, **values)
+
+
+def write(text: str, target: Path) -> Path:
+    """Put a page where it belongs, in one piece. Raises UserError where that cannot be written."""
+    part = target.with_name(target.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8", errors="replace")  # a lone surrogate has no UTF-8
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(
+            f"The report cannot be written to {target}: {error.strerror}. Free space or choose another place."
+        ) from error
+    return target
 
 
 def excerpt(text: str) -> Mapping[str, Any]:

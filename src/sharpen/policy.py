@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from sharpen import adapter, engine, likelihood, transformer
-from sharpen.core import PLAIN, Ask, Batch, Sample, Sampling, Tableau, Turn, UserError
+from sharpen.batching import make_batch as make_batch
+from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
+from sharpen.critic import ValueHead
 from sharpen.tableau import active, weigh
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
@@ -60,6 +63,7 @@ class LocalPolicy:
         self.recompute = recompute
         self.version = 0
         self.reference: Any = None
+        self.critic: ValueHead | None = None
         device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.micro_tokens = micro_tokens or MICRO_TOKENS["gpu" if device.startswith("cuda") else "cpu"]
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
@@ -166,42 +170,84 @@ class LocalPolicy:
         )
 
     def logprobs(self, batch: Batch) -> np.ndarray:
-        out = np.zeros(batch.tokens.shape, dtype=np.float32)
+        return self.look(batch)["logp"]
+
+    def entropies(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        found = self.look(batch, entropy=True)
+        return found["logp"], found["entropy"]
+
+    def prepare(self, batch: Batch, tableau: Tableau) -> Batch:
+        if not tableau.returns and not tableau.before:
+            return batch
+        found = self.look(batch, value=self.expected if tableau.returns else None)
+        return replace(batch, values=found.get("value"), before=found["logp"] if tableau.before else None)
+
+    def look(self, batch: Batch, **wanted: Any) -> dict[str, np.ndarray]:
+        """What `likelihood.scores` finds at the trained tokens of every row, (B, T) float32 each, without gradient."""
+        out: dict[str, np.ndarray] = {"logp": np.zeros(batch.tokens.shape, dtype=np.float32)}
         with torch.no_grad():
             for rows in likelihood.passes(batch, np.flatnonzero(batch.mask.any(axis=1)), self.micro_tokens):
-                found = likelihood.logprobs(self.model, batch, rows)
-                out[rows, : found.shape[1]] = found.cpu().numpy()
+                found = vars(likelihood.scores(self.model, batch, rows, **wanted))
+                for name, values in ((n, v) for n, v in found.items() if v is not None):
+                    array = out.setdefault(name, np.zeros(batch.tokens.shape, dtype=np.float32))
+                    array[rows, : values.shape[1]] = values.cpu().numpy()
         return out
+
+    def expected(self, states: Tensor) -> Tensor:
+        """What the value head says of states (M, D); it is made when it is first asked."""
+        if self.critic is None:
+            self.critic = ValueHead(states.shape[-1], states.device)
+        return self.critic(states)
 
     def update(self, batch: Batch, tableau: Tableau, lr: float) -> dict[str, float]:
         """One AdamW step on the whole batch, accumulated over passes. Rows without advantage cost nothing.
 
-        Raises ValueError, before any weight is touched, where rewards, log-probabilities or gradients are not finite.
+        Raises NotFinite, before any weight is touched, where rewards, log-probabilities or gradients are not finite.
         """
+        measured = self.accumulate(batch, tableau)
+        learnt = measured["rows_trained"] > 0
+        norm = self.step(lr) if learnt else 0.0
+        if learnt and tableau.returns and self.critic is not None:
+            self.critic.step()
+        self.version += 1
+        return {"loss": measured["loss"], "grad_norm": norm, **measured}
+
+    def direction(self, batch: Batch, tableau: Tableau) -> list[Tensor]:
+        self.accumulate(batch, tableau)
+        found = [torch.zeros_like(p) if p.grad is None else -p.grad for p in self.trained.values()]
+        self.optimizer.zero_grad()
+        return found
+
+    def accumulate(self, batch: Batch, tableau: Tableau) -> dict[str, float]:
+        """Gradients of the loss, left at the weights; returns `update`'s measurements but the gradient's norm."""
         rows = np.flatnonzero(active(tableau, batch))
         if tableau.reference and self.reference is None:
             raise ValueError(f"the objective compares with a reference model ({tableau.reference}) and none was given: `refer`")
         beside = self.reference if tableau.reference else None
-        loss, gap, seen = 0.0, 0.0, 0
+        value = self.expected if tableau.returns else None
+        returns = tableau.returns(batch) if tableau.returns else None
+        loss, gap, seen, trained = 0.0, 0.0, 0, float(batch.mask[rows].sum())
         for part in likelihood.passes(batch, rows, self.micro_tokens, tableau.together):
-            found = likelihood.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy)
+            found = likelihood.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value)
             logp = found.logp
             given, factors = weigh(tableau, batch, logp.detach(), part, found.reference, found.entropy)
             term = -(given * logp).sum()
             if found.penalty is not None:
                 term = term + (factors * found.penalty).sum()
-            term.backward()
-            self.collect()
             loss += float(term.detach())
             sampling = batch.sampling[part, : logp.shape[1]]
-            drawn = sampling != 0  # forced answers have no sampling log-probability
+            if found.value is not None and returns is not None and self.critic is not None:
+                old = np.zeros_like(batch.mask) if batch.values is None else batch.values
+                arrays = (a[part, : logp.shape[1]] for a in (old, returns, batch.mask))
+                term = term + self.critic.loss(found.value, trained, *arrays)
+            term.backward()
+            self.collect()
+            # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
+            drawn = (sampling != 0) & (batch.version is None or (batch.version[part] == self.version)[:, None])
             gap += float(np.abs(logp.detach().cpu().numpy() - sampling)[drawn].sum())
             seen += int(drawn.sum())
-        norm = self.step(lr) if len(rows) else 0.0
-        self.version += 1
-        trained = float(batch.mask[rows].sum())
         mismatch = gap / seen if seen else 0.0
-        return dict(loss=loss, grad_norm=norm, mismatch=mismatch, rows_trained=float(len(rows)), tokens_trained=trained)
+        return dict(loss=loss, mismatch=mismatch, rows_trained=float(len(rows)), tokens_trained=trained)
 
     def refer(self, directory: str) -> None:
         """Take a saved model as the frozen reference. Raises UserError where it does not share the student's vocabulary."""
@@ -228,7 +274,7 @@ class LocalPolicy:
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), MAX_GRAD_NORM))
         if not np.isfinite(norm):
             self.optimizer.zero_grad()
-            raise ValueError(f"the gradient is not finite (norm {norm}); the step is refused and no weight has changed")
+            raise NotFinite(f"the gradient is not finite (norm {norm}); the step is refused and no weight has changed")
         for settings in self.optimizer.param_groups:
             settings["lr"] = lr
         self.optimizer.step()
@@ -285,6 +331,8 @@ class LocalPolicy:
             state |= {f"mean:{n}": t for n, t in zip(self.trained, self.mean)}
         state |= {f"learned:{n}": t for n, t in zip(self.trained, self.learned)}
         save_file({k: t.contiguous() for k, t in state.items()}, path / "optimizer.safetensors")
+        if self.critic is not None:
+            save_file(self.critic.state(), path / "critic.safetensors")
         (path / "policy.json").write_text(json.dumps({"version": self.version}))
 
     def load(self, directory: str) -> None:
@@ -308,6 +356,11 @@ class LocalPolicy:
             else:
                 self.optimizer.state[self.trained[name]][field] = tensor
         self.learned = [learned[i] for i in sorted(learned)]
+        self.critic = None
+        if (path / "critic.safetensors").exists():
+            state = load_file(path / "critic.safetensors", device=str(self.model.device))
+            self.critic = ValueHead(len(state["weight"]) - 1, self.model.device)
+            self.critic.restore(state)
         self.version = json.loads((path / "policy.json").read_text())["version"]
         self.refresh()
 
@@ -344,26 +397,3 @@ def fast_bf16(device: str = "cpu") -> bool:
     if device.startswith("cuda"):
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
-
-
-def make_batch(samples: Sequence[Sample], drawn: Sampling = PLAIN) -> Batch:
-    """Samples as right-padded arrays. Unscorable samples are a ValueError: they carry no reward."""
-    if any(s.verdict.reward is None for s in samples):
-        raise ValueError("an unscorable sample reached the batch: the recipe's data function has to drop it")
-    width = max((len(s.rollout.tokens) for s in samples), default=0)
-    tokens = np.zeros((len(samples), width), dtype=np.int64)
-    mask, sampling = np.zeros((len(samples), width), np.float32), np.zeros((len(samples), width), np.float32)
-    for i, s in enumerate(samples):
-        n = len(s.rollout.tokens)
-        tokens[i, :n], mask[i, :n], sampling[i, :n] = s.rollout.tokens, s.rollout.sampled, s.rollout.logprobs
-    mask[:, :1] = 0
-    return Batch(
-        tokens=tokens,
-        mask=mask,
-        sampling=sampling * mask,
-        reward=np.array([s.verdict.reward for s in samples], dtype=np.float32),
-        group=np.array([s.group for s in samples], dtype=np.int64),
-        weight=np.array([s.weight for s in samples], dtype=np.float32),
-        lengths=np.array([len(s.rollout.tokens) for s in samples], dtype=np.int64),
-        drawn=drawn,
-    )

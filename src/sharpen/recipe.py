@@ -42,6 +42,8 @@ class Recipe:
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
       extrapolation    the weights of a round go on by this share of the way from the last round's learned weights to its own,
                        before they are measured: momentum over rounds. 0: they stay as learned
+      passes           times that a step learns from its batch
+      minibatches      updates in each pass; groups are shuffled and dealt whole
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
       top_k            draw from the k likeliest tokens only; 0: from all
@@ -59,7 +61,7 @@ class Recipe:
       unscorable_limit share of verdicts that may fail on our side; above it the doctor stops the run
       validation       validation tasks for each arm
       test             test tasks for each arm
-      budget           such as "300steps", "10m"
+      budget           such as "300steps", "10m", "2Mtokens", "10m loop" (control.py)
     """
 
     tasks: Callable[..., TaskSource]
@@ -86,6 +88,8 @@ class Recipe:
     lr_end: float = 1.0
     average: float = 0.0
     extrapolation: float = 0.0
+    passes: int = 1
+    minibatches: int = 1
     max_tokens: int = 64
     temperature: float = 1.0
     top_k: int = 0
@@ -129,8 +133,11 @@ def call(function: Callable[..., Any], *given: Any, **offered: Any) -> Any:
 
 
 def first_objective(recipe: Recipe) -> Tableau:
-    """The objective as it is before the first step: what it needs, such as a reference, does not change later."""
-    return call(recipe.objective, progress=0.0, losses=())
+    """The objective as it is before the first step: what it needs, such as a reference, does not change later.
+
+    One that asks for the policy or the batch is given None for them.
+    """
+    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=())
 
 
 def asked_for(function: Callable[..., Any]) -> set[str]:
@@ -142,9 +149,20 @@ def asked_for(function: Callable[..., Any]) -> set[str]:
 SLOTS = ("tasks", "teach", "rollout", "verify", "data", "objective", "guard", "control")
 
 
-def describe(value: Any) -> str:
-    """A function or partial as the call a reader would write; any other value as its repr."""
+def describe(value: Any, modules: bool = False) -> str:
+    """A function or partial as the call a reader would write; any other value as its repr.
+
+    modules  with the module of every function, and a partial of nothing as the function itself: equal texts are equal values
+    """
     if hasattr(value, "func"):
-        inner = [describe(a) for a in value.args] + [f"{k}={describe(v)}" for k, v in value.keywords.items()]
-        return f"{value.func.__name__}({', '.join(inner)})"
+        inner = [describe(a, modules) for a in value.args]
+        inner += [f"{k}={describe(v, modules)}" for k, v in value.keywords.items()]
+        return f"{describe(value.func, modules)}({', '.join(inner)})" if inner or not modules else describe(value.func, modules)
+    if modules and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
     return getattr(value, "__name__", None) or repr(value)
+
+
+def identity(value: Any) -> str:
+    """What tells a function or value from all others, also where those of two files share a name."""
+    return describe(value, modules=True)

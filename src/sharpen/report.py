@@ -10,13 +10,11 @@ A run that is still going, or has no rounds or no evaluation, has a report too, 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sharpen import page
-from sharpen.core import UserError
 from sharpen.estimate import Estimate, mean
 from sharpen.evidence import Skills, gather, samples
 from sharpen.store import Store
@@ -67,17 +65,7 @@ def render(directory: Path | str, target: Path | None = None) -> Path:
     directory = Path(directory)
     with Store.open(directory, write=False) as store:
         text = page.html(directory, gather(store), samples(store, page.SAMPLES))
-    target = target or directory / "report.html"
-    part = target.with_name(target.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8", errors="replace")  # a lone surrogate has no UTF-8
-        os.replace(part, target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UserError(
-            f"The report cannot be written to {target}: {error.strerror}. Free space or choose another place."
-        ) from error
-    return target
+    return page.write(text, target or directory / "report.html")
 
 
 def _fields(estimate: Estimate | None) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from sharpen.core import Ask, Policy, Rollout, RolloutGenerator, Sample, Sampling, Task, Turn, UserError, Verdict
 from sharpen.hashing import derive
-from sharpen.verify import boundary
+from sharpen.verify import boundary, final_answer
 
 
 def single(task: Task, system: str = "") -> RolloutGenerator:
@@ -42,6 +43,37 @@ def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
         raise UserError(f"task {task.id} of {task.arm} has neither a solution nor an answer, so it cannot be demonstrated")
     turn = yield Ask(with_system(task, system), answer=answer)
     return turn
+
+
+def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
+    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself."""
+    whole = rollout if isinstance(rollout, partial) else partial(rollout)
+    return partial(single, *whole.args, **whole.keywords) if whole.func is demonstrate else rollout
+
+
+def demonstrating(rollout: Callable[[Task], RolloutGenerator]) -> Callable[[Task], RolloutGenerator]:
+    """`demonstrate` after the same system message as this rollout's, so that what is shown is what will be asked."""
+    system = getattr(rollout, "keywords", {}).get("system", "")
+    return partial(demonstrate, system=system) if system else demonstrate
+
+
+def rationalise(
+    task: Task, system: str = "", hint: str = "The answer is {answer}. Show how to get there.", again: bool = True
+) -> RolloutGenerator:
+    """One answer; where it is wrong and the task is for training, a second one with the answer as hint: STaR.
+
+    The training text is the question without the hint, and the second answer as if it had been given at once (forced, so no
+    likelihood ratio is taken on it). Right is what has the task's own final answer, letter for letter: the verdict proper is
+    the verifier's, afterwards. Source: arXiv 2203.14465, section 3.2.
+    """
+    first = yield Ask(with_system(task, system))
+    if not again or task.split != "train" or task.answer is None or final_answer(first.text) == task.answer.strip():
+        return first
+    *before, question = task.prompt
+    hinted = {**question, "content": f"{question['content']} {hint.format(answer=task.answer)}"}
+    second = yield Ask(with_system(replace(task, prompt=(*before, hinted)), system))
+    told = yield Ask(with_system(task, system), answer=second.text)
+    return told
 
 
 def with_system(task: Task, system: str) -> tuple:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,10 @@ class ScriptedPolicy:
     """
 
     def __init__(self, reply: Callable[[Sequence[Message]], str]):
-        self.reply, self.version = reply, 0
+        self.reply, self.version, self.pad_id = reply, 0, 0
+
+    def text(self, tokens: np.ndarray) -> str:
+        return bytes(tokens.astype(np.uint8)).decode(errors="replace")
 
     def respond(
         self,
@@ -55,11 +60,23 @@ class ScriptedPolicy:
     def logprobs(self, batch: Batch) -> np.ndarray:
         return np.where(batch.mask > 0, -0.1, 0).astype(np.float32)
 
+    def entropies(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        return self.logprobs(batch), np.where(batch.mask > 0, 0.1, 0).astype(np.float32)
+
+    def prepare(self, batch: Batch, tableau: Tableau) -> Batch:
+        zeros = np.zeros(batch.mask.shape, np.float32)
+        return replace(
+            batch, values=zeros if tableau.returns else None, before=self.logprobs(batch) if tableau.before else None
+        )
+
     def update(self, batch: Batch, tableau: Tableau, lr: float) -> Mapping[str, float]:
         self.version += 1
         return dict(
             loss=0.0, grad_norm=0.0, mismatch=0.0, rows_trained=float(len(batch)), tokens_trained=float(batch.mask.sum())
         )
+
+    def direction(self, batch: Batch, tableau: Tableau) -> list[Any]:
+        return []
 
     def save(self, directory: str) -> None:
         (Path(directory) / "policy.json").write_text(json.dumps({"version": self.version}))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sharpen import catalog, code, estimate, policy, rollout, student, tasks, verify
+from sharpen import catalog, code, control, estimate, policy, rollout, student, tasks, verify
 from sharpen.core import (
     GREEDY,
     Arm,
@@ -27,8 +27,10 @@ from sharpen.core import (
 from sharpen.judging import Judges
 from sharpen.lessons import Lessons
 from sharpen.memory import Memory
-from sharpen.recipe import Recipe, first_objective
+from sharpen.recipe import Recipe, asked_for, first_objective
 from sharpen.store import Position, Store
+
+WORK = ("teach", "generate", "verify", "learn")  # the phases of a learning step that are a method's own work
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,12 @@ class Run:
     seconds_before: float  # spent by earlier processes
     steps: list[dict[str, Any]]  # what each step measured, for the doctor
     reported: set[str]  # names of what the doctor has found
+    phases: dict[str, float]  # seconds by phase, of earlier processes too
     accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
     lessons: Lessons  # what a curriculum may ask for by name
+    buffer: list[Sample] = field(default_factory=list)  # what the data function keeps from step to step (learning.py)
+    notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
 
     def seconds(self) -> float:
         """Wall time spent on the run so far, by earlier processes too."""
@@ -101,7 +106,16 @@ class Run:
 
     def add_seconds(self, phase: str, seconds: float, step: int) -> None:
         self.store.add_timing(phase, seconds, step)
+        self.phases[phase] += seconds
         self.accounted[0] += seconds
+
+    def used(self, kind: str, steps: int) -> float:
+        """What the run has used so far of a budget of this kind; `steps` are those after warm-up."""
+        if kind == "steps":
+            return steps
+        if kind == "tokens":
+            return sum(s["tokens"] for s in self.steps if s["phase"] == "loop")
+        return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
 
 
 def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
@@ -113,7 +127,8 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
     with this.timed("evaluate", step), this.policy.averaged():
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
-        samples = answers(this.policy, recipe.max_tokens, greedy, recipe.rollout, this.judges, listed, prefix, this.seed)
+        unaided = rollout.unaided(recipe.rollout)
+        samples = answers(this.policy, recipe.max_tokens, greedy, unaided, this.judges, listed, prefix, this.seed)
         correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
             correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)
@@ -157,6 +172,10 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
     # What no phase claims, so that the phases of a run add up to its wall time.
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
+        if "buffer" in asked_for(this.recipe.data):
+            this.store.add_meta("buffer", [sample.rollout.id for sample in this.buffer])
+        if "notes" in asked_for(this.recipe.objective):
+            this.store.add_meta("notes", this.notes)
         this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
 
 
@@ -170,6 +189,13 @@ def load_checkpoint(this: Run, name: str) -> None:
     path = this.store.checkpoint_path(name)
     this.policy.load(str(path))
     this.lessons.load(path)
+
+
+def restore(this: Run) -> None:
+    """Buffer and notes as they were at the last commit."""
+    meta = this.store.meta()
+    this.buffer[:] = this.store.read_named(meta.get("buffer", []))
+    this.notes.update(meta.get("notes", {}))
 
 
 def refer(this: Run) -> None:
@@ -204,7 +230,8 @@ def worked_solutions(this: Run, drawn: Sequence[Task], step: int) -> list[Sample
     groups = [i for i, task in enumerate(drawn) if task.solution is not None]
     ids = [f"s{step:06d}.{i:03d}.demo" for i in groups]
     listed = [drawn[i] for i in groups]
-    made = rollout.drive(this.policy, rollout.demonstrate, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
+    shown = rollout.demonstrating(this.recipe.rollout)
+    made = rollout.drive(this.policy, shown, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
     return [sample for sample in this.judges.judge(made, groups) if sample.verdict.correct]
 
 
@@ -243,3 +270,15 @@ def shown(found: estimate.Estimate | None) -> dict[str, Any]:
     if found is None:
         return {"accuracy": None, "ci95": None, "n": 0}
     return {"accuracy": found.value, "ci95": [found.low, found.high], "n": found.n}
+
+
+def share(this: Run, budget: control.Budget, step: int) -> float:
+    """The share of the budget that is used once `step` steps are done, warm-up included."""
+    return budget.spent(this.used(budget.kind, step - this.recipe.warmup_steps))
+
+
+def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
+    """The step at which the round that `step` lies in is closed."""
+    done = step - recipe.warmup_steps
+    end = (done // recipe.round_steps + 1) * recipe.round_steps
+    return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)

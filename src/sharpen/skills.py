@@ -84,8 +84,7 @@ def skill_map(
 
 def _counts(evaluations: Sequence[Evaluation], arm: Arm) -> list[tuple[int, int]]:
     """(solved, judged) of each evaluation that judged a task of the arm."""
-    found = [[c for c in e.correct.get(arm, ()) if c is not None] for e in evaluations]
-    return [(sum(solved), len(solved)) for solved in found if solved]
+    return [e.counts[arm] for e in evaluations if arm in e.counts]
 
 
 def _faded(counts: Sequence[tuple[int, int]], keep: float) -> tuple[float, float]:

@@ -353,6 +353,11 @@ class Store:
         tasks: dict[str, Task] = {}
         return [database.read_sample(row, tasks) for row in self._read(database.SAMPLES, wanted)]
 
+    def read_named(self, ids: Sequence[str]) -> list[Sample]:
+        """The samples with these ids, in this order, each with weight 1."""
+        tasks: dict[str, Task] = {}
+        return [database.read_sample(row, tasks) for row in self._read(database.NAMED, {"ids": json.dumps(list(ids))})]
+
     def successes(self, keep: int) -> list[Sample]:
         """Each arm's latest `keep` right answers in warm-up and training, oldest first; of each group and task the first."""
         tasks: dict[str, Task] = {}

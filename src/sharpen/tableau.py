@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sharpen import advantage
-from sharpen.core import Batch, Tableau
+from sharpen.core import Batch, NotFinite, Tableau
 
 
 @dataclass(frozen=True)
@@ -27,22 +27,26 @@ class Rows:
     logp       (R, T) log-probabilities under the policy being trained
     sampling   (R, T) those at sampling time
     reference  (R, T) those under the reference model, or None where the tableau names none
+    before     (R, T) those under the policy before the step's first update, or None where the tableau does not ask for them
     entropy    (R, T) of the whole next-token distribution, in nats, or None where the tableau does not ask for it
     mask       (R, T) 1 where a token is trained
     advantage  (R, 1), or (R, T) where tokens differ
     reward     (R, 1)
     accuracy   (R, 1) mean reward of the row's group, over the whole batch
+    forced     (R, 1) bool, rows that were put into the policy's mouth
     group      (R,) rows of one group share a number
     """
 
     logp: Tensor
     sampling: Tensor
     reference: Tensor | None
+    before: Tensor | None
     entropy: Tensor | None
     mask: Tensor
     advantage: Tensor
     reward: Tensor
     accuracy: Tensor
+    forced: Tensor
     group: Tensor
 
 
@@ -93,9 +97,9 @@ def weigh(
              slices adds up to the same gradient as the batch at once; a tableau that is `together` needs whole groups.
     reference, entropy  (R, T') each, what the tableau asks for of them (see `Rows`)
 
-    A row without trained tokens gets zeros, and so does one of a silent group unless there is an `extra`. Raises ValueError
-    where a reward, weight, or log-probability of a trained token is not finite, naming the batch's rows, and where the shapes
-    do not fit.
+    A row without trained tokens gets zeros, and so does one of a silent group unless there is an `extra`. Raises NotFinite
+    where a reward, weight, or log-probability of a trained token is not finite, naming the batch's rows, and ValueError where
+    the shapes do not fit.
     """
     credit, scale = _scales(tableau, batch)
     number = np.arange(len(batch))[rows]
@@ -115,20 +119,24 @@ def weigh(
         kept = torch.where(mask != 0, values.detach().to(dtype), 0.0)
         bad = ~torch.isfinite(kept).all(dim=1).cpu().numpy()
         if bad.any():
-            raise ValueError(f"{name} of a trained token is not finite in rows {', '.join(map(str, number[bad][:8]))}")
+            shown = ", ".join(map(str, number[bad][:8]))
+            raise NotFinite(f"{name} of a trained token is not finite in rows {shown}", number[bad].tolist())
         return kept
 
     reward, index, size = advantage.grouped(batch)
     accuracy = (np.bincount(index, reward, len(size)) / np.maximum(size, 1))[index]
+    forced = np.zeros(len(batch), dtype=bool) if batch.forced is None else batch.forced
     view = Rows(
         logp=blanked("log-probability", logp),
         sampling=blanked("sampling log-probability", tensor(batch.sampling[rows][:, :width])),
         reference=None if reference is None else blanked("reference log-probability", reference),
+        before=None if batch.before is None else blanked("log-probability", tensor(batch.before[rows][:, :width])),
         entropy=None if entropy is None else blanked("entropy", entropy),
         mask=mask,
         advantage=tensor(credit[rows][:, :width]),
         reward=tensor(reward[rows])[:, None],
         accuracy=tensor(accuracy[rows])[:, None],
+        forced=torch.as_tensor(forced[rows], device=logp.device)[:, None],
         group=torch.as_tensor(index[rows], device=logp.device),
     )
     ratio = tableau.ratio(view)
@@ -141,13 +149,18 @@ def weigh(
 
 
 def example(
-    tableau: Tableau, groups: Sequence[Sequence[float]], lengths: Sequence[int] | None = None, ratio: float = 1.0
+    tableau: Tableau,
+    groups: Sequence[Sequence[float]],
+    lengths: Sequence[int] | None = None,
+    ratio: float = 1.0,
+    forced: Sequence[int] = (),
 ) -> np.ndarray:
     """Coefficients, (B, T), on responses with these rewards: for checks and for looking at an objective by hand.
 
     groups   the rewards of each group, e.g. [[1, 0], [1, 1]]
     lengths  tokens of each response, two by default
     ratio    likelihood ratio of every token, to the sampler and to the reference; the entropy of every token is 1
+    forced   numbers of responses that were put into the policy's mouth; it gives each of their tokens probability ratio / e
 
     >>> example(objective.rloo(), [[1, 0]])[:, 0]
     array([ 0.5, -0.5])
@@ -155,18 +168,20 @@ def example(
     reward = np.array([r for group in groups for r in group], dtype=np.float64)
     length = np.array(lengths if lengths is not None else [2] * len(reward))
     mask = (np.arange(length.max(initial=0)) < length[:, None]).astype(np.float64)
-    sampling = np.full(mask.shape, -1.0)
+    old, given = np.full(mask.shape, -1.0), np.isin(np.arange(len(reward)), forced)
     batch = Batch(
         tokens=np.zeros(mask.shape, dtype=np.int64),
         mask=mask,
-        sampling=sampling,
+        sampling=np.where(given[:, None], 0.0, old),
         reward=reward,
         group=np.repeat(np.arange(len(groups)), [len(group) for group in groups]),
         weight=np.ones(len(reward)),
         lengths=length,
+        forced=given,
+        before=old if tableau.before else None,
     )
-    old = torch.as_tensor(sampling)
-    return coefficients(tableau, batch, old + np.log(ratio), reference=old, entropy=torch.ones_like(old)).numpy()
+    then = torch.as_tensor(old)
+    return coefficients(tableau, batch, then + np.log(ratio), reference=then, entropy=torch.ones_like(then)).numpy()
 
 
 def example_penalty(

@@ -50,6 +50,36 @@ def show_change(summary: Mapping[str, Any]) -> None:
     show(("test split", "before", "after", "points", "95 %", "tasks"), rows)
 
 
+def show_comparison(found: Mapping[str, Any]) -> None:
+    """A comparison's contenders, a row each, then what is claimed and what has to be known."""
+    rows = [comparison_row(row, found) for row in found["contenders"]]
+    show(("recipe", "accuracy", "95 %", "gain", "area", "95 %", f"to {_known(found['target'])}", "tokens", "steps"), rows)
+    for row in found["contenders"]:
+        for measure in row["versus"] or {}:
+            print(safe(f"{row['name']}: {row['versus'][measure]['says']}"))
+    for note in found["notes"]:
+        print(safe(f"Note: {note}"))
+
+
+def comparison_row(row: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, ...]:
+    """What one contender reached, as text."""
+    accuracy, area, gain, to = row["accuracy"], row["area"], row["gain"], row["to_target"]
+    clock = found["budget"]["kind"] == "loop seconds"
+    middle = to["seconds" if clock else found["budget"]["kind"]]
+    when = "not reached" if middle is None else f"{middle:,.0f}{' s' if clock else ''}"
+    return (
+        row["name"],
+        _known(accuracy["value"]),
+        _interval(accuracy["ci95"]) if accuracy["ci95"] else "",
+        f"{100 * gain['value']:+.1f}" if gain else "",
+        _known(area["value"]),
+        _interval(area["ci95"]) if area["ci95"] else "",
+        f"{when} ({to['reached']} of {to['of']})",
+        f"{row['tokens']:,.0f}" if row["tokens"] is not None else "",
+        f"{row['steps']:,.0f}" if row["steps"] is not None else "",
+    )
+
+
 def plain(value: Any) -> str:
     """A value of the store as text: bytes in hexadecimal, nothing where there is none."""
     return "" if value is None else value.hex() if isinstance(value, bytes) else str(value)
@@ -58,6 +88,10 @@ def plain(value: Any) -> str:
 def safe(text: str, keep: str = "\n\t") -> str:
     """Text that cannot steer the terminal it is shown on: a model may write escape sequences."""
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def _known(share: float | None) -> str:
+    return "" if share is None else _percent(share)
 
 
 def _percent(share: float) -> str:

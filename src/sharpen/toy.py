@@ -76,11 +76,16 @@ class Trace:
     history: dict[Arm, list[ArmStats]] = field(default_factory=dict)
     lessons: Lessons = field(default_factory=lambda: Lessons(frozenset()))
     silent: list[float] = field(default_factory=list)  # share of each step's groups that taught nothing
+    kept: list[int] = field(default_factory=list)  # groups of each step that passed the gate
 
     @property
     def p(self) -> np.ndarray:
         """Success rate of every arm now."""
         return 1 / (1 + np.exp(np.array(self.world.difficulty) - self.skill))
+
+    def tasks(self, start: int = 0, end: int | None = None) -> list[Task]:
+        """The single tasks that were chosen in steps `start` to `end`, in order."""
+        return [what for choices in self.chosen[start:end] for what, _ in choices if isinstance(what, Task)]
 
     def shares(self) -> np.ndarray:
         """(steps, arms): the share of each step's rollouts that an arm got."""
@@ -104,9 +109,16 @@ def run(
     seed: int = 0,
     round_steps: int = 10,
     validation: int = 40,
+    gate: tuple[float, float] = (0.0, 1.0),
+    refills: int = 0,
     event: Callable[[int, Trace], None] | None = None,
 ) -> Trace:
-    """Practise for some steps. `event` is called before each, and may change the skills."""
+    """Practise for some steps.
+
+    gate, refills  only groups whose share of successes lies between the two are learnt from; the missing ones are asked for
+                   again, so many times a step
+    event          is called before each step, and may change the skills
+    """
     trace = Trace(world, np.zeros(len(world.difficulty)))
     trace.lessons = Lessons(frozenset(asked_for(curriculum)))
     if "attempts" in trace.lessons.wanted:
@@ -119,42 +131,66 @@ def run(
             solved = luck.random((len(world.arms), validation)) < trace.p[:, None]
             trace.lessons.evaluations.append(Evaluation(dict(zip(world.arms, map(tuple, solved.tolist()), strict=True))))
         trace.success.append(trace.p)
-        rng = np.random.default_rng(derive(seed, step, "teach"))
-        offers = trace.lessons.offers(step / steps)
         history = {arm: stats[-HISTORY:] for arm, stats in trace.history.items()}
-        choices = [c for c in call(curriculum, history, world.arms, prompts, samples, rng, **offers) if c[1]]
-        trace.chosen.append(choices)
-        practise(trace, step, choices, seed, luck)
+        results: list[Result] = []
+        for refill in range(1 + refills):
+            missing = prompts - sum(passes(r, gate) for r in results)
+            if missing <= 0:
+                break
+            rng = np.random.default_rng(derive(seed, step, "teach", refill))
+            offers = trace.lessons.offers(step / steps)
+            choices = call(curriculum, history, world.arms, missing, samples, rng, **offers)
+            results += attempt(trace, step, [c for c in choices if c[1]], seed, luck)
+        note(trace, step, results)
+        practise(trace, [r for r in results if passes(r, gate)])
     return trace
 
 
-def practise(trace: Trace, step: int, choices: Choices, seed: int, luck: np.random.Generator) -> None:
-    """Try what was chosen, learn from it, and tell the curriculum's side."""
-    world, lessons = trace.world, trace.lessons
-    learnt, silent = np.zeros(len(world.arms)), 0
+Result = tuple[Arm | Task, int, int]  # what was tried, how often, and how often it succeeded
+
+
+def passes(result: Result, gate: tuple[float, float]) -> bool:
+    return gate[0] <= result[2] / result[1] <= gate[1]
+
+
+def attempt(trace: Trace, step: int, choices: Choices, seed: int, luck: np.random.Generator) -> list[Result]:
+    """Try what was chosen."""
+    results: list[Result] = []
+    for what, n in choices:
+        level = arm_of(what).level
+        own = trace.world.offset(what, seed) if isinstance(what, Task) else trace.world.spread * luck.standard_normal()
+        hardness = trace.world.difficulty[level] + own
+        results.append((what, n, int(luck.binomial(n, 1 / (1 + np.exp(hardness - trace.skill[level]))))))
+    if trace.lessons.attempts:
+        numbers = trace.lessons.attempts.numbers
+        trace.lessons.attempts.add([(step, numbers[what.id], n, right) for what, n, right in results if isinstance(what, Task)])
+        numbers.clear()
+    return results
+
+
+def note(trace: Trace, step: int, results: Sequence[Result]) -> None:
+    """Tell the curriculum's side, as the loop would, of everything that was tried."""
     tried: dict[Arm, list[tuple[int, int]]] = {}
-    samples: list[Sample] = []
-    total = sum(n for _, n in choices)
-    for group, (what, n) in enumerate(choices):
-        arm = arm_of(what)
-        hardness = world.difficulty[arm.level] + (world.offset(what, seed) if isinstance(what, Task) else 0.0)
-        right = int(luck.binomial(n, 1 / (1 + np.exp(hardness - trace.skill[arm.level]))))
-        tried.setdefault(arm, []).append((n, right))
-        gain = world.rate * right / n * (1 - right / n)
-        silent += gain == 0
-        learnt[arm.level] += gain * n / total * len(world.arms)  # every rollout weighs the same
-        if lessons.attempts and isinstance(what, Task):
-            samples += [judged(what, group, i < right) for i in range(n)]
-    if lessons.attempts:
-        lessons.attempts.observe(step, samples)
+    for what, n, right in results:
+        tried.setdefault(arm_of(what), []).append((n, right))
     for arm, groups in tried.items():
         n, right = sum(n for n, _ in groups), sum(r for _, r in groups)
         size = sum(2 * n * np.sqrt(r / n * (1 - r / n)) for n, r in groups)  # of std-normalised advantages
         trace.history.setdefault(arm, []).append(ArmStats(step, arm, n, right, float(size), 0))
-        lessons.totals[arm] = lessons.totals.get(arm, 0) + n
-    trace.silent.append(silent / max(len(choices), 1))
+        trace.lessons.totals[arm] = trace.lessons.totals.get(arm, 0) + n
+    trace.chosen.append([(what, n) for what, n, _ in results])
+
+
+def practise(trace: Trace, results: Sequence[Result]) -> None:
+    """Learn from what passed the gate, and forget."""
+    world, total = trace.world, sum(n for _, n, _ in results)
+    learnt = np.zeros(len(world.arms))
+    for what, n, right in results:  # every rollout weighs the same
+        learnt[arm_of(what).level] += world.rate * right / n * (1 - right / n) * n / total * len(world.arms)
     carried = world.transfer * (np.append(learnt[1:], 0) + np.append(0, learnt[:-1]))
     trace.skill = (trace.skill + learnt + carried) * (1 - world.decay)
+    trace.silent.append(sum(right in (0, n) for _, n, right in results) / max(len(results), 1))
+    trace.kept.append(len(results))
 
 
 def judged(task: Task, group: int, right: bool) -> Sample:

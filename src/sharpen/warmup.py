@@ -7,17 +7,38 @@ from like its own answers. The hardest level of a family is never among them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 
 import numpy as np
 
 from sharpen import objective, policy, rollout
 from sharpen.core import GREEDY, Arm, Sample
-from sharpen.hashing import derive
+from sharpen.hashing import derive, digest
+from sharpen.recipe import Recipe, identity
 from sharpen.session import Run, save
 from sharpen.store import Position
 
+# What has no part in a run until its first learning step. A slot or number that is not named here counts as having one.
+LATER = (
+    *("teach", "data", "objective", "guard", "control", "prompts", "samples", "replay", "refills", "pool", "lr", "lr_end"),
+    *("teacher", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
+)
 COMMIT = 200  # steps between two commits
 RAMP = 20  # steps over which a learning rate rises to its value
+
+
+def signature(recipe: Recipe, seed: int) -> str:
+    """Sixteen hex digits: two recipes with the same ones are the same run until the first learning step.
+
+    That is: the same student, tasks, verifier and warm-up, and the same evaluations before the loop.
+    """
+    return digest([seed, beginning(recipe)])
+
+
+def beginning(recipe: Recipe) -> dict[str, str]:
+    """What has a part in a run before its first learning step, by name of slot or number."""
+    parts = {f.name: identity(getattr(recipe, f.name)) for f in fields(recipe) if f.name not in LATER}
+    return parts | {"rollout": identity(rollout.unaided(recipe.rollout))}
 
 
 def warm_up(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
@@ -68,7 +89,9 @@ def demonstrations(this: Run, arms: Sequence[Arm], step: int, shown: dict[tuple[
     new = [key for key in dict.fromkeys(wanted) if key not in shown]
     drawn = [this.source.draw(arm, "train", index, derive(this.seed, "demonstrations")) for arm, index in new]
     ids = [f"demo.{arm}.{index:08d}" for arm, index in new]
-    made = rollout.drive(this.policy, rollout.demonstrate, drawn, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
+    made = rollout.drive(
+        this.policy, rollout.demonstrating(recipe.rollout), drawn, ids, seed=this.seed, max_tokens=0, sampling=GREEDY
+    )
     samples = this.judges.judge(made, range(len(made)))
     this.store.add_samples("warmup", step, 0, samples)
     known = shown | dict(zip(new, samples, strict=True))

@@ -49,7 +49,8 @@ for thing in gc.get_objects():
         """
 for root, _, names in os.walk("/box"):
     for name in names:
-        if any(w in name.lower() for w in ("expect", "answer", "test", "case", "gold")) and name != "cases.py": won()
+        if name.startswith("cases.py"): continue
+        if any(w in name.lower() for w in ("expect", "answer", "test", "case", "gold")): won()
 if any("42" in v or "expect" in k.lower() for k, v in os.environ.items()): won()""",
         "assert os.listdir('.') and os.environ['PATH']\nwon()",
     ),

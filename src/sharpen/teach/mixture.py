@@ -51,8 +51,8 @@ def _mean(evaluations: Sequence[Evaluation], arm: Arm, unknown: float) -> float:
 
 def _share(evaluation: Evaluation, arm: Arm) -> float:
     """Share of the arm's tasks that were solved, NaN where none was judged."""
-    solved = [c for c in evaluation.correct.get(arm, ()) if c is not None]
-    return sum(solved) / len(solved) if solved else math.nan
+    right, judged = evaluation.counts.get(arm, (0, 0))
+    return right / judged if judged else math.nan
 
 
 def missing_skills(
@@ -71,7 +71,8 @@ def missing_skills(
     solved. Before the first evaluation, and where all is solved, everything is drawn evenly.
     """
     order = in_order(arms)
-    failed = [sum(c is False for c in evaluations[-1].correct.get(arm, ())) if evaluations else 0 for arm in order]
+    counts = [evaluations[-1].counts.get(arm, (0, 0)) if evaluations else (0, 0) for arm in order]
+    failed = [judged - right for right, judged in counts]
     return spread(order, failed, prompts, samples, rng, floor)
 
 
@@ -126,8 +127,8 @@ def omni(
 
     Progress is |f(fast) - f(slow)|, fast and slow being running means (of `rate`) of the success in each evaluation and of
     that mean, and f lifting what happens near 0 (`reweighted`). Weights are the logistic function of its z-score, 0 where arms
-    have neither progress nor success. Arms that are solved at least `well` often are done; taken by falling success, one that
-    is `boring` given those done counts a thousandth.
+    have neither progress nor success. Arms that are solved at least `well` often are done; taken by falling success, the harder
+    of equals first, one that is `boring` given those done counts a thousandth.
     """
     order = in_order(arms)
     curve = [[s for s in (_share(e, arm) for e in evaluations) if not math.isnan(s)] for arm in order]
@@ -136,7 +137,7 @@ def omni(
     z = (progress - progress.mean()) / (progress.std() or 1.0)
     weight = np.where((progress > 0) | (success > 0), 1 / (1 + np.exp(-z)), 0.0)
     done: list[Arm] = []
-    for i in sorted(range(len(order)), key=lambda i: (-success[i], order[i])):
+    for i in sorted(range(len(order)), key=lambda i: (-success[i], -order[i].level, order[i])):
         if boring(order[i], done):
             weight[i] *= 0.001
         elif success[i] >= well:

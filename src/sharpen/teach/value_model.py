@@ -13,6 +13,7 @@ from sharpen.core import Arm, Choices, Task, UserError
 from sharpen.teach.common import History, allot, lowest
 
 WIDTH = 128  # features; the Gram matrix of a checkpoint is WIDTH * WIDTH numbers
+WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def pcl(
@@ -49,16 +50,13 @@ def pcl(
 def features(task: Task) -> np.ndarray:
     """(WIDTH,) of length 1: hashed words and numbers of the prompt, how long it is, its family and its level."""
     text = " ".join(str(message.get("content", "")) for message in task.prompt)
-    words = re.findall(r"\w+|[^\w\s]", text)
-    names = {*words, f"length {len(text) // 8}", f"{task.family}", f"{task.arm}", ""}
-    found = np.zeros(WIDTH)
-    for name in names:
-        code = zlib.crc32(name.encode("utf-8", "surrogatepass"))
-        found[code % WIDTH] += 1 if code & 1 << 20 else -1
+    words = {*WORD.findall(text), f"length {len(text) // 8}"}
+    names = [f"family {task.family}", f"arm {task.arm}", ""]
+    codes = np.array([zlib.crc32(name.encode("utf-8", "surrogatepass")) for name in (*names, *words)])
     # The family and the level say most, and hundreds of words must not drown them.
-    for name in (f"{task.family}", f"{task.arm}", ""):
-        found[zlib.crc32(name.encode("utf-8", "surrogatepass")) % WIDTH] += 3
-    return found / np.linalg.norm(found)
+    weights = np.where(codes & 1 << 20, 1.0, -1.0) * np.where(np.arange(len(codes)) < len(names), 4.0, 1.0)
+    found = np.bincount(codes % WIDTH, weights, WIDTH)
+    return found / np.sqrt(found @ found + 1e-9)
 
 
 def fit(kept: dict[str, np.ndarray], attempts: Attempts, keep: float) -> None:

@@ -28,8 +28,7 @@ NEUTRAL = dict(high=4)
 def check(made: Recipe) -> bool:
     """Of success rates 0.9, 0.5 and 0.05 the rarest success gets most rollouts, the commonest fewest, and all are spent; greedy
     and dynamic programming agree."""
-    low, high = (made.teach.keywords[key] for key in ("low", "high"))
     p = np.array([0.9, 0.5, 0.05])
-    quota = teach.knapsack_quota(p, 24, 8, low, high)
-    same = np.isclose(teach.value(quota, p).sum(), teach.value(teach.exact(p, 24, low, high), p).sum())
+    quota = teach.knapsack_quota(p, 24, 8, low=2, high=128)
+    same = np.isclose(teach.value(quota, p).sum(), teach.value(teach.exact(p, 24, low=2, high=128), p).sum())
     return same and quota.sum() == 24 and quota.argmax() == 2 and quota.argmin() == 0

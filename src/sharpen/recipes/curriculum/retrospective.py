@@ -29,5 +29,5 @@ def check(made: Recipe) -> bool:
     world = toy.Bandit((0, 1, 2), spread=6.0, rate=0.0)
     trace = toy.run(made.teach, world, steps=30, prompts=16)
     shares = trace.shares()
-    hard = [world.offset(what, 0) for choices in trace.chosen[10:20] for what, _ in choices if what.level == 0]
-    return shares[:10, 0].min() == 1 and np.allclose(shares[10:, :2].sum(axis=1)[:10], 1) and np.mean(hard) > 1.5
+    hard = [world.offset(what, 0) for what in trace.tasks(10, 20) if what.level == 0]
+    return bool(shares[:10, 0].min() == 1 and np.allclose(shares[10:, :2].sum(axis=1)[:10], 1) and np.mean(hard) > 1.5)

@@ -23,5 +23,5 @@ NEUTRAL = dict(by_task=False)
 def check(made: Recipe) -> bool:
     """After three epochs every task was tried three times, and no task twice within an epoch."""
     trace = toy.run(made.teach, toy.Bandit(tasks=16), steps=12, prompts=16, samples=2)
-    tasks = [what.id for choices in trace.chosen for what, _ in choices]
+    tasks = [task.id for task in trace.tasks()]
     return all(len(set(tasks[i : i + 64])) == 64 for i in (0, 64, 128))

@@ -1,10 +1,11 @@
-"""A tiny student that writes Python programs, judged by running them in the sandbox, gains ten points and more by practice.
+"""A tiny student that writes Python, judged by running it in the sandbox, gains ten to seventeen points by practice.
 
 Paper: none; the parent's parts
 Parent: quickstart
 Differs: the tasks are programs to write, judged by their output on hidden cases; answers are longer, and a verdict costs
     as much as a good part of a step: fewer rollouts
-Status: reproduced: sharpen run code_quickstart --seed 0 (+10.9 points on the test split; seed 1: +16.9)
+Status: reproduced: sharpen run code_quickstart --seed 0 (+9.6 points on the test split in 15 min 51 s;
+    seed 1: +16.6 in 13 min 39 s)
 """
 
 from dataclasses import replace

@@ -1,0 +1,31 @@
+"""Clipping the weight, not the gradient, keeps the rare tokens that start a new thought, and learns faster on reused rollouts.
+
+Paper: arXiv 2506.13585 (MiniMax-M1), section 3.1, equations 4 and 5
+Parent: grpo
+Differs: the ratio is a weight, at most `high`, and no token loses its gradient; mean over tokens; two passes. From the paper,
+    which gives no bound: 5, the bound that others found
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sharpen import objective
+from sharpen.recipe import Recipe
+from sharpen.recipes.policy_gradient import grpo
+from sharpen.tableau import example
+
+
+def recipe(capped: bool = True, high: float = 5.0, passes: int = 2, **knobs) -> Recipe:
+    parent = grpo.recipe(**knobs)
+    return replace(parent, objective=partial(objective.cispo, high=high) if capped else parent.objective, passes=passes)
+
+
+NEUTRAL = dict(capped=False, passes=1)
+
+
+def check(made: Recipe) -> bool:
+    """Where PPO's clip has ended the gradient, this one is still `high` times what it was."""
+    far, near = (example(made.objective(), [[1, 0]], ratio=ratio)[0, 0] for ratio in (100.0, 1.0))
+    return bool(np.isclose(far, 5 * near)) and not example(objective.grpo(), [[1, 0]], ratio=100.0)[0].any()

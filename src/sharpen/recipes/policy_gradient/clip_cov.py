@@ -1,0 +1,32 @@
+"""A few tokens lose most of the entropy: taking just their gradient away keeps a policy exploring.
+
+Paper: arXiv 2505.22617 (The Entropy Mechanism), section 4.2, Clip-Cov
+Parent: grpo
+Differs: the tokens with the largest covariance of advantage and log-probability have no gradient. From the paper: the
+    largest of each group, a fiftieth, where the paper draws 2 in 10,000 at random from a band
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sharpen import entropy
+from sharpen.recipe import Recipe
+from sharpen.recipes.policy_gradient import grpo
+from sharpen.tableau import example
+
+
+def recipe(share: float = 0.02, **knobs) -> Recipe:
+    return replace(grpo.recipe(**knobs), objective=partial(entropy.clip_cov, share=share))
+
+
+NEUTRAL = dict(share=0.0)
+
+
+def check(made: Recipe) -> bool:
+    """Where every token is equally likely no update sharpens anything, and it is GRPO."""
+    rewards, lengths = [[1, 0, 0]], [40, 40, 40]
+    return made.objective().together and np.allclose(
+        example(made.objective(), rewards, lengths), example(grpo.recipe().objective(), rewards, lengths)
+    )

@@ -1,0 +1,34 @@
+"""Supervised learning can use its own mistakes: one implicit negative policy makes it as good as policy gradients.
+
+Paper: arXiv 2505.18116 (NFT), sections 3 and 4; floor and clamps as in the authors' code
+Parent: dr_grpo
+Differs: off policy, a wrong token is lowered by (1 - p) R / max(1 - p R, floor (1 - p)) instead of R, a right one is raised
+    by 1 and nothing is clipped; two passes
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sharpen import objective
+from sharpen.recipe import Recipe
+from sharpen.recipes.policy_gradient import dr_grpo
+from sharpen.tableau import example
+
+
+def recipe(implicit: bool = True, floor: float = 1.0, passes: int = 2, max_tokens: int | None = None) -> Recipe:
+    parent = dr_grpo.recipe(max_tokens=max_tokens)
+    negative = partial(objective.nft, length=parent.max_tokens, floor=floor)
+    return replace(parent, objective=negative if implicit else parent.objective, passes=passes)
+
+
+NEUTRAL = dict(implicit=False, passes=1)
+
+
+def check(made: Recipe) -> bool:
+    """On policy it is Dr. GRPO; off policy a wrong token is lowered by no more than R, a right one raised by 1."""
+    rewards = [[1, 0, 0, 0]]
+    plain = example(dr_grpo.recipe().objective(), rewards)
+    far = example(made.objective(), rewards, ratio=3.0)
+    return np.allclose(example(made.objective(), rewards), plain) and np.allclose(far[:2, 0] / plain[:2, 0], [1, 3])

@@ -1,0 +1,35 @@
+"""Lowering wrong answers at a fraction of the rate at which right ones are raised adds what imitation alone misses.
+
+Paper: arXiv 2505.24850 (REDI), stage 2
+Parent: rft
+Differs: one right and one wrong answer of each prompt, the wrong one at -alpha, each divided by its length. From the paper: the
+    student's own answers, not a teacher's
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sharpen import data, objective
+from sharpen.recipe import Recipe
+from sharpen.recipes.supervised import rft
+from sharpen.tableau import example
+
+
+def recipe(alpha: float = 0.8, per_token: bool = False) -> Recipe:
+    parent = rft.recipe()
+    return replace(
+        parent,
+        data=data.one_pair if alpha else parent.data,
+        objective=partial(objective.redi, alpha=alpha, per_token=per_token),
+    )
+
+
+NEUTRAL = dict(alpha=0.0, per_token=True)
+
+
+def check(made: Recipe) -> bool:
+    """By hand, on lengths 2 and 4: 1/4 a token up, -0.8/8 a token down."""
+    c = example(made.objective(), [[1, 0]], lengths=[2, 4])[:, 0]
+    return np.allclose(c, [1 / 4, -0.8 / 8])
