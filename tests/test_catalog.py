@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import sharpen
-from sharpen import catalog, objective, recipe, teach
+from sharpen import catalog, objective, recipe, teach, validation
 from sharpen.core import UserError
 from sharpen.recipe import describe
 
@@ -177,7 +177,7 @@ def test_two_files_of_one_name_are_two_recipes(own: str, tmp_path: Path) -> None
 
 def test_validate_refuses_what_no_slot_can_hold() -> None:
     good = catalog.build("grpo")
-    catalog.validate(good)
+    validation.validate(good)
     for slot, value, says in [
         ("objective", lambda: None, "named function"),
         ("objective", 3, "named function"),
@@ -187,7 +187,7 @@ def test_validate_refuses_what_no_slot_can_hold() -> None:
         ("prompts", True, "a whole number"),
     ]:
         with pytest.raises(UserError, match=says):
-            catalog.validate(dataclasses.replace(good, **{slot: value}))
+            validation.validate(dataclasses.replace(good, **{slot: value}))
 
 
 def test_public_names_are_sorted_and_resolve() -> None:

@@ -360,10 +360,10 @@ def test_pcl_leaves_fewer_groups_silent_with_16_than_uniform_with_64_and_half_is
 
 def test_pcl_goes_to_ever_harder_tasks_and_stays_at_one_half():
     """By the first model's success the chosen tasks get harder; by the present one's they stay where they were."""
-    trace = run(teach.pcl, Bandit(tuple(np.linspace(-2, 6, 17)), transfer=0.4, rate=0.1, tasks=50), steps=100)
+    trace = run(teach.pcl, Bandit(tuple(np.linspace(-2, 6, 17)), transfer=0.4, rate=0.05, tasks=50), steps=100)
     success, shares = np.array(trace.success), trace.shares()
     at_first, now = (shares * success[0]).sum(axis=1), (shares * success).sum(axis=1)
-    assert at_first[5:25].mean() > at_first[75:].mean() + 0.15
+    assert at_first[5:25].mean() > at_first[75:].mean() + 0.1
     assert now[10:].mean() == pytest.approx(0.5, abs=0.1)
 
 

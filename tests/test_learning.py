@@ -21,11 +21,12 @@ WARMUP = ("student=micro", "warmup_levels=3", "warmup_steps=50", "warmup_rows=32
 STEPS, FIRST, THEN = 30, 4, 5  # steps of a run; of one that is interrupted after the first few and, resumed, after some more
 # Two tongues to learn at once; a fifth of the tokens; fewer tasks at a time; smaller gradients.
 SLOW = {"chain_of_hindsight": 60, "d3s": 50, "view_batch": 60, "cispo": 45, "luffy": 45, "window_entropy": 60}
-SLOW |= {"exo": 50, "sppo": 50}
 OWN = {
     "cures": ("subsets=1",),  # of some thirty tasks, fifteen subsets would have two each
     "view_batch": ("views=2",),  # four tasks a step pull a student this small to and fro
 }
+# One pair a prompt, of its extremes, needs more prompts rather than more answers to each.
+OWN |= {info.name: ("prompts=32", "samples=4") for info in catalog.recipes() if info.family == "preference"}
 RECIPES = [info.name for info in catalog.recipes()]
 
 
@@ -69,19 +70,19 @@ def warmed(echo, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def teacher(warmed, echo, tmp_path_factory):
-    """The same student, shown the answers for longer."""
+def teacher(echo, tmp_path_factory):
+    """The directory of a student of the same vocabulary that has been shown the answers for longer."""
     directory = tmp_path_factory.mktemp("teacher") / "run"
-    loop.start(request("sft", warmed, None, echo, directory), terminal.Quiet())
+    settings = ["warmup_steps=200" if s.startswith("warmup_steps") else s for s in (*SETTINGS, *WARMUP)]
+    loop.start(loop.Request("grpo", tuple(settings), 0, "1steps", None, str(echo), directory), terminal.Quiet())
     with Store.open(directory) as store:
         return store.checkpoint_path(store.last_commit().accepted)
 
 
 def request(recipe: str, warmed, teacher, echo, directory) -> loop.Request:
     made = catalog.build(recipe)
-    settings = (*SETTINGS, *OWN.get(recipe, ()))
-    if first_objective(made).together:  # a pair a prompt: more prompts rather than more answers to each
-        settings = (*(s for s in settings if not s.startswith(("samples=", "prompts="))), "prompts=32", "samples=4")
+    own = OWN.get(recipe, ())
+    settings = (*(s for s in SETTINGS if s.split("=")[0] not in {o.split("=")[0] for o in own}), *own)
     if first_objective(made).reference == "teacher":
         settings = (*settings, f"teacher={teacher}")
     if shows(made):  # as many rows as the others have rollouts

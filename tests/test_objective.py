@@ -247,6 +247,71 @@ def test_rejection_sampling_is_the_policy_gradient_of_zero_one_rewards():
     assert raw[[0, 3]] * 5 / 2 == pytest.approx(supervised) and not raw[[1, 2, 4]].any()
 
 
+@pytest.mark.parametrize("p", [1 / 8, 1 / 2, 3 / 4])
+def test_nft_on_policy_is_dr_grpo_or_grpo_with_the_populations_deviation(p):
+    """At ratio 1 the coefficient is w on right answers and -w p / (1 - p) on wrong, for w = 1 - p and sqrt((1 - p) / p)."""
+    right = round(8 * p)
+    batch, _ = make([[1] * right + [0] * (8 - right)], lengths=[3] * 8)
+    on_policy = torch.tensor(batch.sampling)
+    for nft, other, w in (
+        (objective.nft(7), objective.dr_grpo(7), 1 - p),
+        (objective.nft(3, std=True), objective.grpo(), math.sqrt((1 - p) / p)),
+    ):
+        found = coefficients(nft, batch, on_policy).numpy()
+        assert found == pytest.approx(coefficients(other, batch, on_policy).numpy(), rel=1e-5)
+        assert found[-1, 1] / found[0, 1] == pytest.approx(-p / (1 - p))
+        assert found[0, 1] * 8 * (7 if nft.advantage is advantage.centred else 3) == pytest.approx(w)
+
+
+def test_nft_off_policy_is_capped_by_its_floor():
+    """-w p R / max(1 - p R, floor (1 - p)): floor 1 makes it -w p R / (1 - p) above R = 1; without, it explodes at 1 / p."""
+    rewards, w, p = [[1, 0]], 0.5, 0.5
+    for floor, ratio, expected in ((1.0, 1.5, 1.5), (1.0, 0.5, 0.5 * 0.5 / 0.75), (1e-9, 1.98, 0.5 * 1.98 / 0.01)):
+        found = example(objective.nft(2, floor=floor), rewards, ratio=ratio)[:, 0] * 2 * 2
+        assert found == pytest.approx([w, -w * expected * p / (1 - p)], rel=1e-6)
+
+
+def test_nft_at_its_optimum_stands_still():
+    """Infinite data on one token: where policy = sampler conditioned on success, the expected gradient is 0; elsewhere not."""
+    old, right = np.array([0.1, 0.2, 0.3, 0.4]), np.array([1, 0, 1, 0])
+    p, draws = float(old @ right), np.round(old * 1000).astype(int)
+    best = torch.tensor(old * right / p).clamp(min=1e-12)
+    for policy, still in ((best, True), (torch.tensor([0.4, 0.0, 0.6, 0.0]).clamp(min=1e-12), False)):
+        theta = policy.log().requires_grad_()
+        chosen = theta.log_softmax(0).repeat_interleave(torch.tensor(draws))[:, None]
+        batch, _ = make([np.repeat(right, draws)], lengths=[1] * 1000)
+        old_logp = np.repeat(np.log(old), draws)[:, None]
+        batch = dataclasses.replace(batch, mask=np.ones((1000, 1)), sampling=old_logp)
+        c = coefficients(objective.nft(1, floor=1e-9), batch, chosen)
+        (found,) = torch.autograd.grad((c * chosen).sum(), theta)
+        assert (found.abs().max() < 1e-6) == still
+
+
+def test_on_policy_the_clipped_objectives_coincide_up_to_their_aggregation():
+    """Rows of equal length make the aggregations equal too; PPO without values and whitening on rewards that are advantages."""
+    batch, _ = make([[1, 0, 0, 1], [1, 0, 0, 0]], lengths=[4] * 8)
+    on_policy = torch.tensor(batch.sampling)
+    found = [coefficients(t, batch, on_policy) for t in (objective.grpo(), objective.gspo(), objective.cispo())]
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=0, atol=1e-15)
+    credited = dataclasses.replace(batch, reward=advantage.normalised(batch))
+    ppo = coefficients(objective.ppo(gamma=1.0, lam=1.0, whiten=False), credited, on_policy)
+    torch.testing.assert_close(ppo, found[0], rtol=0, atol=1e-15)
+
+
+def test_beyond_the_clip_cispo_goes_on_where_ppo_has_stopped():
+    assert not example(objective.grpo(), [[1, 0]], ratio=3.0)[0].any()
+    cispo, near = (example(objective.cispo(high=1.2), [[1, 0]], ratio=r)[0] for r in (3.0, 1.0))
+    assert cispo == pytest.approx(1.2 * near)
+
+
+def test_loop_on_one_pass_is_rloo():
+    batch, _ = make(MIXED)
+    for whole in (False, True):
+        found = coefficients(objective.loop(whole=whole), batch, torch.tensor(batch.sampling))
+        assert torch.equal(found, coefficients(objective.rloo(), batch, torch.tensor(batch.sampling)))
+
+
 # ------------------------------------------------------------------------------------------------------ accumulation, layout
 
 

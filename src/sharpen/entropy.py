@@ -108,7 +108,7 @@ def window_reward(
         low, high = opened[members].min(), opened[members].max()
         target = low + (0.35, 0.5, 0.65)[bucket] * (high - low)
         for i in members:
-            term = exploration(opened[i] - target, target, bucket, held[i][0].verdict.correct, strength)
+            term = exploration(float(opened[i] - target), float(target), bucket, held[i][0].verdict.correct, strength)
             found.append(paid(held[i][0], term, "exploration"))
     order = {s.rollout.id: n for n, (s, _) in enumerate(held)}
     return sorted(found, key=lambda s: order[s.rollout.id])

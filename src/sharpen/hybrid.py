@@ -53,7 +53,8 @@ def in_bursts(samples: Sequence[Sample], size: int = 16, *, demos: Sequence[Samp
     burst: list[Sample] = []
     if size and len(buffer) >= size:
         burst, buffer[:] = buffer[-size:], buffer[:-size]
-    return kept + [replace(demo, group=-1 - i) for i, demo in enumerate(burst)]
+    first = 1 + max((s.group for s in samples), default=-1)  # each a group of its own
+    return kept + [replace(demo, group=first + i) for i, demo in enumerate(burst)]
 
 
 # --------------------------------------------------------------------------------------------------------------- objectives

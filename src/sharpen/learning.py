@@ -12,8 +12,8 @@ What a data function may ask for by name (`recipe.call`), beside the samples:
                 Only samples as they came belong in it: what is changed about them is not kept
     rng         random numbers of this step
 
-An objective may ask for `progress`, `policy`, `batch`, `losses` (of the loop's steps so far), and `notes`, a dictionary of
-numbers that is kept like the buffer.
+An objective may ask for `progress`, `policy`, `batch`, the `losses` of earlier steps, and `notes`, a dictionary of numbers that
+is kept like the buffer.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def updates(offers: Offers, kept: Sequence[Sample], batch: Batch, lr: float) -> 
     this, notes = offers.this, dict(offers.this.notes)
     recipe, policy, version = this.recipe, this.policy, this.policy.version
     rng = np.random.default_rng(derive(this.seed, offers.step, "minibatches"))
-    told = this.steps if "losses" in asked_for(recipe.objective) else ()
-    losses = [s["loss"] for s in told if s["phase"] == "loop" and "loss" in s]
     try:
+        told = this.steps if "losses" in asked_for(recipe.objective) else ()  # as long as the run: not made for nobody
+        losses = [s["loss"] for s in told if s["phase"] == "loop" and "loss" in s]
         tableau = call(recipe.objective, progress=offers.progress, policy=policy, batch=batch, notes=notes, losses=losses)
         measured = updated(policy, batch, tableau, lr, recipe.passes, recipe.minibatches, rng)
     except NotFinite as error:
@@ -168,6 +168,8 @@ def refused(offers: Offers, samples: Sequence[Sample], batch: Batch, error: NotF
     )
     found = Diagnosis("batch_not_finite", True, {"step": float(step), "rollouts": float(len(blamed))}, cure)
     if commit:
-        this.store.add_diagnosis(step, found)
+        if found.name not in this.reported:  # a run that is resumed comes here again
+            this.reported.add(found.name)
+            this.store.add_diagnosis(step, found)
         save(this, Position("loop", step, offers.round - 1))
     return FatalDiagnosis(str(found))

@@ -22,6 +22,7 @@ import torch
 from sharpen import code, control, database, doctor, guard, lessons, memory, tasks
 from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.judging import Judges
+from sharpen.practice import say_missing
 from sharpen.recipe import Recipe
 from sharpen.session import (
     Request,
@@ -38,7 +39,7 @@ from sharpen.session import (
     save,
     share,
 )
-from sharpen.step import learn, say_missing
+from sharpen.step import learn
 from sharpen.store import Fault, Position, Store, no_fault
 from sharpen.warmup import signature, warm_up
 

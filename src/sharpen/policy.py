@@ -355,12 +355,12 @@ class LocalPolicy:
                 learned[numbers[name]] = tensor
             else:
                 self.optimizer.state[self.trained[name]][field] = tensor
-        self.learned = [learned[i] for i in sorted(learned)]
         self.critic = None
         if (path / "critic.safetensors").exists():
             state = load_file(path / "critic.safetensors", device=str(self.model.device))
             self.critic = ValueHead(len(state["weight"]) - 1, self.model.device)
             self.critic.restore(state)
+        self.learned = [learned[i] for i in sorted(learned)]
         self.version = json.loads((path / "policy.json").read_text())["version"]
         self.refresh()
 

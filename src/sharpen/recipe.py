@@ -40,10 +40,10 @@ class Recipe:
       replay           earlier successes added to the batch of a step (memory.py)
       lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
-      extrapolation    the weights of a round go on by this share of the way from the last round's learned weights to its own,
-                       before they are measured: momentum over rounds. 0: they stay as learned
       passes           times that a step learns from its batch
       minibatches      updates in each pass; groups are shuffled and dealt whole
+      extrapolation    the weights of a round go on by this share of the way from the last round's learned weights to its own,
+                       before they are measured: momentum over rounds. 0: they stay as learned
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
       top_k            draw from the k likeliest tokens only; 0: from all
@@ -87,9 +87,9 @@ class Recipe:
     lr: float = 3e-4
     lr_end: float = 1.0
     average: float = 0.0
-    extrapolation: float = 0.0
     passes: int = 1
     minibatches: int = 1
+    extrapolation: float = 0.0
     max_tokens: int = 64
     temperature: float = 1.0
     top_k: int = 0

@@ -151,10 +151,7 @@ class Store:
             self._tasks.setdefault(task.id, task)
 
     def add_samples(self, purpose: str, step: int, round: int, samples: Iterable[Sample]) -> None:
-        """Judged rollouts, with their tasks. Ids must be new to the run; ids that sort in order of writing are written fastest.
-
-        A sample's weight is not kept here: it belongs to a batch.
-        """
+        """Judged rollouts, with their tasks. Ids must be new to the run; those that sort in order of writing are fastest."""
         rollouts, verdicts = self._pending["rollouts"], self._pending["verdicts"]
         for sample in samples:
             self._tasks.setdefault(sample.rollout.task.id, sample.rollout.task)
@@ -324,10 +321,8 @@ class Store:
         return {n: Decision(bool(accepted), reason, json.loads(numbers)) for n, accepted, reason, numbers in rows}
 
     def rounds(self) -> list[dict[str, Any]]:
-        """Every decided round in order: `round`, `accepted`, and on validation `accuracy` (mean over arms) and `n` tasks.
-
-        The accuracy is that of the weights which the round ended with, kept or not.
-        """
+        """Every decided round in order: `round`, `accepted`, and on validation, of the weights that it ended with, `accuracy`
+        (mean over arms) and `n` tasks."""
         arms: dict[int, list[tuple[int, int]]] = defaultdict(list)
         sql = "SELECT round, n, correct FROM evaluations WHERE purpose = 'validation' AND n > 0 ORDER BY rowid"
         for number, n, correct in self._read(sql):
@@ -350,18 +345,19 @@ class Store:
     ) -> list[Sample]:
         """Samples in order of writing, each with weight 1. limit (-1 is all) and offset page through them."""
         wanted = {"purpose": purpose, "step": step, "round": round, "limit": limit, "offset": offset}
-        tasks: dict[str, Task] = {}
-        return [database.read_sample(row, tasks) for row in self._read(database.SAMPLES, wanted)]
+        return self._samples(database.SAMPLES, wanted)
 
     def read_named(self, ids: Sequence[str]) -> list[Sample]:
         """The samples with these ids, in this order, each with weight 1."""
-        tasks: dict[str, Task] = {}
-        return [database.read_sample(row, tasks) for row in self._read(database.NAMED, {"ids": json.dumps(list(ids))})]
+        return self._samples(database.NAMED, {"ids": json.dumps(list(ids))})
 
     def successes(self, keep: int) -> list[Sample]:
         """Each arm's latest `keep` right answers in warm-up and training, oldest first; of each group and task the first."""
+        return self._samples(database.SUCCESSES, {"keep": keep})
+
+    def _samples(self, sql: str, params: Mapping[str, Any]) -> list[Sample]:
         tasks: dict[str, Task] = {}
-        return [database.read_sample(row, tasks) for row in self._read(database.SUCCESSES, {"keep": keep})]
+        return [database.read_sample(row, tasks) for row in self._read(sql, params)]
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = (), deadline: float = DEADLINE) -> list[sqlite3.Row]:
         """Answer one SELECT. Values are read by index or by column name.

@@ -24,7 +24,7 @@ def pcl(
     rng: np.random.Generator,
     candidates: int = 4,
     target: float = 0.5,
-    keep: float = 0.9,
+    keep: float = 0.7,
     *,
     attempts: Attempts,
     kept: dict[str, np.ndarray],

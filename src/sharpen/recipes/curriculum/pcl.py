@@ -14,7 +14,7 @@ from sharpen.recipe import Recipe
 from sharpen.recipes.curriculum import uniform
 
 
-def recipe(candidates: int = 4, target: float = 0.5, keep: float = 0.9) -> Recipe:
+def recipe(candidates: int = 4, target: float = 0.5, keep: float = 0.7) -> Recipe:
     parent = uniform.recipe()
     guessed = partial(teach.pcl, candidates=candidates, target=target, keep=keep)
     return replace(parent, teach=guessed) if candidates > 1 else parent
