@@ -91,7 +91,7 @@ def coefficients(recipe):
     apart = {"": 0, "start": 0.05, "accepted": 0.1, "teacher": 0.15}[objective.reference]  # another model each
     logp, other = torch.tensor(batch.sampling + drift), torch.tensor(batch.sampling + (drift[:, ::-1] - apart) * batch.mask)
     entropy = torch.tensor(np.random.default_rng(3).random(batch.mask.shape))
-    found, factors = tableau.weigh(objective, batch, logp, reference=other, entropy=entropy)
+    found, factors = tableau.weigh(objective, batch, logp, reference=other if objective.reference else None, entropy=entropy)
     more = factors.numpy() * penalty_gradient(objective, batch.mask.shape) if objective.penalty else 0 * factors.numpy()
     both = np.concatenate([found.numpy(), more], axis=1)
     return {f"{s.rollout.id}@{i}": row for i, (s, row) in enumerate(zip(kept, both, strict=True))}

@@ -116,7 +116,8 @@ def updates(offers: Offers, kept: Sequence[Sample], batch: Batch, lr: float) -> 
     recipe, policy, version = this.recipe, this.policy, this.policy.version
     rng = np.random.default_rng(derive(this.seed, offers.step, "minibatches"))
     try:
-        losses = [s["loss"] for s in this.steps if s["phase"] == "loop" and "loss" in s]
+        told = this.steps if "losses" in asked_for(recipe.objective) else ()  # as long as the run: not made for nobody
+        losses = [s["loss"] for s in told if s["phase"] == "loop" and "loss" in s]
         tableau = call(recipe.objective, progress=offers.progress, policy=policy, batch=batch, notes=notes, losses=losses)
         measured = updated(policy, batch, tableau, lr, recipe.passes, recipe.minibatches, rng)
     except NotFinite as error:
