@@ -16,7 +16,7 @@ run: .venv/ready
 	$(BIN)/sharpen run  # ends by printing where the report is
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
