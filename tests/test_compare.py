@@ -170,7 +170,7 @@ def test_what_diverges_or_is_stopped_is_told_and_the_others_go_on(tmp_path, echo
     found = compare_result.result(tmp_path / "c", asked)
     grpo, sft = found["contenders"]
     assert grpo["complete"] and not sft["complete"] and sft["versus"] is None and sft["accuracy"]["value"] is None
-    assert [note for note in found["notes"] if "the doctor stopped it: diverged" in note and "lower --set lr" in note]
+    assert [note for note in found["notes"] if "the doctor stopped it: batch_not_finite" in note and "lower --set lr" in note]
     assert "Not compared" in compare_page.html(tmp_path / "c", found)
     compare.compare(tmp_path / "c", asked, terminal.Quiet())  # and it is not tried again
 
@@ -284,7 +284,7 @@ def test_a_setting_of_its_own_stands_before_the_one_for_all(echo):
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["gpro"], "Did you mean 'grpo'?"),
+        (["grppo"], "Did you mean 'grpo'?"),
         (["grpo", "rloo:sampels=4"], "Did you mean 'samples'?"),
         (["grpo", "grpo"], "come out the same"),
         (["grpo", "grpo:samples=4"], "come out the same"),
