@@ -19,9 +19,9 @@ SETTINGS = (
 )
 WARMUP = ("student=micro", "warmup_levels=3", "warmup_steps=50", "warmup_rows=32", "warmup_demos=0", "warmup_lr=0.004")
 STEPS, FIRST, THEN = 30, 4, 5  # steps of a run; of one that is interrupted after the first few and, resumed, after some more
-# Two tongues to learn at once; a fifth of the tokens; fewer tasks at a time; smaller gradients.
+# Two or three tongues to learn at once; a fifth of the tokens; fewer tasks at a time; smaller gradients.
 SLOW = {"chain_of_hindsight": 60, "d3s": 50, "view_batch": 60, "cispo": 45, "luffy": 45, "window_entropy": 60}
-SLOW |= {"exo": 50, "sppo": 50}
+SLOW |= {"exo": 50, "sppo": 50, "srpo": 50}
 OWN = {
     "cures": ("subsets=1",),  # of some thirty tasks, fifteen subsets would have two each
     "view_batch": ("views=2",),  # four tasks a step pull a student this small to and fro

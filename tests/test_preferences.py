@@ -1,5 +1,6 @@
 """Preference objectives: gradients against the published losses, identities, and pairs."""
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-from sharpen import pairs, preferences
+from sharpen import games, pairs, preferences
 from sharpen.core import Batch, Rollout, Sample, Task, UserError, Verdict
 from sharpen.tableau import active, coefficients, example, weigh
 
@@ -195,6 +196,64 @@ def test_the_soft_optimum_of_dno_is_one_step_of_exponential_weights():
     assert on_one_token(preferences.dno(eta, soft=True), [-1, -1], [-1, -1], (0.9, 0.1))[0] > 0.01
 
 
+def robust_groups(better, worse):
+    """The groups of `pairs.improvements` on a pair, as (answer, the answer it follows or None)."""
+    w, v = better, worse
+    return [[(w, v), (v, v)], [(w, w), (v, w)], [(w, v), (w, None), (v, None), (v, w)]]
+
+
+def on_scores(tableau, groups, score):
+    """Coefficients of single tokens whose log-ratios are score(row), groups of rows with the better half first."""
+    rows = [row for group in groups for row in group]
+    one = np.ones((len(rows), 1))
+    reward = np.concatenate([np.repeat([1.0, 0.0], len(group) // 2) for group in groups])
+    index = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    batch = Batch(np.zeros(one.shape, np.int64), one, -one, reward, index, one[:, 0], np.ones(len(rows), int))
+    logp = torch.tensor([[score(row)] for row in rows], dtype=torch.float64)
+    return coefficients(tableau, batch, logp, reference=torch.zeros_like(logp))[:, 0].numpy()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_srpo_is_the_squared_error_of_what_the_saddle_point_satisfies(alpha):
+    rows = [(a, b) for a in range(2) for b in (0, 1, None)]
+    values = dict(zip(rows, np.random.default_rng(0).normal(size=len(rows)), strict=True))
+
+    def loss(s):
+        improver = [(B * (s[0, b] - s[1, b]) - 0.5) ** 2 for b in (0, 1)]
+        both = (B * ((s[0, 1] - s[1, None]) - (s[1, 0] - s[0, None])) - 1) ** 2
+        return ((1 - alpha) * sum(improver) / 2 + alpha * both) / B**2
+
+    groups, total = robust_groups(0, 1), dict.fromkeys(rows, 0.0)
+    found = on_scores(preferences.srpo(B, alpha), groups, values.__getitem__)
+    for row, c in zip((row for group in groups for row in group), found, strict=True):
+        total[row] += c
+    for row in rows:
+        up, down = values | {row: values[row] + 1e-6}, values | {row: values[row] - 1e-6}
+        assert total[row] == pytest.approx(-(loss(up) - loss(down)) / 2e-6, abs=1e-6)
+
+
+def test_the_expected_gradient_of_srpo_vanishes_at_the_saddle_point_and_nowhere_near():
+    """Whatever the preferences, transitive or not, and whatever pairs are drawn."""
+    prefer, reference = games.random_preference(4, np.random.default_rng(3)), np.array([0.4, 0.3, 0.2, 0.1])
+    generator, improver = games.robust(prefer, reference, B)
+
+    def gradient(generator):
+        def score(row):
+            z, y = row
+            return float(np.log(generator[z] / reference[z]) if y is None else np.log(improver[y, z] / reference[z]))
+
+        total = collections.Counter()
+        for a, b in itertools.permutations(range(4), 2):
+            groups = robust_groups(a, b)
+            found = prefer[a, b] * on_scores(preferences.srpo(B, 0.3), groups, score)
+            for row, c in zip((row for group in groups for row in group), found, strict=True):
+                total[row] += c
+        return np.abs(list(total.values())).max()
+
+    assert gradient(generator) < 1e-6
+    assert gradient(reference) > 0.1
+
+
 def test_soft_dno_on_verdicts_is_conservative_dpo():
     """Right and wrong answers have win rates that differ by 1/2: labels smoothed by sigma(-1/2)."""
     group = [sample(r) for r in (1, 1, 0, 0, 0)]
@@ -275,6 +334,7 @@ def test_nonsense_numbers_are_refused():
         lambda: preferences.exo(smoothing=0.0),
         lambda: preferences.dno(0.0),
         lambda: preferences.sppo(math.nan),
+        lambda: preferences.srpo(0.0),
     ):
         with pytest.raises(UserError, match="> 0"):
             bad()
@@ -319,6 +379,25 @@ def test_pairs_by_hand():
     assert said(pairs.best_vs_worst(GROUPS, pairs=5, margin=0.7)) == [("b", "e"), ("c", "d")]
     judged = {s.rollout.turns[0]: s.verdict.reward for s in GROUPS}
     assert all(s.verdict.reward == judged[s.rollout.turns[0]] for s in pairs.best_vs_worst(GROUPS))
+
+
+def test_improvements_read_one_answer_and_give_another():
+    """Two groups of two and one of four for each pair, every row after the answer that it has to improve on."""
+    asked = []
+
+    def retell(s, messages):
+        before = messages[-2]["content"]
+        asked.append((s.rollout.response, before, messages[0]["content"], messages[-1]["content"]))
+        return dataclasses.replace(s, rollout=dataclasses.replace(s.rollout, turns=(s.rollout.turns[0] + before,)))
+
+    found = pairs.improvements(GROUPS, retell=retell)
+    texts = [[s.rollout.turns[0] for s in found if s.group == g] for g in range(6)]
+    assert texts[:3] == [["ba", "aa"], ["bb", "ab"], ["ba", "b", "a", "ab"]]
+    assert texts[3:] == [["cd", "dd"], ["cc", "dc"], ["cd", "c", "d", "dc"]]
+    assert {(task, mark) for _, _, task, mark in asked} == {("0", pairs.IMPROVE)}
+    batch = [s.verdict.reward for s in found if s.group == 2]
+    assert batch == [1, 1, 0, 0]
+    assert pairs.improvements(GROUPS[6:8], retell=retell) == []
 
 
 def test_a_demonstration_is_preferred_to_what_is_not_itself():

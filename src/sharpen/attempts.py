@@ -7,7 +7,7 @@ The numbering follows from the source and the run's seed, so the arrays are a fu
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,6 +16,7 @@ import numpy as np
 from sharpen.core import Arm, Sample, Task, TaskSource, UserError
 
 NEVER = -1
+REMEMBERED = 32_768  # tasks of which something worked out is kept
 FADE = 0.9  # of a task's counts each time that it is tried again: the model was another one then
 
 TaskRow = tuple[int, int, int, int]  # step, number of the task, scored rollouts, successes
@@ -48,6 +49,7 @@ class Attempts:
     recent: list[int] = field(init=False, default_factory=list)
     taken: int = field(init=False, default=0)
     numbers: dict[str, int] = field(init=False, default_factory=dict)  # of the tasks drawn since the last step, by id
+    known: dict[int, np.ndarray] = field(init=False, default_factory=dict)  # by number: see `of`
 
     def __post_init__(self) -> None:
         n = int(self.starts[-1])
@@ -92,6 +94,17 @@ class Attempts:
         task = self.source.draw(self.arms[arm], "train", int(number - self.starts[arm]), self.seed)
         self.numbers[task.id] = int(number)
         return task
+
+    def of(self, number: int, describe: Callable[[Task], np.ndarray]) -> np.ndarray:
+        """What `describe`, a function of the task alone and the same in every call, says of a task, which is drawn only once.
+
+        A decision that looks at many tasks takes a few then. After REMEMBERED tasks all is forgotten and begins anew.
+        """
+        if number not in self.known:
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            self.known[number] = describe(self.draw(number))
+        return self.known[number]
 
     def observe(self, step: int, samples: Iterable[Sample]) -> list[TaskRow]:
         """Take in a step's judged samples; those of tasks that were not drawn here, or were not scored, are left out."""

@@ -17,6 +17,9 @@ import numpy as np
 
 from sharpen.core import Sample
 from sharpen.data import keep_all
+from sharpen.retelling import Retell
+
+IMPROVE = "A better answer:"  # what the improver of SRPO is asked, after the answer that it has to improve on
 
 
 def right_vs_wrong(samples: Sequence[Sample]) -> list[Sample]:
@@ -61,6 +64,26 @@ def tournament(samples: Sequence[Sample], pairs: int = 1, margin: float = 0.0, *
         entrants = [*group, shown[group[0].group]] if group[0].group in shown else group
         found += extremes([rewarded(s, win_rate(s, rewards)) for s in entrants], pairs, margin)
     return numbered(found)
+
+
+def improvements(samples: Sequence[Sample], *, retell: Retell) -> list[Sample]:
+    """Three groups for each pair (w, v) of `right_vs_wrong`, of answers given alone and of answers given after another one:
+    (w after v, v after v), (w after w, v after w) and (w after v, w alone, v alone, v after w), the better half first: SRPO.
+
+    After an answer comes IMPROVE. What each group is for: `preferences.srpo`. Source: arXiv 2406.01660.
+    """
+    found: list[Sequence[Sample]] = []
+    pairs = right_vs_wrong(samples)
+    for w, v in zip(pairs[::2], pairs[1::2], strict=True):
+        (ww, wv), (vw, vv) = ([improved(s, on, retell) for on in (w, v)] for s in (w, v))
+        found += [(wv, vv), (ww, vw), (wv, w, v, vw)]
+    return [replace(s, group=number) for number, group in enumerate(found) for s in group]
+
+
+def improved(sample: Sample, on: Sample, retell: Retell) -> Sample:
+    """The sample's answer as an improvement on the other one's, which is read."""
+    asked = [{"role": "assistant", "content": on.rollout.response}, {"role": "user", "content": IMPROVE}]
+    return retell(sample, [*sample.rollout.task.prompt, *asked])
 
 
 def win_rate(sample: Sample, rewards: np.ndarray) -> float:

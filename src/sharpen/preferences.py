@@ -16,6 +16,7 @@ a loss l(h) has the gradient l'(h) * (score' of the better - score' of the worse
     dno        cross-entropy to sigma(reward gap)         sum                 b (sigma(gap) - sigma(b h))
     sppo       (s_w - 1/(2 b))^2 + (s_l + 1/(2 b))^2      sum, each its own   1/b - 2 |h of one side|
     orpo       -log sigma(log odds ratio) b + NLL(better) mean, none          see `odds_contrast`
+    srpo       (h - 1/(2 b))^2, of two pairs (h - 1/b)^2  sum                 see `improvement`
 
 Every loss is a mean over pairs, times the weight of its rows. A group that is no pair, or whose sides have equal rewards, has
 advantage 0: no gradient. `nll` adds the likelihood of the better response, mean over its tokens, to any of them.
@@ -51,6 +52,18 @@ def pair_mean(batch: Batch) -> np.ndarray:
     """(B,) 1 / pairs of the batch; groups that are no pair are not counted."""
     pairs = np.count_nonzero(better_or_worse(batch)) / 2
     return np.full(len(batch), 1 / max(pairs, 1.0))
+
+
+def upper_or_lower(batch: Batch) -> np.ndarray:
+    """(B,) +1 for the rows of a group with the higher reward, -1 for the others, 0 where all are equal; groups of any size."""
+    reward, index, size = advantage.grouped(batch)
+    mean = np.bincount(index, reward, len(size)) / np.maximum(size, 1)
+    return np.where(advantage.silent(batch), 0.0, np.sign(reward - mean[index]))
+
+
+def thirds(batch: Batch) -> np.ndarray:
+    """(B,) 3 / groups of the batch, for a loss of three terms: what a pair counts where it becomes three groups."""
+    return np.full(len(batch), 3 / max(len(np.unique(batch.group)), 1))
 
 
 # ----------------------------------------------------------------------------------------------- pulls: margins (R,) -> (R,)
@@ -112,6 +125,14 @@ def soft_contrast(rows: Rows, beta: float) -> Tensor:
 def target(rows: Rows, beta: float) -> Tensor:
     """Each side alone is drawn to its own target, +1/(2 b) or -1/(2 b)."""
     return spread(rows, 1 / beta - 2 * rows.advantage[:, 0] * scores(rows, per_token=False))
+
+
+def improvement(rows: Rows, beta: float, alpha: float) -> Tensor:
+    """The pull of a pair's margin to 1 / (2 b), (1 - alpha) / 2 times, and of that of two pairs in one group to 1 / b, alpha
+    times. There the margin is the sum of the upper scores less that of the lower ones."""
+    size = torch.bincount(rows.group)[rows.group]
+    share = torch.where(size == 4, alpha, (1 - alpha) / 2)
+    return spread(rows, 2 * share * (size / (4 * beta) - difference(rows, scores(rows, per_token=False))))
 
 
 def odds_contrast(rows: Rows, beta: float) -> Tensor:
@@ -209,6 +230,25 @@ def orpo(beta: float = 0.1, nll: float = 1.0, reference: str = "") -> Tableau:
     """Odds ratio preference optimisation (arXiv 2403.07691, equation 6); `beta` is its lambda. Reads no reference."""
     positive(beta=beta)
     return paired(partial(odds_contrast, beta=beta), reference, nll)
+
+
+def srpo(beta: float = 0.1, alpha: float = 0.5) -> Tableau:
+    """Self-improving robust preference optimisation (arXiv 2406.01660) on the groups of `pairs.improvements`.
+
+    Its saddle point (`games.robust`) satisfies, for any two answers and P the chance that z is preferred to y, s the log-ratio
+    of generator or improver to their reference:
+
+        b (s(z | y) - s(y | y)) = P - 1/2                                                  the improver
+        b ((s(z | y) - s(y)) - (s(y | z) - s(z))) = 2 P - 1                                 both
+
+    The loss is the squared error of these on pairs, P taken as 1 for the better one: mean of the two of the first kind times
+    1 - `alpha`, plus `alpha` times that of the second, divided by b^2. One network is both, told apart by what it is asked.
+    """
+    positive(beta=beta)
+    if not 0 <= alpha <= 1:
+        raise UserError(f"alpha={alpha}: srpo divides its loss between improver and both; alpha is between 0 and 1.")
+    ratio = partial(improvement, beta=beta, alpha=alpha)
+    return Tableau(upper_or_lower, thirds, ratio, no_clip, reference="start", together=True)
 
 
 def preflexor(beta: float = 0.1, smoothing: float = 5e-3, switch: float = 0.5, *, progress: float) -> Tableau:

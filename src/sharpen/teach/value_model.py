@@ -39,16 +39,15 @@ def pcl(
         raise UserError(f"pcl needs candidates >= 1 and 0 < keep <= 1, got {candidates}, {keep}")
     fit(kept, attempts, keep)
     numbers = rng.choice(len(attempts), size=min(candidates * prompts, len(attempts)), replace=False)
-    tasks = [attempts.draw(int(number)) for number in numbers]
-    guess = predict(kept, np.array([features(task) for task in tasks]))
+    guess = predict(kept, np.array([attempts.of(int(number), features) for number in numbers], np.float64))
     # Equal guesses, as before the first step, are taken in the random order of the candidates.
     nearest = lowest(np.abs(guess - target), prompts)
     quota = allot(np.ones(len(nearest)), prompts * samples)
-    return [(tasks[i], int(n)) for i, n in zip(nearest, quota, strict=True)]
+    return [(attempts.draw(int(numbers[i])), int(n)) for i, n in zip(nearest, quota, strict=True)]
 
 
 def features(task: Task) -> np.ndarray:
-    """(WIDTH,) of length 1: hashed words and numbers of the prompt, how long it is, its family and its level."""
+    """(WIDTH,) float32 of length 1: hashed words and numbers of the prompt, how long it is, its family and its level."""
     text = " ".join(str(message.get("content", "")) for message in task.prompt)
     words = {*WORD.findall(text), f"length {len(text) // 8}"}
     names = [f"family {task.family}", f"arm {task.arm}", ""]
@@ -56,7 +55,7 @@ def features(task: Task) -> np.ndarray:
     # The family and the level say most, and hundreds of words must not drown them.
     weights = np.where(codes & 1 << 20, 1.0, -1.0) * np.where(np.arange(len(codes)) < len(names), 4.0, 1.0)
     found = np.bincount(codes % WIDTH, weights, WIDTH)
-    return found / np.sqrt(found @ found + 1e-9)
+    return (found / np.sqrt(found @ found + 1e-9)).astype(np.float32)
 
 
 def fit(kept: dict[str, np.ndarray], attempts: Attempts, keep: float) -> None:
@@ -67,7 +66,7 @@ def fit(kept: dict[str, np.ndarray], attempts: Attempts, keep: float) -> None:
     if not new:
         return
     numbers = attempts.recent[-new:]
-    rows = np.array([features(attempts.draw(number)) for number in numbers])
+    rows = np.array([attempts.of(number, features) for number in numbers], np.float64)
     kept["gram"] = keep * kept["gram"] + rows.T @ rows
     kept["moment"] = keep * kept["moment"] + rows.T @ (attempts.latest[numbers] - 0.5)
     kept["seen"] = np.array([attempts.taken], np.int64)
