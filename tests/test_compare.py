@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -152,6 +154,19 @@ def test_what_a_worker_raises_is_raised_here_and_a_dead_one_is_noticed():
             submit(control.parse_budget, "10").result(timeout=60)
         with pytest.raises(UserError, match="work side by side died"):
             submit(os._exit, 1).result(timeout=60)
+
+
+def test_workers_end_in_good_order_where_a_shell_has_put_them_into_the_background(monkeypatch):
+    """What `command &` starts from a script ignores Ctrl-C, and so would its workers the signal that ends them."""
+    monkeypatch.setattr(workers, "PATIENCE", 15.0)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with workers.workers(2, 1) as submit:
+            submit(print).result(timeout=60)
+            children = multiprocessing.active_children()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [child.exitcode for child in children] == [0, 0]
 
 
 def test_the_loops_own_time_is_what_its_budget_counts(tmp_path, echo):

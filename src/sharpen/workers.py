@@ -85,6 +85,7 @@ def _serve(connection: Connection, threads: int, parent: int) -> None:
         return
     os.setsid()  # Ctrl-C is the parent's, who passes it on
     torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         while True:
