@@ -236,7 +236,7 @@ def finished(name: str, directory, cuts: tuple[int, ...], *more: str) -> tuple[d
 
 @pytest.mark.parametrize(
     "name, more",
-    [("ppo", ()), ("remix", ()), ("relift", ("size=3",)), ("amft", ("every=2",)), ("star", ()), ("leti", ())],
+    [("ppo", ()), ("remix", ()), ("relift", ("size=6",)), ("amft", ("every=2",)), ("star", ()), ("leti", ())],
 )
 def test_interrupted_and_resumed_is_never_interrupted(name, more, tmp_path):
     """A value head, a buffer, notes and retold samples are part of the state: bit for bit, also in the middle of a round."""

@@ -21,7 +21,7 @@ from sharpen.store import Position
 # What has no part in a run until its first learning step. A slot or number that is not named here counts as having one.
 LATER = (
     *("teach", "data", "objective", "guard", "control", "prompts", "samples", "replay", "refills", "pool", "lr", "lr_end"),
-    *("teacher", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
+    *("passes", "minibatches", "teacher", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
 )
 COMMIT = 200  # steps between two commits
 RAMP = 20  # steps over which a learning rate rises to its value
