@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 import compared_run
-from sharpen import cli, compare, compare_page, compare_result, control, database, loop, terminal, workers
+from sharpen import cli, compare, compare_page, compare_result, control, database, loop, tables, terminal, workers
 from sharpen.compare import Trial, contender
 from sharpen.core import Arm, Decision, Evaluation, UserError
 from sharpen.session import Request
@@ -188,6 +188,17 @@ def test_what_diverges_or_is_stopped_is_told_and_the_others_go_on(tmp_path, echo
     assert [note for note in found["notes"] if "the doctor stopped it: batch_not_finite" in note and "lower --set lr" in note]
     assert "Not compared" in compare_page.html(tmp_path / "c", found)
     compare.compare(tmp_path / "c", asked, terminal.Quiet())  # and it is not tried again
+
+
+def test_a_warm_up_that_diverges_is_told_too(tmp_path, echo):
+    asked = compared_run.plan(echo, ("grpo", "sft:warmup_lr=1e30"), 1, "4steps")
+    compare.compare(tmp_path / "c", asked, terminal.Quiet())
+    found = compare_result.result(tmp_path / "c", asked)
+    grpo, sft = found["contenders"]
+    assert grpo["complete"] and not sft["complete"] and sft["area"]["value"] is None and sft["runs"][0]["curve"] == []
+    assert [note for note in found["notes"] if "batch_not_finite" in note and "lower --set warmup_lr" in note]
+    assert "Not compared" in compare_page.html(tmp_path / "c", found)
+    tables.show_comparison(found)
 
 
 def test_a_recipe_that_shows_answers_is_measured_without_them(tmp_path, echo):

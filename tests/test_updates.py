@@ -286,6 +286,16 @@ def test_a_reward_that_is_no_number_stops_the_run_and_keeps_the_batch(tmp_path):
         assert store.last_commit().step == 12 and len(store.steps()) == 12
 
 
+def test_a_warm_up_that_diverges_is_a_diagnosis_and_not_a_traceback(tmp_path):
+    request = loop.Request("grpo", (*RUN, "warmup_lr=1e30"), 0, "6steps", None, TASKS, tmp_path / "run")
+    for attempt in (loop.start, lambda request, progress: loop.resume(tmp_path / "run", progress)):
+        with pytest.raises(FatalDiagnosis, match=r"batch_not_finite .*lower --set warmup_lr"):
+            attempt(request, terminal.Quiet())
+    with Store.open(tmp_path / "run") as store:
+        assert store.last_commit().phase == "warmup" and [d.name for _, d in store.diagnoses()] == ["batch_not_finite"]
+        assert (tmp_path / "run" / "refused" / f"{store.last_commit().step:06d}.npz").is_file()
+
+
 def test_the_row_of_a_minibatch_is_named_by_its_place_in_the_batch(local):
     reward = batch().reward.copy()
     reward[7] = math.inf

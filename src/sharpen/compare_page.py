@@ -89,8 +89,9 @@ def swatch(number: int) -> str:
 def curves(found: Found) -> Sequence[tuple[str, Markup]]:
     """A chart of all contenders; where these are many, also one for each beside the first, with the range of its seeds."""
     contenders = found["contenders"]
-    drawn = [(row["name"], *average(row, found["budget"]["amount"])) for row in contenders if row["runs"]]
-    numbers = [i for i, row in enumerate(contenders) if row["runs"]]
+    runs = [[run["curve"] for run in row["runs"] if run["curve"]] for row in contenders]
+    drawn = [(row["name"], *average(made, found["budget"]["amount"])) for row, made in zip(contenders, runs) if made]
+    numbers = [i for i, made in enumerate(runs) if made]
     lines = [Line(line, style(i), band) for i, (_, line, band) in zip(numbers, drawn)]
     few = len(lines) <= BANDS
 
@@ -112,9 +113,9 @@ def curves(found: Found) -> Sequence[tuple[str, Markup]]:
     return made
 
 
-def average(row: Mapping[str, Any], amount: float) -> tuple[list[tuple[float, float]], list[tuple[float, float, float]]]:
-    """The mean curve of a contender's runs, and the range from its lowest to its highest seed."""
-    stack = np.stack([np.interp(GRID, *np.array([(p[0], p[4]) for p in run["curve"]]).T) for run in row["runs"]])
+def average(runs: Sequence[Any], amount: float) -> tuple[list[tuple[float, float]], list[tuple[float, float, float]]]:
+    """The mean of the curves of a contender's runs, and the range from its lowest to its highest seed."""
+    stack = np.stack([np.interp(GRID, *np.array([(p[0], p[4]) for p in run]).T) for run in runs])
     xs = [float(x) for x in GRID * amount]
     line = list(zip(xs, stack.mean(axis=0).tolist(), strict=True))
     band = list(zip(xs, stack.min(axis=0).tolist(), stack.max(axis=0).tolist(), strict=True))

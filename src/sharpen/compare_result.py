@@ -44,7 +44,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One finished trial, or one that the doctor stopped (then `before` and `after` say nothing)."""
+    """One finished trial, or one that the doctor stopped (then `before` and `after` say nothing).
+
+    `curve` is empty where that was in the warm-up.
+    """
 
     seed: int
     directory: Path
@@ -71,7 +74,8 @@ def result(directory: Path, plan: compare.Plan, target: float | None = None) -> 
         if trial.origin and compare.standing(trial) >= 1:
             number = [c.name for c in plan.contenders].index(trial.name)
             outcomes[number].append(read(trial.directory, trial.request.seed, trial.budget))
-    ends = [statistics.fmean(o.curve[-1].kept.accuracy for o in runs) for runs in outcomes if runs]
+    reached = [[o.curve[-1].kept.accuracy for o in runs if o.curve] for runs in outcomes]
+    ends = [statistics.fmean(accuracies) for accuracies in reached if accuracies]
     target = target if target is not None else statistics.median(ends) if ends else None
     found = [
         summary(contender, runs, target) | {"complete": sum(o.whole for o in runs) == len(plan.seeds)}
@@ -95,7 +99,7 @@ def read(directory: Path, seed: int, budget: Budget) -> Outcome:
     """What a finished trial's store says."""
     with Store.open(directory) as store:
         decided = store.rounds()
-        last = max(r["round"] for r in decided)
+        last = max((r["round"] for r in decided), default=0)
         return Outcome(
             seed,
             directory,
@@ -103,8 +107,8 @@ def read(directory: Path, seed: int, budget: Budget) -> Outcome:
             store.evaluation(0, "before"),
             store.evaluation(last, "test"),
             curve(store, budget),
-            len(decided) - 1,
-            sum(r["accepted"] for r in decided) - 1,
+            max(len(decided) - 1, 0),
+            max(sum(r["accepted"] for r in decided) - 1, 0),
         )
 
 
@@ -131,7 +135,9 @@ def curve(store: Store, budget: Budget) -> list[Point]:
 
 
 def area(points: Sequence[Point]) -> paired.Scores:
-    """The area under each task's curve, between 0 and 1; NaN where a task was not judged each time."""
+    """The area under each task's curve, between 0 and 1; NaN where a task was not judged each time; of no curve, nothing."""
+    if not points:
+        return {}
     values = [paired.scores(p.kept) for p in points]
     shares = [p.share for p in points] + [1.0]
     found = {}
@@ -157,7 +163,7 @@ def summary(contender: compare.Contender, runs: Sequence[Outcome], target: float
         "gain": _difference(gain),
         "area": _estimate(paired.level(areas) if whole else None),
         "to_target": to_target(runs, target),
-        **{key: _mean([getattr(o.curve[-1], key) for o in runs]) for key in ("steps", "tokens", "seconds")},
+        **{key: _mean([getattr(o.curve[-1], key) for o in runs if o.curve]) for key in ("steps", "tokens", "seconds")},
         "rounds": _mean([o.rounds for o in runs]),
         "kept": _mean([o.kept for o in runs]),
         "stopped": {o.seed: o.stopped for o in runs if o.stopped},
@@ -240,7 +246,7 @@ def notes(plan: compare.Plan, recipes: Sequence[Recipe], found: Sequence[Mapping
 
 def _run(o: Outcome, target: float | None) -> dict[str, Any]:
     reached = _reached(o, target)
-    under = paired.value(area(o.curve))
+    under = paired.value(area(o.curve)) if o.curve else math.nan
     return {
         "seed": o.seed,
         "directory": str(o.directory),

@@ -121,7 +121,8 @@ def updates(offers: Offers, kept: Sequence[Sample], batch: Batch, lr: float) -> 
         tableau = call(recipe.objective, progress=offers.progress, policy=policy, batch=batch, notes=notes, losses=losses)
         measured = updated(policy, batch, tableau, lr, recipe.passes, recipe.minibatches, rng)
     except NotFinite as error:
-        raise refused(offers, kept, batch, error, commit=policy.version == version) from error
+        unchanged = Position("loop", offers.step, offers.round - 1) if policy.version == version else None
+        raise refused(this, offers.step, kept, batch, error, "lr", unchanged) from error
     this.notes.update(notes)
     return measured
 
@@ -145,14 +146,16 @@ def updated(
     return dict(loss=fmean(f["loss"] for f in found), grad_norm=norm, mismatch=found[0]["mismatch"], **sums)
 
 
-def refused(offers: Offers, samples: Sequence[Sample], batch: Batch, error: NotFinite, commit: bool) -> FatalDiagnosis:
+def refused(
+    this: Run, step: int, samples: Sequence[Sample], batch: Batch, error: NotFinite, knob: str, unchanged: Position | None
+) -> FatalDiagnosis:
     """Keep a batch with numbers that are not finite for a person to look at, and say which rollouts hold them.
 
     RUN/refused/STEP.npz holds the arrays of the batch, STEP.json its rollouts in the same order.
 
-    commit   the step has changed no weight: commit that the run stopped before it. Otherwise the last commit stands
+    knob       the learning rate that may be too high
+    unchanged  where the step has changed no weight, what to commit: that the run stopped before it. Else the last commit stands
     """
-    this, step = offers.this, offers.step
     path = this.store.directory / "refused"
     path.mkdir(exist_ok=True)
     arrays: dict[str, Any] = {name: a for name, a in vars(batch).items() if isinstance(a, np.ndarray)}
@@ -164,12 +167,12 @@ def refused(offers: Offers, samples: Sequence[Sample], batch: Batch, error: NotF
     cure = (
         f"{error}{f': rollouts {names}' if blamed else ''}. Nothing more was learnt; {path / f'{step:06d}.json'} has the "
         "batch. Rewards come from the verifier and the data function: mend those. Log-probabilities and gradients come from "
-        "the weights: begin again with a lower --set lr=…, or with --set precision=fp32."
+        f"the weights: begin again with a lower --set {knob}=…, or with --set precision=fp32."
     )
     found = Diagnosis("batch_not_finite", True, {"step": float(step), "rollouts": float(len(blamed))}, cure)
-    if commit:
+    if unchanged:
         if found.name not in this.reported:  # a run that is resumed comes here again
             this.reported.add(found.name)
             this.store.add_diagnosis(step, found)
-        save(this, Position("loop", step, offers.round - 1))
+        save(this, unchanged)
     return FatalDiagnosis(str(found))

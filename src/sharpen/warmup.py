@@ -12,8 +12,9 @@ from dataclasses import fields
 import numpy as np
 
 from sharpen import objective, policy, rollout
-from sharpen.core import GREEDY, Arm, Sample
+from sharpen.core import GREEDY, Arm, NotFinite, Sample
 from sharpen.hashing import derive, digest
+from sharpen.learning import refused
 from sharpen.recipe import Recipe, identity
 from sharpen.session import Run, save
 from sharpen.store import Position
@@ -53,7 +54,11 @@ def warm_up(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
         with this.timed("warmup", step):
             rows = demonstrations(this, arms, step, shown)
             lr = recipe.warmup_lr * ramp(step) * cosine(step / recipe.warmup_steps)
-            stats = this.policy.update(policy.make_batch(rows), objective.sft(), lr)
+            batch = policy.make_batch(rows)
+            try:
+                stats = this.policy.update(batch, objective.sft(), lr)
+            except NotFinite as error:
+                raise refused(this, step, rows, batch, error, "warmup_lr", Position("warmup", step, 0)) from error
             step += 1
             this.policy.version = step
         this.store.add_batch(step - 1, rows)
