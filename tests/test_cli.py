@@ -167,10 +167,8 @@ def test_a_run_directory_is_never_overwritten(finished: tuple[Result, Path], tmp
 
 def test_lists_are_for_people_and_for_scripts() -> None:
     listed = json.loads(sharpen("list", "--json").stdout)
-    assert all(
-        set(r) == {"name", "family", "tier", "claim", "paper", "parent", "differs", "status", "command", "figures"}
-        for r in listed
-    )
+    keys = {"name", "family", "tier", "claim", "paper", "parent", "differs", "check", "status", "command", "figures", "tried"}
+    assert all(set(r) == keys for r in listed)
     assert all(bool(r["command"]) == (r["status"] != "claimed") for r in listed)
     assert {"quickstart", "grpo", "rft", "sft"} <= {r["name"] for r in listed}
     assert "quickstart\tloop\t" in sharpen("list").stdout

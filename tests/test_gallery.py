@@ -17,10 +17,12 @@ def test_every_recipe_is_there_with_what_stands_behind_its_status():
     page = PAGE.read_text("utf-8")
     for info in catalog.recipes():
         assert f"\n### {info.name}\n" in page and f"| [{info.name}](#{info.name}) | {info.family} |" in page
-        command, figures = gallery.evidence(info)
-        assert (info.status == "claimed") == (not command), info.path
-        assert bool(figures) == bool(command), f"{info.path}: no figures stand behind the status"
-        assert f"by `{command}`: {gallery.text(figures)}" in page or not command
+        assert (info.status == "claimed") == (not info.evidence), info.path
+        for said in filter(None, (info.evidence, info.tried)):
+            command, figures = gallery.parted(said)
+            assert command and figures, f"{info.path}: no figures stand behind {said}"
+            assert f" by `{command}`: {gallery.text(figures)}\n" in page
+        assert f"\n- Checked: {gallery.text(info.check)}\n" in page, f"{info.path}: its check does not say what it asserts"
 
 
 def test_command_and_figures():
@@ -28,10 +30,12 @@ def test_command_and_figures():
     shown = replace(
         info, status="refuted here", evidence="sharpen compare grpo dapo --seeds 3 (-0.4 points (-2 to 1), p = 0.6)"
     )
-    assert gallery.evidence(shown) == ("sharpen compare grpo dapo --seeds 3", "-0.4 points (-2 to 1), p = 0.6")
+    assert gallery.parted(shown.evidence) == ("sharpen compare grpo dapo --seeds 3", "-0.4 points (-2 to 1), p = 0.6")
     assert "**refuted here** by `sharpen compare grpo dapo --seeds 3`: -0.4 points (-2 to 1), p = 0.6" in gallery.entry(shown)
-    assert gallery.evidence(replace(info, evidence="python x.py")) == ("python x.py", "")
-    assert gallery.evidence(replace(info, evidence="")) == ("", "")
+    assert gallery.parted("python x.py") == ("python x.py", "")
+    assert gallery.parted("") == ("", "")
+    tried = gallery.entry(replace(info, tried="sharpen compare a b (no difference shown)"))
+    assert "- Status: claimed\n- Tried by `sharpen compare a b`: no difference shown\n" in tried
 
 
 def test_nothing_in_a_claim_is_taken_for_markup():

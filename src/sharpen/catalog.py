@@ -2,7 +2,7 @@
 
 1. Recipes are found by reading files (`ast`), never by importing them: `src/sharpen/recipes/<family>/<name>.py`.
 2. A file says what it claims in its docstring: first line the claim, then `Paper:`, `Parent:`, `Differs:`, and `Status:`
-   once somebody has shown the claim or its opposite.
+   once somebody has shown the claim or its opposite; `Tried:` says what was found where nothing was decided.
 3. Only `build` imports a file. A path to a user's own .py works like a name; that code is the user's own.
 4. A setting that would do nothing is an error.
 """
@@ -32,7 +32,7 @@ from sharpen.validation import CALLS, validate
 RECIPES = Path(__file__).parent / "recipes"
 
 TIERS = {"setting": (0, 30), "piece": (1, 60), "loop": (99, 120)}  # new functions, lines
-STATUSES = ("claimed", "reproduced", "refuted here")
+STATUSES = ("claimed", "reproduced on a toy", "reproduced", "refuted here")
 
 # For a model that is trained already: the embedded student's learning rate would wreck it, and its answers are longer.
 TRAINED = {"warmup_steps": "0", "lr": "1e-5", "max_tokens": "512"}
@@ -46,7 +46,10 @@ class RecipeInfo:
     tier      "setting" (no new function, at most 30 lines), "piece" (one, 60), "loop" (any number, 120), or "oversize".
               Lines are those of the statements; the docstring and `check` are not counted
     parent    name of the recipe it derives from, or None
-    status    "claimed", "reproduced" or "refuted here"; the last two come with `evidence`: COMMAND (FIGURES)
+    status    "claimed"; "reproduced on a toy", a game, a bandit or a table in place of a model and its tasks; "reproduced" or
+              "refuted here". All but the first come with `evidence`: COMMAND (FIGURES)
+    tried     the same of an experiment that decided nothing, or ""
+    check     what the file's `check` asserts, which the tests run
     """
 
     name: str
@@ -58,6 +61,8 @@ class RecipeInfo:
     differs: str
     status: str
     evidence: str
+    tried: str
+    check: str
     path: Path
 
 
@@ -103,6 +108,8 @@ def read(path: Path) -> RecipeInfo:
         differs=fields.get("Differs", ""),
         status=status.strip(),
         evidence=evidence.strip(),
+        tried=fields.get("Tried", ""),
+        check=_says(tree, "check"),
         path=path,
     )
 
@@ -122,6 +129,12 @@ def _docstring(text: str) -> tuple[str, dict[str, str]]:
         else:
             key = ""
     return claim.strip(), fields
+
+
+def _says(tree: ast.Module, name: str) -> str:
+    """The docstring of a function, in one line; "" where there is none."""
+    found = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
+    return " ".join(next((ast.get_docstring(n) or "" for n in found), "").split())
 
 
 def _tier(tree: ast.Module) -> str:

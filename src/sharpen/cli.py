@@ -194,8 +194,8 @@ def list_recipes(
 
     found = catalog.recipes()
     if as_json:
-        keys = ("name", "family", "tier", "claim", "paper", "parent", "differs", "status")
-        shown = [gallery.evidence(r) for r in found]
+        keys = ("name", "family", "tier", "claim", "paper", "parent", "differs", "check", "status", "tried")
+        shown = [gallery.parted(r.evidence) for r in found]
         rows = [{k: getattr(r, k) for k in keys} | {"command": c, "figures": f} for r, (c, f) in zip(found, shown)]
         print(json.dumps(rows, indent=1))
     elif markdown:
@@ -214,7 +214,7 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
     info = catalog.find(recipe)
     built = catalog.build(recipe)
     print(info.claim)
-    for key in ("paper", "parent", "differs", "status", "evidence", "tier", "path"):
+    for key in ("paper", "parent", "differs", "check", "status", "evidence", "tried", "tier", "path"):
         if getattr(info, key):
             print(f"{key:<9} {getattr(info, key)}")
     print(f"\n{built}\n\nMore settings:")

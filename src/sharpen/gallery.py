@@ -15,8 +15,11 @@ HEAD = """# Recipes
 
 Made by `sharpen list --markdown > docs/recipes.md` from what each recipe's file says of itself. A claim is *claimed* until
 someone has run the recipe against its parent at equal budget (`sharpen compare`); then it is *reproduced* or *refuted here*,
-with the command and its figures. `sharpen show NAME` prints what a recipe is made of and what `--set` takes. A *setting* only
-replaces parts of its parent, a *piece* has one function of its own, a *loop* is a loop of its own.
+with the command and its figures. *Reproduced on a toy* is less: in a bandit, a game or a table, which says what the rule does
+there and not what it does for a model. *Tried* is what was found where nothing was decided. *Checked* is what the tests assert
+of the recipe as it is built (`pytest tests/test_recipes.py -k NAME`). `sharpen show NAME` prints what a recipe is made of and
+what `--set` takes. A *setting* only replaces parts of its parent, a *piece* has one function of its own, a *loop* is a loop of
+its own.
 """
 
 
@@ -42,20 +45,23 @@ def entry(info: RecipeInfo) -> str:
     path = f"../src/sharpen/recipes/{info.family}/{info.name}.py"
     lines = [f"### {info.name}\n", f"{text(info.claim)}\n", f"- Paper: {linked(text(info.paper or 'none'))}"]
     lines += [f"- Parent: {parent}"] + ([f"- Differs: {text(info.differs)}"] if info.differs else [])
-    lines += [f"- Tier: {info.tier} ([source]({path}))", f"- Status: {status(info)}\n"]
-    return "\n".join(lines)
+    lines += [f"- Checked: {text(info.check)}"] if info.check else []
+    lines += [f"- Tier: {info.tier} ([source]({path}))"]
+    lines += [f"- Status: {f'**{info.status}**' if info.evidence else info.status}{shown(info.evidence)}"]
+    lines += [f"- Tried{shown(info.tried)}"] if info.tried else []
+    return "\n".join(lines) + "\n"
 
 
-def status(info: RecipeInfo) -> str:
-    command, figures = evidence(info)
-    shown = f"**{info.status}**" if info.status != "claimed" else info.status
-    return shown + (f" by `{command}`" if command else "") + (f": {text(figures)}" if figures else "")
+def shown(evidence: str) -> str:
+    """" by COMMAND: FIGURES", without what there is not."""
+    command, figures = parted(evidence)
+    return (f" by `{command}`" if command else "") + (f": {text(figures)}" if figures else "")
 
 
-def evidence(info: RecipeInfo) -> tuple[str, str]:
-    """The command that showed a recipe's status, and its figures: what stands in brackets at the end."""
-    found = re.fullmatch(r"(.*?)\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)", info.evidence)
-    return (found[1], found[2]) if found else (info.evidence, "")
+def parted(evidence: str) -> tuple[str, str]:
+    """The command that showed something, and its figures: what stands in brackets at the end."""
+    found = re.fullmatch(r"(.*?)\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)", evidence)
+    return (found[1], found[2]) if found else (evidence, "")
 
 
 def linked(paper: str) -> str:
