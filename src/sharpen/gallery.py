@@ -53,7 +53,7 @@ def entry(info: RecipeInfo) -> str:
 
 
 def shown(evidence: str) -> str:
-    """" by COMMAND: FIGURES", without what there is not."""
+    """ " by COMMAND: FIGURES", without what there is not."""
     command, figures = parted(evidence)
     return (f" by `{command}`" if command else "") + (f": {text(figures)}" if figures else "")
 
