@@ -1,7 +1,7 @@
 """Tokens per second of the embedded student: python bench/engine.py [--threads 2] [--rows 256] [--tokens 32]
 
-Decoding: rows of 10-token prompts, eight to a prompt, none of which ends early, with the compiled step (compiled.py) and without
-it in turn. Learning: one optimizer step on rows of 10 + 10 tokens. Medians of five; prints JSON.
+Decoding: rows of 10-token prompts, eight to a prompt, none of which ends early, with the compiled step (compiled.py) and
+without it in turn. Learning: one optimizer step on rows of 10 + 10 tokens. Medians of five; prints JSON.
 """
 
 from __future__ import annotations
