@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sharpen import transformer
+from sharpen import compiled, transformer
 from sharpen.packing import pack
 
 SPREAD = 1.25  # longest prompt of a block over its shortest, apart from NARROW tokens
@@ -104,12 +104,23 @@ class Cache:
                attention runs over the whole capacity, and `unseen` hides what is not filled yet
     """
 
-    def __init__(self, model: Any, prompts: Sequence[np.ndarray], rows: Sequence[int], static: bool = False):
-        """Run each of `prompts`, ascending in length, once. `rows` names the prompt of each row, ascending."""
+    def __init__(
+        self,
+        model: Any,
+        prompts: Sequence[np.ndarray],
+        rows: Sequence[int],
+        static: bool = False,
+        packed: compiled.Packed | None = None,
+    ):
+        """Run each of `prompts`, ascending in length, once. `rows` names the prompt of each row, ascending.
+
+        packed  the model's weights for the compiled step, which then takes the steps after the prompts
+        """
         config, device = model.config, model.device
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        self.static, self.used, self.blocks = static, 0, []
+        self.static, self.packed, self.used, self.blocks = static, packed, 0, []
         self.graph: Graph | None = None
+        self.layout: compiled.Layout | None = None
         logits, start = [], 0
         of_row = torch.tensor(rows, device=device)
         for first, last in _like_lengths([len(p) for p in prompts]):
@@ -126,8 +137,8 @@ class Cache:
         self.reset()
 
     def reset(self) -> None:
-        """What a static step reads its place from, and no graph of steps of another shape."""
-        self.graph = None
+        """What a static step reads its place from, and nothing that was made for steps of another shape."""
+        self.graph = self.layout = None
         if self.static:
             capacity, device = self.k[0].shape[2], self.positions.device
             self.column = torch.tensor([self.used], device=device)
@@ -154,6 +165,8 @@ class Cache:
         return logits
 
     def step(self, model: Any, tokens: Tensor) -> Tensor:
+        if self.packed:
+            return self.packed.step(self, model, tokens)
         return model.lm_head(transformer.hidden_states(model, tokens, self.positions, self.attend)).float()
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

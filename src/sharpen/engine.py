@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sharpen import foreign, transformer
+from sharpen import compiled, foreign, transformer
 from sharpen.cache import Cache
 from sharpen.core import PLAIN, Sampling
 from sharpen.sampling import sample, uniforms
@@ -67,11 +67,13 @@ def generate(
     pad_id: int,
     stops: Callable[[tuple[str, ...]], StopStrings] | None = None,
     done: Callable[[int, Generation], None] | None = None,
+    compile: bool = True,
 ) -> list[Generation]:
     """Generate every request; the answers come in the order of the requests.
 
     stops  makes the recogniser of stop strings; needed where a request has any
     done   is called with the number of a request and its answer as soon as that is written, while others go on
+    compile  whether small models may take the compiled step (compiled.py)
     Raises ValueError for an empty prompt.
     """
     if any(len(r.prompt) == 0 for r in requests):
@@ -83,8 +85,9 @@ def generate(
         if done:
             done(i, made)
 
+    packed = compiled.pack(model) if compile else None
     for batch in batches(model, requests):
-        decode(model, {i: requests[i] for i in batch}, end_ids, pad_id, stops, finish)
+        decode(model, {i: requests[i] for i in batch}, end_ids, pad_id, stops, finish, packed)
     return [results[i] for i in range(len(requests))]
 
 
@@ -115,6 +118,7 @@ def decode(
     pad_id: int,
     stops: Callable[[tuple[str, ...]], StopStrings] | None,
     finish: Callable[[int, Generation], None],
+    packed: compiled.Packed | None,
 ) -> None:
     """Generate one batch, sorted by prompt, to its end. `finish` gets each answer as soon as it is complete."""
     numbers, asked = list(requests), list(requests.values())
@@ -123,7 +127,7 @@ def decode(
     of_row = [prompts.setdefault(r.prompt.tobytes(), len(prompts)) for r in asked]
     distinct = [np.frombuffer(p, dtype=np.int32) for p in prompts]
     if transformer.supported(model):
-        cache: Any = Cache(model, distinct, of_row, static=device.type == "cuda")
+        cache: Any = Cache(model, distinct, of_row, device.type == "cuda", packed)
     else:
         cache = foreign.Cache(model, distinct, of_row, pad_id)
     logits = cache.logits
