@@ -433,13 +433,6 @@ def test_knapsack_leaves_fewer_groups_silent_while_its_estimates_are_fresh(p, be
     assert least < mixed < most
 
 
-def test_refuted_knapsack_leaves_more_groups_silent_where_the_tasks_of_a_level_differ():
-    """Skills stand still. Tasks that succeed nearly always get two rollouts, and two that succeed are silent: it buys gain."""
-    world = Bandit(spread=2.0, tasks=50, rate=0.0, transfer=0.0)
-    silent = [[np.mean(run(f, world, seed=s).silent) for f in (teach.knapsack, teach.epochs)] for s in range(2)]
-    assert min(given - equal for given, equal in silent) > 0.15
-
-
 def test_a_symmetric_band_beats_one_sided_ones_and_none_at_equal_kept_prompts():
     world = Bandit(tuple(np.linspace(-5, 5, 9)), transfer=0.2, rate=0.3)
     at = dict(steps=50, refills=8)
