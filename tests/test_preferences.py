@@ -311,20 +311,73 @@ def test_spin_has_no_gradient_where_the_student_is_the_data():
     assert expected(reference, reference, reference).abs().max() > 1e-3
 
 
-def test_nll_keeps_the_better_answer_from_falling():
+@pytest.mark.parametrize(
+    "tableau, rises",
+    [(preferences.dpo(1.0), False), (preferences.dpo(1.0, nll=1.0), True), (preferences.sppo(1.0), True)],
+    ids=["dpo", "rpo", "sppo"],
+)
+def test_which_losses_keep_the_better_answer_from_falling(tableau, rises):
     """Two answers with a feature in common, stronger in the worse one, and one each of their own: pushing the worse one down
-    drags the better one along while the margin grows. The term of iterative RPO raises it."""
-    for nll, rises in ((0.0, False), (1.0, True)):
-        weights = torch.zeros(3, requires_grad=True)  # features: shared, own of better, own of worse
-        features = torch.tensor([[1.0, 0.5, 0.0], [1.5, 0.0, 0.5]])
-        start = torch.nn.functional.logsigmoid(features @ weights).detach()
-        for _ in range(50):
-            logp = torch.nn.functional.logsigmoid(features @ weights)
-            c = on_one_token(preferences.dpo(1.0, nll=nll), logp.detach().tolist(), start.tolist())
-            (gradient,) = torch.autograd.grad(-(torch.tensor(c) * logp).sum(), weights)
-            weights = (weights - 0.1 * gradient).detach().requires_grad_()
-        change = torch.nn.functional.logsigmoid(features @ weights).detach() - start
-        assert (change[0] > 0) == rises and change[0] > change[1]
+    drags the better one along while the margin grows. The term of iterative RPO raises it, and so does a target of its own."""
+    weights = torch.zeros(3, requires_grad=True)  # features: shared, own of better, own of worse
+    features = torch.tensor([[1.0, 0.5, 0.0], [1.5, 0.0, 0.5]])
+    start = torch.nn.functional.logsigmoid(features @ weights).detach()
+    for _ in range(50):
+        logp = torch.nn.functional.logsigmoid(features @ weights)
+        c = on_one_token(tableau, logp.detach().tolist(), start.tolist())
+        (gradient,) = torch.autograd.grad(-(torch.tensor(c) * logp).sum(), weights)
+        weights = (weights - 0.1 * gradient).detach().requires_grad_()
+    change = torch.nn.functional.logsigmoid(features @ weights).detach() - start
+    assert (change[0] > 0) == rises and change[0] > change[1]
+
+
+def margins(tableau, *steps):
+    """Of two answers, where every label prefers the first: their log-ratio after so many steps at a constant rate."""
+    theta, path = torch.zeros(2, dtype=torch.float64), []
+    for _ in range(max(steps)):
+        theta = theta.requires_grad_()
+        logp = theta.log_softmax(0)
+        c = torch.tensor(on_one_token(tableau, logp.tolist(), [-math.log(2)] * 2))
+        (gradient,) = torch.autograd.grad((c * logp).sum(), theta)
+        theta = (theta + 0.4 * gradient).detach()
+        path.append(float(theta[0] - theta[1]))
+    return [path[step - 1] for step in steps]
+
+
+def test_where_every_label_agrees_dpo_runs_away_and_ipo_and_cdpo_stop():
+    """At 1 / 2 and log(9); DPO's margin grows as log(steps) for ever."""
+    dpo, ipo, cdpo = (margins(m, 100, 400) for m in (preferences.dpo(1.0), preferences.ipo(1.0), preferences.dpo(1.0, 0.1)))
+    assert ipo == pytest.approx([0.5, 0.5], abs=1e-6) and cdpo == pytest.approx([math.log(9)] * 2, abs=1e-3)
+    assert dpo[0] > 1.9 * cdpo[0] and dpo[1] - dpo[0] == pytest.approx(math.log(4), rel=0.1)
+
+
+def paired_practice(fresh, seed, steps=60, lr=40.0):
+    """(reward, KL from the start): DPO on the best and the worst of eight answers to each of 8 prompts, 40 possible ones,
+    drawn from the present policy or from the first."""
+    rng = np.random.default_rng(seed)
+    theta, worth = torch.tensor(rng.normal(size=(8, 40))), rng.normal(size=(8, 40))
+    start = theta.log_softmax(1)
+    prompt, ones = np.repeat(np.arange(8), 2), np.ones((16, 1))
+    batch = Batch(np.zeros((16, 1), np.int64), ones, -ones, np.tile([1.0, 0.0], 8), prompt, ones[:, 0], ones[:, 0])
+    for _ in range(steps):
+        p = (theta.log_softmax(1) if fresh else start).exp().numpy()
+        drawn = np.stack([rng.choice(40, 8, p=q) for q in p])
+        order = np.take_along_axis(worth, drawn, 1).argsort(1)
+        answer = np.take_along_axis(drawn, order[:, [-1, 0]], 1).ravel()
+        theta = theta.requires_grad_()
+        logp = theta.log_softmax(1)[prompt, answer][:, None]
+        c = coefficients(preferences.dpo(0.1), batch, logp.detach(), reference=start[prompt, answer][:, None])
+        (gradient,) = torch.autograd.grad((c * logp).sum(), theta)
+        theta = (theta + lr * gradient).detach()
+    p = theta.softmax(1)
+    return float((p.numpy() * worth).sum(1).mean()), float((p * (p.log() - start)).sum(1).mean())
+
+
+def test_online_pairs_beat_pairs_of_the_first_policy():
+    """As many pairs and updates. They also go further from the start."""
+    for seed in range(3):
+        (online, far), (offline, near) = paired_practice(True, seed), paired_practice(False, seed)
+        assert online > offline + 0.1 and far > near
 
 
 def test_nonsense_numbers_are_refused():

@@ -4,6 +4,9 @@ Paper: arXiv 1910.07224 (ALP-GMM), section 4; window and fit every 250, 2 to 10 
 Parent: grpo
 Differs: parameters are family and level, and what is drawn is rounded to the nearest arm; an observation is an arm's success in
     one step, so the nearest earlier one is the same arm's
+Status: reproduced on a toy: python -m pytest tests/test_curricula.py -k alp_gmm_finds (on a line of 24 cells, each unlocked
+    by the one before, the learnable ones get 4.3 times their share of the rollouts, 4.9 times beside a useless second
+    parameter; two seeds; other shapes not tried)
 """
 
 from dataclasses import replace

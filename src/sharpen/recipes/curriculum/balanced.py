@@ -4,6 +4,9 @@ Paper: arXiv 2504.03380 (Online difficulty filtering), section 3
 Parent: grpo
 Differs: a step asks for new prompts at most `refills` times (the paper samples on until the batch is full); thresholds are an
     example of the paper's symmetric ones
+Status: reproduced on a toy: python -m pytest tests/test_curricula.py -k symmetric_band (on the bandit, skill gained for each
+    group that was kept: 0.093 with a quarter to three quarters right, 0.021 and 0.013 with one-sided bands, 0.016 with none,
+    five seeds; what was asked for in vain is not counted)
 """
 
 from dataclasses import replace

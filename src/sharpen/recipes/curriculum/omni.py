@@ -4,6 +4,8 @@ Paper: arXiv 2306.01711 (OMNI), section 3; threshold, rates and the factor 0.001
 Parent: grpo
 Differs: the language model that judges interest is a function: an arm is boring once a harder level of its family is done well;
     evaluations are those of the rounds; `floor` is ours
+Status: reproduced on a toy: python -m pytest tests/test_curricula.py -k omni (of 400 prompts ten variants of what is done get
+    4, by progress alone 361; on the bandit's hardest level 4.0 points below uniform, give or take 1.0, ten seeds)
 """
 
 from dataclasses import replace

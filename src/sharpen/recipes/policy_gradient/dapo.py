@@ -6,6 +6,9 @@ Differs: upper clip 0.28; mean over tokens instead of over responses; silent gro
     with `refills` new prompts are tried in their place, at most so many times a step (the paper samples on without end; here
     0 by default, for it costs rollouts); the last fifth of `max_tokens` costs up to `penalty` of reward (paper: 1, where right
     and wrong are 2 apart; so 0.5 here)
+Tried: python -m pytest tests/test_claims.py -k dapo (four passes at two rates on a table of logits: 90 % right after 31 and
+    14 steps, by GRPO after 41 and 24, by GRPO without silent groups after 36 and 14; entropy there 0.45 and 0.29, by GRPO
+    0.47 and 0.41)
 """
 
 from dataclasses import replace

@@ -3,6 +3,9 @@
 Paper: arXiv 2503.20783 (Dr. GRPO), section 3.2
 Parent: grpo
 Differs: advantages are centred, not divided by a deviation; sums over tokens are divided by the longest response, not the own
+Status: reproduced on a toy: python -m pytest tests/test_claims.py -k dr_grpo (in the mean of 100 steps wrong answers grow
+    from 4 tokens to 8.8 by GRPO, and stay at 4 here; a prompt solved once in eight weighs 0.66 of one solved every second
+    time by GRPO, 0.44 here)
 """
 
 from dataclasses import replace

@@ -4,6 +4,8 @@ Paper: arXiv 2502.01600 (LOOP), section 4
 Parent: rloo
 Differs: two passes in two minibatches, and for those a clipped likelihood ratio of each token (`whole`: of the response). From
     the paper: minibatches of whole groups; no ratio for each turn
+Status: reproduced on a toy: python -m pytest tests/test_claims.py -k loop_stays (answers that pay by chance, sixteen passes
+    at a high rate: mean pay 0.573, by RLOO 0.444, by RLOO in one pass 0.575)
 """
 
 from dataclasses import replace

@@ -3,6 +3,9 @@
 Paper: arXiv 2402.14740 (Back to Basics), the REINFORCE leave-one-out estimator
 Parent: reinforce
 Differs: the baseline is the mean reward of the group's other responses; from the paper: no KL penalty
+Status: reproduced on a toy: python -m pytest tests/test_claims.py -k rloo_is (where one prompt is solved nine times in ten
+    and one once, mean squared error of the gradient 0.013 against 0.026 with the batch's mean, which is biased; where both
+    are solved every second time 0.036 against 0.023)
 """
 
 from dataclasses import replace

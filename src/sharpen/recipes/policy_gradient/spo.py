@@ -4,6 +4,8 @@ Paper: arXiv 2401.04056 (SPO), sections 3 and 4
 Parent: rloo
 Differs: the reward is the win rate against the group's other responses; here whoever has the better verdict wins. From the
     paper: on language, with the group as its batch of trajectories
+Status: reproduced on a toy: python -m pytest tests/test_games.py -k plain_self_play (rock, paper, scissors: the average
+    policy can be exploited by 0.149 after 250 steps, by 0.008 after 5,000; the last one circles, by 0.14 at the least)
 """
 
 from dataclasses import replace

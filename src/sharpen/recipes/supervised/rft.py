@@ -4,6 +4,8 @@ Paper: arXiv 2308.01825 (RFT), section 3.3; as a loop: expert iteration, STaR (a
 Parent: sft
 Differs: as many rollouts, but the student's own, of which the correct and distinct ones are kept; from the papers: goes on
     from the present weights instead of starting every round from the base model
+Status: reproduced on a toy: python -m pytest tests/test_claims.py -k own_answers (a table of logits at two rates: 78 and 99 %
+    right from 4, with wrong answers learnt as well 4 and 8)
 """
 
 from dataclasses import replace
