@@ -35,6 +35,7 @@ def offers(tasks: int, arms: int, seed: int = 0) -> tuple[dict[Arm, list[ArmStat
     found = Attempts(world.source, seed, 1)
     n = len(found)
     tried = rng.random(n) < 0.5
+    found.visits[tried] = 1
     found.tries[tried] = 4
     found.right[tried] = rng.integers(0, 5, int(tried.sum()))
     found.faded[:] = found.tries, found.right

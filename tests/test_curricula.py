@@ -87,7 +87,7 @@ def test_nothing_is_gained_on_a_level_that_nobody_starts_and_nothing_carries_ove
     assert run(CURRICULA[name], world).p[-1] == run(teach.uniform, world).p[-1] < 1e-20
 
 
-BETTER = ("adaptive_order", "dump", "knapsack", "ladder", "missing_skills", "sec", "skill_it", "thompson", "threshold_ladder")
+BETTER = ("adaptive_order", "dump", "ladder", "missing_skills", "sec", "skill_it", "thompson", "threshold_ladder")
 
 
 @pytest.mark.parametrize("name", BETTER)
@@ -211,20 +211,20 @@ def spearman(x, y):
     return np.corrcoef(np.argsort(np.argsort(x)), np.argsort(np.argsort(y)))[0, 1]
 
 
-def test_adcl_keeps_up_with_a_difficulty_that_shifts():
-    """Transfer reaches some arms sooner than others, so the first order goes wrong; sorted again it is nearer to the truth."""
+def test_the_first_order_goes_wrong_where_arms_teach_each_other_and_a_measurement_is_no_nearer():
+    """What ADCL starts from holds; that measuring again mends it is not shown with 40 questions an arm (harder half of ten)."""
     generator = rng(3)
-    first, static, fresh = [], [], []
-    for seed in range(10):
+    first, gained = [], []
+    for seed in range(30):
         difficulty = tuple(generator.permutation(np.linspace(-1, 4, 10)))
         trace = run(teach.uniform, Bandit(difficulty, transfer=0.8, rate=0.5), steps=60, seed=seed)
         start, now = trace.success[0], trace.success[-1]
         measured = rng(seed).binomial(40, now) / 40
         first.append(spearman(start, now))
         hard = np.argsort(start)[:5]
-        static.append(spearman(start[hard], now[hard]))
-        fresh.append(spearman(measured[hard], now[hard]))
-    assert np.mean(first) < 0.95 and np.mean(fresh) > np.mean(static) + 0.05
+        gained.append(spearman(measured[hard], now[hard]) - spearman(start[hard], now[hard]))
+    assert np.mean(first) < 0.9
+    assert abs(np.mean(gained)) < 2.5 * np.std(gained) / len(gained) ** 0.5
 
 
 def test_skill_it_is_a_softmax_of_losses_without_a_graph_and_uniform_where_everything_teaches_everything():
@@ -431,6 +431,16 @@ def test_knapsack_leaves_fewer_groups_silent_while_its_estimates_are_fresh(p, be
     quota = teach.knapsack_quota(believed, 60 * 8, 8, 2, 128)
     mixed = (1 - p**quota - (1 - p) ** quota).mean() / (1 - p**8 - (1 - p) ** 8).mean()
     assert least < mixed < most
+
+
+def test_knapsack_gains_where_tasks_differ_and_visits_each_as_often_as_epochs_do():
+    """However many rollouts a task was given, it comes back when all others were visited as often."""
+    unlike = Bandit(spread=2, tasks=50)
+    mean, half = gain(teach.knapsack, teach.epochs, unlike, lambda trace: trace.success[-1].mean())
+    assert mean - half > 0.03
+    for curriculum in (teach.epochs, teach.knapsack):
+        attempts = run(curriculum, unlike, steps=30, prompts=16).lessons.attempts
+        assert attempts.visits.max() - attempts.visits.min() <= 1 and attempts.visits.sum() == 30 * 16
 
 
 def test_a_symmetric_band_beats_one_sided_ones_and_none_at_equal_kept_prompts():

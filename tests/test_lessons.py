@@ -230,7 +230,7 @@ def test_attempts_by_hand():
     assert np.isnan(found.first[0]) and found.seen.tolist() == [NEVER, 0, NEVER, NEVER, 2, NEVER]
     assert found.faded[:, 4] == pytest.approx([0.9 * 4 + 4, 0.9 * 1 + 4])
     assert found.recent == [4] and found.taken == 3 and found.level.tolist() == [0, 0, 0, 1, 1, 1]
-    assert found.arm_of(np.array([0, 2, 3, 5])).tolist() == [0, 0, 1, 1] and found.nbytes == 28 * 6
+    assert found.arm_of(np.array([0, 2, 3, 5])).tolist() == [0, 0, 1, 1] and found.nbytes == 32 * 6
 
 
 def test_attempts_know_their_own_tasks_by_what_they_are():

@@ -1,4 +1,4 @@
-"""What is known of each single task: dense arrays, 28 bytes a task, for curricula that choose tasks rather than arms.
+"""What is known of each single task: dense arrays, 32 bytes a task, for curricula that choose tasks rather than arms.
 
 The *pool* is every training task of a finite arm and the first `pool` tasks of an endless one, numbered through, arm by arm.
 The numbering follows from the source and the run's seed, so the arrays are a function of the rows of `task_stats` alone.
@@ -26,6 +26,7 @@ TaskRow = tuple[int, int, int, int]  # step, number of the task, scored rollouts
 class Attempts:
     """The pool and what was tried of it. Arrays have one entry for each task of the pool, (N,).
 
+    visits    uint32, steps that tried the task
     tries     uint32, scored rollouts so far
     right     uint32, successes among them
     faded     (2, N) float32, scored rollouts and successes again, those of each earlier step counting FADE times as much
@@ -39,6 +40,7 @@ class Attempts:
     source: TaskSource
     seed: int
     endless: int
+    visits: np.ndarray = field(init=False)
     tries: np.ndarray = field(init=False)
     right: np.ndarray = field(init=False)
     faded: np.ndarray = field(init=False)
@@ -53,7 +55,7 @@ class Attempts:
 
     def __post_init__(self) -> None:
         n = int(self.starts[-1])
-        self.tries, self.right = np.zeros(n, np.uint32), np.zeros(n, np.uint32)
+        self.visits, self.tries, self.right = (np.zeros(n, np.uint32) for _ in range(3))
         self.faded = np.zeros((2, n), np.float32)
         self.first, self.latest = np.full(n, np.nan, np.float32), np.full(n, np.nan, np.float32)
         self.seen = np.full(n, NEVER, np.int32)
@@ -63,7 +65,7 @@ class Attempts:
 
     @property
     def nbytes(self) -> int:
-        return sum(a.nbytes for a in (self.tries, self.right, self.faded, self.first, self.latest, self.seen))
+        return sum(a.nbytes for a in (self.visits, self.tries, self.right, self.faded, self.first, self.latest, self.seen))
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
@@ -122,6 +124,7 @@ class Attempts:
         for step, number, n, right in rows:
             if step != self.newest:
                 self.newest, self.recent = step, []
+            self.visits[number] += 1
             self.tries[number] += n
             self.right[number] += right
             self.faded[:, number] = FADE * self.faded[:, number] + (n, right)

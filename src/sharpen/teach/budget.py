@@ -67,7 +67,7 @@ def knapsack(
     """
     if not 1 <= low <= high:
         raise UserError(f"knapsack needs 1 <= low <= high, got {low}, {high}")
-    numbers = lowest(attempts.tries + rng.random(len(attempts)), prompts)
+    numbers = lowest(attempts.visits + rng.random(len(attempts)), prompts)
     quota = knapsack_quota(attempts.latest[numbers].astype(float), prompts * samples, samples, low, high)
     return [(attempts.draw(int(number)), int(n)) for number, n in zip(numbers, quota, strict=True)]
 

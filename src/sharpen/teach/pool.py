@@ -23,8 +23,8 @@ def epochs(
     *,
     attempts: Attempts,
 ) -> Choices:
-    """Every task once, in random order, then all of them again: the fewest tries first. What most trainers do."""
-    return dealt(attempts, lowest(attempts.tries + rng.random(len(attempts)), prompts), prompts * samples)
+    """Every task once, in random order, then all of them again: the least visited first. What most trainers do."""
+    return dealt(attempts, lowest(attempts.visits + rng.random(len(attempts)), prompts), prompts * samples)
 
 
 def views(
@@ -44,7 +44,7 @@ def views(
     """
     if views < 1:
         raise UserError(f"views={views}: this must be at least 1.")
-    fewest = lowest(attempts.tries + rng.random(len(attempts)), max(prompts // views, 1))
+    fewest = lowest(attempts.visits + rng.random(len(attempts)), max(prompts // views, 1))
     return dealt(attempts, fewest, prompts * samples)
 
 
@@ -110,7 +110,7 @@ def retrospective(
 ) -> Choices:
     """QwenLong-L1 (arXiv 2505.17667): phases of growing levels, each with the hardest tasks of those before.
 
-    Phase k of `phases`, each as long, takes the k-th part of every family's levels, fewest tries first. A share `back` of its
+    Phase k of `phases`, each as long, takes the k-th part of every family's levels, least visited first. A share `back` of its
     prompts are tasks of earlier phases, drawn in proportion to 1 / r, r being the success rate when the task was first tried,
     at least 1 / (2 * samples): one never solved counts twice what one solved once does.
     """
@@ -123,7 +123,7 @@ def retrospective(
     now = min(int(progress * phases), int(phase.max()))
     first = np.maximum(np.nan_to_num(attempts.first, nan=np.inf), 1 / (2 * samples))
     old = weighted(np.where(phase < now, 1 / first, 0.0), round(back * prompts), rng)
-    new = lowest(np.where(phase == now, attempts.tries + rng.random(len(attempts)), np.inf), prompts - len(old))
+    new = lowest(np.where(phase == now, attempts.visits + rng.random(len(attempts)), np.inf), prompts - len(old))
     return dealt(attempts, np.concatenate([old, new[phase[new] == now]]), prompts * samples)
 
 

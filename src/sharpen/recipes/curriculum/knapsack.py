@@ -6,7 +6,7 @@ Differs: solved greedily, one rollout at a time: the value is concave, so this i
     programming finds (teach.exact)
 Tried: python -m pytest tests/test_curricula.py -k knapsack (half of the tasks solved one time in twenty: 1.52 times the mixed
     groups of equal rollouts where the other half never fails, 0.90 times where it fails one time in twenty, 0.28 times with
-    the two estimates exchanged; on the bandit's hardest level +16.8 points against uniform, give or take 7.6, ten seeds)
+    the two estimates exchanged; on the bandit with tasks of unlike difficulty +10.0 points against epochs, give or take 2.2)
 """
 
 from dataclasses import replace
