@@ -103,7 +103,7 @@ def verdict(task: Any, response: str) -> Any:
 def roll_out(
     local: Any, chosen: Sequence[Any], shape: Shape, step: int, judges: Any = None
 ) -> tuple[list[Any], tuple[float, float]]:
-    """(judged rollouts, clock after generating and after judging) of one step, as `loop.learn` makes them.
+    """(judged rollouts, clock after generating and after judging) of one step, as `practice.try_out` makes them.
 
     judges   `judging.Judges`, which judge while others are still generated; without, everything is judged here at the end
     """
@@ -128,7 +128,8 @@ def roll_out(
 
 
 def sharpen_steps(connection: Connection, shape: Shape, model: Path) -> None:
-    from sharpen import judging, loop, policy, teach
+    from sharpen import judging, policy, teach
+    from sharpen.step import describe_step
 
     loaded = policy.load_model(model)
     begin = time.perf_counter()
@@ -144,7 +145,7 @@ def sharpen_steps(connection: Connection, shape: Shape, model: Path) -> None:
             batch = policy.make_batch(samples)
             stats = local.update(batch, tableau(), LR)
             learned = time.perf_counter()
-            loop.describe_step(samples), teach.statistics(step, samples)
+            describe_step(samples), teach.statistics(step, samples)
             connection.send(
                 {
                     "seconds": time.perf_counter() - start,

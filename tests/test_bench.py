@@ -65,6 +65,16 @@ def test_the_gate_passes_beside_trl(model: Path) -> None:
     assert found["passed"], found
 
 
+def test_a_step_of_ours_is_made_and_taken_apart(model: Path) -> None:
+    process, connection = contenders.started(contenders.sharpen_steps, SHAPE, model)
+    assert set(contenders.ask(connection)) == {"seconds", "bf16"}
+    made = contenders.ask(connection, "plain")
+    connection.send("stop")
+    process.join(30)
+    assert made["trained_rows"] <= SHAPE.rows and made["tokens"] <= SHAPE.rows * SHAPE.tokens
+    assert made["seconds"] >= made["generate"] + made["judge"] + made["learn"] > 0
+
+
 def test_completions_have_full_length_unless_ends_are_let_fall(tmp_path: Path, model: Path) -> None:
     common.build_model(tmp_path, ends=False)
     for path, low, high in ((tmp_path, 0, 1e-4), (model, 1e-3, 1e-1)):
