@@ -34,7 +34,7 @@ def test_command_and_figures():
     assert "**refuted here** by `sharpen compare grpo dapo --seeds 3`: -0.4 points (-2 to 1), p = 0.6" in gallery.entry(shown)
     assert gallery.parted("python x.py") == ("python x.py", "")
     assert gallery.parted("") == ("", "")
-    tried = gallery.entry(replace(info, tried="sharpen compare a b (no difference shown)"))
+    tried = gallery.entry(replace(info, status="claimed", evidence="", tried="sharpen compare a b (no difference shown)"))
     assert "- Status: claimed\n- Tried by `sharpen compare a b`: no difference shown\n" in tried
 
 

@@ -3,6 +3,8 @@
 Paper: arXiv 2402.03300 (DeepSeekMath), section 4.1.2, outcome supervision
 Parent: none
 Differs: from the paper: no KL penalty, and standard deviations of the population
+Status: reproduced: sharpen compare grpo rloo dr_grpo dapo gspo cispo nft rft hpt online_dpo --budget 3m --seeds 3 --set
+    average=0.97 --set lr=2e-4 (5.7 points on the test split, 4.2 to 7.3, three seeds)
 """
 
 import numpy as np

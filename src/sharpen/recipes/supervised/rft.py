@@ -4,8 +4,9 @@ Paper: arXiv 2308.01825 (RFT), section 3.3; as a loop: expert iteration, STaR (a
 Parent: sft
 Differs: as many rollouts, but the student's own, of which the correct and distinct ones are kept; from the papers: goes on
     from the present weights instead of starting every round from the base model
-Status: reproduced on a toy: python -m pytest tests/test_claims.py -k own_answers (a table of logits at two rates: 78 and 99 %
-    right from 4, with wrong answers learnt as well 4 and 8)
+Status: reproduced: sharpen compare grpo rloo dr_grpo dapo gspo cispo nft rft hpt online_dpo --budget 3m --seeds 3 --set
+    average=0.97 --set lr=2e-4 (9.2 points on the test split, 7.1 to 11.2, three seeds; beside grpo 3.4 more, 0.6 to 6.3,
+    corrected p = 0.21)
 """
 
 from dataclasses import replace
