@@ -18,7 +18,6 @@ import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,7 @@ def library() -> ctypes.CDLL | None:
         library.panel.restype = library.lanes.restype = library.scratch.restype = INTEGER
         library.scratch.argtypes = (POINTER, INTEGER)
         library.pack.argtypes = (INTEGER, INTEGER, POINTER, POINTER)
-        library.step.argtypes = (POINTER, POINTER, POINTER, INTEGER, INTEGER, POINTER, POINTER)
+        library.step.argtypes = (POINTER, POINTER, POINTER, INTEGER, POINTER, POINTER, INTEGER, INTEGER)
         library.pack.restype = library.step.restype = None
     return library
 
@@ -91,7 +90,9 @@ def _built(compiler: str) -> Path:
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=place) as folder:
             made = Path(folder) / path.name
-            command = [compiler, *FLAGS, str(SOURCE), "-o", str(made), "-lm"]
+            # GCC's OpenMP is the one that torch has loaded; another beside it would fight with it for the cores.
+            threads = () if "__clang__" in target else ("-fopenmp",)
+            command = [compiler, *FLAGS, *threads, str(SOURCE), "-o", str(made), "-lm"]
             subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE)
             made.rename(path)
     return path
@@ -129,15 +130,14 @@ def _plain(model: Any) -> bool:
 
 
 class Packed:
-    """A model's weights for the compiled step, and the threads that take it.
+    """A model's weights for the compiled step.
 
-    There are as many threads as torch has; each takes a stretch of the rows through the whole step.
+    It runs in as many threads as torch has; each takes a stretch of the rows through the whole step.
     """
 
     def __init__(self, model: Any, library: ctypes.CDLL, head: int):
         config, body = model.config, model.model
-        self.library, self.threads = library, torch.get_num_threads()
-        self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+        self.library = library
         self.kept: list[Any] = []  # what the structures point to
         panel = library.panel()
 
@@ -197,18 +197,16 @@ class Packed:
         layout, tokens = cache.layout, tokens.long().contiguous()
         layout.described.used = cache.used
         layout.position.copy_(cache.positions)
-        given = (ctypes.addressof(self.model), ctypes.addressof(layout.described), tokens.data_ptr())
-        shares = _shares(len(tokens), self.threads)
-        places = [(*share, layout.logits.data_ptr(), space.data_ptr()) for share, space in zip(shares, layout.space)]
-        waiting: list[Future[None]] = []
-        try:
-            for place in places[1:]:
-                assert self.pool is not None
-                waiting.append(self.pool.submit(self.library.step, *given, *place))
-            self.library.step(*given, *places[0])
-        finally:  # whatever interrupts this, what the threads write to must outlive them
-            for future in waiting:
-                future.result()
+        self.library.step(
+            ctypes.addressof(self.model),
+            ctypes.addressof(layout.described),
+            tokens.data_ptr(),
+            len(tokens),
+            layout.logits.data_ptr(),
+            layout.space.data_ptr(),
+            layout.space.shape[1],
+            len(layout.space),
+        )
         return layout.logits[:, : self.vocabulary]
 
 
@@ -231,7 +229,7 @@ class Layout:
         self.block_v = _addresses([block.v[i] for i in range(len(cache.v)) for block in blocks])
         self.logits = torch.empty((rows, packed.outputs))
         room = packed.library.scratch(ctypes.addressof(packed.model), last)
-        self.space = torch.empty((packed.threads, room))
+        self.space = torch.empty((torch.get_num_threads(), room))
         arrays = (self.longest, self.block, self.prompt, self.position, self.cos, self.sin)
         self.described = _Cache(
             cache.used,
@@ -245,9 +243,3 @@ class Layout:
 def _addresses(tensors: Sequence[Tensor]) -> np.ndarray:
     assert all(t.is_contiguous() for t in tensors)
     return np.array([t.data_ptr() for t in tensors], np.uint64)
-
-
-def _shares(rows: int, threads: int) -> list[tuple[int, int]]:
-    """Stretches (first, last) of nearly equal length, at most one for each thread, none empty."""
-    cuts = [rows * i // threads for i in range(threads + 1)]
-    return [(a, b) for a, b in zip(cuts, cuts[1:]) if b > a]

@@ -20,7 +20,7 @@
 #endif
 #define PANEL (2 * LANES)
 #define TILE 6      /* rows of a product whose sums are held in registers: 2 * TILE vectors */
-#define CHUNK 48    /* rows that go through a layer together, so that what lies between its products stays near */
+#define CHUNK 128   /* rows that go through a layer together, so that what lies between its products stays near */
 #define DEPTH 256   /* inputs of a panel in one go: PANEL * DEPTH numbers fit the nearest cache */
 
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4)));
@@ -216,7 +216,8 @@ int64_t scratch(const Model *m, int64_t length) {
 }
 
 /* Tokens of rows first to last - 1 through the model: keys and values are added to the cache, logits (rows, outputs) written. */
-void step(const Model *m, const Cache *c, const int64_t *tokens, int64_t first, int64_t last, float *logits, float *space) {
+static void stretch(const Model *m, const Cache *c, const int64_t *tokens, int64_t first, int64_t last, float *logits,
+                    float *space) {
     const int64_t d = m->width, head = m->head, q_width = m->heads * head, kv_width = m->groups * head, wide = widest(m);
     const int64_t shared = m->heads / m->groups;
     const float scale = 1.0f / sqrtf((float)head);
@@ -270,4 +271,14 @@ void step(const Model *m, const Cache *c, const int64_t *tokens, int64_t first, 
         for (int64_t r = 0; r < rows; r++) normalise(d, x + r * d, m->norm, m->eps, h + r * d);
         product(rows, h, d, m->vocabulary, m->outputs, logits + start * m->outputs, m->outputs, 0);
     }
+}
+
+/* One token of each row, `space` having `room` numbers for each thread. The threads are those of the OpenMP that torch runs on:
+   they wait for work awake, and a second pool would fight with them for the cores. */
+void step(const Model *m, const Cache *c, const int64_t *tokens, int64_t rows, float *logits, float *space, int64_t room,
+          int64_t threads) {
+    threads = threads < rows ? threads : rows;
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int64_t i = 0; i < threads; i++)
+        stretch(m, c, tokens, rows * i / threads, rows * (i + 1) / threads, logits, space + i * room);
 }
