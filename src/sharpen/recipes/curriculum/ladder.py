@@ -6,6 +6,10 @@ Differs: each family climbs its own levels, an equal share of the budget each, u
     practised; a share `review` of the prompts goes to every arm throughout
 Status: reproduced on a toy: python -m pytest tests/test_curricula.py -k ladder (on the bandit's hardest level +33.3 points
     against uniform, 95 % 22.5 to 44.1, ten seeds; nothing on a level that nothing carries over to)
+Tried: sharpen compare quickstart:curriculum=false quickstart
+    quickstart:teach={dump,learning_progress,thompson,omni,ladder,mixing,alp_gmm,cures} --budget 3m --seeds 3 (three minutes
+    a run: in quickstart no difference to even practice shown, -0.9 points, -1.9 to 0.0; with rft instead of it, -2.1
+    points, -4.2 to 0.0)
 """
 
 from dataclasses import replace
