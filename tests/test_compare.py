@@ -302,6 +302,13 @@ def test_names_of_contenders():
     assert compare.slug("a/b.py:lr=1e-3") == "a-b.py-lr=1e-3"
 
 
+def test_fresh_seeds_are_another_comparison():
+    given = ("4steps", 2, None, None, (), 1)
+    places, plans = zip(*(compare.plan(["grpo", "rloo"], *given, first_seed=first) for first in (None, 0, 3)), strict=True)
+    assert [made.seeds for made in plans] == [(0, 1), (0, 1), (3, 4)]
+    assert places[0] == places[1] != places[2]
+
+
 def test_a_setting_of_its_own_stands_before_the_one_for_all(echo):
     asked = compared_run.plan(echo, ("grpo", "grpo:lr=0.5"), 1, "4steps")
     assert [recipe.lr for recipe in compare.check(asked)] == [0.003, 0.5]

@@ -95,6 +95,10 @@ def compare(
         str | None, typer.Option(metavar="10m|40steps|2Mtokens", help="What the loop of each run may spend. [default: 10m]")
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each recipe. [default: 3]")] = None,
+    first_seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="The first of the seeds; what one comparison suggests, fresh seeds confirm. [default: 0]"),
+    ] = None,
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="SPEC", help="Tasks, as for `sharpen run`.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting for all of them.")] = None,
@@ -119,8 +123,8 @@ def compare(
 
     given = (budget, seeds, model, tasks, settings, jobs)
     if recipes:
-        directory, plan = comparing.plan(recipes, *given, directory=run_dir)
-    elif run_dir and not any(given):
+        directory, plan = comparing.plan(recipes, *given, run_dir, first_seed)
+    elif run_dir and not any((*given, first_seed)):
         directory, plan = run_dir, comparing.read_plan(run_dir)
     else:
         raise core.UserError("Name recipes to compare, such as: sharpen compare grpo rloo. With --run-dir alone one goes on.")

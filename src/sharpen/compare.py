@@ -85,17 +85,20 @@ def plan(
     settings: Sequence[str] | None,
     jobs: int | None,
     directory: Path | None = None,
+    first_seed: int | None = None,
 ) -> tuple[Path, Plan]:
     """What was asked on the command line, None where nothing was, and where it goes: the same for the same question, so that
     the same command goes on with the same comparison.
     """
     import torch
 
+    first = first_seed or 0
+
     names = [contender(text) for text in recipes]
     jobs = jobs or 1
     made = Plan(
         tuple(names),
-        tuple(range(seeds or 3)),
+        tuple(range(first, first + (seeds or 3))),
         budget or "10m",
         places.here(model) if model else model,
         places.here_tasks(tasks) if tasks else tasks,
