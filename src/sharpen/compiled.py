@@ -3,7 +3,7 @@
 A small model's step is a few hundred operations of microseconds each; in C they are one call. The library is compiled once
 for a machine and kept in the user's cache directory; where there is no compiler, or the model is another one, `pack` returns
 None and decoding takes the path of transformer.py. Products read a packed copy of the weights, made for each batch of
-generations (5 ms for 3.4 M parameters), so training updates are seen by the next batch.
+generations (11 ms for 3.4 M parameters), so training updates are seen by the next batch.
 
 A row's numbers are summed in one order whatever stands beside it, so its logits do not depend on the batch by a single bit.
 """
