@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sharpen.core import UserError
-from sharpen.sandbox import Limits, Program, Sandbox, probe, wire
+from sharpen.sandbox import Limits, Program, Sandbox, landlock, probe, wire
 from sharpen.sandbox.client import configuration
 from sharpen.sandbox.connection import Connection
 from sharpen.sandbox.linux import children_of
@@ -109,6 +109,31 @@ def test_a_command_that_is_missing_is_our_failure_and_one_that_fails_alike_is_no
     assert (
         one(box, python("import sys; print('bwrap: execvp x: No such file', file=sys.stderr); sys.exit(1)")).status == "exited"
     )
+
+
+@FULL
+@pytest.mark.skipif(landlock.version() == 0 or os.uname().machine != "x86_64", reason="no Landlock, or no launcher, here")
+def test_landlock_stands_behind_the_mounts():
+    """/proc is mounted writable, and a process may rename itself there: but for Landlock nothing stops that."""
+    full = Connection("full", 1, configuration(()))
+    try:
+        renamed = one(full, python("open('/proc/self/comm', 'w').write('x')"))
+        code = "open('/dev/null', 'w').write('x'); open('/tmp/x', 'w').write('x'); print(open('/tmp/x').read())"
+        written = one(full, python(code))
+        told = one(full, python("import os; print(sorted(map(int, os.listdir('/proc/self/fd')))[:-1])"))
+    finally:
+        full.close()
+    assert renamed.code == 1 and b"Permission denied" in renamed.stderr
+    assert (written.code, written.stdout, told.stdout) == (0, b"x\n", b"[0, 1, 2]\n")
+
+
+@pytest.mark.skipif(landlock.launcher(9) is None, reason="there is no launcher for this machine")
+def test_without_its_rules_the_launcher_starts_nothing(tmp_path):
+    path = tmp_path / "launch"
+    path.write_bytes(landlock.launcher(9) or b"")
+    path.chmod(0o755)
+    done = subprocess.run([str(path), "/bin/echo", "started"], capture_output=True, timeout=10)
+    assert (done.returncode, done.stdout) == (126, b"")
 
 
 def test_what_cannot_be_a_program_is_refused():

@@ -150,12 +150,14 @@ class Broker:
         written = ("block", "args", "filter")  # by us; the others are read by us
         ours = {name: pipes[name][name in written] for name in names}
         theirs = {name: pipes[name][name not in written] for name in names}
+        rules = None
         try:
             for name in names[2:]:
                 os.set_inheritable(theirs[name], True)
             if self.full:
                 words = bubblewrap.options(box, program, self.config["path"], theirs)
-                argv = ["/bwrap", "--args", str(theirs["args"]), "--", *program.argv]
+                command, rules = bubblewrap.launched(box, program, self.config["path"])
+                argv = ["/bwrap", "--args", str(theirs["args"]), "--", *command]
                 os.write(ours["args"], words)
                 os.write(ours["filter"], bubblewrap.FILTER)
             else:
@@ -165,13 +167,15 @@ class Broker:
                 (os.POSIX_SPAWN_DUP2, theirs["stdout"], 1),
                 (os.POSIX_SPAWN_DUP2, theirs["stderr"], 2),
             ]
+            if rules is not None:
+                streams.append((os.POSIX_SPAWN_DUP2, rules, bubblewrap.RULES))
             monitor = os.posix_spawn(argv[0], argv, {}, file_actions=streams, setsigdef=SIGNALS)
         except OSError:
             for name in names:
                 os.close(ours.pop(name))
             raise
         finally:
-            for descriptor in theirs.values():
+            for descriptor in (*theirs.values(), *([rules] if rules is not None else [])):
                 os.close(descriptor)
         os.close(ours["args"])
         os.close(ours["filter"])

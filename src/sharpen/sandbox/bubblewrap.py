@@ -21,7 +21,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 
-from sharpen.sandbox import linux, seccomp
+from sharpen.sandbox import landlock, linux, seccomp
 from sharpen.sandbox.program import Program
 
 STAGE = "/tmp"  # the broker's root is built here, in its own mount namespace; every machine has the directory
@@ -33,6 +33,9 @@ DEVICES = ("null", "zero", "full", "random", "urandom")
 PIPE = 65536  # bytes that a pipe takes before its reader reads
 MOST_FILES = 4096  # in a program's tmpfs: inodes are kernel memory
 BOX = "/box"  # the writable directory; /box/work is where a program starts, /tmp and /dev/shm lead to /box/tmp
+RULES = 999  # descriptor by which a program's Landlock rules reach its launcher
+LAUNCHER = landlock.launcher(RULES)
+LAUNCH = "/launch"  # where that is
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/box/work", "TMPDIR": "/box/tmp", "LANG": "C.UTF-8"}
 
 
@@ -88,6 +91,9 @@ def _build(bwrap: str, binds: Sequence[str], slots: int) -> None:
         file.write(f"candidate:x:{INSIDE}:{INSIDE}::{BOX}/work:/bin/sh\n")
     with open(root + "/etc/group", "w") as file:
         file.write(f"candidate:x:{INSIDE}:\n")
+    if LAUNCHER:
+        with open(os.open(root + LAUNCH, os.O_CREAT | os.O_WRONLY, 0o755), "wb") as file:
+            file.write(LAUNCHER)
     linux.mount(root, root, None, linux.MS_BIND | linux.MS_REC)
     linux.make_read_only(root)
     for name in (*TOP, "usr", "etc", "dev"):
@@ -176,6 +182,20 @@ def options(box: str, program: Program, path: str, descriptors: Mapping[str, int
     if len(packed) > PIPE:
         raise OSError(errno.E2BIG, "the environment is too long")
     return packed
+
+
+def launched(box: str, program: Program, path: str) -> tuple[list[str], int | None]:
+    """The command as it is started, and the descriptor of its Landlock rules, which is to become RULES; as it is and None where
+    there is no Landlock. What cannot be found is bubblewrap's to complain of.
+    """
+    argv = list(program.argv)
+    name = argv[0]
+    places = [name] if "/" in name else [f"{folder}/{name}" for folder in {**program.env}.get("PATH", path).split(":")]
+    found = next((place for place in places if "/" in name or os.access(f"/root{place}", os.X_OK)), None)
+    if LAUNCHER is None or found is None:
+        return argv, None
+    rules = landlock.ruleset(("/root",), (box, *(f"/root/dev/{device}" for device in DEVICES)))
+    return ([LAUNCH, found, *argv[1:]], rules) if rules is not None else (argv, None)
 
 
 FILTER = seccomp.program() if seccomp.supported() else b""  # without it the level is not `full`; see probe.py
