@@ -18,12 +18,13 @@ SETTINGS = (
     *("test=4", "max_tokens=6", "guard=always"),
 )
 WARMUP = ("student=micro", "warmup_levels=3", "warmup_steps=50", "warmup_rows=32", "warmup_demos=0", "warmup_lr=0.004")
-STEPS, FIRST, THEN = 30, 4, 5  # steps of a run; of one that is interrupted after the first few and, resumed, after some more
+STEPS, FIRST, THEN = 40, 4, 5  # steps of a run; of one that is interrupted after the first few and, resumed, after some more
 # Two or three tongues to learn at once; a fifth of the tokens; fewer tasks at a time; smaller gradients.
-SLOW = {"chain_of_hindsight": 60, "d3s": 50, "view_batch": 60, "cispo": 45, "luffy": 45, "window_entropy": 60}
-SLOW |= {"exo": 50, "sppo": 50, "srpo": 50}
+SLOW = {"chain_of_hindsight": 60, "d3s": 50, "view_batch": 60, "cispo": 50, "luffy": 45, "window_entropy": 60}
+SLOW |= {"exo": 50, "sppo": 50, "srpo": 50, "knapsack": 50, "redi": 50, "srft": 50, "apo": 50, "spo": 50}
 OWN = {
     "cures": ("subsets=1",),  # of some thirty tasks, fifteen subsets would have two each
+    "cispo": ("lr=0.0003",),  # nothing holds a second pass back: at three times this rate some runs fall again
     "view_batch": ("views=2",),  # four tasks a step pull a student this small to and fro
 }
 # One pair a prompt, of its extremes, needs more prompts rather than more answers to each.
