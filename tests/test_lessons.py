@@ -229,6 +229,7 @@ def test_attempts_by_hand():
     assert found.first[[1, 4]].tolist() == [0.0, 0.25] and found.latest[[1, 4]].tolist() == [0.0, 1.0]
     assert np.isnan(found.first[0]) and found.seen.tolist() == [NEVER, 0, NEVER, NEVER, 2, NEVER]
     assert found.faded[:, 4] == pytest.approx([0.9 * 4 + 4, 0.9 * 1 + 4])
+    assert found.visits.tolist() == [0, 1, 0, 0, 2, 0]
     assert found.recent == [4] and found.taken == 3 and found.level.tolist() == [0, 0, 0, 1, 1, 1]
     assert found.arm_of(np.array([0, 2, 3, 5])).tolist() == [0, 0, 1, 1] and found.nbytes == 32 * 6
 
@@ -239,6 +240,17 @@ def test_attempts_know_their_own_tasks_by_what_they_are():
     assert mine.arm == Arm("level", 1)
     samples = [replace(s, rollout=replace(s.rollout, task=t)) for t in (mine, other) for s in judged(0, 1.0, 0.0, None)]
     assert found.observe(7, samples) == [(7, 4, 2, 1)]
+
+
+def test_what_is_said_of_a_task_is_worked_out_once():
+    found, asked = Attempts(Bandit((0, 1), tasks=3).source, 0, 10), []
+
+    def describe(task):
+        asked.append(task.arm.level)
+        return np.array([float(task.arm.level)])
+
+    assert [found.of(number, describe).tolist() for number in (4, 1, 4)] == [[1.0], [0.0], [1.0]]
+    assert asked == [1, 0]
 
 
 def test_an_endless_arm_has_as_many_tasks_in_the_pool_as_it_is_given():
