@@ -4,7 +4,7 @@
    such a pool. To be met: 50 ms over 10^5 tasks, 0.5 s over 10^6.
 2. The time of one decision of every curriculum over arms, on 100 arms with full histories.
 3. With --share: the share of its steps that each recipe of the folder spends on choosing, in a run of the default size on this
-   machine (a minute or two). To be met: 1 %.
+   machine, of --steps steps (6: a minute or two for all). To be met: 1 %.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def decision(name: str, history: dict[Arm, list[ArmStats]], offered: dict[str, A
     return statistics.median(times[1:])
 
 
-def share(name: str, directory: Path, steps: int = 6) -> tuple[float, float]:
+def share(name: str, directory: Path, steps: int) -> tuple[float, float]:
     """(seconds of choosing in a step, share of the step), the first step left out."""
     from sharpen import loop, terminal
     from sharpen.store import Store
@@ -75,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, nargs="+", default=[10**5, 10**6])
     parser.add_argument("--share", nargs="*", metavar="RECIPE", help="of all curricula, or of these")
+    parser.add_argument("--steps", type=int, default=6)
     given = parser.parse_args()
     names = catalog.choices("teach")
     for tasks in given.tasks:
@@ -92,7 +93,7 @@ def main() -> None:
         print("share of a step")
         for name in given.share or [info.name for info in catalog.recipes() if info.family == "curriculum"]:
             with tempfile.TemporaryDirectory() as directory:
-                seconds, part = share(name, Path(directory) / "run")
+                seconds, part = share(name, Path(directory) / "run", given.steps)
             print(f"  {name:<18} {1e3 * seconds:8.2f} ms {part:7.2%}", flush=True)
 
 

@@ -123,16 +123,7 @@ def run(
 ) -> None:
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
     stopped."""
-    sizes = {"validation": recipe.validation, "test": recipe.test}
-    held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
-    phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
-    reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
-    judges = Judges(recipe.verify, deadline_s=recipe.verdict_s)
-    spent, steps = float(sum(phases.values())), store.steps()
-    this = Run(
-        *(store, recipe, seed, policy, judges, source, held_out, progress, began, spent, steps, reported, phases, [0.0], {}),
-        lessons.begin(recipe, source, seed, store),
-    )
+    this = going(store, recipe, seed, policy, source, progress, began)
     say_missing(this)
     budget = control.parse_budget(recipe.budget)
     last = store.last_commit()
@@ -142,7 +133,7 @@ def run(
     if last and last.checkpoint:
         load_checkpoint(this, last.checkpoint)
     step = last.step if last else 0
-    with judges, progress.interruptible() as interrupted:
+    with this.judges, progress.interruptible() as interrupted:
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
             step = warm_up(this, step, interrupted)
@@ -179,6 +170,20 @@ def run(
         after = measure(this, "test", step, len(rounds) - 1)
         save(this, Position("done", step, len(rounds) - 1, finished=True), write=False)
         progress.say(f"test accuracy {after.accuracy:.1%}")
+
+
+def going(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float) -> Run:
+    """What a run holds in memory, with what its store says of the past."""
+    sizes = {"validation": recipe.validation, "test": recipe.test}
+    held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
+    phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
+    reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
+    judges = Judges(recipe.verify, deadline_s=recipe.verdict_s)
+    spent, steps = float(sum(phases.values())), store.steps()
+    return Run(
+        *(store, recipe, seed, policy, judges, source, held_out, progress, began, spent, steps, reported, phases, [0.0], {}),
+        lessons.begin(recipe, source, seed, store),
+    )
 
 
 def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:

@@ -102,6 +102,20 @@ def weigh(
     the shapes do not fit.
     """
     credit, scale = _scales(tableau, batch)
+    view = _view(batch, credit, logp, rows, reference, entropy)
+    ratio = tableau.ratio(view)
+    found = view.advantage * tableau.clip(view, ratio) * ratio
+    if tableau.extra is not None:
+        found = found + tableau.extra(view)
+    factor = torch.as_tensor(scale[rows], dtype=view.mask.dtype, device=logp.device)[:, None] * view.mask
+    weights = tableau.penalty_weight(view) if tableau.penalty_weight else torch.ones_like(view.mask)
+    return found * factor, weights * factor
+
+
+def _view(
+    batch: Batch, credit: np.ndarray, logp: Tensor, rows: slice | np.ndarray, reference: Tensor | None, entropy: Tensor | None
+) -> Rows:
+    """What the parts of a tableau see of some rows. Errors as in `weigh`."""
     number = np.arange(len(batch))[rows]
     width = logp.shape[1]
     trained = batch.mask[rows]
@@ -126,7 +140,7 @@ def weigh(
     reward, index, size = advantage.grouped(batch)
     accuracy = (np.bincount(index, reward, len(size)) / np.maximum(size, 1))[index]
     forced = np.zeros(len(batch), dtype=bool) if batch.forced is None else batch.forced
-    view = Rows(
+    return Rows(
         logp=blanked("log-probability", logp),
         sampling=blanked("sampling log-probability", tensor(batch.sampling[rows][:, :width])),
         reference=None if reference is None else blanked("reference log-probability", reference),
@@ -139,13 +153,6 @@ def weigh(
         forced=torch.as_tensor(forced[rows], device=logp.device)[:, None],
         group=torch.as_tensor(index[rows], device=logp.device),
     )
-    ratio = tableau.ratio(view)
-    found = view.advantage * tableau.clip(view, ratio) * ratio
-    if tableau.extra is not None:
-        found = found + tableau.extra(view)
-    factor = tensor(scale[rows])[:, None] * mask
-    weights = tableau.penalty_weight(view) if tableau.penalty_weight else torch.ones_like(mask)
-    return found * factor, weights * factor
 
 
 def example(
