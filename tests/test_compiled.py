@@ -11,12 +11,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
-from sharpen import compiled, engine, transformer
+from sharpen import compiled, engine, native, transformer
 from sharpen.cache import Cache
 from sharpen.core import Sampling
 from sharpen.sampling import logprobs
 
-needs_compiler = pytest.mark.skipif(compiled.library() is None, reason="no C compiler here")
+needs_compiler = pytest.mark.skipif(native.library() is None, reason="no C compiler here")
 SMALL = dict(vocab_size=50, num_hidden_layers=2, hidden_size=64, num_attention_heads=4, intermediate_size=96, pad_token_id=0)
 MODELS = {
     "llama": LlamaConfig(**SMALL, num_key_value_heads=4),
@@ -150,7 +150,7 @@ def test_models_that_it_cannot_take_are_left_to_the_other_step():
 def test_without_a_compiler_or_a_place_to_keep_it_there_is_no_compiled_step(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    script = "from sharpen import compiled; print(compiled.library())"
+    script = "from sharpen import native; print(native.library())"
     for changed in ({"PATH": "/nowhere"}, {"XDG_CACHE_HOME": str(file)}):
         done = subprocess.run(
             [sys.executable, "-c", script], env=os.environ | changed, capture_output=True, text=True, timeout=60
@@ -160,7 +160,7 @@ def test_without_a_compiler_or_a_place_to_keep_it_there_is_no_compiled_step(tmp_
 
 @needs_compiler
 def test_the_library_is_made_once_and_for_this_user_alone(tmp_path):
-    script = "from sharpen import compiled; print(compiled.library().panel())"
+    script = "from sharpen import native; print(native.library().panel())"
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     times = []
     for _ in range(2):

@@ -1,9 +1,8 @@
 """The decoding step of decode_step.c: for small models of the Llama family in fp32 on a processor, where a C compiler is.
 
-A small model's step is a few hundred operations of microseconds each; in C they are one call. The library is compiled once
-for a machine and kept in the user's cache directory; where there is no compiler, or the model is another one, `pack` returns
-None and decoding takes the path of transformer.py. Products read a packed copy of the weights, made for each batch of
-generations (11 ms for 3.4 M parameters), so training updates are seen by the next batch.
+Where there is none (native.py), or the model is another one, `pack` returns None and decoding takes the path of transformer.py.
+Products read a packed copy of the weights, made for each batch of generations (11 ms for 3.4 M parameters), so training updates
+are seen by the next batch.
 
 A row's numbers are summed in one order whatever stands beside it, so its logits do not depend on the batch by a single bit.
 """
@@ -11,30 +10,19 @@ A row's numbers are summed in one order whatever stands beside it, so its logits
 from __future__ import annotations
 
 import ctypes
-import os
-import shlex
-import shutil
-import subprocess
-import sysconfig
-import tempfile
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sharpen import transformer
-from sharpen.hashing import digest
+from sharpen import native, transformer
+from sharpen.native import INTEGER, POINTER
 
-SOURCE = Path(__file__).with_name("decode_step.c")
-FLAGS = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC")
-PATIENCE = 60.0  # seconds that the compiler may take
 LARGEST = 128 * 2**20  # bytes of packed weights; in larger models the products are all that counts, and torch's are as good
+DRAWN_TOGETHER = 2**15  # logits in a step from which more than one thread draws
 
-POINTER, INTEGER = ctypes.c_void_p, ctypes.c_int64
 LAYER = ("norm", "qkv", "qkv_bias", "q_norm", "k_norm", "out", "mlp_norm", "gate_up", "down")
 SIZES = ("layers", "width", "heads", "groups", "head", "inner", "outputs")
 
@@ -58,53 +46,13 @@ class _Cache(ctypes.Structure):
     ]
 
 
-@cache
-def library() -> ctypes.CDLL | None:
-    """The compiled step, or None where there is no C compiler that makes one."""
-    configured = shlex.split(sysconfig.get_config_var("CC") or "")[:1]
-    compiler = next((found for name in (*configured, "cc", "gcc", "clang") if (found := shutil.which(name))), None)
-    try:
-        library = ctypes.CDLL(str(_built(compiler))) if compiler else None
-    except (OSError, RuntimeError, subprocess.SubprocessError):  # no home, no room, no permission: the other path works too
-        library = None
-    if library:
-        library.panel.restype = library.lanes.restype = library.scratch.restype = INTEGER
-        library.scratch.argtypes = (POINTER, INTEGER)
-        library.pack.argtypes = (INTEGER, INTEGER, POINTER, POINTER)
-        library.step.argtypes = (POINTER, POINTER, POINTER, INTEGER, POINTER, POINTER, INTEGER, INTEGER)
-        library.pack.restype = library.step.restype = None
-    return library
-
-
-def _built(compiler: str) -> Path:
-    """The shared library of decode_step.c in the user's cache, made if it is not there.
-
-    Raises OSError and subprocess.SubprocessError where it cannot be made.
-    """
-    place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sharpen"
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # What `native` stands for: a home directory may be shared by machines with other processors.
-    asked = [compiler, "-march=native", "-dM", "-E", "-x", "c", os.devnull]
-    target = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
-    path = place / f"decode-{digest([SOURCE.read_text(encoding='utf-8'), FLAGS, target])}.so"
-    if not path.exists():
-        with tempfile.TemporaryDirectory(dir=place) as folder:
-            made = Path(folder) / path.name
-            # GCC's OpenMP is the one that torch has loaded; another beside it would fight with it for the cores.
-            threads = () if "__clang__" in target else ("-fopenmp",)
-            command = [compiler, *FLAGS, *threads, str(SOURCE), "-o", str(made), "-lm"]
-            subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE)
-            made.rename(path)
-    return path
-
-
 def pack(model: Any) -> Packed | None:
     """The model's weights as the compiled step wants them, as they are now; None where it cannot take this model."""
     if model.device.type != "cpu" or model.dtype != torch.float32 or not transformer.supported(model):
         return None
     if 4 * sum(p.numel() for p in model.parameters()) > LARGEST or not _plain(model):
         return None
-    config, found = model.config, library()
+    config, found = model.config, native.library()
     if found is None:
         return None
     head = model.model.layers[0].self_attn.head_dim
@@ -243,3 +191,18 @@ class Layout:
 def _addresses(tensors: Sequence[Tensor]) -> np.ndarray:
     assert all(t.is_contiguous() for t in tensors)
     return np.array([t.data_ptr() for t in tensors], np.uint64)
+
+
+def draw(logits: Tensor, temperature: float, u: Tensor) -> tuple[Tensor, Tensor] | None:
+    """What `sampling.sample` returns where nothing is cut; None where the library does not take these logits."""
+    found = native.library()
+    if found is None or logits.device.type != "cpu" or logits.dtype != torch.float32 or u.dtype != torch.float64:
+        return None
+    logits, u = logits.contiguous(), u.contiguous()
+    rows, vocabulary = logits.shape
+    tokens, logp = torch.empty(rows, dtype=torch.long), torch.empty(rows)
+    threads = torch.get_num_threads() if logits.numel() >= DRAWN_TOGETHER else 1
+    space = torch.empty((threads, vocabulary + found.lanes()))
+    addresses = [t.data_ptr() for t in (u, tokens, logp, space)]
+    found.draw(rows, vocabulary, logits.data_ptr(), temperature, *addresses, space.shape[1], threads)
+    return tokens, logp

@@ -2,29 +2,17 @@
 
    1. Rows are independent, so each thread takes a stretch of them through all layers; nothing is shared but what is read.
    2. Every number of a row is summed in one order, whatever rows stand beside it.
-   3. Weights of products come packed: (outputs / PANEL, inputs, PANEL), so that PANEL outputs lie side by side.
+   3. Weights of products come packed: (outputs / PANEL, inputs, PANEL), so that PANEL outputs lie side by side. */
 
-   Vectors are GCC's own (also clang's): AVX-512, AVX2 and NEON come of the same lines. */
-
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
+#include "vectors.h"
 #ifdef __AVX2__
 #include <immintrin.h>
 #endif
-
-#ifdef __AVX512F__
-#define LANES 16
-#else
-#define LANES 8
+#ifdef _OPENMP
+#include <omp.h>
 #endif
-#define PANEL (2 * LANES)
-#define TILE 6      /* rows of a product whose sums are held in registers: 2 * TILE vectors */
-#define CHUNK 128   /* rows that go through a layer together, so that what lies between its products stays near */
-#define DEPTH 256   /* inputs of a panel in one go: PANEL * DEPTH numbers fit the nearest cache */
 
-typedef float vec __attribute__((vector_size(4 * LANES), aligned(4)));
-typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4)));
+#define CHUNK 128 /* rows that go through a layer together, so that what lies between its products stays near */
 
 typedef struct {
     const float *norm, *qkv, *qkv_bias, *q_norm, *k_norm, *out, *mlp_norm, *gate_up, *down; /* biases and head norms may be 0 */
@@ -48,75 +36,9 @@ typedef struct {
     const float *cos, *sin;                       /* by position: head / 2 numbers */
 } Cache;
 
-static inline vec load(const float *p) { return *(const vec *)p; }
-static inline void store(float *p, vec x) { *(vec *)p = x; }
-static inline vec all(float x) { return x - (vec){0}; }
-
-static inline float sum(vec x) {
-    float s = 0;
-    for (int i = 0; i < LANES; i++) s += x[i];
-    return s;
-}
-
-static inline vec where(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }
-
-/* e^x to a few units in the last place, for x cut to -87 to 87. */
-static inline vec exponential(vec x) {
-    const vec magic = all(12582912.0f); /* 1.5 * 2^23: adding it rounds to whole numbers, which stand in the low bits */
-    x = where(x > -87.0f, x, all(-87.0f));
-    x = where(x < 87.0f, x, all(87.0f));
-    vec shifted = x * 1.44269504f + magic, n = shifted - magic;
-    vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    vec p = all(1.9875691500e-4f);
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    ivec power = ((ivec)shifted - (ivec)magic + 127) << 23;
-    return p * (vec)power;
-}
-
-/* c (+)= a b for `rows` rows and one panel of b. */
-#define SUMS(ROWS)                                                                                                            \
-    static void sums##ROWS(const float *a, int64_t lda, const float *b, int64_t depth, float *c, int64_t ldc, int add) {       \
-        vec left[ROWS], right[ROWS];                                                                                           \
-        for (int r = 0; r < ROWS; r++) {                                                                                       \
-            left[r] = add ? load(c + r * ldc) : all(0);                                                                        \
-            right[r] = add ? load(c + r * ldc + LANES) : all(0);                                                               \
-        }                                                                                                                      \
-        for (int64_t i = 0; i < depth; i++) {                                                                                  \
-            vec b0 = load(b + i * PANEL), b1 = load(b + i * PANEL + LANES);                                                    \
-            for (int r = 0; r < ROWS; r++) {                                                                                   \
-                vec x = all(a[r * lda + i]);                                                                                   \
-                left[r] += x * b0;                                                                                             \
-                right[r] += x * b1;                                                                                            \
-            }                                                                                                                  \
-        }                                                                                                                      \
-        for (int r = 0; r < ROWS; r++) {                                                                                       \
-            store(c + r * ldc, left[r]);                                                                                       \
-            store(c + r * ldc + LANES, right[r]);                                                                              \
-        }                                                                                                                      \
-    }
-SUMS(1) SUMS(2) SUMS(3) SUMS(4) SUMS(5) SUMS(6)
-
-typedef void Sums(const float *, int64_t, const float *, int64_t, float *, int64_t, int);
-static Sums *const by_rows[TILE + 1] = {0, sums1, sums2, sums3, sums4, sums5, sums6};
-
 /* c (rows, n) (+)= a (rows, k) b, b packed. */
-static void product(int64_t rows, const float *a, int64_t k, const float *b, int64_t n, float *c, int64_t ldc, int add) {
-    int64_t tiles = (rows + TILE - 1) / TILE;
-    for (int64_t from = 0; from < k; from += DEPTH) {
-        int64_t depth = k - from < DEPTH ? k - from : DEPTH;
-        for (int64_t p = 0; p < n; p += PANEL) {
-            for (int64_t t = 0, r = 0; t < tiles; t++) { /* tiles as even as can be */
-                int64_t size = (rows - r) / (tiles - t);
-                by_rows[size](a + r * k + from, k, b + p * k + from * PANEL, depth, c + r * ldc + p, ldc, add || from);
-                r += size;
-            }
-        }
-    }
+static void times(int64_t rows, const float *a, int64_t k, const float *b, int64_t n, float *c, int64_t ldc, int add) {
+    product(rows, a, k, 1, k, b, k * PANEL, n, c, ldc, add);
 }
 
 static void normalise(int64_t n, const float *x, const float *weight, double eps, float *y) {
@@ -198,6 +120,47 @@ static void attend(int64_t head, const float *q, int64_t before, const float *pk
     for (int64_t e = 0; e < head; e += LANES) store(out + e, load(out + e) * scale);
 }
 
+/* A token of each row, drawn by inverting its distribution at u, and its log-probability; at temperature 0 the likeliest, under
+   temperature 1. `space` has `room` numbers for each thread: a row's, and a vector more. */
+void draw(int64_t rows, int64_t vocabulary, const float *logits, double temperature, const double *u, int64_t *tokens,
+          float *logp, float *space, int64_t room, int64_t threads) {
+    const float flat = temperature > 0 ? (float)temperature : 1.0f;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+#ifdef _OPENMP
+        float *e = space + omp_get_thread_num() * room;
+#else
+        float *e = space;
+#endif
+        const float *row = logits + r * vocabulary;
+        int64_t best = 0, chosen = 0, i = 0;
+        for (int64_t j = 1; j < vocabulary; j++) best = row[j] > row[best] ? j : best;
+        memcpy(e, row, vocabulary * sizeof(float));
+        for (int j = 0; j < LANES; j++) e[vocabulary + j] = -INFINITY;
+        double total = 0;
+        ivec broken = {0};
+        for (i = 0; i < vocabulary; i += LANES) {
+            vec x = (load(e + i) - row[best]) / flat, power = where(x > -87.0f, exponential(x), all(0));
+            broken |= x != x;
+            store(e + i, power);
+            total += sum(power);
+        }
+        if (temperature > 0) { /* whole vectors first, summed as above, then the tokens of the one that was hit */
+            const double goal = u[r] * total;
+            double passed = 0, with;
+            for (i = 0; i + LANES < vocabulary && (with = passed + sum(load(e + i))) <= goal; i += LANES) passed = with;
+            const int64_t last = i + LANES < vocabulary ? i + LANES - 1 : vocabulary - 1;
+            for (chosen = i; chosen < last && (passed += e[chosen]) <= goal; chosen++) continue;
+            for (; chosen > 0 && e[chosen] == 0; chosen--) continue; /* where rounding has left none */
+        } else {
+            chosen = best;
+        }
+        tokens[r] = chosen;
+        logp[r] = (row[chosen] - row[best]) / flat - (float)log(total);
+        for (int j = 0; j < LANES; j++) logp[r] = broken[j] ? NAN : logp[r];
+    }
+}
+
 int64_t panel(void) { return PANEL; }
 int64_t lanes(void) { return LANES; }
 
@@ -229,7 +192,7 @@ static void stretch(const Model *m, const Cache *c, const int64_t *tokens, int64
         for (int64_t l = 0; l < m->layers; l++) {
             const Layer *layer = m->layer + l;
             for (int64_t r = 0; r < rows; r++) normalise(d, x + r * d, layer->norm, m->eps, h + r * d);
-            product(rows, h, d, layer->qkv, wide, qkv, wide, 0);
+            times(rows, h, d, layer->qkv, wide, qkv, wide, 0);
             for (int64_t r = 0; r < rows; r++) {
                 const int64_t row = start + r, at = c->position[row], block = c->block[row], before = at - c->used;
                 const int64_t longest = c->longest[block], prompt = c->prompt[row] * m->groups * longest * head;
@@ -255,9 +218,9 @@ static void stretch(const Model *m, const Cache *c, const int64_t *tokens, int64
                                c->used + 1, c->k[l] + own, c->v[l] + own, weights, mixed + r * q_width + i * head);
                 }
             }
-            product(rows, mixed, q_width, layer->out, d, x, d, 1);
+            times(rows, mixed, q_width, layer->out, d, x, d, 1);
             for (int64_t r = 0; r < rows; r++) normalise(d, x + r * d, layer->mlp_norm, m->eps, h + r * d);
-            product(rows, h, d, layer->gate_up, 2 * m->inner, inner, 2 * m->inner, 0);
+            times(rows, h, d, layer->gate_up, 2 * m->inner, inner, 2 * m->inner, 0);
             for (int64_t r = 0; r < rows; r++) { /* silu(gate) * up, packed to the front: row r ends before row r + 1 is read */
                 const float *gate = inner + r * 2 * m->inner, *up = gate + m->inner;
                 float *to = inner + r * m->inner;
@@ -266,10 +229,10 @@ static void stretch(const Model *m, const Cache *c, const int64_t *tokens, int64
                     store(to + i, y / (1.0f + exponential(-y)) * load(up + i));
                 }
             }
-            product(rows, inner, m->inner, layer->down, d, x, d, 1);
+            times(rows, inner, m->inner, layer->down, d, x, d, 1);
         }
         for (int64_t r = 0; r < rows; r++) normalise(d, x + r * d, m->norm, m->eps, h + r * d);
-        product(rows, h, d, m->vocabulary, m->outputs, logits + start * m->outputs, m->outputs, 0);
+        times(rows, h, d, m->vocabulary, m->outputs, logits + start * m->outputs, m->outputs, 0);
     }
 }
 

@@ -146,20 +146,20 @@ def decode(
             finish(numbers[i], Generation(row, logprob, stop))
 
     hand_over(rows[~active], 0)
+    left = int(active.sum())
     for t in range(limit):
         token, logprob = draw(logits, rows, t)
         tokens[rows, t], logprobs[rows, t] = token.int(), logprob
-        ended = torch.isin(token, ends) | (limits[rows] <= t + 1) | draw.completed(token, tokens, rows, active, t)
-        if bool((active & ended).any()):
-            hand_over(rows[active & ended], t + 1)
-        active = active & ~ended
-        left = int(active.sum())
-        if left == 0:
-            break
-        if left < COMPACT * len(rows):
-            keep = active.nonzero().squeeze(1)
-            cache.keep(keep)
-            rows, token, active = rows[keep], token[keep], active[keep]
+        ended = active & (torch.isin(token, ends) | (limits <= t + 1) | draw.completed(token, tokens, rows, active, t))
+        if count := int(ended.sum()):
+            hand_over(rows[ended], t + 1)
+            active, left = active & ~ended, left - count
+            if left == 0:
+                break
+            if left < COMPACT * len(rows):
+                keep = active.nonzero().squeeze(1)
+                cache.keep(keep)
+                rows, limits, token, active = rows[keep], limits[keep], token[keep], active[keep]
         logits = cache.extend(model, token)
 
 

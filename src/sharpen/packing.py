@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from sharpen import fused
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Pack:
     own                the remainders
     origin             (R,) which beginning a row continues
     starts             (R,) tokens of that beginning
-    visible            (R, 1, T, P + T) bool: what each token of a remainder sees; None where nothing is shared
+    families           the same for fused.py
     """
 
     tokens: Tensor
@@ -99,7 +102,17 @@ class Pack:
     own: Segments
     origin: Tensor
     starts: Tensor
-    visible: Tensor | None
+    families: fused.Families
+
+    @cached_property
+    def visible(self) -> Tensor:
+        """(R, 1, T, P + T) bool: what each token of a remainder sees."""
+        assert self.shared is not None
+        rows, length = self.own.index.shape
+        width = self.shared.index.shape[1]
+        first = torch.arange(width, device=self.starts.device) < self.starts[:, None]
+        causal = torch.ones(length, length, dtype=torch.bool, device=self.starts.device).tril()
+        return torch.cat((first[:, None].expand(rows, length, width), causal.expand(rows, length, length)), dim=-1)[:, None]
 
     def number(self, row: Tensor, position: Tensor) -> Tensor:
         """Numbers in the pack of the tokens at these positions of these rows."""
@@ -115,6 +128,9 @@ class Pack:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Causal attention within rows: (N, H, E) from q (N, H, E) and k, v (N, G, E)."""
+        found = fused.attend(q, k, v, self.families)
+        if found is not None:
+            return found
         grouped = q.shape[1] != k.shape[1]
         own_q, own_k, own_v = (self.own.padded(t) for t in (q, k, v))
         if self.shared is None:
@@ -146,16 +162,17 @@ def pack(rows: Sequence[np.ndarray], shared: Sequence[int], origin: Sequence[int
     segments = beginnings + remainders if any(starts) else remainders
     positions = [np.arange(len(s)) for s in beginnings] if any(starts) else []
     positions += [np.arange(n, n + len(r)) for n, r in zip(starts, remainders, strict=True)]
-    first = _segments(beginnings, 0, device) if any(starts) else None
-    own = _segments(remainders, sum(map(len, beginnings)) if any(starts) else 0, device)
+    behind = any(starts)
+    before = sum(map(len, beginnings)) if behind else 0
+    number = [firsts[o] for o in origin]
     return Pack(
         tokens=torch.from_numpy(np.concatenate(segments).astype(np.int64)).to(device),
         positions=torch.from_numpy(np.concatenate(positions)).to(device),
-        shared=first,
-        own=own,
-        origin=torch.tensor([firsts[o] for o in origin], device=device),
+        shared=_segments(beginnings, 0, device) if behind else None,
+        own=_segments(remainders, before, device),
+        origin=torch.tensor(number, device=device),
         starts=torch.tensor(starts, device=device),
-        visible=None if first is None else _visible(starts, first.index.shape[1], own.index.shape[1], device),
+        families=fused.Families([len(b) if behind else 0 for b in beginnings], [len(r) for r in remainders], number),
     )
 
 
@@ -167,13 +184,6 @@ def _segments(parts: Sequence[np.ndarray], start: int, device: Any) -> Segments:
     index[real] = start + np.arange(lengths.sum())
     inverse = np.flatnonzero(real)
     return Segments(torch.from_numpy(index).to(device), torch.from_numpy(inverse).to(device), start, bool(real.all()))
-
-
-def _visible(starts: Sequence[int], width: int, length: int, device: Any) -> Tensor:
-    first = torch.arange(width, device=device) < torch.tensor(starts, device=device)[:, None]
-    causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()
-    rows = len(starts)
-    return torch.cat((first[:, None].expand(rows, length, width), causal.expand(rows, length, length)), dim=-1)[:, None]
 
 
 def common_beginnings(tokens: np.ndarray, mask: np.ndarray, group: np.ndarray) -> np.ndarray:

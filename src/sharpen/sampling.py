@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sharpen import compiled
 from sharpen.core import Sampling
 
 BLOCK = 256  # tokens of the vocabulary summed together before the one that was hit is looked at
@@ -67,6 +68,8 @@ def sample(logits: Tensor, how: Sampling, u: Tensor) -> tuple[Tensor, Tensor]:
 
     Temperature 0 takes the likeliest token.
     """
+    if not how.cuts and (drawn := compiled.draw(logits, how.temperature, u)):
+        return drawn
     logp = logprobs(logits, how)
     token = logits.argmax(dim=-1) if how.temperature == 0 else invert(logp.exp(), u)
     return token, logp.gather(1, token[:, None]).squeeze(1)

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from sharpen import fused
+
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 ROPE_TYPES = ("default", "linear", "llama3")  # fixed frequencies; the others depend on the length seen so far
 
@@ -62,13 +64,13 @@ def _layer(layer: Any, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, i: i
     q, k, v = (t.view(shape) for t in linear(projections, norm(x, layer.input_layernorm)))
     if hasattr(attention, "q_norm"):  # Qwen3
         q, k = norm(q, attention.q_norm), norm(k, attention.k_norm)
-    x = x + attention.o_proj(attend(i, rotate(q, cos, sin), rotate(k, cos, sin), v).flatten(1))
+    x = x + attention.o_proj(attend(i, fused.rotate(q, cos, sin), fused.rotate(k, cos, sin), v).flatten(1))
     gate, up = linear((layer.mlp.gate_proj, layer.mlp.up_proj), norm(x, layer.post_attention_layernorm))
-    return x + layer.mlp.down_proj(F.silu(gate) * up)
+    return x + layer.mlp.down_proj(fused.gate(gate, up))
 
 
 def rope(model: Any, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """For positions (N,): cosines (N, 1, 1, E/2), and sines (N, 1, 2, E/2) with the signs that `rotate` needs."""
+    """For positions (N,): cosines (N, 1, 1, E/2), and sines (N, 1, 2, E/2) with the signs that `fused.rotate` needs."""
     embedding = model.model.rotary_emb
     angles = positions[:, None, None, None].float() * embedding.inv_freq.float()
     scale = getattr(embedding, "attention_scaling", 1.0)
@@ -76,14 +78,8 @@ def rope(model: Any, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Ten
     return (angles.cos() * scale).to(dtype), torch.cat((-sin, sin), dim=2).to(dtype)
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary position embedding of (N, heads, E): the first half of a head turns with its second half."""
-    halves = x.unflatten(-1, (2, -1))
-    return torch.addcmul(halves * cos, halves.flip(-2), sin).flatten(-2)
-
-
 def norm(x: Tensor, layer: Any) -> Tensor:
-    return F.rms_norm(x, (x.shape[-1],), layer.weight, layer.variance_epsilon)
+    return fused.norm(x, layer.weight, layer.variance_epsilon)
 
 
 def linear(layers: Sequence[Any], x: Tensor) -> Sequence[Tensor]:
