@@ -1,9 +1,9 @@
 """How fast a step could be if it consisted of nothing but its matrix products, measured on this machine in this run.
 
 Counted are the products with the model's weights: one for each prompt's tokens, one for each sampled token at the shape's
-number of rows, and three (forward, and two backward) for each token of the batch, a prompt once for its group. Not counted:
-attention's own products, everything element-wise, sampling. So nobody reaches this limit, and what remains below it is what an
-engine and a trainer cost.
+number of rows, and three (forward, and two backward) for each token of the batch, a prompt once for its group. A response's last
+token counts nowhere: nothing is predicted from it. Not counted: attention's own products, everything element-wise, sampling. So
+nobody comes near this limit without a better product than torch's, and what remains below it is what an engine and a trainer cost.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def limit(connection: Connection, shape: Shape, model: Path) -> None:
 
 def limits(shape: Shape, dtype: Any) -> dict[str, float]:
     decode = seconds(shape.rows, dtype)  # of one token for every row
-    batch = shape.rows * shape.tokens + shape.prompts * PROMPT
+    batch = shape.rows * (shape.tokens - 1) + shape.prompts * PROMPT
     block = min(batch, 4096)  # beyond this, time is proportional
     learn = 3 * seconds(block, dtype) * batch / block
-    step = seconds(shape.prompts * PROMPT, dtype) + decode * shape.tokens + learn
+    step = seconds(shape.prompts * PROMPT, dtype) + decode * (shape.tokens - 1) + learn
     operations = 2 * sum(inputs * outputs * count for inputs, outputs, count in weights())
     return {
         "decode_tokens_per_second": shape.rows / decode,

@@ -13,10 +13,10 @@ from sharpen.core import PLAIN, Batch, Sampling
 SHAPE = dict(vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
 
 
-@pytest.fixture
-def model():
+@pytest.fixture(params=[8, 32], ids=["torch", "compiled"])  # heads of 8 are too narrow for the functions in C
+def model(request):
     torch.manual_seed(0)
-    made = LlamaForCausalLM(LlamaConfig(**SHAPE, num_key_value_heads=2)).eval()
+    made = LlamaForCausalLM(LlamaConfig(**SHAPE, num_key_value_heads=2, head_dim=request.param)).eval()
     with torch.no_grad():
         for parameter in made.parameters():
             if parameter.ndim == 2:
@@ -71,6 +71,32 @@ def test_packed_rows_have_the_logprobs_and_gradient_of_a_plain_forward_pass(mode
     torch.testing.assert_close(ours, theirs[:, : ours.shape[1]], rtol=1e-5, atol=1e-5)
     wide = torch.nn.functional.pad(ours, (0, theirs.shape[1] - ours.shape[1]))
     torch.testing.assert_close(gradient(model, wide), gradient(model, theirs), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("answers", [(1, 1, 1), (1, 5, 2)])
+def test_answers_of_one_token_have_the_logprobs_and_gradient_of_a_plain_forward_pass(model, answers):
+    """Nothing is left of such a row behind the prompt that it shares, for its last token predicts nothing."""
+    lengths = np.array([6 + n for n in answers])
+    tokens = np.random.default_rng(0).integers(1, 30, (3, lengths.max()))
+    tokens[:, :6] = tokens[0, :6]
+    mask = ((np.arange(lengths.max()) >= 6) & (np.arange(lengths.max()) < lengths[:, None])).astype(np.float32)
+    one = np.ones(3, dtype=np.float32)
+    data = Batch(tokens, mask, -mask, one, np.array([0, 0, 1]), one, lengths)
+    ours, theirs = likelihood.logprobs(model, data, np.arange(3)), plain(model, data)
+    torch.testing.assert_close(ours, theirs[:, : ours.shape[1]], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradient(model, ours), gradient(model, theirs), rtol=1e-4, atol=1e-4)
+
+
+def test_the_last_layer_works_only_for_states_that_are_needed(model):
+    tokens, needed = torch.arange(1, 12), torch.tensor([3, 10])
+    packed = packing.pack([tokens.numpy()], [0], [0])
+    seen: list[int] = []
+    handle = model.model.layers[-1].mlp.down_proj.register_forward_hook(lambda module, given, made: seen.append(len(made)))
+    whole = transformer.hidden_states(model, packed.tokens, packed.positions, packed.attend)
+    some = transformer.hidden_states(model, packed.tokens, packed.positions, packed.attend, needed=needed)
+    handle.remove()
+    torch.testing.assert_close(some, whole[needed])
+    assert seen == [11, 2]
 
 
 def test_a_prompt_is_held_once_for_its_group():

@@ -248,14 +248,14 @@ def _prefill(model: Any, prompts: Sequence[np.ndarray]) -> tuple[list[Tensor], l
         values.append(packed.own.padded(v).contiguous())
         return packed.attend(layer, q, k, v)
 
-    hidden = transformer.hidden_states(model, packed.tokens, packed.positions, attend)
     lengths = torch.tensor([len(p) for p in prompts], device=model.device)
+    hidden = transformer.hidden_states(model, packed.tokens, packed.positions, attend, needed=lengths.cumsum(0) - 1)
     padding = torch.arange(packed.own.index.shape[1], device=model.device) >= lengths[:, None]
     mask = None
     if not packed.own.full:
         mask = torch.zeros(padding.shape, dtype=hidden.dtype, device=model.device).masked_fill_(padding, float("-inf"))
         mask = mask[:, None, None]
-    return keys, values, mask, model.lm_head(hidden[lengths.cumsum(0) - 1])
+    return keys, values, mask, model.lm_head(hidden)
 
 
 def _grown(t: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """The decoding step of decode_step.c: for small models of the Llama family in fp32 on a processor, where a C compiler is.
 
 Where there is none (native.py), or the model is another one, `pack` returns None and decoding takes the path of transformer.py.
+`draw` draws the next tokens, whatever the model, in one call instead of twenty.
+
 Products read a packed copy of the weights, made for each batch of generations (11 ms for 3.4 M parameters), so training updates
 are seen by the next batch.
 

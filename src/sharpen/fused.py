@@ -28,7 +28,9 @@ def _usable(*tensors: Tensor) -> ctypes.CDLL | None:
         if t.device.type != "cpu" or t.dtype != torch.float32 or not t.is_contiguous():
             return None
     library = native.library()
-    return library if library and all(t.shape[-1] % library.lanes() == 0 for t in tensors) else None
+    if library is None or not (library.parallel() or torch.get_num_threads() == 1):
+        return None  # one thread in C is no match for torch's many
+    return library if all(t.shape[-1] % library.lanes() == 0 for t in tensors) else None
 
 
 def norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:

@@ -125,11 +125,17 @@ def before_trained(
     if transformer.supported(model):
         row, position = np.nonzero(mask)
         shared = common_beginnings(read[rows], batch.mask[rows], batch.group[rows])
-        real = [read[r, : batch.lengths[r]] for r in rows]
+        # Nothing is predicted from a row's last trained token and what comes behind it.
+        last = width - 1 - mask[:, ::-1].argmax(1)
+        ends = np.minimum(np.maximum(last, shared), batch.lengths[rows])
+        real = [read[r, :end] for r, end in zip(rows, ends, strict=True)]
         packed = pack(real, shared.tolist(), batch.group[rows].tolist(), device)
         before = packed.number(torch.from_numpy(row).to(device), torch.from_numpy(position - 1).to(device))
-        hidden = transformer.hidden_states(model, packed.tokens, packed.positions, packed.attend, recompute)
-        return model.lm_head, hidden.index_select(0, before)
+        wanted = torch.zeros(len(packed.tokens), dtype=torch.bool, device=device).index_fill_(0, before, True)
+        hidden = transformer.hidden_states(
+            model, packed.tokens, packed.positions, packed.attend, recompute, wanted.nonzero().squeeze(1)
+        )
+        return model.lm_head, hidden.index_select(0, wanted.cumsum(0)[before] - 1)
     tokens = torch.from_numpy(read[rows, :width]).to(device)
     attention = torch.arange(width, device=device)[None] < torch.from_numpy(batch.lengths[rows]).to(device)[:, None]
     logits = model(input_ids=tokens, attention_mask=attention.long()).logits

@@ -33,6 +33,7 @@ SIGNATURES = {
     "pack": ((INTEGER, INTEGER, POINTER, POINTER), None),
     "step": ((POINTER, POINTER, POINTER, INTEGER, POINTER, POINTER, INTEGER, INTEGER), None),
     "draw": ((INTEGER, INTEGER, POINTER, NUMBER, *[POINTER] * 4, INTEGER, INTEGER), None),
+    "parallel": ((), INTEGER),
     "norm_forward": ((INTEGER, INTEGER, POINTER, POINTER, NUMBER, POINTER, POINTER, INTEGER), None),
     "norm_backward": ((INTEGER, INTEGER, *[POINTER] * 6, INTEGER), None),
     "gate_forward": ((INTEGER, POINTER, POINTER, POINTER, INTEGER), None),

@@ -148,7 +148,7 @@ def pack(rows: Sequence[np.ndarray], shared: Sequence[int], origin: Sequence[int
     """Lay rows end to end.
 
     rows    token ids of each row
-    shared  how many tokens each row has in common with the rows of the same origin; 0 for none, and less than its length
+    shared  how many tokens each row has in common with the rows of the same origin; 0 for none, at most its length
     origin  rows with the same number share their beginning, which is taken from the first of them
     """
     firsts: dict[int, int] = {}

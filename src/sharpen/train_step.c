@@ -12,6 +12,15 @@
 
 #define BLOCK 24 /* queries that attention takes together */
 
+/* 1 where the threads that functions ask for are to be had, 0 where a compiler without OpenMP has left one. */
+int64_t parallel(void) {
+#ifdef _OPENMP
+    return 1;
+#else
+    return 0;
+#endif
+}
+
 /* y = x / rms(x) * weight by rows; `scale` (rows,) keeps 1 / rms for the way back. */
 void norm_forward(int64_t rows, int64_t n, const float *x, const float *weight, double eps, float *y, float *scale,
                   int64_t threads) {

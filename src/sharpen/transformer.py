@@ -44,27 +44,34 @@ def supported(model: Any) -> bool:
     )
 
 
-def hidden_states(model: Any, tokens: Tensor, positions: Tensor, attend: Attend, recompute: bool = False) -> Tensor:
+def hidden_states(
+    model: Any, tokens: Tensor, positions: Tensor, attend: Attend, recompute: bool = False, needed: Tensor | None = None
+) -> Tensor:
     """Final hidden states (N, D) of tokens (N,) at positions (N,) of their rows.
 
     recompute  keep only each layer's input for the backward pass and compute the rest again (gradient checkpointing)
+    needed     (M,) numbers of the tokens whose states are wanted, which come back as (M, D); of the other tokens the last layer
+               makes keys and values alone
     """
     x = model.model.embed_tokens(tokens)
     cos, sin = rope(model, positions, x.dtype)
     for i, layer in enumerate(model.model.layers):
-        step = (_layer, layer, x, cos, sin, attend, i)
+        step = (_layer, layer, x, cos, sin, attend, i, needed if layer is model.model.layers[-1] else None)
         x = checkpoint(*step, use_reentrant=False) if recompute else step[0](*step[1:])
     return norm(x, model.model.norm)
 
 
-def _layer(layer: Any, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, i: int) -> Tensor:
+def _layer(layer: Any, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, i: int, needed: Tensor | None) -> Tensor:
     attention = layer.self_attn
     shape = (len(x), -1, attention.head_dim)
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
     q, k, v = (t.view(shape) for t in linear(projections, norm(x, layer.input_layernorm)))
     if hasattr(attention, "q_norm"):  # Qwen3
         q, k = norm(q, attention.q_norm), norm(k, attention.k_norm)
-    x = x + attention.o_proj(attend(i, fused.rotate(q, cos, sin), fused.rotate(k, cos, sin), v).flatten(1))
+    attended = attend(i, fused.rotate(q, cos, sin), fused.rotate(k, cos, sin), v).flatten(1)
+    if needed is not None:
+        x, attended = x.index_select(0, needed), attended.index_select(0, needed)
+    x = x + attention.o_proj(attended)
     gate, up = linear((layer.mlp.gate_proj, layer.mlp.up_proj), norm(x, layer.post_attention_layernorm))
     return x + layer.mlp.down_proj(fused.gate(gate, up))
 
