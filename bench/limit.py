@@ -2,7 +2,7 @@
 
 Counted are the products with the model's weights: one for each prompt's tokens, one for each sampled token at the shape's
 number of rows, and three (forward, and two backward) for each token of the batch, a prompt once for its group. A response's
-last token counts nowhere: nothing is predicted from it. Not counted: attention's own products, everything element-wise, sampling.
+last token counts nowhere: nothing is predicted from it. Not counted: attention's own products, element-wise work, sampling.
 So nobody comes near this limit without better products than torch's, and what remains below it is what an engine and a trainer
 cost.
 """
