@@ -30,7 +30,7 @@ transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
 MAX_GRAD_NORM = 1.0
 # On a processor a larger pass is no faster, and 8,192 tokens need twice the memory; a GPU is idle between small ones.
-MICRO_TOKENS = {"cpu": 2048, "gpu": 16384}
+MICRO_TOKENS = {"cpu": 1536, "gpu": 16384}
 
 
 class LocalPolicy:
