@@ -128,6 +128,16 @@ def test_attention_and_its_gradient_are_dense_attentions(families, heads, head, 
         torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=3e-6 * loud * max(float(b.abs().max()), 1.0))
 
 
+def test_attention_over_more_keys_than_a_product_takes_at_once():
+    torch.manual_seed(0)
+    layout, lengths = fused.Families([270], [300, 4], [0, 0]), ([270], [300, 4], [0, 0])
+    inputs, back = [torch.randn(574, heads, 32) for heads in (2, 1, 1)], torch.randn(574, 2, 32)
+    found, slopes = gradients(lambda *x: fused.attend(*x, layout), inputs, (), back)
+    exact, exact_slopes = gradients(lambda *x: dense_attention(*x, *lengths), [t.double() for t in inputs], (), back)
+    for a, b in zip([found, *slopes], [exact, *exact_slopes], strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_attention_does_not_depend_on_the_number_of_threads_by_a_bit(threads):
     torch.manual_seed(0)
@@ -195,6 +205,16 @@ def test_draws_at_the_ends_of_the_distribution():
         tokens, logp = compiled.draw(logits, 1.0, torch.full((3,), u, dtype=torch.float64))
         assert tokens.tolist() == expected
         torch.testing.assert_close(logp, -torch.tensor([2.0, 19.0, 1.0]).log())
+
+
+def test_rounding_never_draws_what_cannot_be_drawn():
+    """The sum of a vector in single precision may lie above that of its numbers in double precision."""
+    torch.manual_seed(0)
+    for vocabulary in (8, 20):
+        logits = torch.full((500, vocabulary), float("-inf"))
+        logits[:, 1:6] = torch.randn(500, 5)
+        tokens, logp = compiled.draw(logits, 1.0, torch.full((500,), 1 - 2**-53, dtype=torch.float64))
+        assert logp.isfinite().all() and ((tokens >= 1) & (tokens < 6)).all()
 
 
 @pytest.mark.parametrize("place", [0, 5, 19])

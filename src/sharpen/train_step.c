@@ -174,9 +174,7 @@ static float soften(float *scores, int64_t n, int64_t seen, int64_t end, float s
         store(scores + t, e);
         total += e;
     }
-    /* e^-87 is what the cut leaves of a hidden score: not quite 0. */
-    for (int64_t t = n; t < whole(n); t++) scores[t] = 0.0f;
-    for (int64_t t = seen; t < whole(end); t++) own[t] = 0.0f;
+    for (int64_t t = seen; t < end; t++) own[t] = 0.0f; /* not quite 0 yet: exponential cuts at e^-87; padding nobody reads */
     const float found = sum(total);
     if (log_total) *log_total = most + logf(found);
     return found;
