@@ -1,4 +1,4 @@
-"""Practice at the edge of one's ability, old successes replayed, only better rounds kept: 15 points in ten minutes.
+"""Practice at the edge of one's ability, old successes replayed, only better rounds kept: 15 points in six minutes.
 
 Paper: none; GRPO (arXiv 2402.03300, section 4.1) on the arms that SEC (arXiv 2505.14970) chooses
 Parent: grpo
