@@ -138,6 +138,16 @@ def test_attention_over_more_keys_than_a_product_takes_at_once():
         torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("broken", [0, 1])
+def test_attention_to_what_is_not_a_number_is_not_one_either(broken):
+    """A NaN in a query or a key: its own row is broken from there on, and the other is not."""
+    torch.manual_seed(0)
+    inputs = [torch.randn(40, 1, 32) for _ in range(3)]
+    inputs[broken][5, 0, 3] = float("nan")
+    found = fused.attend(*inputs, fused.Families([0, 0], [20, 20], [0, 1])).isnan().any(-1).squeeze(1)
+    assert found.nonzero().flatten().tolist() == ([5] if broken == 0 else list(range(5, 20)))
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_attention_does_not_depend_on_the_number_of_threads_by_a_bit(threads):
     torch.manual_seed(0)

@@ -138,10 +138,8 @@ void draw(int64_t rows, int64_t vocabulary, const float *logits, double temperat
         memcpy(e, row, vocabulary * sizeof(float));
         for (int j = 0; j < LANES; j++) e[vocabulary + j] = -INFINITY;
         double total = 0;
-        ivec broken = {0};
         for (i = 0; i < vocabulary; i += LANES) {
-            vec x = (load(e + i) - row[best]) / flat, power = where(x > -87.0f, exponential(x), all(0));
-            broken |= x != x;
+            vec x = (load(e + i) - row[best]) / flat, power = where(x < -87.0f, all(0), exponential(x));
             store(e + i, power);
             total += sum(power);
         }
@@ -157,7 +155,6 @@ void draw(int64_t rows, int64_t vocabulary, const float *logits, double temperat
         }
         tokens[r] = chosen;
         logp[r] = (row[chosen] - row[best]) / flat - (float)log(total);
-        for (int j = 0; j < LANES; j++) logp[r] = broken[j] ? NAN : logp[r];
     }
 }
 

@@ -154,8 +154,8 @@ static void mixed(const Shape *s, int64_t rows, const float *weights, int64_t wi
 
 static inline vec vmax(vec a, vec b) { return where(a > b, a, b); }
 
-/* Scores of one query, `seen` of its own tokens visible, become e^(scale * score - most), 0 where nothing is. With `most` NULL
-   the greatest is looked for. Returns their sum, and in `least` the logarithm of what they have to be divided by. */
+/* Scores of one query, `seen` of its own tokens visible, become e^(scale * score - most), 0 where nothing is. `most` is *known,
+   or the greatest where that is NULL. Returns their sum, and in `log_total` the logarithm of what e^(scale * score) sums to. */
 static float soften(float *scores, int64_t n, int64_t seen, int64_t end, float scale, const float *known, float *log_total) {
     float *own = scores + whole(n);
     for (int64_t t = n; t < whole(n); t++) scores[t] = -1e30f;

@@ -29,11 +29,11 @@ static inline float sum(vec x) {
 
 static inline vec where(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }
 
-/* e^x to a few units in the last place, for x cut to -87 to 87. */
+/* e^x to a few units in the last place, for x cut to -87 to 87. What is not a number stays so: a broken model must be seen. */
 static inline vec exponential(vec x) {
     const vec magic = all(12582912.0f); /* 1.5 * 2^23: adding it rounds to whole numbers, which stand in the low bits */
-    x = where(x > -87.0f, x, all(-87.0f));
-    x = where(x < 87.0f, x, all(87.0f));
+    x = where(x < -87.0f, all(-87.0f), x);
+    x = where(x > 87.0f, all(87.0f), x);
     vec shifted = x * 1.44269504f + magic, n = shifted - magic;
     vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
     vec p = all(1.9875691500e-4f);
