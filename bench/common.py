@@ -61,7 +61,7 @@ def build_model(directory: Path, ends: bool) -> int:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from sharpen.student import CHAT_TEMPLATE
+    from sharpen.models.embedded import CHAT_TEMPLATE
 
     letters = ["Ġ", *map(chr, range(33, 127))]  # byte-level vocabularies write a space as Ġ
     core = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(letters)}, merges=[]))

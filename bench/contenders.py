@@ -76,13 +76,13 @@ def commands(connection: Connection) -> Iterator[str]:
 def tableau() -> Any:
     """TRL's default loss, "dapo" with one clip: GRPO with a mean over all tokens of the batch.
 
-    TRL divides by the standard deviation of a sample (n - 1) plus 1e-4; `objective.grpo` says which deviation, and its eps is
-    1e-6. Silent groups stay in the count of tokens.
+    TRL divides by the standard deviation of a sample (n - 1) plus 1e-4; `policy_gradient.grpo` says which deviation, and its
+    eps is 1e-6. Silent groups stay in the count of tokens.
     """
-    from sharpen import advantage, objective
+    from sharpen.objectives import advantage, policy_gradient
 
     return replace(
-        objective.grpo(unbiased=True, per_token=True), advantage=partial(advantage.normalised, unbiased=True, eps=1e-4)
+        policy_gradient.grpo(unbiased=True, per_token=True), advantage=partial(advantage.normalised, unbiased=True, eps=1e-4)
     )
 
 
@@ -103,12 +103,13 @@ def verdict(task: Any, response: str) -> Any:
 def roll_out(
     local: Any, chosen: Sequence[Any], shape: Shape, step: int, judges: Any = None
 ) -> tuple[list[Any], tuple[float, float]]:
-    """(judged rollouts, clock after generating and after judging) of one step, as `practice.try_out` makes them.
+    """(judged rollouts, clock after generating and after judging) of one step, as `loop.sampling_step.try_out` makes them.
 
     judges   `judging.Judges`, which judge while others are still generated; without, everything is judged here at the end
     """
-    from sharpen import rollout
     from sharpen.core import PLAIN
+    from sharpen.rollouts import rollout
+    from sharpen.verify import judge
 
     groups = [i for i in range(len(chosen)) for _ in range(shape.samples)]
     ids = [f"s{step:06d}.{i:03d}.{j:03d}" for i in range(len(chosen)) for j in range(shape.samples)]
@@ -123,13 +124,16 @@ def roll_out(
         finished=judges.begin if judges else None,
     )
     generated = time.perf_counter()
-    samples = judges.judge(made, groups) if judges else rollout.judge(made, groups, verdict)
+    samples = judges.judge(made, groups) if judges else judge(made, groups, verdict)
     return samples, (generated, time.perf_counter())
 
 
 def sharpen_steps(connection: Connection, shape: Shape, model: Path) -> None:
-    from sharpen import judging, policy, teach
-    from sharpen.step import describe_step
+    from sharpen import curriculum
+    from sharpen.data import make_batch
+    from sharpen.loop.step import describe_step
+    from sharpen.models import policy
+    from sharpen.verify import judging
 
     loaded = policy.load_model(model)
     begin = time.perf_counter()
@@ -142,10 +146,10 @@ def sharpen_steps(connection: Connection, shape: Shape, model: Path) -> None:
             start = time.perf_counter()
             chosen = listed[command][first : first + shape.prompts]
             samples, (generated, judged) = roll_out(local, chosen, shape, step, judges)
-            batch = policy.make_batch(samples)
+            batch = make_batch(samples)
             stats = local.update(batch, tableau(), LR)
             learned = time.perf_counter()
-            describe_step(samples), teach.statistics(step, samples)
+            describe_step(samples), curriculum.statistics(step, samples)
             connection.send(
                 {
                     "seconds": time.perf_counter() - start,

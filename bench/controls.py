@@ -38,12 +38,12 @@ def seconds(directory: Path) -> tuple[float, float, int]:
     with sqlite3.connect(directory / "run.db") as db:
         spent = dict(db.execute("SELECT phase, sum(seconds) FROM timings GROUP BY phase"))
         steps = db.execute("SELECT count(*) FROM steps WHERE phase = 'warmup'").fetchone()[0]
-    return spent["warmup"], sum(spent.get(p, 0.0) for p in ("teach", "generate", "verify", "learn")), steps
+    return spent["warmup"], sum(spent.get(p, 0.0) for p in ("curriculum", "generate", "verify", "learn")), steps
 
 
 def compare(out: Path, seed: int) -> dict[str, dict]:
     found = {"loop": run(out / f"loop-{seed}", seed)}
-    found["uniform"] = run(out / f"uniform-{seed}", seed, "teach=uniform")
+    found["uniform"] = run(out / f"uniform-{seed}", seed, "curriculum=uniform")
     warm_up, loop, steps = seconds(out / f"loop-{seed}")
     more = f"warmup_steps={steps + math.ceil(loop * steps / warm_up)}"
     found["sft"] = run(out / f"sft-{seed}", seed, more, budget="1steps")

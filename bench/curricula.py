@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from sharpen import catalog
-from sharpen.attempts import Attempts
 from sharpen.core import HISTORY, Arm, ArmStats, Evaluation
+from sharpen.curriculum.attempts import Attempts
+from sharpen.curriculum.testbed import Bandit
 from sharpen.recipe import asked_for, call
-from sharpen.toy import Bandit
+from sharpen.recipes import catalog
 
 PROMPTS, SAMPLES, ARMS, ROUNDS = 40, 4, 100, 20
 
@@ -50,7 +50,7 @@ def offers(tasks: int, arms: int, seed: int = 0) -> tuple[dict[Arm, list[ArmStat
 
 def decision(name: str, history: dict[Arm, list[ArmStats]], offered: dict[str, Any], repeats: int = 7) -> float:
     """Median seconds of one decision; the first, which may build what is kept, is not counted."""
-    function, arms, times = catalog.choices("teach")[name], sorted(history), []
+    function, arms, times = catalog.choices("curriculum")[name], sorted(history), []
     for i in range(repeats + 1):
         offered["attempts"].taken += PROMPTS if name == "pcl" and i else 0  # a step's results to learn from
         start = time.perf_counter()
@@ -61,15 +61,16 @@ def decision(name: str, history: dict[Arm, list[ArmStats]], offered: dict[str, A
 
 def share(name: str, directory: Path, steps: int) -> tuple[float, float]:
     """(seconds of choosing in a step, share of the step), the first step left out."""
-    from sharpen import loop, terminal
-    from sharpen.store import Store
+    from sharpen.loop import loop
+    from sharpen.store.store import Store
+    from sharpen.terminal import terminal
 
     settings = ("warmup_steps=5", "validation=2", "test=2", "round_steps=100")
     loop.start(loop.Request(name, settings, 0, f"{steps}steps", None, None, directory), terminal.Quiet())
     with Store.open(directory) as store:
         rows = store.rows("SELECT phase, sum(seconds) FROM timings WHERE step > 5 GROUP BY phase")
-    spent = {phase: seconds for phase, seconds in rows if phase in ("teach", "generate", "verify", "learn", "store")}
-    return spent["teach"] / (steps - 1), spent["teach"] / sum(spent.values())
+    spent = {phase: seconds for phase, seconds in rows if phase in ("curriculum", "generate", "verify", "learn", "store")}
+    return spent["curriculum"] / (steps - 1), spent["curriculum"] / sum(spent.values())
 
 
 def main() -> None:
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--share", nargs="*", metavar="RECIPE", help="of all curricula, or of these")
     parser.add_argument("--steps", type=int, default=6)
     given = parser.parse_args()
-    names = catalog.choices("teach")
+    names = catalog.choices("curriculum")
     for tasks in given.tasks:
         history, offered = offers(tasks, ARMS)
         print(f"{len(offered['attempts']):,} tasks, {offered['attempts'].nbytes / len(offered['attempts']):.0f} bytes a task")

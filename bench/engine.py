@@ -1,6 +1,6 @@
 """Tokens per second of the embedded student: python bench/engine.py [--threads 2] [--rows 256] [--tokens 32]
 
-Decoding: rows of 10-token prompts, eight to a prompt, none of which ends early, with the compiled step (compiled.py) and
+Decoding: rows of 10-token prompts, eight to a prompt, none of which ends early, with the compiled step (decode_step.py) and
 without it in turn. Learning: one optimizer step on rows of 10 + 10 tokens. Medians of five; prints JSON.
 """
 
@@ -15,8 +15,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from sharpen import compiled, engine, objective, policy, student
 from sharpen.core import Batch, TaskSource
+from sharpen.models import embedded, policy
+from sharpen.models.engine import decode_step, generate
+from sharpen.objectives import policy_gradient
 
 
 def median_seconds(*works: Callable[[], object], times: int = 5) -> list[float]:
@@ -38,23 +40,23 @@ def main() -> None:
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     nowhere = TaskSource("none", (), lambda arm, split, index, seed: None)  # type: ignore[arg-type,return-value]
-    local = policy.LocalPolicy(*student.build("tiny", nowhere, 0))
+    local = policy.LocalPolicy(*embedded.build("tiny", nowhere, 0))
     rng = np.random.default_rng(0)
     prompts = rng.integers(10, 200, (a.rows // 8 + 1, 10)).astype(np.int32)
-    requests = [engine.Request(prompts[i // 8], i, a.tokens) for i in range(a.rows)]
+    requests = [generate.Request(prompts[i // 8], i, a.tokens) for i in range(a.rows)]
     decode, plain = median_seconds(
-        lambda: engine.generate(local.model, requests, [-1], 0),
-        lambda: engine.generate(local.model, requests, [-1], 0, compile=False),
+        lambda: generate.generate(local.model, requests, [-1], 0),
+        lambda: generate.generate(local.model, requests, [-1], 0, compile=False),
     )
     mask = np.tile(np.arange(20) >= 10, (a.rows, 1)).astype(np.float32)
     one = np.ones(a.rows, dtype=np.float32)
     tokens, lengths = rng.integers(10, 200, mask.shape), np.full(a.rows, 20)
     batch = Batch(tokens, mask, -mask, one, np.arange(a.rows), one, lengths)
-    (learn,) = median_seconds(lambda: local.update(batch, objective.sft(), 1e-6))
+    (learn,) = median_seconds(lambda: local.update(batch, policy_gradient.sft(), 1e-6))
     figures = {
         "decode_tokens_per_second": round(a.rows * a.tokens / decode),
         "decode_without_the_compiled_step": round(a.rows * a.tokens / plain),
-        "compiled": compiled.pack(local.model) is not None,
+        "compiled": decode_step.pack(local.model) is not None,
         "learn_tokens_per_second": round(a.rows * 20 / learn),
         "parameters": sum(p.numel() for p in local.model.parameters()),
         "bf16": local.model.dtype == torch.bfloat16,

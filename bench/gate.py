@@ -38,11 +38,12 @@ def compare(shape: Shape, model: Path) -> dict[str, Any]:
     Half of the groups are silent. The model has to be one whose completions differ in length: at equal lengths the loss is the
     sum of all advantages, which is 0.
     """
-    from sharpen import policy
+    from sharpen.data import make_batch
+    from sharpen.models import policy
 
     local = policy.LocalPolicy(*policy.load_model(model), precision="fp32")
     samples, _ = roll_out(local, tasks(shape, 1, silent=True), shape, step=0)
-    ours, our_loss = sharpen_gradient(local, policy.make_batch(samples))
+    ours, our_loss = sharpen_gradient(local, make_batch(samples))
     theirs, their_loss = trl_gradient(shape, model, samples)
     difference = sum(float((ours[name] - theirs[name]).square().sum()) for name in theirs) ** 0.5
     norm = sum(float(g.square().sum()) for g in theirs.values()) ** 0.5
@@ -55,7 +56,7 @@ def sharpen_gradient(local: Any, batch: Any) -> tuple[dict[str, Any], float]:
     """(gradient of each parameter, value of the surrogate) by the public interface of a policy that has never learnt."""
     import torch
 
-    from sharpen.tableau import coefficients
+    from sharpen.objectives.tableau import coefficients
 
     loss = -float(coefficients(tableau(), batch, torch.from_numpy(local.logprobs(batch)).double()).sum())
     norm = local.update(batch, tableau(), LR)["grad_norm"]

@@ -20,8 +20,10 @@ import numpy as np
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from sharpen import engine, objective, policy
 from sharpen.core import Batch
+from sharpen.models import policy
+from sharpen.models.engine import generate
+from sharpen.objectives import policy_gradient
 
 SHAPES = {
     "micro": dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128, vocab_size=1000),
@@ -86,16 +88,16 @@ def main() -> None:
     local = policy.LocalPolicy(model, Words(), "bf16", device=a.device)
     vocabulary = SHAPES[a.shape]["vocab_size"]
     data = batch(a.rows, a.prompt, a.tokens, vocabulary)
-    requests = [engine.Request(row[: a.prompt].astype(np.int32), i, a.tokens) for i, row in enumerate(data.tokens)]
+    requests = [generate.Request(row[: a.prompt].astype(np.int32), i, a.tokens) for i, row in enumerate(data.tokens)]
     bandwidth, products = limits(a.device, a.rounds)
-    ours = seconds(lambda: engine.generate(local.model, requests, [-1], 0), a.rounds, a.device)
+    ours = seconds(lambda: generate.generate(local.model, requests, [-1], 0), a.rounds, a.device)
     asked = dict(max_new_tokens=a.tokens, min_new_tokens=a.tokens, do_sample=True, pad_token_id=0, eos_token_id=None)
     inputs = torch.from_numpy(data.tokens[:, : a.prompt]).to(a.device)
     theirs = seconds(lambda: local.model.generate(inputs, attention_mask=inputs.ne(-1), **asked), a.rounds, a.device)
     config = local.model.config
     cached = 2 * config.num_hidden_layers * config.hidden_size // config.num_attention_heads * 2 * 2  # bytes a token
     read = 2 * parameters + a.rows * cached * (a.prompt / 8 + a.tokens / 2)
-    learn = seconds(lambda: local.update(data, objective.grpo(), 0.0), a.rounds, a.device)
+    learn = seconds(lambda: local.update(data, policy_gradient.grpo(), 0.0), a.rounds, a.device)
     made, trained = a.rows * a.tokens, a.rows * (a.tokens + a.prompt / 8)
     figures = {
         "shape": a.shape,

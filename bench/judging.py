@@ -2,7 +2,7 @@
 
     python bench/judging.py [--rollouts N] [--workers N]
 
-inline        `rollout.judge`, one after another
+inline        `verify.judge`, one after another
 instant       `Judges` with a verifier of `verify.INSTANT`: called at once, in this process
 processes     `Judges` with the same verifier, as if it were a user's own; cpu_here is this process's share of that
 start_ms      until the first verdict of a new process
@@ -16,14 +16,15 @@ import time
 
 import numpy as np
 
-from sharpen import rollout, verify
 from sharpen.core import Rollout, Task, Verdict
-from sharpen.judging import Judges
+from sharpen.rollouts import rollout
+from sharpen.verify import verdicts
+from sharpen.verify.judging import Judges
 
 
 def own(task: Task, response: str) -> Verdict:
     """What a user's own function would be: the pool cannot know that it is quick."""
-    return verify.number(task, response)
+    return verdicts.number(task, response)
 
 
 def rollouts(n: int) -> list[Rollout]:
@@ -47,9 +48,9 @@ def main() -> None:
     figures: dict[str, float] = {"rollouts": len(made), "workers": options.workers}
 
     began = time.perf_counter()
-    expected = rollout.judge(made, groups, verify.verify)
+    expected = rollout.judge(made, groups, verdicts.verify)
     figures["inline"] = time.perf_counter() - began
-    with Judges(verify.verify) as judges:
+    with Judges(verdicts.verify) as judges:
         began = time.perf_counter()
         assert judges.judge(made, groups) == expected
         figures["instant"] = time.perf_counter() - began

@@ -50,7 +50,7 @@ def limit(connection: Connection, shape: Shape, model: Path) -> None:
     """The work of a process of `contenders.started`: sends the limits of fp32 and, where the processor has it, bf16."""
     import torch
 
-    from sharpen.policy import fast_bf16
+    from sharpen.models.policy import fast_bf16
 
     kinds = {"fp32": torch.float32, **({"bf16": torch.bfloat16} if fast_bf16() else {})}
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-r"""The verifier `math` and Math-Verify alone on the same answers: python bench/maths.py [--pairs tests/data/maths_pairs.jsonl]
+r"""The verifier `math` and Math-Verify alone on the same answers: python bench/maths.py [--pairs FILE]
 
 For each: agreement with the pairs' own labels, false "equal", false "different", answers that raised or overran, and verdicts a
 second on one core. Math-Verify is called with its defaults, in this process, in the main thread; the task's own answer in $…$,
@@ -17,8 +17,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from sharpen import maths
 from sharpen.core import Task
+from sharpen.verify.maths import maths
 
 
 def ours(pair: dict) -> bool:
@@ -62,7 +62,7 @@ def measured(judge: Callable[[dict], bool], pairs: list[dict]) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=Path, default=Path(__file__).parents[1] / "tests/data/maths_pairs.jsonl")
+    parser.add_argument("--pairs", type=Path, default=Path(__file__).parents[1] / "tests/verify/maths/maths_pairs.jsonl")
     parser.add_argument("--list", action="store_true", help="list every wrong verdict")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)

@@ -44,21 +44,22 @@ def batch(group: int = 4) -> Any:
 def student() -> Any:
     import torch
 
-    from sharpen import policy, student, tasks
+    from sharpen import tasks
+    from sharpen.models import embedded, policy
 
     torch.set_num_threads(1)
-    return policy.LocalPolicy(*student.build("tiny", tasks.gym(), 0), "fp32")
+    return policy.LocalPolicy(*embedded.build("tiny", tasks.gym(), 0), "fp32")
 
 
 def serve() -> None:
     """A GRPO step for each line that comes in; answers with its processor seconds."""
-    from sharpen import objective
+    from sharpen.objectives import policy_gradient
 
     local, given = student(), batch()
     print("ready", flush=True)
     for _ in sys.stdin:
         start = time.process_time()
-        local.update(given, objective.grpo(), 1e-4)
+        local.update(given, policy_gradient.grpo(), 1e-4)
         print(json.dumps(time.process_time() - start), flush=True)
 
 
@@ -95,8 +96,10 @@ def share(name: str, local: Any, given: Any, seconds: float) -> tuple[float, flo
     """(processor seconds of a step, share of it spent in computing coefficients), medians."""
     import numpy as np
 
-    from sharpen import catalog, learning, policy
+    from sharpen.loop import learning
+    from sharpen.models import policy
     from sharpen.recipe import call
+    from sharpen.recipes import catalog
 
     recipe = catalog.build(name)
     spent = [0.0]
@@ -145,7 +148,7 @@ def main() -> None:
         return
     import tempfile
 
-    from sharpen import catalog
+    from sharpen.recipes import catalog
 
     local = student()
     with tempfile.TemporaryDirectory() as directory:

@@ -33,7 +33,8 @@ WINDOW = 8  # rounds that are timed after each
 
 def by_rows(connection: Connection, shape: Shape, model: Path) -> None:
     """The work of a process of `contenders.started`: sends {rows: [seconds of generating, of learning]}."""
-    from sharpen import policy
+    from sharpen.data import make_batch
+    from sharpen.models import policy
 
     local = policy.LocalPolicy(*policy.load_model(model))
     found = {}
@@ -45,7 +46,7 @@ def by_rows(connection: Connection, shape: Shape, model: Path) -> None:
             start = time.perf_counter()
             now = chosen[step * part.prompts : (step + 1) * part.prompts]
             samples, (generated, judged) = roll_out(local, now, part, step)
-            local.update(policy.make_batch(samples), tableau(), LR)
+            local.update(make_batch(samples), tableau(), LR)
             taken.append((generated - start, time.perf_counter() - judged))
         found[rows] = [statistics.median(times) for times in zip(*taken[1:], strict=True)]
     connection.send(found)
@@ -53,10 +54,11 @@ def by_rows(connection: Connection, shape: Shape, model: Path) -> None:
 
 def by_store(connection: Connection, shape: Shape, model: Path) -> None:
     """The work of a process of `contenders.started`: sends {rollouts in the store: median seconds of a round}."""
-    from sharpen import catalog, loop
-    from sharpen.scripted import ScriptedPolicy
-    from sharpen.store import Store
-    from sharpen.terminal import Quiet
+    from sharpen.loop import loop
+    from sharpen.models.scripted import ScriptedPolicy
+    from sharpen.recipes import catalog
+    from sharpen.store.store import Store
+    from sharpen.terminal.terminal import Quiet
 
     ends: list[float] = []
     answers: dict[str, str] = {}

@@ -59,9 +59,9 @@ def say(text: str) -> None:
 
 def sharpen(directory: Path, warm: Path, seed: int, minutes: float, settings: Sequence[str]) -> dict[str, Any]:
     """A run of the default recipe; `warm` becomes a copy of the weights that its warm-up ended with."""
-    from sharpen import loop
-    from sharpen.store import Store
-    from sharpen.terminal import Quiet
+    from sharpen.loop import loop
+    from sharpen.store.store import Store
+    from sharpen.terminal.terminal import Quiet
 
     class Watching(Quiet):
         def phase(self, name: str, total: int | None = None, done: int = 0) -> None:
@@ -93,7 +93,9 @@ def trl(warm: Path, seed: int, rate: float, minutes: float, target: float, setti
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOTrainer
 
-    from sharpen import catalog, policy, warmup
+    from sharpen.loop import warmup
+    from sharpen.models import policy
+    from sharpen.recipes import catalog
 
     recipe = catalog.build("quickstart", list(settings))
     source = recipe.tasks()
@@ -131,8 +133,11 @@ def trl(warm: Path, seed: int, rate: float, minutes: float, target: float, setti
 
 def held_out_accuracy(trainer: Any, recipe: Any, source: Any, seed: int) -> float:
     """Greedy accuracy on the recipe's validation stream, by sharpen's engine: mean over arms, as in the loop."""
-    from sharpen import judging, policy, session, tasks
+    from sharpen import tasks
     from sharpen.core import GREEDY, Evaluation
+    from sharpen.loop import session
+    from sharpen.models import policy
+    from sharpen.verify import judging
 
     stream = tasks.held_out(source, "validation", recipe.validation, seed)
     listed = [task for arm in stream.values() for task in arm]

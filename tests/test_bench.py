@@ -14,8 +14,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from sharpen import policy
 from sharpen.core import Batch
+from sharpen.data import make_batch
+from sharpen.models import policy
 
 SHAPE = common.Shape(prompts=3, samples=4, tokens=12, ends=True)
 
@@ -43,7 +44,7 @@ def test_the_gradient_read_from_the_optimizer_is_that_of_the_surrogate(model: Pa
     """Against autograd through transformers' own forward pass, row by row."""
     local = policy.LocalPolicy(*policy.load_model(model), precision="fp32")
     samples, _ = contenders.roll_out(local, contenders.tasks(SHAPE, 1), SHAPE, step=0)
-    batch = policy.make_batch(samples)
+    batch = make_batch(samples)
     plain = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
     advantage, total = contenders.tableau().advantage(batch), float(batch.mask.sum())
     for row, n in enumerate(batch.lengths):

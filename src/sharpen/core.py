@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from sharpen.hashing import digest
-from sharpen.protocol import Policy as Policy
 
 Message = Mapping[str, Any]  # {"role": …, "content": text or a list of parts}
 
@@ -74,7 +73,7 @@ class Task:
 
     prompt    chat messages
     answer    the gold answer, or None where the verifier needs none
-    verifier  name of the function in verify.py that judges it (see `verify.VERIFIERS`)
+    verifier  name of the function in verify/verdicts.py that judges it (see `verify.VERIFIERS`)
     data      JSON: whatever else the verifier needs
     solution  a worked solution, where a writer exists; used for warm-up and SFT only
     parents   ids of the tasks this one was made from
@@ -302,7 +301,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Tableau:
-    """A training objective as exchangeable parts; tableau.py computes with them.
+    """A training objective as exchangeable parts; objectives/tableau.py computes with them.
 
     The trainer minimises -(c.detach() * logp).sum() plus the penalty, with coefficients
     c[b, t] = (advantage * clip * ratio + extra)[b, t] * normaliser[b] * weight[b] * mask[b, t].

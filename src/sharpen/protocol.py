@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Policy(Protocol):
-    """A model that can be asked, scored, trained and saved; policy.py has those that ship."""
+    """A model that can be asked, scored, trained and saved; `models` has those that ship."""
 
     version: int
     pad_id: int  # a token that stands for nothing

@@ -16,11 +16,11 @@ class Recipe:
 
     Slots, each a plain function or a functools.partial of one; it may ask for more arguments by name, see `call`
       tasks      () -> TaskSource
-      teach      (history, arms, prompts, samples, rng) -> [(arm or task, number of rollouts), …], one entry for each prompt;
-                 `history` maps an arm to its latest HISTORY ArmStats, oldest first; what else there is: lessons.py
+      curriculum (history, arms, prompts, samples, rng) -> [(arm or task, number of rollouts), …], one entry for each prompt;
+                 `history` maps an arm to its latest HISTORY ArmStats, oldest first; what else there is: curriculum/state.py
       rollout    (Task) -> RolloutGenerator
       verify     (Task, response) -> Verdict
-      data       (list of Sample) -> list of Sample
+      select     (list of Sample) -> list of Sample
       objective  () -> Tableau
       guard      (before: Evaluation, after: Evaluation) -> Decision
       control    (rounds: Sequence[Mapping]) -> reason to stop, or None
@@ -35,9 +35,9 @@ class Recipe:
       warmup_lr        learning rate of the warm-up
       prompts          prompts in a step
       samples          rollouts for each prompt; a curriculum may spread the same total unevenly
-      refills          times that a step asks for more prompts where `data` left fewer than `prompts` groups
+      refills          times that a step asks for more prompts where `select` left fewer than `prompts` groups
       pool             tasks of each endless arm among which a curriculum over single tasks chooses
-      replay           earlier successes added to the batch of a step (memory.py)
+      replay           earlier successes added to the batch of a step (data/replay.py)
       lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
       passes           times that a step learns from its batch
@@ -61,14 +61,14 @@ class Recipe:
       unscorable_limit share of verdicts that may fail on our side; above it the doctor stops the run
       validation       validation tasks for each arm
       test             test tasks for each arm
-      budget           such as "300steps", "10m", "2Mtokens", "10m loop" (control.py)
+      budget           such as "300steps", "10m", "2Mtokens", "10m loop" (guard/control.py)
     """
 
     tasks: Callable[..., TaskSource]
-    teach: Callable[..., Choices]
+    curriculum: Callable[..., Choices]
     rollout: Callable[..., RolloutGenerator]
     verify: Callable[..., Verdict]
-    data: Callable[..., list[Sample]]
+    select: Callable[..., list[Sample]]
     objective: Callable[..., Tableau]
     guard: Callable[..., Decision]
     control: Callable[..., str | None]
@@ -146,7 +146,7 @@ def asked_for(function: Callable[..., Any]) -> set[str]:
     return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
 
 
-SLOTS = ("tasks", "teach", "rollout", "verify", "data", "objective", "guard", "control")
+SLOTS = ("tasks", "curriculum", "rollout", "verify", "select", "objective", "guard", "control")
 
 
 def describe(value: Any, modules: bool = False) -> str:

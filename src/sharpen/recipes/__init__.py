@@ -1,0 +1,11 @@
+"""One method, one file; and what finds and checks them.
+
+catalog.py finds recipes and applies --set, validation.py says what can run, gallery.py writes docs/recipes.md.
+
+May import: verify, tasks, data, objectives, models, rollouts, guard, curriculum.
+"""
+
+from sharpen.recipes import catalog, gallery
+from sharpen.recipes.catalog import build
+
+__all__ = ["build", "catalog", "gallery"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -66,6 +67,12 @@ def pivot_root(new: str, old: str) -> None:
 def prctl(option: int, *arguments: object) -> None:
     converted = [ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments]
     _checked(_libc.prctl(ctypes.c_int(option), *converted, *[ctypes.c_ulong(0)] * (4 - len(converted))), f"prctl {option}")
+
+
+def die_with_parent(parent: int) -> bool:
+    """Have the kernel kill this process when its parent ends. False where the parent, of that id, has ended already."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    return os.getppid() == parent
 
 
 def children_of(pid: int) -> list[int]:

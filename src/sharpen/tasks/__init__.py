@@ -2,6 +2,8 @@
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
 files.py reads JSONL.
+
+May import: families, verify.code, verify.
 """
 
 from __future__ import annotations
@@ -11,16 +13,35 @@ from dataclasses import replace
 from pathlib import Path
 
 from sharpen.core import Arm, Task, TaskSource, UserError
+from sharpen.families import BLOCKED, DEFAULT, VERIFIER, level_count
 from sharpen.hashing import question_key
+from sharpen.tasks import decisions
+from sharpen.tasks.decisions import Ruling, content
+from sharpen.tasks.files import clip, jsonl, kind, messages, parse
+from sharpen.tasks.gym import gym
+from sharpen.tasks.mixture import mixture
+from sharpen.tasks.programs import programs
+from sharpen.tasks.solutions import WRITERS
 
-from .files import jsonl
-from .gym import gym, level_count
-from .levels import BLOCKED, DEFAULT, VERIFIER
-from .mixture import mixture
-from .programs import programs
-from .solutions import WRITERS
-
-__all__ = ["blocked", "families", "gym", "held_out", "jsonl", "listing", "mixture", "parse_spec", "problems", "programs"]
+__all__ = [
+    "Ruling",
+    "blocked",
+    "clip",
+    "content",
+    "decisions",
+    "families",
+    "gym",
+    "held_out",
+    "jsonl",
+    "kind",
+    "listing",
+    "messages",
+    "mixture",
+    "parse",
+    "parse_spec",
+    "problems",
+    "programs",
+]
 
 REPEATS = 100  # draws in a row that bring nothing new before an arm counts as exhausted
 

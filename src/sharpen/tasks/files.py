@@ -24,9 +24,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sharpen import decisions
 from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
 from sharpen.hashing import derive, question_key, split_of
+from sharpen.tasks import decisions
 from sharpen.verify import VERIFIERS, named
 
 LONGEST_LINE = 4 * 2**20  # bytes; read no further than this to find the end of a line
@@ -162,8 +162,8 @@ def task_of(record: Any, family: str, where: str) -> tuple[Task, bool]:
 
 def code_data(record: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The fields of a line that its problem in code consists of. Raises UserError where they make none."""
-    from sharpen.code.problems import FIELDS as IN_CODE
-    from sharpen.code.problems import problem_of
+    from sharpen.verify.code import FIELDS as IN_CODE
+    from sharpen.verify.code import problem_of
 
     data = {name: record[name] for name in IN_CODE if name in record}
     for name in record:

@@ -5,26 +5,23 @@
    (run seed, split, family, level, number, try).
 2. A draw is repeated until the hash of the question says that it belongs to the split (`hashing.split_of`).
 3. A draw has no deadline of its own: families with a question that was seen not to end are blocked.
-4. How an answer is judged, and which families are not used, is in levels.py; worked solutions are in solutions.py.
+4. How an answer is judged, and which families are not used, is in families/levels.py; worked solutions are in solutions.py.
 
 Nothing here loads reasoning-gym (a second) before the first draw.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
+from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError
+from sharpen.families import ACCEPTED, DEFAULT, LISTED, OPTIONS, SCORED, VERIFIER, dataset, level_count
 from sharpen.hashing import derive, split_of
-
-from .levels import ACCEPTED, BLOCKED, CURRICULUM, DEFAULT, LEVELS, OPTIONS, SCORED, VERIFIER
-from .solutions import solve
+from sharpen.tasks.solutions import solve
 
 TRIES = 500  # draws before a split is called empty; one question in ten is in the smallest split
 INDICES = 2**31  # some families feed the index to numpy, which takes 32 bits
-LISTED = {"gsm_symbolic": 2**17}  # its dataset holds a list of that many entries
 
 
 def gym(families: Sequence[str] | str = DEFAULT) -> TaskSource:
@@ -37,18 +34,6 @@ def gym(families: Sequence[str] | str = DEFAULT) -> TaskSource:
     if not arms:
         raise UserError("There is no family to draw tasks from. Name one, such as chain_sum; `sharpen tasks` lists them.")
     return TaskSource(f"gym({', '.join(parts)})", tuple(sorted(arms)), draw)
-
-
-def level_count(family: str) -> int:
-    """How many levels a family has. Raises UserError, with the reason, where it cannot be used."""
-    if family in LEVELS:
-        return len(LEVELS[family])
-    if family in CURRICULUM:
-        return CURRICULUM[family]
-    if family in BLOCKED:
-        raise UserError(f"Family {family} is not used: {BLOCKED[family]}. `sharpen tasks` lists those that are.")
-    known = suggest(family, VERIFIER)
-    raise UserError(f"There is no family {family!r}.{known} `sharpen tasks` lists them; a file of tasks ends in .jsonl.")
 
 
 def arms_of(part: str) -> list[Arm]:
@@ -64,21 +49,6 @@ def arms_of(part: str) -> list[Arm]:
     if not 1 <= first <= end <= last:
         raise UserError(f"{part!r}: {family} has the levels 1 to {last}, such as {family}/{last} or {family}/1-{last}.")
     return [Arm(family, level) for level in range(first, end + 1)]
-
-
-@functools.cache
-def dataset(family: str, level: int) -> Any:
-    """reasoning-gym's dataset of one arm; loaded once."""
-    from reasoning_gym import create_dataset
-    from reasoning_gym.factory import CURRICULA, DATASETS
-
-    if family in LEVELS:
-        return create_dataset(family, seed=0, **LEVELS[family][level - 1])
-    if family not in CURRICULA:
-        return create_dataset(family, seed=0, size=LISTED[family])
-    curriculum = CURRICULA[family]()
-    curriculum.set_global_level(level - 1)
-    return DATASETS[family][0](curriculum.generate_configuration({"seed": 0}))
 
 
 def draw(arm: Arm, split: str, index: int, seed: int, tries: int = TRIES) -> Task:

@@ -15,8 +15,7 @@ from random import Random
 
 from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
 from sharpen.hashing import derive, split_of
-
-from .program_families import FAMILIES, Problem
+from sharpen.tasks.program_families import FAMILIES, Problem
 
 LEVELS = 4
 TRIES = 500  # draws before a split is called empty; one question in ten is in the smallest split

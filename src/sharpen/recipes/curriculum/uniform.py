@@ -7,14 +7,15 @@ Differs: every task of the pool alike, not every arm alike; a task comes back on
 
 from dataclasses import replace
 
-from sharpen import teach, toy
+from sharpen import curriculum
+from sharpen.curriculum import testbed
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 
 
 def recipe(by_task: bool = True, **knobs) -> Recipe:
     parent = grpo.recipe(**knobs)
-    return replace(parent, teach=teach.epochs) if by_task else parent
+    return replace(parent, curriculum=curriculum.epochs) if by_task else parent
 
 
 NEUTRAL = dict(by_task=False)
@@ -22,6 +23,6 @@ NEUTRAL = dict(by_task=False)
 
 def check(made: Recipe) -> bool:
     """After three epochs every task was tried three times, and no task twice within an epoch."""
-    trace = toy.run(made.teach, toy.Bandit(tasks=16), steps=12, prompts=16, samples=2)
+    trace = testbed.run(made.curriculum, testbed.Bandit(tasks=16), steps=12, prompts=16, samples=2)
     tasks = [task.id for task in trace.tasks()]
     return all(len(set(tasks[i : i + 64])) == 64 for i in (0, 64, 128))

@@ -9,14 +9,15 @@ Differs: a view is another group of rollouts of the same prompt, not an augmente
 from dataclasses import replace
 from functools import partial
 
-from sharpen import teach, toy
+from sharpen import curriculum
+from sharpen.curriculum import testbed
 from sharpen.recipe import Recipe
 from sharpen.recipes.curriculum import uniform
 
 
 def recipe(views: int = 4) -> Recipe:
     parent = uniform.recipe()
-    return replace(parent, teach=partial(teach.views, views=views)) if views > 1 else parent
+    return replace(parent, curriculum=partial(curriculum.views, views=views)) if views > 1 else parent
 
 
 NEUTRAL = dict(views=1)
@@ -24,6 +25,6 @@ NEUTRAL = dict(views=1)
 
 def check(made: Recipe) -> bool:
     """Four times as many steps between two visits of a task as without, and as many rollouts in each step."""
-    trace = toy.run(made.teach, toy.Bandit(tasks=4), steps=9, prompts=16, samples=2)
+    trace = testbed.run(made.curriculum, testbed.Bandit(tasks=4), steps=9, prompts=16, samples=2)
     visits = [t for t, choices in enumerate(trace.chosen) for what, _ in choices if what == trace.chosen[0][0][0]]
     return 1 <= visits[1] <= 7 and all(sorted(n for _, n in choices) == [8] * 4 for choices in trace.chosen)

@@ -4,8 +4,9 @@ Paper: arXiv 1503.02531 (Hinton et al.), section 2; on the student's own answers
 Parent: none
 Differs: from GRPO, whose tasks and numbers it takes: rewards are not read; each token of the student's answers is drawn to the
     teacher's distribution by KL(teacher || student), at temperature 1
-Status: reproduced on a toy: python -m pytest tests/test_distillation.py -k whole_distributions (40 tokens, a teacher of the
-    student's own kind: KL on other prompts 0.001, 0.003 and 0.009, three seeds, by the tokens at best 0.16, 0.27 and 0.24)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_distillation.py -k whole_distributions (40 tokens, a teacher
+    of the student's own kind: KL on other prompts 0.001, 0.003 and 0.009, three seeds, by the tokens at best 0.16, 0.27 and
+    0.24)
 """
 
 from dataclasses import replace
@@ -13,10 +14,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import distillation
+from sharpen.objectives import distillation, example_penalty
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example_penalty
 
 
 def recipe() -> Recipe:

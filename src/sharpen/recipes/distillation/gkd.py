@@ -11,17 +11,17 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import distillation, pairs
+from sharpen.data import pairs
+from sharpen.objectives import distillation, example_penalty
 from sharpen.recipe import Recipe
 from sharpen.recipes.distillation import forward_kl
-from sharpen.tableau import example_penalty
 
 
 def recipe(beta: float = 0.5, own: float = 0.5) -> Recipe:
     parent = forward_kl.recipe()
     return replace(
         parent,
-        data=partial(pairs.mixed, own=own) if own < 1 else parent.data,
+        select=partial(pairs.mixed, own=own) if own < 1 else parent.select,
         objective=partial(distillation.distil, beta=beta),
     )
 

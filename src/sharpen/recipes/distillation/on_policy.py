@@ -4,19 +4,18 @@ Paper: Lu 2025, thinkingmachines.ai/blog/on-policy-distillation; the reverse KL 
 Parent: none
 Differs: from GRPO, whose tasks and numbers it takes: the credit of a token is the teacher's log-probability less the
     student's, and rewards are not read
-Status: reproduced on a toy: python -m pytest tests/test_distillation.py -k teacher_of_every (answers of three tokens: 60 %
-    right after 5, 2 and 1 steps at three rates, by a reward at the end after 35, 12 and 7; of six tokens after 30, 8 and 1,
-    by the reward not in 60)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_distillation.py -k teacher_of_every (answers of three
+    tokens: 60 % right after 5, 2 and 1 steps at three rates, by a reward at the end after 35, 12 and 7; of six tokens after 30,
+    8 and 1, by the reward not in 60)
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from sharpen import distillation
+from sharpen.objectives import distillation, example
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe() -> Recipe:

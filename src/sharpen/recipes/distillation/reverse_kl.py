@@ -3,8 +3,8 @@
 Paper: arXiv 2306.08543 (MiniLLM), equation 1, and arXiv 2306.13649 (GKD) with beta 1 and lambda 1
 Parent: forward_kl
 Differs: KL(student || teacher); from MiniLLM: token by token, without the policy gradient through later tokens
-Status: reproduced on a toy: python -m pytest tests/test_distillation.py -k too_small (a student with one bump and a teacher
-    with two: 95 % of its answers are near one of them, by forward KL 8 %)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_distillation.py -k too_small (a student with one bump and a
+    teacher with two: 95 % of its answers are near one of them, by forward KL 8 %)
 """
 
 from dataclasses import replace
@@ -12,10 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import distillation
+from sharpen.objectives import distillation, example_penalty
 from sharpen.recipe import Recipe
 from sharpen.recipes.distillation import forward_kl
-from sharpen.tableau import example_penalty
 
 
 def recipe(reverse: bool = True) -> Recipe:

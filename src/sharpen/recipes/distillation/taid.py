@@ -4,8 +4,8 @@ Paper: arXiv 2501.16937 (TAID), algorithm 1; t from 0.4, alpha 5e-4, momentum 0.
 Parent: forward_kl
 Differs: the target mixes the student's and the teacher's logits; their share t rises with the budget, sooner while the loss
     falls; from the paper: on the student's own answers, and t is worked out anew from the losses of all steps so far
-Tried: python -m pytest tests/test_distillation.py -k too_small (a student with one bump ends between its teacher's two, where
-    forward KL ends: 8 % of its answers near either, as there; by reverse KL 95 %)
+Tried: python -m pytest tests/objectives/test_distillation.py -k too_small (a student with one bump ends between its teacher's
+    two, where forward KL ends: 8 % of its answers near either, as there; by reverse KL 95 %)
 """
 
 from dataclasses import replace
@@ -13,10 +13,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import distillation
+from sharpen.objectives import distillation, example_penalty
 from sharpen.recipe import Recipe
 from sharpen.recipes.distillation import forward_kl
-from sharpen.tableau import example_penalty
 
 
 def recipe(start: float = 0.4, alpha: float = 5e-4) -> Recipe:

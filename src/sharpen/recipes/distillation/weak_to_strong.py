@@ -4,9 +4,9 @@ Paper: arXiv 2312.09390 (weak-to-strong generalisation), appendix A.4; confidenc
 Parent: forward_kl
 Differs: part of the loss is the cross-entropy to the student's own first choice; from the paper: labels are next-token
     distributions on own answers, so a first choice is the likeliest token, not the side of a balanced threshold
-Status: reproduced on a toy: python -m pytest tests/test_distillation.py -k confidence_survives (a teacher that is wrong on
-    half of the inputs, a student that knows better: of the gap, nothing recovered without confidence, all at confidence a
-    half)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_distillation.py -k confidence_survives (a teacher that is
+    wrong on half of the inputs, a student that knows better: of the gap, nothing recovered without confidence, all at
+    confidence a half)
 """
 
 from dataclasses import replace
@@ -14,10 +14,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import distillation
+from sharpen.objectives import distillation, example_penalty
 from sharpen.recipe import Recipe
 from sharpen.recipes.distillation import forward_kl
-from sharpen.tableau import example_penalty
 
 
 def recipe(confidence: float = 0.5, warmup: float = 0.1) -> Recipe:

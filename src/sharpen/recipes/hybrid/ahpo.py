@@ -4,8 +4,8 @@ Paper: arXiv 2510.08540 (MM-HELIX), adaptive hybrid policy optimisation
 Parent: grpo
 Differs: plus `weight` times the likelihood of the worked solution, where at most `rare` of the answers are right. From the
     paper: a share instead of a number; the mean over the trace's tokens, not the sum
-Status: reproduced on a toy: python -m pytest tests/test_claims.py -k ahpo (tasks solved 7 times in a million: 98 % after 60
-    steps, the last trace shown in the 22nd; GRPO stays where it was)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_claims.py -k ahpo (tasks solved 7 times in a million: 98 %
+    after 60 steps, the last trace shown in the 22nd; GRPO stays where it was)
 """
 
 from dataclasses import replace
@@ -13,10 +13,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import hybrid
+from sharpen.objectives import example, hybrid
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(weight: float = 1.0, rare: float = 0.25, **knobs) -> Recipe:
@@ -24,7 +23,7 @@ def recipe(weight: float = 1.0, rare: float = 0.25, **knobs) -> Recipe:
     if not weight:
         return parent
     beside = partial(hybrid.rescued, gate=rare, instead=False)
-    return replace(parent, data=beside, objective=partial(hybrid.ahpo, weight=weight))
+    return replace(parent, select=beside, objective=partial(hybrid.ahpo, weight=weight))
 
 
 NEUTRAL = dict(weight=0.0)

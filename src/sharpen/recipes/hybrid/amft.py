@@ -4,8 +4,9 @@ Paper: arXiv 2508.06944 (AMFT), meta-gradient and entropy heuristic
 Parent: dr_grpo
 Differs: (1 - mu) practice + mu imitation of every prompt's worked solution, mu learnt. From the paper: gradients of length 1;
     utility on every second prompt of the step, not on a validation set; target entropy of the first step after warm-up
-Status: reproduced on a toy: python -m pytest tests/test_hybrid.py -k weight_goes (where imitation's solution is best the
-    weight goes to its upper bound, 0.95, where practice's is, to its lower, 0.05; that no schedule is as good was not tried)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_hybrid.py -k weight_goes (where imitation's solution is best
+    the weight goes to its upper bound, 0.95, where practice's is, to its lower, 0.05; that no schedule is as good was not
+    tried)
 """
 
 from dataclasses import replace
@@ -13,10 +14,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import hybrid
+from sharpen.objectives import example, hybrid
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import dr_grpo
-from sharpen.tableau import example
 
 
 def recipe(
@@ -26,7 +26,7 @@ def recipe(
     if not mu:
         return parent
     learnt = partial(hybrid.amft, length=parent.max_tokens, mu=mu, rate=rate, entropy_rate=entropy_rate, every=every)
-    return replace(parent, data=hybrid.demonstrated, objective=learnt)
+    return replace(parent, select=hybrid.demonstrated, objective=learnt)
 
 
 NEUTRAL = dict(mu=0.0)

@@ -13,10 +13,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import hybrid
+from sharpen.objectives import example, hybrid
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import dr_grpo
-from sharpen.tableau import example
 
 
 def recipe(shown: bool = True, gate: float = 0.0, max_tokens: int | None = None) -> Recipe:
@@ -24,7 +23,7 @@ def recipe(shown: bool = True, gate: float = 0.0, max_tokens: int | None = None)
     if not shown:
         return parent
     rescued = partial(hybrid.rescued, gate=gate)
-    return replace(parent, data=rescued, objective=partial(hybrid.hpt, length=parent.max_tokens))
+    return replace(parent, select=rescued, objective=partial(hybrid.hpt, length=parent.max_tokens))
 
 
 NEUTRAL = dict(shown=False)

@@ -10,15 +10,14 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import hybrid
+from sharpen.objectives import example, hybrid
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(shown: bool = True, shape: float = 0.1, **knobs) -> Recipe:
     parent = grpo.recipe(**knobs)
-    return replace(parent, data=hybrid.demonstrated, objective=partial(hybrid.luffy, shape=shape)) if shown else parent
+    return replace(parent, select=hybrid.demonstrated, objective=partial(hybrid.luffy, shape=shape)) if shown else parent
 
 
 NEUTRAL = dict(shown=False)

@@ -9,10 +9,9 @@ Differs: worked solutions of prompts that always failed wait until there are `si
 from dataclasses import replace
 from functools import partial
 
-from sharpen import hybrid
+from sharpen.objectives import example, hybrid
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import dr_grpo
-from sharpen.tableau import example
 
 
 def recipe(size: int = 16, max_tokens: int | None = None) -> Recipe:
@@ -20,7 +19,7 @@ def recipe(size: int = 16, max_tokens: int | None = None) -> Recipe:
     if not size:
         return parent
     bursts = partial(hybrid.in_bursts, size=size)
-    return replace(parent, data=bursts, objective=partial(hybrid.hpt, length=parent.max_tokens))
+    return replace(parent, select=bursts, objective=partial(hybrid.hpt, length=parent.max_tokens))
 
 
 NEUTRAL = dict(size=0)

@@ -11,10 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import hybrid
+from sharpen.objectives import example, hybrid
 from sharpen.recipe import Recipe
 from sharpen.recipes.hybrid import luffy
-from sharpen.tableau import example
 
 
 def recipe(weight: float = 0.5, shape: float = 0.0, **knobs) -> Recipe:

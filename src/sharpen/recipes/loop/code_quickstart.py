@@ -10,7 +10,8 @@ Status: reproduced: sharpen run code_quickstart --seed 0 (+12.5 points on the te
 
 from dataclasses import replace
 
-from sharpen import student, tasks
+from sharpen import tasks
+from sharpen.models import embedded
 from sharpen.recipe import Recipe
 from sharpen.recipes.loop import quickstart
 
@@ -48,7 +49,7 @@ NEUTRAL = dict(
 def check(made: Recipe) -> bool:
     """Every question is answered by a program, and every worked solution fits into an answer, also those of the last level."""
     source = made.tasks()
-    listed = student.example_tasks(source)
-    tokenizer = student.build_tokenizer(student.fixed_phrases(listed))
+    listed = embedded.example_tasks(source)
+    tokenizer = embedded.build_tokenizer(embedded.fixed_phrases(listed))
     longest = max(len(tokenizer(task.solution or "").input_ids) for task in listed)
     return all(task.verifier == "code_io" for task in listed) and longest < made.max_tokens

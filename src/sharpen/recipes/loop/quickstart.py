@@ -12,15 +12,15 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import guard, objective, teach
+from sharpen import curriculum, guard
 from sharpen.core import Arm, ArmStats
+from sharpen.objectives import example, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(
-    curriculum: bool = True,
+    adaptive: bool = True,
     ratchet: bool = True,
     replay: int = 96,
     average: float = 0.97,
@@ -30,9 +30,9 @@ def recipe(
     parent = grpo.recipe()
     return replace(
         parent,
-        teach=partial(teach.sec, floor=0.1) if curriculum else parent.teach,
+        curriculum=partial(curriculum.sec, floor=0.1) if adaptive else parent.curriculum,
         guard=guard.ratchet if ratchet else parent.guard,
-        objective=objective.practice if replay else parent.objective,
+        objective=policy_gradient.practice if replay else parent.objective,
         replay=replay,
         average=average,
         lr=lr,
@@ -40,7 +40,7 @@ def recipe(
     )
 
 
-NEUTRAL = dict(curriculum=False, ratchet=False, replay=0, average=0.0, lr=1e-4, lr_end=1.0)
+NEUTRAL = dict(adaptive=False, ratchet=False, replay=0, average=0.0, lr=1e-4, lr_end=1.0)
 
 
 def check(made: Recipe) -> bool:
@@ -48,6 +48,6 @@ def check(made: Recipe) -> bool:
     response that is alone in its group is imitated."""
     size = {Arm("a", 1): 0.0, Arm("a", 2): 8.0, Arm("a", 3): 0.0}
     history = {arm: [ArmStats(step, arm, 8, 4, total, 80) for step in range(20)] for arm, total in size.items()}
-    chosen = [arm.level for arm, _ in made.teach(history, list(size), 300, 8, np.random.default_rng(0))]
+    chosen = [arm.level for arm, _ in made.curriculum(history, list(size), 300, 8, np.random.default_rng(0))]
     at_the_edge = chosen.count(2) > 270 and chosen.count(1) == chosen.count(3) >= 10
     return at_the_edge and bool((example(made.objective(), [[1]]) > 0).all())

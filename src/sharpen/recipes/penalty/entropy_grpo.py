@@ -3,8 +3,8 @@
 Paper: Williams and Peng 1991 (Connection Science 3), the entropy term; arXiv 1602.01783 (A3C), section 4
 Parent: grpo
 Differs: `bonus` times the entropy of each next-token distribution is taken off the loss
-Tried: python -m pytest tests/test_claims.py -k clip_cov (a table of logits at two rates: entropy after 50 steps 0.42 and 0.09
-    as by GRPO with the bonus of 0.001, 0.55 and 0.25 with 0.1)
+Tried: python -m pytest tests/objectives/test_claims.py -k clip_cov (a table of logits at two rates: entropy after 50 steps 0.42
+    and 0.09 as by GRPO with the bonus of 0.001, 0.55 and 0.25 with 0.1)
 """
 
 from dataclasses import replace
@@ -12,14 +12,13 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import objective, penalties
+from sharpen.objectives import example_penalty, penalties, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example_penalty
 
 
 def recipe(bonus: float = 0.001) -> Recipe:
-    return replace(grpo.recipe(), objective=partial(penalties.with_entropy, objective.grpo, bonus=bonus))
+    return replace(grpo.recipe(), objective=partial(penalties.with_entropy, policy_gradient.grpo, bonus=bonus))
 
 
 NEUTRAL = dict(bonus=0.0)

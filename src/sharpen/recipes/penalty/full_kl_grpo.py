@@ -3,8 +3,8 @@
 Paper: none; the divergence that the estimators of joschu.net/blog/kl-approx.html estimate
 Parent: grpo
 Differs: beta times KL(student || start) of each next-token distribution is in the loss; `towards` takes KL(start || student)
-Tried: python -m pytest tests/test_claims.py -k kl_grpo (against k2, whose mean gradient is the same: reward 0.007 higher,
-    give or take 0.009, KL 0.020 higher, give or take 0.022, six seeds)
+Tried: python -m pytest tests/objectives/test_claims.py -k kl_grpo (against k2, whose mean gradient is the same: reward 0.007
+    higher, give or take 0.009, KL 0.020 higher, give or take 0.022, six seeds)
 """
 
 from dataclasses import replace
@@ -12,14 +12,13 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import objective, penalties
+from sharpen.objectives import example_penalty, penalties, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example_penalty
 
 
 def recipe(beta: float = 0.04, towards: bool = False) -> Recipe:
-    return replace(grpo.recipe(), objective=partial(penalties.with_full_kl, objective.grpo, beta=beta, towards=towards))
+    return replace(grpo.recipe(), objective=partial(penalties.with_full_kl, policy_gradient.grpo, beta=beta, towards=towards))
 
 
 NEUTRAL = dict(beta=0.0)

@@ -11,10 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import entropy
+from sharpen.objectives import entropy, example
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(weight: float = 0.01, scale: float = 10.0, cap: float = 5.0, **knobs) -> Recipe:

@@ -4,8 +4,8 @@ Paper: arXiv 2505.22617 (The Entropy Mechanism), section 4.2, Clip-Cov
 Parent: grpo
 Differs: the tokens with the largest covariance of advantage and log-probability have no gradient. From the paper: the
     largest of each group, a fiftieth, where the paper draws 2 in 10,000 at random from a band
-Status: reproduced on a toy: python -m pytest tests/test_claims.py -k clip_cov (a table of logits at two rates: entropy at 90
-    % success 0.96 and 0.87, by GRPO 0.78 and 0.77; it takes 41 and 11 steps, GRPO 32 and 8)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_claims.py -k clip_cov (a table of logits at two rates:
+    entropy at 90 % success 0.96 and 0.87, by GRPO 0.78 and 0.77; it takes 41 and 11 steps, GRPO 32 and 8)
 """
 
 from dataclasses import replace
@@ -13,10 +13,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import entropy
+from sharpen.objectives import entropy, example
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(share: float = 0.02, **knobs) -> Recipe:

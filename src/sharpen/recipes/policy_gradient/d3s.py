@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import entropy, objective
+from sharpen.objectives import entropy, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 
@@ -21,8 +21,8 @@ def recipe(responses: float = 0.5, tokens: float = 0.3, relax: float = 1.0, per_
     fewer = partial(entropy.down_sample, responses=responses, tokens=tokens, relax=relax)
     return replace(
         parent,
-        data=parent.data if responses == tokens == 1 else fewer,
-        objective=partial(objective.grpo, per_token=per_token),
+        select=parent.select if responses == tokens == 1 else fewer,
+        objective=partial(policy_gradient.grpo, per_token=per_token),
     )
 
 
@@ -33,4 +33,4 @@ def check(made: Recipe) -> bool:
     """Of one success and seven failures the success and any three failures vary most; of equals it is halves."""
     rare = entropy.most_varied(np.array([2.6] + [-0.4] * 7), 4)
     even = entropy.most_varied(np.array([1.0, -1.0] * 4), 4)
-    return 0 in rare and sorted(i % 2 for i in even) == [0, 0, 1, 1] and made.data is not grpo.recipe().data
+    return 0 in rare and sorted(i % 2 for i in even) == [0, 0, 1, 1] and made.select is not grpo.recipe().select

@@ -6,9 +6,9 @@ Differs: upper clip 0.28; mean over tokens instead of over responses; silent gro
     with `refills` new prompts are tried in their place, at most so many times a step (the paper samples on without end; here
     0 by default, for it costs rollouts); the last fifth of `max_tokens` costs up to `penalty` of reward (paper: 1, where right
     and wrong are 2 apart; so 0.5 here)
-Tried: python -m pytest tests/test_claims.py -k dapo (four passes at two rates on a table of logits: 90 % right after 31 and
-    14 steps, by GRPO after 41 and 24, by GRPO without silent groups after 36 and 14; entropy there 0.45 and 0.29, by GRPO
-    0.47 and 0.41. On the embedded student no difference to grpo shown: -1.0 points, -3.9 to 1.9)
+Tried: python -m pytest tests/objectives/test_claims.py -k dapo (four passes at two rates on a table of logits: 90 % right after
+    31 and 14 steps, by GRPO after 41 and 24, by GRPO without silent groups after 36 and 14; entropy there 0.45 and 0.29, by
+    GRPO 0.47 and 0.41. On the embedded student no difference to grpo shown: -1.0 points, -3.9 to 1.9)
 """
 
 from dataclasses import replace
@@ -16,10 +16,10 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import data, objective
+from sharpen import data
+from sharpen.objectives import example, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(
@@ -37,9 +37,9 @@ def recipe(
     kept = partial(data.soft_overlong, limit=limit, cache=cache, penalty=penalty) if penalty else data.keep_all
     return replace(
         parent,
-        data=partial(data.gate, then=kept) if refills else kept,
+        select=partial(data.gate, then=kept) if refills else kept,
         refills=refills,
-        objective=partial(objective.dapo, clip_high=clip_high, per_token=per_token, drop_silent=drop_silent),
+        objective=partial(policy_gradient.dapo, clip_high=clip_high, per_token=per_token, drop_silent=drop_silent),
         max_tokens=limit,
     )
 

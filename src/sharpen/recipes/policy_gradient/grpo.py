@@ -9,19 +9,20 @@ Status: reproduced: sharpen compare grpo rloo dr_grpo dapo gspo cispo nft rft hp
 
 import numpy as np
 
-from sharpen import control, data, guard, objective, rollout, tasks, teach, verify
+from sharpen import curriculum, data, guard, rollouts, tasks, verify
+from sharpen.guard import control
+from sharpen.objectives import example, policy_gradient
 from sharpen.recipe import Recipe
-from sharpen.tableau import example
 
 
 def recipe() -> Recipe:
     return Recipe(
         tasks=tasks.gym,
-        teach=teach.uniform,
-        rollout=rollout.single,
+        curriculum=curriculum.uniform,
+        rollout=rollouts.single,
         verify=verify.verify,
-        data=data.keep_all,
-        objective=objective.grpo,
+        select=data.keep_all,
+        objective=policy_gradient.grpo,
         guard=guard.always,
         control=control.never,
         warmup_steps=300,

@@ -14,14 +14,13 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import objective
+from sharpen.objectives import example, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(whole: bool = True, clip_low: float = 3e-4, clip_high: float = 4e-4, passes: int = 2, **knobs) -> Recipe:
-    inner = objective.gspo if whole else objective.grpo
+    inner = policy_gradient.gspo if whole else policy_gradient.grpo
     return replace(grpo.recipe(**knobs), objective=partial(inner, clip_low=clip_low, clip_high=clip_high), passes=passes)
 
 
@@ -30,6 +29,6 @@ NEUTRAL = dict(whole=False, clip_low=0.2, clip_high=0.2, passes=1)
 
 def check(made: Recipe) -> bool:
     """On policy it is GRPO; a drift of a thousandth already ends the gradient of a right answer, and only of that."""
-    plain = np.allclose(example(made.objective(), [[1, 0]]), example(objective.grpo(), [[1, 0]]))
+    plain = np.allclose(example(made.objective(), [[1, 0]]), example(policy_gradient.grpo(), [[1, 0]]))
     c = example(made.objective(), [[1, 0]], ratio=1.001)
     return plain and not c[0].any() and bool(c[1].all())

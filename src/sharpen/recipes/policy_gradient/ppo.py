@@ -4,8 +4,8 @@ Paper: arXiv 1707.06347 (PPO), sections 3 and 5; advantages: arXiv 1506.02438 (G
 Parent: none
 Differs: from GRPO, whose tasks and numbers it takes: a value head instead of groups; two passes in two minibatches. From the
     papers: the head is linear on the student's frozen last state; no KL in the reward
-Status: reproduced on a toy: python -m pytest tests/test_claims.py -k ppo_credits (of six tokens the first decides: 99.5 %
-    right after 40 steps, by GRPO 96.3; the logits of the others strayed by 0.025, by GRPO 0.106)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_claims.py -k ppo_credits (of six tokens the first decides:
+    99.5 % right after 40 steps, by GRPO 96.3; the logits of the others strayed by 0.025, by GRPO 0.106)
 """
 
 from dataclasses import replace
@@ -13,14 +13,13 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import objective
+from sharpen.objectives import example, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(clip: float = 0.2, gamma: float = 1.0, lam: float = 0.95, passes: int = 2, minibatches: int = 2) -> Recipe:
-    ppo = partial(objective.ppo, clip=clip, gamma=gamma, lam=lam)
+    ppo = partial(policy_gradient.ppo, clip=clip, gamma=gamma, lam=lam)
     return replace(grpo.recipe(), objective=ppo, passes=passes, minibatches=minibatches)
 
 

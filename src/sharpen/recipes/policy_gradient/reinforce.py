@@ -10,14 +10,13 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import objective
+from sharpen.objectives import example, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(baseline: bool = True) -> Recipe:
-    return replace(grpo.recipe(), objective=partial(objective.reinforce, baseline=baseline))
+    return replace(grpo.recipe(), objective=partial(policy_gradient.reinforce, baseline=baseline))
 
 
 NEUTRAL: dict[str, object] = {}

@@ -11,10 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import objective, off_policy
+from sharpen.objectives import example, off_policy, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(share: float = 0.4, steps: int = 2, passes: int = 2, kl: float = 0.01, until: float = 0.25) -> Recipe:
@@ -22,7 +21,7 @@ def recipe(share: float = 0.4, steps: int = 2, passes: int = 2, kl: float = 0.01
     mixed = partial(off_policy.with_earlier, share=share, steps=steps, until=until)
     return replace(
         parent,
-        data=mixed if share else parent.data,
+        select=mixed if share else parent.select,
         objective=partial(off_policy.remix, kl=kl, until=until) if share or kl else parent.objective,
         passes=passes,
     )
@@ -34,4 +33,4 @@ NEUTRAL = dict(share=0.0, passes=1, kl=0.0)
 def check(made: Recipe) -> bool:
     """At the policy before the step nothing is clipped and nothing pulls: it is GRPO on rollouts of whatever age."""
     same = example(made.objective(progress=0.1), [[1, 0], [1, 1]])
-    return np.allclose(same, example(objective.grpo(), [[1, 0], [1, 1]]))
+    return np.allclose(same, example(policy_gradient.grpo(), [[1, 0], [1, 1]]))

@@ -3,8 +3,8 @@
 Paper: arXiv 2506.18330 (Confucius3-Math), names and roles in the abstract; the formulas are ours
 Parent: grpo
 Differs: weight * |mean entropy of a response - target| in the loss; advantages times 1 + hardness * (1 - success rate)
-Tried: python -m pytest tests/test_claims.py -k clip_cov (a table of logits at two rates, target 0.5, weight 0.3: entropy
-    after 50 steps 0.32 and 0.26, by GRPO 0.41 and 0.09; approached from above and below, not held)
+Tried: python -m pytest tests/objectives/test_claims.py -k clip_cov (a table of logits at two rates, target 0.5, weight 0.3:
+    entropy after 50 steps 0.32 and 0.26, by GRPO 0.41 and 0.09; approached from above and below, not held)
 """
 
 from dataclasses import replace
@@ -12,10 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import entropy
+from sharpen.objectives import entropy, example
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(target: float = 0.5, weight: float = 0.01, hardness: float = 0.5, **knobs) -> Recipe:

@@ -4,13 +4,13 @@ Paper: arXiv 2410.06293 (APO); its extrapolation in parameters is from memory, s
 Parent: online_dpo
 Differs: the reference is the last round that was kept; the weights that a round has learned go on by alpha times their
     difference to those that the round before had learned, and are then measured
-Status: reproduced on a toy: python -m pytest tests/test_games.py -k momentum (200 rounds lead 1.43 and 1.99 times as far with
-    alpha 0.3 and 0.5 as with 0)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_games.py -k momentum (200 rounds lead 1.43 and 1.99 times as
+    far with alpha 0.3 and 0.5 as with 0)
 """
 
 from dataclasses import replace
 
-from sharpen import pairs
+from sharpen.data import pairs
 from sharpen.recipe import Recipe
 from sharpen.recipes.preference import online_dpo
 
@@ -29,4 +29,4 @@ def check(made: Recipe) -> bool:
         before, learned = learned, kept + 1
         kept = learned + made.extrapolation * (learned - before)
     speed = kept / 50 * (1 - made.extrapolation)
-    return made.objective().reference == "accepted" and made.data is pairs.best_vs_worst and 0.98 < speed < 1.02 < kept / 50
+    return made.objective().reference == "accepted" and made.select is pairs.best_vs_worst and 0.98 < speed < 1.02 < kept / 50

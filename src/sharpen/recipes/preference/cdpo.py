@@ -3,8 +3,8 @@
 Paper: Mitchell 2023, "A note on DPO with noisy preferences", ericmitchell.ai/cdpo.pdf, equation 3
 Parent: dpo
 Differs: labels count as wrong with probability `smoothing`, so the margin stops at log((1 - smoothing) / smoothing) / beta
-Status: reproduced on a toy: python -m pytest tests/test_preferences.py -k every_label (labels that all agree: the margin is
-    2.197, log 9, after 100 steps and 400; DPO's 4.4 and 5.8, as the logarithm of the steps)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_preferences.py -k every_label (labels that all agree: the
+    margin is 2.197, log 9, after 100 steps and 400; DPO's 4.4 and 5.8, as the logarithm of the steps)
 """
 
 from dataclasses import replace
@@ -12,10 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import preferences
+from sharpen.objectives import example, preferences
 from sharpen.recipe import Recipe
 from sharpen.recipes.preference import dpo
-from sharpen.tableau import example
 
 
 def recipe(beta: float = 0.1, smoothing: float = 0.1) -> Recipe:

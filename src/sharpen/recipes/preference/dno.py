@@ -4,9 +4,9 @@ Paper: arXiv 2404.03715 (DNO), algorithm 2; `soft` is algorithm 1, margin 0.25 w
 Parent: online_dpo
 Differs: the worked solution competes too; answers are ranked by win rate against the student's own; the reference is the last
     round that was kept; from the paper: verdicts instead of a judge's grades, and no pairs of earlier iterations
-Tried: python -m pytest tests/test_games.py -k plain_self_play (exact steps on rock, paper, scissors: the average policy can
-    be exploited by 0.149 after 250 steps, by 0.008 after 5,000; the last one, which is kept here, circles, by 0.14 at the
-    least)
+Tried: python -m pytest tests/objectives/test_games.py -k plain_self_play (exact steps on rock, paper, scissors: the average
+    policy can be exploited by 0.149 after 250 steps, by 0.008 after 5,000; the last one, which is kept here, circles, by 0.14
+    at the least)
 """
 
 from dataclasses import replace
@@ -14,17 +14,17 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import pairs, preferences
+from sharpen.data import pairs
+from sharpen.objectives import example, preferences
 from sharpen.recipe import Recipe
 from sharpen.recipes.preference import online_dpo
-from sharpen.tableau import example
 
 
 def recipe(eta: float = 0.1, margin: float = 0.25, soft: bool = False, nash: bool = True) -> Recipe:
     if not nash:
         return online_dpo.recipe(beta=eta)
     ranked = partial(pairs.tournament, margin=margin)
-    return replace(online_dpo.recipe(), data=ranked, objective=partial(preferences.dno, eta=eta, soft=soft))
+    return replace(online_dpo.recipe(), select=ranked, objective=partial(preferences.dno, eta=eta, soft=soft))
 
 
 NEUTRAL = dict(nash=False)

@@ -4,9 +4,9 @@ Paper: arXiv 2305.18290 (DPO), equation 7; beta 0.1 and the gradient's weight, s
 Parent: none
 Differs: from GRPO, whose tasks and numbers it takes: each right answer is paired with a wrong one, and the reference is the
     student when the loop began; from the paper: pairs are the student's own answers of this step, ordered by the verifier
-Status: reproduced on a toy: python -m pytest tests/test_preferences.py -k dpo_optimum (four answers in a table, labels by
-    their rewards: beta times the log-ratio to the reference is the reward to 1e-4, which is the optimum of reward less beta
-    times KL)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_preferences.py -k dpo_optimum (four answers in a table,
+    labels by their rewards: beta times the log-ratio to the reference is the reward to 1e-4, which is the optimum of reward
+    less beta times KL)
 """
 
 from dataclasses import replace
@@ -14,14 +14,14 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import pairs, preferences
+from sharpen.data import pairs
+from sharpen.objectives import example, preferences
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe(beta: float = 0.1) -> Recipe:
-    return replace(grpo.recipe(), data=pairs.right_vs_wrong, objective=partial(preferences.dpo, beta=beta))
+    return replace(grpo.recipe(), select=pairs.right_vs_wrong, objective=partial(preferences.dpo, beta=beta))
 
 
 NEUTRAL: dict[str, object] = {}

@@ -3,8 +3,8 @@
 Paper: arXiv 2310.12036 (IPO), equation 17
 Parent: dpo
 Differs: the margin is drawn to 1 / (2 beta) and no further; log-ratios are means over tokens, as in the authors' experiments
-Status: reproduced on a toy: python -m pytest tests/test_preferences.py -k every_label (labels that all agree: the margin is
-    0.5 after 100 steps and 400; DPO's 4.4 and 5.8, as the logarithm of the steps)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_preferences.py -k every_label (labels that all agree: the
+    margin is 0.5 after 100 steps and 400; DPO's 4.4 and 5.8, as the logarithm of the steps)
 """
 
 from dataclasses import replace
@@ -12,10 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import preferences
+from sharpen.objectives import example, preferences
 from sharpen.recipe import Recipe
 from sharpen.recipes.preference import dpo
-from sharpen.tableau import example
 
 
 def recipe(beta: float = 0.1, squared: bool = True) -> Recipe:

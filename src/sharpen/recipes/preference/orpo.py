@@ -11,10 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import preferences
+from sharpen.objectives import example, preferences
 from sharpen.recipe import Recipe
 from sharpen.recipes.preference import dpo
-from sharpen.tableau import example
 
 
 def recipe(beta: float = 0.1, odds: bool = True) -> Recipe:

@@ -12,17 +12,17 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import pairs, preferences
+from sharpen.data import pairs
+from sharpen.objectives import example, preferences
 from sharpen.recipe import Recipe
 from sharpen.recipes.preference import orpo
-from sharpen.tableau import example
 
 
 def recipe(beta: float = 0.1, smoothing: float = 5e-3, switch: float = 0.5, demos: bool = True) -> Recipe:
     parent = orpo.recipe()
     return replace(
         parent,
-        data=pairs.demo_vs_own if demos else parent.data,
+        select=pairs.demo_vs_own if demos else parent.select,
         objective=partial(preferences.preflexor, beta=beta, smoothing=smoothing, switch=switch),
     )
 

@@ -3,8 +3,8 @@
 Paper: arXiv 2404.19733 (iterative RPO), equation 1; alpha 1
 Parent: online_dpo
 Differs: alpha times the better answer's NLL, mean over its tokens; the reference is the last round that was kept
-Status: reproduced on a toy: python -m pytest tests/test_preferences.py -k which_losses (two answers that share a feature, 50
-    steps: the better one's log-likelihood rises by 0.50, by DPO it falls by 0.35)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_preferences.py -k which_losses (two answers that share a
+    feature, 50 steps: the better one's log-likelihood rises by 0.50, by DPO it falls by 0.35)
 """
 
 from dataclasses import replace
@@ -12,10 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import preferences
+from sharpen.objectives import example, preferences
 from sharpen.recipe import Recipe
 from sharpen.recipes.preference import online_dpo
-from sharpen.tableau import example
 
 
 def recipe(beta: float = 0.1, alpha: float = 1.0, previous: bool = True) -> Recipe:

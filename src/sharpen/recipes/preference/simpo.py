@@ -12,10 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import preferences
+from sharpen.objectives import example, preferences
 from sharpen.recipe import Recipe
 from sharpen.recipes.preference import dpo
-from sharpen.tableau import example
 
 
 def recipe(beta: float = 2.0, ratio: float = 0.5, nll: float = 1.0, mean: bool = True) -> Recipe:

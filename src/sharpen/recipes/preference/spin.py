@@ -4,9 +4,9 @@ Paper: arXiv 2401.01335 (SPIN), equation 4.7; beta 0.1
 Parent: dpo
 Differs: the worked solution is preferred to every own answer, whatever the verdicts; the reference and opponent is the last
     round that was kept; from the paper: own answers are drawn anew each step instead of once an iteration
-Status: reproduced on a toy: python -m pytest tests/test_games.py -k error_of_spin (exact rounds on six answers: the error in
-    log-probability is halved at beta 2 and gone in one round at 1; below 1/2 it grows, so that the 0.1 here rests on rounds
-    being short)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_games.py -k error_of_spin (exact rounds on six answers: the
+    error in log-probability is halved at beta 2 and gone in one round at 1; below 1/2 it grows, so that the 0.1 here rests on
+    rounds being short)
 """
 
 from dataclasses import replace
@@ -14,17 +14,17 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import pairs, preferences
+from sharpen.data import pairs
+from sharpen.objectives import example, preferences
 from sharpen.recipe import Recipe
 from sharpen.recipes.preference import dpo
-from sharpen.tableau import example
 
 
 def recipe(beta: float = 0.1, hinge: bool = False, against_itself: bool = True) -> Recipe:
     parent = dpo.recipe()
     if not against_itself:
         return replace(parent, objective=partial(preferences.dpo, beta=beta))
-    return replace(parent, data=pairs.demo_vs_own, objective=partial(preferences.spin, beta=beta, hinge=hinge))
+    return replace(parent, select=pairs.demo_vs_own, objective=partial(preferences.spin, beta=beta, hinge=hinge))
 
 
 NEUTRAL = dict(against_itself=False)

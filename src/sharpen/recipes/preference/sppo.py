@@ -4,8 +4,8 @@ Paper: arXiv 2405.00675 (SPPO), equation 4.7 with its win probabilities taken as
 Parent: dpo
 Differs: a squared loss on each side alone, and the reference is the last round that was kept; from the paper: win
     probabilities are verdicts, not a preference model's
-Status: reproduced on a toy: python -m pytest tests/test_preferences.py -k which_losses (two answers that share a feature, 50
-    steps: the better one's log-likelihood rises by 0.16, by DPO it falls by 0.35)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_preferences.py -k which_losses (two answers that share a
+    feature, 50 steps: the better one's log-likelihood rises by 0.16, by DPO it falls by 0.35)
 """
 
 from dataclasses import replace
@@ -13,10 +13,9 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import preferences
+from sharpen.objectives import example, preferences
 from sharpen.recipe import Recipe
 from sharpen.recipes.preference import dpo
-from sharpen.tableau import example
 
 
 def recipe(beta: float = 1e-3, alone: bool = True) -> Recipe:

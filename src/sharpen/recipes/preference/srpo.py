@@ -11,16 +11,16 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import pairs, preferences
+from sharpen.data import pairs
+from sharpen.objectives import example, preferences
 from sharpen.recipe import Recipe
 from sharpen.recipes.preference import ipo
-from sharpen.tableau import example
 
 
 def recipe(beta: float = 0.1, alpha: float = 0.5, improves: bool = True) -> Recipe:
     parent = ipo.recipe(beta)
     objective = partial(preferences.srpo, beta=beta, alpha=alpha)
-    return replace(parent, data=pairs.improvements, objective=objective) if improves else parent
+    return replace(parent, select=pairs.improvements, objective=objective) if improves else parent
 
 
 NEUTRAL = dict(improves=False)

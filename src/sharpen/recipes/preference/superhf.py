@@ -9,16 +9,16 @@ Differs: one answer a prompt, the best, instead of every distinct right one; plu
 from dataclasses import replace
 from functools import partial
 
-from sharpen import objective, pairs, penalties
+from sharpen.data import pairs
+from sharpen.objectives import example, penalties, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.supervised import rft
-from sharpen.tableau import example
 
 
 def recipe(c: float = 0.35, best: bool = True) -> Recipe:
     parent = rft.recipe()
-    held = partial(penalties.with_full_kl, objective.sft, beta=c, towards=True)
-    return replace(parent, data=pairs.best_of if best else parent.data, objective=held if c else parent.objective)
+    held = partial(penalties.with_full_kl, policy_gradient.sft, beta=c, towards=True)
+    return replace(parent, select=pairs.best_of if best else parent.select, objective=held if c else parent.objective)
 
 
 NEUTRAL = dict(c=0.0, best=False)
@@ -27,5 +27,5 @@ NEUTRAL = dict(c=0.0, best=False)
 def check(made: Recipe) -> bool:
     """The same gradient on the kept answers as SFT, and a divergence from the start beside it."""
     tableau = made.objective()
-    same = (example(tableau, [[1], [1]]) == example(objective.sft(), [[1], [1]])).all()
+    same = (example(tableau, [[1], [1]]) == example(policy_gradient.sft(), [[1], [1]])).all()
     return bool(same) and tableau.penalty is not None and tableau.reference == "start"

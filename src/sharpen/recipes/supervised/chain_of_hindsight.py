@@ -9,7 +9,8 @@ Differs: right and wrong answers are learnt, each after its mark, and right ones
 from dataclasses import replace
 from functools import partial
 
-from sharpen import retelling, rollout
+from sharpen import rollouts
+from sharpen.data import relabel
 from sharpen.recipe import Recipe, describe
 from sharpen.recipes.supervised import rft
 
@@ -18,8 +19,8 @@ def recipe(marks: bool = True, chains: bool = True, wrong: float = 0.2) -> Recip
     parent = rft.recipe()
     if not marks:
         return parent
-    asked = partial(rollout.single, system=retelling.GOOD)
-    return replace(parent, rollout=asked, data=partial(retelling.hindsight, wrong=wrong, chains=chains))
+    asked = partial(rollouts.single, system=relabel.GOOD)
+    return replace(parent, rollout=asked, select=partial(relabel.hindsight, wrong=wrong, chains=chains))
 
 
 NEUTRAL = dict(marks=False)
@@ -27,5 +28,5 @@ NEUTRAL = dict(marks=False)
 
 def check(made: Recipe) -> bool:
     """What is asked at test time is the mark that right answers are learnt with."""
-    asked, learnt = describe(made.rollout), describe(made.data)
-    return asked == f"single(system={retelling.GOOD!r})" and learnt == "hindsight(wrong=0.2, chains=True)"
+    asked, learnt = describe(made.rollout), describe(made.select)
+    return asked == f"single(system={relabel.GOOD!r})" and learnt == "hindsight(wrong=0.2, chains=True)"

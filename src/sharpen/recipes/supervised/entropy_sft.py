@@ -10,15 +10,15 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import entropy
 from sharpen.core import Rollout, Sample, Task, Verdict
+from sharpen.objectives import entropy
 from sharpen.recipe import Recipe
 from sharpen.recipes.supervised import sft
 
 
 def recipe(share: float = 0.8, weight: float = 0.8) -> Recipe:
     parent = sft.recipe()
-    return replace(parent, data=partial(entropy.surprising, share=share, weight=weight) if share < 1 else parent.data)
+    return replace(parent, select=partial(entropy.surprising, share=share, weight=weight) if share < 1 else parent.select)
 
 
 NEUTRAL = dict(share=1.0)
@@ -29,5 +29,5 @@ def check(made: Recipe) -> bool:
     task = Task(({"role": "user", "content": "?"},), "4", "f", 1)
     all_of_it = Rollout(task, np.zeros(5, np.int32), np.ones(5, bool), np.zeros(5, np.float32), ("4",), "forced", 0, 0, "r")
     shown = [Sample(all_of_it, Verdict("correct", 1.0), 0)]
-    (found,) = made.data(shown, entropy=[np.array([0, 1, 4, 2, 3.0])], logprobs=[np.full(5, -1.0)])
+    (found,) = made.select(shown, entropy=[np.array([0, 1, 4, 2, 3.0])], logprobs=[np.full(5, -1.0)])
     return found.rollout.sampled.tolist() == [True, True, False, True, True]

@@ -9,7 +9,8 @@ Differs: right and wrong answers are learnt, each after its label and the verifi
 from dataclasses import replace
 from functools import partial
 
-from sharpen import retelling, rollout
+from sharpen import rollouts
+from sharpen.data import relabel
 from sharpen.recipe import Recipe, describe
 from sharpen.recipes.supervised import rft
 
@@ -18,9 +19,9 @@ def recipe(labels: bool = True, feedback: bool = True, wrong: float = 0.2) -> Re
     parent = rft.recipe()
     if not labels:
         return parent
-    good = f"{retelling.GOOD} {retelling.WORKS}" if feedback else retelling.GOOD
-    asked = partial(rollout.single, system=good)
-    return replace(parent, rollout=asked, data=partial(retelling.with_feedback, wrong=wrong, feedback=feedback))
+    good = f"{relabel.GOOD} {relabel.WORKS}" if feedback else relabel.GOOD
+    asked = partial(rollouts.single, system=good)
+    return replace(parent, rollout=asked, select=partial(relabel.with_feedback, wrong=wrong, feedback=feedback))
 
 
 NEUTRAL = dict(labels=False)
@@ -28,4 +29,4 @@ NEUTRAL = dict(labels=False)
 
 def check(made: Recipe) -> bool:
     """What is asked at test time is what right answers are learnt with."""
-    return describe(made.rollout) == f"single(system={f'{retelling.GOOD} {retelling.WORKS}'!r})"
+    return describe(made.rollout) == f"single(system={f'{relabel.GOOD} {relabel.WORKS}'!r})"

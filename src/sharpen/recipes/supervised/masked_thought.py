@@ -18,7 +18,7 @@ from sharpen.recipes.supervised import sft
 
 def recipe(share: float = 0.2, ramp: float = 0.2) -> Recipe:
     parent = sft.recipe()
-    return replace(parent, data=partial(data.mask_inputs, share=share, ramp=ramp) if share else parent.data)
+    return replace(parent, select=partial(data.mask_inputs, share=share, ramp=ramp) if share else parent.select)
 
 
 NEUTRAL = dict(share=0.0)
@@ -29,6 +29,6 @@ def check(made: Recipe) -> bool:
     tokens, answer = np.full(2000, 7, np.int32), np.arange(2000) >= 1000
     task = Task(({"role": "user", "content": "?"},), "4", "f", 1)
     said = Rollout(task, tokens, answer, np.zeros(2000, np.float32), ("4",), "forced", 0, 0, "r")
-    (found,) = made.data([Sample(said, Verdict("correct", 1.0), 0)], progress=1.0, rng=np.random.default_rng(0), mask_token=1)
+    (found,) = made.select([Sample(said, Verdict("correct", 1.0), 0)], progress=1.0, rng=np.random.default_rng(0), mask_token=1)
     hidden = np.asarray(found.inputs) == 1
     return not hidden[:1000].any() and 0.15 < hidden[1000:].mean() < 0.25 and bool((found.rollout.tokens == 7).all())

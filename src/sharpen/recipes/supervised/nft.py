@@ -4,8 +4,8 @@ Paper: arXiv 2505.18116 (NFT), sections 3 and 4; floor and clamps as in the auth
 Parent: dr_grpo
 Differs: off policy, a wrong token is lowered by (1 - p) R / max(1 - p R, floor (1 - p)) instead of R, a right one is raised
     by 1 and nothing is clipped; two passes
-Status: reproduced on a toy: python -m pytest tests/test_claims.py -k own_answers (a table of logits, two passes at two rates:
-    13 and 95 % right, by Dr. GRPO 14 and 93, from 4)
+Status: reproduced on a toy: python -m pytest tests/objectives/test_claims.py -k own_answers (a table of logits, two passes at
+    two rates: 13 and 95 % right, by Dr. GRPO 14 and 93, from 4)
 Tried: sharpen compare grpo rloo dr_grpo dapo gspo cispo nft rft hpt online_dpo --budget 3m --seeds 3 --set average=0.97
     --set lr=2e-4 (no difference to grpo shown: -5.7 points, -11.2 to -0.3, corrected p = 0.23; two of three runs fell)
 """
@@ -15,15 +15,14 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import objective
+from sharpen.objectives import example, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import dr_grpo
-from sharpen.tableau import example
 
 
 def recipe(implicit: bool = True, floor: float = 1.0, passes: int = 2, max_tokens: int | None = None) -> Recipe:
     parent = dr_grpo.recipe(max_tokens=max_tokens)
-    negative = partial(objective.nft, length=parent.max_tokens, floor=floor)
+    negative = partial(policy_gradient.nft, length=parent.max_tokens, floor=floor)
     return replace(parent, objective=negative if implicit else parent.objective, passes=passes)
 
 

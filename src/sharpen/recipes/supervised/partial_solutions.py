@@ -18,7 +18,7 @@ from sharpen.recipes.supervised import rft
 
 def recipe(beginnings: bool = True) -> Recipe:
     parent = rft.recipe()
-    return replace(parent, data=data.right_beginnings) if beginnings else parent
+    return replace(parent, select=data.right_beginnings) if beginnings else parent
 
 
 NEUTRAL = dict(beginnings=False)
@@ -34,5 +34,5 @@ def check(made: Recipe) -> bool:
         return Sample(made, Verdict(outcome, reward), 0)
 
     samples = [said("4 12 13 ", "correct", 1.0), said("4 12 14 ", "wrong", 0.0)]
-    right, begun = made.data(samples, demos=[], decode=lambda tokens: bytes(tokens.astype(np.uint8)).decode())
+    right, begun = made.select(samples, demos=[], decode=lambda tokens: bytes(tokens.astype(np.uint8)).decode())
     return bool(right.rollout.sampled.all()) and int(begun.rollout.sampled.sum()) == len("4 12 ")

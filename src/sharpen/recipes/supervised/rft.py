@@ -14,11 +14,11 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import data, objective
+from sharpen import data
+from sharpen.objectives import example, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.recipes.supervised import sft
-from sharpen.tableau import example
 
 
 def recipe(own: bool = True, distinct: bool = True) -> Recipe:
@@ -26,7 +26,7 @@ def recipe(own: bool = True, distinct: bool = True) -> Recipe:
     if own:
         sampled = grpo.recipe()
         parent = replace(parent, rollout=sampled.rollout, prompts=sampled.prompts, samples=sampled.samples)
-    return replace(parent, data=partial(data.keep_correct, distinct=distinct))
+    return replace(parent, select=partial(data.keep_correct, distinct=distinct))
 
 
 NEUTRAL = dict(own=False, distinct=False)
@@ -35,7 +35,7 @@ NEUTRAL = dict(own=False, distinct=False)
 def check(made: Recipe) -> bool:
     """On single tokens, the gradient is that of REINFORCE without a baseline on rewards of 0 and 1, up to its scale."""
     rewards = [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
-    policy_gradient = example(objective.reinforce(baseline=False), rewards, lengths=[1] * 6)[:, 0]
+    reinforced = example(policy_gradient.reinforce(baseline=False), rewards, lengths=[1] * 6)[:, 0]
     kept = [[r for r in group if r] for group in rewards]  # what data.keep_correct leaves
     supervised = example(made.objective(), kept, lengths=[1] * 3)[:, 0]
-    return np.allclose(policy_gradient[policy_gradient > 0] / policy_gradient.sum(), supervised)
+    return np.allclose(reinforced[reinforced > 0] / reinforced.sum(), supervised)

@@ -10,19 +10,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from sharpen import data, objective, rollout
+from sharpen import data, rollouts
+from sharpen.objectives import example, policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.tableau import example
 
 
 def recipe() -> Recipe:
     parent = grpo.recipe()
     return replace(
         parent,
-        rollout=rollout.demonstrate,
-        data=data.keep_correct,
-        objective=objective.sft,
+        rollout=rollouts.demonstrate,
+        select=data.keep_correct,
+        objective=policy_gradient.sft,
         prompts=parent.prompts * parent.samples,  # as many rows a step as its parent
         samples=1,
     )

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sharpen import rollout
+from sharpen import rollouts
 from sharpen.core import Task, Turn
 from sharpen.recipe import Recipe
 from sharpen.recipes.supervised import rft
@@ -18,7 +18,7 @@ from sharpen.recipes.supervised import rft
 
 def recipe(hint: bool = True, **knobs) -> Recipe:
     parent = rft.recipe(**knobs)
-    return replace(parent, rollout=rollout.rationalise if hint else parent.rollout)
+    return replace(parent, rollout=rollouts.rationalise if hint else parent.rollout)
 
 
 NEUTRAL = dict(hint=False)

@@ -1,0 +1,10 @@
+"""The command line.
+
+program.py has the commands with a run, commands.py those without.
+
+May import: terminal, tasks, audit, guard, store, recipes, loop, report, compare.
+"""
+
+from sharpen.cli.program import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,174 @@
+"""The commands that are not about one run: judging a file of responses, auditing a file of tasks, comparing methods.
+
+Like all of them, they import what they need only when they are called (program.py).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+FATAL = 3
+TasksFile = Annotated[Path, typer.Argument(metavar="TASKS.jsonl", help="One task a line: id, verifier, answer or tests, …")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Verifier processes. [default: one for each core]")]
+Isolation = Annotated[str, typer.Option(help="Least isolation at which code may run: full, reduced or none.")]
+
+
+def verify(
+    tasks: TasksFile,
+    responses: Annotated[
+        Path, typer.Argument(metavar="RESPONSES.jsonl", help="One response a line: id (of its task), response.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each response, in order.")] = False,
+    jobs: Jobs = None,
+    cache: Annotated[bool, typer.Option(help="Take verdicts that were given before from the user's cache.")] = True,
+    isolation: Isolation = "full",
+) -> None:
+    """Judge a file of responses.
+
+    For each: id, outcome, reward, parts, feedback, rule, isolation, seconds. Code runs in the sandbox.
+    """
+    from sharpen.audit import offline
+    from sharpen.terminal import Terminal
+
+    lines = offline.read_tasks(tasks)
+    count = offline.check_responses(responses, lines)
+    outcomes: dict[str, Counter[str]] = {}
+    seconds: Counter[str] = Counter()
+    with _open_cache(cache) as kept, Terminal() as progress:
+        progress.phase("verify", total=count)
+        for row in offline.judge_file(lines, responses, jobs, kept, isolation):
+            if as_json:
+                print(json.dumps(row))
+            name = lines[str(row["id"])].named
+            outcomes.setdefault(name, Counter())[row["outcome"]] += 1
+            seconds[name] += row["seconds"]
+            progress.advance(1)
+    if not as_json:
+        _show(outcomes, seconds)
+
+
+def audit(
+    tasks: TasksFile,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    decide: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID=right|wrong|drop", help="Settle a task's disputes: is its verifier right? Kept beside TASKS."),
+    ] = None,
+    jobs: Jobs = None,
+    isolation: Isolation = "full",
+) -> None:
+    """Is the verifier itself right?
+
+    Right answers must pass, also in other forms; spoilt ones must fail; judging again must give the same; a second
+    implementation must agree. What disagrees is listed for a person to decide. Exits with 3 while disputes are open.
+    """
+    from sharpen import audit as auditing
+    from sharpen.terminal import tables
+
+    if decide:
+        for said in auditing.decide(tasks, decide, jobs, isolation):
+            print(said, file=sys.stderr)
+    found = auditing.audit(tasks, jobs, isolation)
+    if as_json:
+        print(json.dumps(auditing.plain(found), indent=1))
+    else:
+        tables.show(("check", "asked", "disputed"), [(name, asked, lost) for name, (asked, lost) in found.checks.items()])
+        for said in auditing.listing(found):
+            print(f"\n{tables.safe(said)}")
+        print(f"\n{auditing.summary(found)}")
+    if found.disputes:
+        raise typer.Exit(FATAL)
+
+
+def compare(
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RECIPE…", help="Recipes, with settings where wanted: grpo grpo:lr=1e-3 mine.py:curriculum=sec"),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="10m|40steps|2Mtokens", help="What the loop of each run may spend. [default: 10m]")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each recipe. [default: 3]")] = None,
+    first_seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="The first of the seeds; what one comparison suggests, fresh seeds confirm. [default: 0]"),
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
+    tasks: Annotated[str | None, typer.Option(metavar="SPEC", help="Tasks, as for `sharpen run`.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting for all of them.")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where it goes; alone: what goes on. [default: runs/compare-HASH]")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs side by side, which share the cores. [default: 1]")] = None,
+    target: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Accuracy to time. [default: the median of what is reached]")
+    ] = None,
+    slice_s: Annotated[float, typer.Option("--slice", min=0, metavar="SECONDS", help="How long one run's turn is.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Which method is better here? Recipes at equal budget, with intervals.
+
+    Same student, tasks and seeds, and the runs take turns. The first recipe is what the others are compared with. Interrupted,
+    the same command goes on.
+    """
+    from sharpen import compare as comparing
+    from sharpen import core
+    from sharpen.compare import page as compare_page
+    from sharpen.compare import result
+    from sharpen.terminal import Terminal, tables
+
+    given = (budget, seeds, model, tasks, settings, jobs)
+    if recipes:
+        directory, plan = comparing.plan(recipes, *given, run_dir, first_seed)
+    elif run_dir and not any((*given, first_seed)):
+        directory, plan = run_dir, comparing.read_plan(run_dir)
+    else:
+        raise core.UserError("Name recipes to compare, such as: sharpen compare grpo rloo. With --run-dir alone one goes on.")
+    with Terminal() as progress:
+        try:
+            comparing.compare(directory, plan, progress, slice_s)
+        except KeyboardInterrupt:
+            progress.say(f"What is done is kept. Go on with: sharpen compare --run-dir {directory}")
+            raise
+    found = result.result(directory, plan, target)
+    page = compare_page.render(directory, found)
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        tables.show_comparison(found)
+        print(f"The report is at {page}")
+
+
+def _open_cache(wanted: bool) -> Any:
+    import sqlite3
+
+    from sharpen.audit import VerdictCache, cache_directory
+
+    try:
+        return VerdictCache(cache_directory() if wanted else None)
+    except (OSError, sqlite3.Error) as e:
+        print(f"Verdicts are not kept: {cache_directory()} cannot be used: {e}. Set XDG_CACHE_HOME.", file=sys.stderr)
+        return VerdictCache(None)
+
+
+def _show(outcomes: dict[str, Counter[str]], seconds: Counter[str]) -> None:
+    from sharpen import core
+    from sharpen.terminal import tables
+
+    shown = [o for o in core.OUTCOMES if any(count[o] for count in outcomes.values())]
+    rows = []
+    for name, count in sorted(outcomes.items()):
+        n = count.total()
+        scored = n - count["unscorable"]
+        rate = f"{count['correct'] / scored:.1%}" if scored else ""
+        rows.append((name, n, *(count[o] for o in shown), rate, f"{seconds[name]:.2f}"))
+    tables.show(("verifier", "responses", *shown, "correct of scored", "seconds"), rows)
+    lost = sum(count["unscorable"] for count in outcomes.values())
+    if lost:
+        print(f"{lost} could not be judged, which is not the model's fault: see their feedback with --json.")

@@ -1,0 +1,361 @@
+"""The command line. Every command parses first and imports what it needs afterwards, so that help never waits for torch.
+
+Exit codes: 0 done; 2 a mistake of the user's (message, no traceback); 3 the doctor stopped the run, or finds a fatal problem;
+130 interrupted, with everything up to the last committed step kept. Results go to standard output, progress to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sharpen.cli import commands
+from sharpen.terminal import places
+
+USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
+
+# Of a checkpoint, what transformers loads; the optimizer stays behind.
+MODEL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "*.index.json",
+    "tokenizer*",
+    "special_tokens*",
+    "chat_template*",
+)
+
+
+class Commands(TyperGroup):
+    """One place where errors become messages and exit codes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _fail("interrupted", INTERRUPTED)
+        except Exception as error:
+            core = sys.modules.get("sharpen.core")  # where it is not imported yet, no error of its kind can have been raised
+            if core is None or not isinstance(error, core.UserError | core.FatalDiagnosis):
+                raise
+            _fail(str(error), USER_ERROR if isinstance(error, core.UserError) else FATAL)
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: half the time of the boxed one
+    pretty_exceptions_enable=False,
+    help="Make a language model better at what it is bad at, and prove it.",
+)
+
+RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Tasks = Annotated[
+    str | None,
+    typer.Option(metavar="SPEC", help="Tasks, with commas between: chain_sum, chain_sum/2, chain_sum/1-3, default, my.jsonl."),
+]
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")] = "quickstart",
+    run_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run goes. [default: runs/TIME-RECIPE]")] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="600s|10m|2h|40steps|2Mtokens", help="Time, learning steps, or tokens sampled.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
+    model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
+    tasks: Tasks = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
+    ] = None,
+) -> None:
+    """Make a model better, and prove it.
+
+    Warms it up, then goes round: choose tasks, try, verify, learn, measure, keep only what is better. Ends with a report.
+    """
+    from sharpen import loop
+
+    recipe = places.here(recipe) if recipe.endswith(".py") else recipe
+    directory = run_dir or places.new_directory(Path(recipe).stem)
+    request = loop.Request(
+        recipe=recipe,
+        settings=tuple(places.here_setting(s) for s in settings or []),
+        seed=seed,
+        budget=budget,
+        model=places.here(model) if model else model,
+        tasks=places.here_tasks(tasks) if tasks else tasks,
+        directory=directory,
+        argv=("sharpen", *sys.argv[1:]),
+    )
+    loop.build_recipe(request)  # mistakes surface before anything is made
+    with places.latest(directory, wanted=run_dir is None):
+        _drive(loop.start, request, directory)
+
+
+@app.command()
+def resume(directory: RunDir) -> None:
+    """Go on with an interrupted run, exactly as if it never stopped."""
+    from sharpen import loop
+
+    _drive(loop.resume, directory, directory)
+
+
+@app.command()
+def check(directory: RunDir) -> None:
+    """Ask the doctor what is wrong with a run.
+
+    Each finding comes with its evidence and its cure. Exits with 3 where one is fatal.
+    """
+    from sharpen.guard import doctor
+    from sharpen.store import Store
+
+    with Store.open(directory, write=False) as store:
+        found = doctor.diagnose(store.steps(), store.rounds())
+        earlier = [(step, d) for step, d in store.diagnoses() if d.name not in {now.name for now in found}]
+    for diagnosis in found:
+        print(f"{'FATAL ' if diagnosis.fatal else ''}{diagnosis}")
+    for step, diagnosis in earlier:
+        print(f"earlier, at step {step}: {diagnosis}")
+    if not found and not earlier:
+        print("nothing found")
+    if any(d.fatal for d in found):
+        raise typer.Exit(FATAL)
+
+
+@app.command()
+def report(
+    directory: RunDir,
+    as_json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the page goes. [default: DIR/report.html]")] = None,
+) -> None:
+    """Write a run's report and print its figures.
+
+    The report is one HTML page that needs nothing else. With --json no page is written unless --out is given.
+    """
+    from sharpen import report as page
+    from sharpen.terminal import tables
+
+    summary = page.summary(directory)
+    path = page.render(directory, out) if out or not as_json else None
+    if as_json:
+        print(json.dumps(summary, indent=1))
+    else:
+        tables.show_change(summary)
+        print(f"The report is at {path}")
+
+
+@app.command("eval")
+def evaluate(
+    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A Hugging Face causal LM.")],
+    tasks: Tasks = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="At most so many tasks of each arm.")] = 64,
+    seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on the test split.
+
+    Greedy answers; the accuracy of each arm with its 95 % interval.
+    """
+    from sharpen import loop
+    from sharpen import tasks as sources
+    from sharpen.terminal import Terminal, tables
+
+    source = sources.parse_spec(tasks or "default")
+    with Terminal() as progress:
+        figures = loop.evaluate_model(model_dir, source, n=n, seed=seed, progress=progress, max_tokens=max_tokens)
+    if as_json:
+        print(json.dumps(figures, indent=1))
+    else:
+        tables.show_accuracy(figures)
+        if figures["truncated"]:
+            print(f"{figures['truncated']:.1%} of the answers were cut off at {max_tokens} tokens; raise --max-tokens.")
+
+
+@app.command("list")
+def list_recipes(
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/recipes.md.")] = False,
+) -> None:
+    """The recipes that ship: what each claims, and whether it was shown.
+
+    A claim is claimed, reproduced, or refuted here; --json and --markdown have the command and the figures behind that.
+    """
+    from sharpen.recipes import catalog, gallery
+    from sharpen.terminal import tables
+
+    found = catalog.recipes()
+    if as_json:
+        keys = ("name", "family", "tier", "claim", "paper", "parent", "differs", "check", "status", "tried")
+        shown = [gallery.parted(r.evidence) for r in found]
+        rows = [{k: getattr(r, k) for k in keys} | {"command": c, "figures": f} for r, (c, f) in zip(found, shown)]
+        print(json.dumps(rows, indent=1))
+    elif markdown:
+        print(gallery.markdown(found), end="")
+    else:
+        columns = ("recipe", "family", "parent", "status", "claim")
+        tables.show(columns, [(r.name, r.family, r.parent, r.status, r.claim) for r in found])
+
+
+@app.command()
+def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")]) -> None:
+    """What a recipe claims and is made of, and what --set takes."""
+    from sharpen.recipe import SLOTS
+    from sharpen.recipes import catalog
+
+    info = catalog.find(recipe)
+    built = catalog.build(recipe)
+    print(info.claim)
+    for key in ("paper", "parent", "differs", "check", "status", "evidence", "tried", "tier", "path"):
+        if getattr(info, key):
+            print(f"{key:<9} {getattr(info, key)}")
+    print(f"\n{built}\n\nMore settings:")
+    knobs = dict(catalog.parameters(info))
+    for slot in SLOTS:
+        knobs |= {f"{slot}.{name}": p for name, p in catalog.arguments(slot, getattr(built, slot)).items()}
+    for name, parameter in knobs.items():
+        if parameter.default is None or isinstance(parameter.default, bool | int | float | str | tuple):
+            print(f"  {name}={parameter.default}")
+    for slot in SLOTS:
+        names = catalog.choices(slot)
+        if len(names) > 1:
+            print(f"  {slot}={'|'.join(names)}")
+
+
+@app.command("tasks")
+def show_tasks(
+    source: Annotated[
+        str | None, typer.Argument(metavar="SPEC", help="A family, an arm such as chain_sum/2, or a .jsonl.")
+    ] = None,
+    level: Annotated[int | None, typer.Option(help="Only this level.")] = None,
+    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="Problems of each level.")] = 3,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
+    seed: Annotated[int, typer.Option(help="Another seed draws other problems.")] = 0,
+) -> None:
+    """List the task sources, or show problems of one.
+
+    Problems come with their answers, and worked solutions where somebody wrote how.
+    """
+    from sharpen import core
+    from sharpen import tasks as sources
+    from sharpen.hashing import derive
+    from sharpen.terminal import tables
+
+    if source is None:
+        tables.show(("family", "levels", ""), sources.listing())
+        return
+    if split not in core.SPLITS:
+        raise core.UserError(f"--split {split}: there are {', '.join(core.SPLITS)}.")
+    found = sources.parse_spec(source)
+    arms = [a for a in found.arms if level is None or a.level == level]
+    if not arms:
+        raise core.UserError(f"{source} has no level {level}; it has {', '.join(sorted({str(a.level) for a in found.arms}))}.")
+    for arm in arms:
+        for index in range(n):
+            task = found.draw(arm, split, index, derive(seed, "tasks"))
+            print(f"── {arm} · {task.verifier}")
+            for message in task.prompt:
+                content = message["content"]
+                print(tables.safe(content if isinstance(content, str) else json.dumps(content)))
+            print(f"answer    {tables.safe(str(task.answer))}")
+            if task.solution is not None:
+                print(f"solution  {tables.safe(task.solution)}")
+
+
+@app.command()
+def export(
+    directory: RunDir, model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="New directory for the model.")]
+) -> None:
+    """Copy the last accepted model out of a run.
+
+    Weights, configuration and tokenizer, as transformers loads them.
+    """
+    from sharpen.core import UserError
+    from sharpen.store import Store
+
+    if model_dir.exists() and (not model_dir.is_dir() or any(model_dir.iterdir())):
+        raise UserError(f"{model_dir} is not empty, and nothing there is overwritten. Name a new directory.")
+    part = model_dir.with_name(f"{model_dir.name}.part")  # so that half a model never has the name asked for
+    with Store.open(directory, write=False) as store:
+        commit = store.last_commit()
+        if commit is None or commit.accepted is None:
+            raise UserError(f"{directory} has no accepted model yet. Go on with it: sharpen resume {directory}")
+        source = store.checkpoint_path(commit.accepted)
+        files = [f for pattern in MODEL_FILES for f in sorted(source.glob(pattern)) if f.name != "optimizer.safetensors"]
+        try:
+            part.mkdir(parents=True)
+            for file in files:
+                shutil.copyfile(file, part / file.name)
+            part.rename(model_dir)
+        except OSError as e:
+            shutil.rmtree(part, ignore_errors=True)
+            raise UserError(f"{model_dir} cannot be written: {e.strerror}. Free space, or choose another place.") from e
+    print(f"The model is in {model_dir}: {', '.join(f.name for f in files)}")
+
+
+@app.command()
+def query(
+    directory: RunDir, sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT.")], as_json: AsJson = False
+) -> None:
+    """Ask a run's store in SQL, also while it is going.
+
+    Tables: tasks, rollouts, verdicts, batches, steps, arm_stats, evaluations, decisions, diagnoses, timings, commits, meta.
+    """
+    from sharpen.store import Store
+    from sharpen.terminal import tables
+
+    with Store.open(directory, write=False) as store:
+        rows = store.rows(sql)
+    if as_json:
+        print(json.dumps([{key: _json(row[key]) for key in row.keys()} for row in rows], indent=1))  # noqa: SIM118
+    elif rows:
+        tables.show(rows[0].keys(), rows)
+
+
+app.command()(commands.verify)
+app.command()(commands.audit)
+app.command()(commands.compare)
+
+
+def main() -> None:
+    app(prog_name="sharpen")
+
+
+def _drive(step: Any, what: Any, directory: Path) -> None:
+    """Run the loop with progress, then print the result, or how to resume where it did not finish."""
+    from sharpen import report as page
+    from sharpen.store import Store
+    from sharpen.terminal import Terminal, tables
+
+    again = f"The last committed step is kept. Go on with: sharpen resume {directory}"
+    try:
+        with Terminal() as progress:
+            step(what, progress)
+    except KeyboardInterrupt:
+        _fail(again if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
+    with Store.open(directory, write=False) as store:
+        commit = store.last_commit()
+    if commit is None or not commit.finished:
+        _fail(again, INTERRUPTED)
+    path = page.render(directory)
+    tables.show_change(page.summary(directory))
+    print(f"The report is at {path}")
+
+
+def _json(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _fail(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    raise typer.Exit(code)

@@ -1,0 +1,72 @@
+"""Curricula: which arms or tasks the next step's prompts come from, and how many rollouts each gets.
+
+A curriculum is a pure function (history, arms, prompts, samples, rng) -> [(arm or task, rollouts), …].
+
+1. `history` maps an arm to its latest `ArmStats`, oldest first; arms never tried may be missing. Only training rollouts are
+   in it. What else there is, a curriculum asks for by name (state.py): validation results only ever as `evaluations`.
+2. The same arguments and generator state give the same answer, and the order in which arms are listed does not matter.
+3. The rollouts add up to prompts * samples, for however many prompts; 0 leaves a prompt out.
+4. No arms, knobs out of range, or weights that are not numbers raise UserError; statistics that are not numbers raise
+   ValueError and name the arm.
+
+schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py and value_model.py choose
+single tasks, budget.py how often each is tried; gaussians.py works on task parameters.
+
+May import: data, objectives, store.
+"""
+
+from sharpen.curriculum import state, testbed
+from sharpen.curriculum.attempts import trainable
+from sharpen.curriculum.bandit import dump, learning_progress, sec, thompson, values
+from sharpen.curriculum.budget import cures, exact, greedy, knapsack, knapsack_quota, value
+from sharpen.curriculum.common import History, allot, draw, lowest, posterior, statistics, weighted
+from sharpen.curriculum.gaussians import alp_gmm
+from sharpen.curriculum.mixture import missing_skills, mixing, next_level, omni, outgrown, skill_it
+from sharpen.curriculum.pool import cyclical, epochs, pools, retrospective, views
+from sharpen.curriculum.schedule import adaptive_order, ladder, threshold_ladder, uniform
+from sharpen.curriculum.state import Lessons
+from sharpen.curriculum.value_model import pcl
+from sharpen.estimate import interval
+
+__all__ = [
+    "adaptive_order",
+    "allot",
+    "alp_gmm",
+    "cures",
+    "cyclical",
+    "draw",
+    "dump",
+    "epochs",
+    "exact",
+    "greedy",
+    "History",
+    "interval",
+    "knapsack",
+    "knapsack_quota",
+    "ladder",
+    "learning_progress",
+    "Lessons",
+    "lowest",
+    "missing_skills",
+    "mixing",
+    "next_level",
+    "omni",
+    "outgrown",
+    "pcl",
+    "pools",
+    "posterior",
+    "retrospective",
+    "sec",
+    "skill_it",
+    "state",
+    "statistics",
+    "testbed",
+    "thompson",
+    "threshold_ladder",
+    "trainable",
+    "uniform",
+    "value",
+    "values",
+    "views",
+    "weighted",
+]

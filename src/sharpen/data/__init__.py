@@ -1,0 +1,43 @@
+"""Samples to samples: which are learnt from, and in which form.
+
+selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
+(hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
+
+May import: nothing but the ground files.
+"""
+
+from sharpen.data import batching, pairs, relabel, replay
+from sharpen.data.batching import make_batch, portions
+from sharpen.data.replay import Memory
+from sharpen.data.selection import (
+    gate,
+    higher_reward,
+    keep_all,
+    keep_correct,
+    mask_inputs,
+    one_pair,
+    paid,
+    right_beginnings,
+    soft_overlong,
+    win_rate,
+)
+
+__all__ = [
+    "Memory",
+    "batching",
+    "gate",
+    "higher_reward",
+    "keep_all",
+    "keep_correct",
+    "make_batch",
+    "mask_inputs",
+    "one_pair",
+    "paid",
+    "pairs",
+    "portions",
+    "relabel",
+    "replay",
+    "right_beginnings",
+    "soft_overlong",
+    "win_rate",
+]

@@ -1,0 +1,14 @@
+"""The program: warm-up, then rounds of steps, each measured and kept or rolled back.
+
+loop.py reads from top to bottom; step.py is one step (sampling_step.py chooses and rolls out, learning.py learns), session.py
+what a run is made of, warmup.py the start.
+
+May import: verify.code, verify, tasks, data, objectives, models, rollouts, guard, store, curriculum, recipes.
+"""
+
+from sharpen.loop import session
+from sharpen.loop.loop import build_recipe, evaluate_model, resume, start
+from sharpen.loop.session import WORK, Request
+from sharpen.loop.warmup import beginning, signature
+
+__all__ = ["Request", "WORK", "beginning", "build_recipe", "evaluate_model", "resume", "session", "signature", "start"]

@@ -1,0 +1,98 @@
+"""One step of the loop: choose tasks, roll them out, verify, select, learn, record."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sharpen import curriculum
+from sharpen.core import Sample, Task
+from sharpen.data import make_batch, replay
+from sharpen.hashing import derive
+from sharpen.loop import learning
+from sharpen.loop.sampling_step import choose, say_short, try_out
+from sharpen.loop.session import Run
+from sharpen.loop.warmup import ramp
+
+
+def learn(this: Run, step: int, number: int, spent: float) -> None:
+    """One step: choose, roll out, verify, select, update, record. `spent` is the share of the budget used so far.
+
+    Where `select` leaves fewer groups than the step has prompts, the curriculum is asked for the missing ones, `refills` times.
+    """
+    recipe = this.recipe
+    start = time.monotonic()
+    drawn: list[Task] = []  # by group
+    samples: list[Sample] = []
+    kept: list[Sample] = []
+    for refill in range(1 + recipe.refills):
+        missing = recipe.prompts - len({s.group for s in kept})
+        if refill and missing <= 0:
+            break
+        with this.timed("curriculum", step):
+            chosen = choose(this, step, refill, missing, len(drawn), spent)
+        samples += try_out(this, step, chosen, len(drawn))
+        drawn += [task for task, _ in chosen]
+        with this.timed("learn", step):
+            offers = learning.Offers(this, step, number, spent, samples, drawn)
+            kept = learning.select(offers)
+    say_short(this, step, samples, kept)
+    with this.timed("learn", step):
+        kept = kept + replayed(this, step)
+        replay.remember(this.memory, samples if recipe.replay else ())
+        lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
+        batch = make_batch(kept, recipe.sampling)
+        stats = learning.updates(offers, kept, batch, lr) if kept else {}
+        this.buffer[:] = offers.buffer
+        this.policy.version = step + 1
+    with this.timed("store", step):
+        stats = {**describe_step(samples), **stats, "lr": lr, "temperature": recipe.temperature}
+        stats["unscorable_limit"] = recipe.unscorable_limit
+        this.store.add_samples("train", step, number, samples)
+        this.store.add_samples("demo", step, number, offers.shown)
+        this.store.add_samples("told", step, number, offers.told)
+        this.store.add_batch(step, kept)
+        this.store.add_step(step, "loop", number, stats)
+        this.steps.append({**stats, "step": step, "phase": "loop", "round": number})
+        this.store.add_arm_stats(curriculum.statistics(step, samples))
+    rate = stats["tokens"] / max(time.monotonic() - start, 1e-9)
+    this.progress.advance(1, reward=stats["reward"], silent=stats["silent"], tokens_per_second=rate)
+
+
+def replayed(this: Run, step: int) -> list[Sample]:
+    """Earlier successes for this step's batch, each a group of its own.
+
+    Their log-probabilities are those of an older policy: blanked, as a worked solution's are, for they would be taken for a
+    mismatch between engine and trainer.
+    """
+    rng = np.random.default_rng(derive(this.seed, step, "replay"))
+    found = []
+    for i, sample in enumerate(replay.recall(this.memory, this.recipe.replay, rng)):
+        old = dataclasses.replace(sample.rollout, logprobs=np.zeros_like(sample.rollout.logprobs))
+        found.append(dataclasses.replace(sample, rollout=old, group=-1 - i))
+    return found
+
+
+def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
+    """What a person and the doctor want to know of a step's rollouts. Shares are of all rollouts, or of all groups."""
+    scored = [s for s in samples if s.verdict.reward is not None]
+    rewards: dict[int, list[float]] = defaultdict(list)
+    for s in scored:
+        rewards[s.group].append(float(s.verdict.reward or 0.0))
+    n = max(len(samples), 1)
+    return {
+        "rollouts": len(samples),
+        "tokens": sum(s.rollout.n_sampled for s in samples),
+        "reward": sum(sum(r) for r in rewards.values()) / max(len(scored), 1),
+        "correct": sum(s.verdict.correct for s in scored) / max(len(scored), 1),
+        "silent": sum(len(set(r)) <= 1 for r in rewards.values()) / max(len(rewards), 1),
+        "truncated": sum(s.rollout.stop == "length" for s in samples) / n,
+        "malformed": sum(s.verdict.outcome == "malformed" for s in samples) / n,
+        "timeout": sum(s.verdict.outcome == "timeout" for s in samples) / n,
+        "unscorable": sum(s.verdict.outcome == "unscorable" for s in samples) / n,
+    }

@@ -1,0 +1,13 @@
+"""Whatever answers, is scored or learns.
+
+policy.py is a causal LM in this process (adapters.py: LoRA; critic.py: a value head; logprobs.py: its passes). embedded.py
+builds the embedded student, scripted.py a policy that answers from a function. Generation and training passes are in engine/.
+
+May import: objectives, models.engine.
+"""
+
+from sharpen.models import embedded
+from sharpen.models.policy import LocalPolicy, load_model
+from sharpen.models.scripted import ScriptedPolicy
+
+__all__ = ["LocalPolicy", "ScriptedPolicy", "embedded", "load_model"]

@@ -1,0 +1,199 @@
+"""Generation: many rows at once, prompts run once for their whole group, finished rows leave.
+
+1. `generate` takes prompts as token ids and answers with tokens and the log-probabilities they were drawn with.
+2. Each row draws from its own seed, so a result does not depend on what it was batched with (up to rounding).
+3. Rows with prompts of any length are decoded together (cache.py).
+4. Models of the Llama family take the path of transformer.py; any other causal LM its own forward pass (generic.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sharpen.core import PLAIN, Sampling
+from sharpen.models.engine import decode_step, generic, transformer
+from sharpen.models.engine.cache import Cache
+from sharpen.models.engine.sampling import sample, uniforms
+
+MAX_ROWS = 512  # rows decoded together …
+CACHE_BYTES = 4 * 2**30  # … as long as their keys and values fit
+FOREIGN_SPREAD = 64  # longest minus shortest prompt of a batch that is padded to the longest
+COMPACT = 0.6  # finished rows leave once fewer than this share of the rows is active
+
+
+@dataclass(frozen=True)
+class Request:
+    """One row to generate: prompt ids (P,), its seed, its longest response in tokens, how it is drawn."""
+
+    prompt: np.ndarray
+    seed: int
+    max_tokens: int
+    sampling: Sampling = PLAIN
+
+
+@dataclass(frozen=True)
+class Generation:
+    """tokens (N,) int32 with the end token where it was written; logprobs (N,) float32 under the distribution drawn from
+    (greedy: under temperature 1); stop is "end", "length" or "stop" as in `core.Turn`."""
+
+    tokens: np.ndarray
+    logprobs: np.ndarray
+    stop: str
+
+
+@dataclass(frozen=True)
+class StopStrings:
+    """Recognises a stop string in what a row has written.
+
+    last   (V,) bool: tokens that may complete a stop string, so that text is made only of rows that wrote one of them
+    found  token ids (N,) -> whether their text holds a stop string
+    """
+
+    last: Tensor
+    found: Callable[[np.ndarray], bool]
+
+
+@torch.inference_mode()
+def generate(
+    model: Any,
+    requests: Sequence[Request],
+    end_ids: Sequence[int],
+    pad_id: int,
+    stops: Callable[[tuple[str, ...]], StopStrings] | None = None,
+    done: Callable[[int, Generation], None] | None = None,
+    compile: bool = True,
+) -> list[Generation]:
+    """Generate every request; the answers come in the order of the requests.
+
+    stops  makes the recogniser of stop strings; needed where a request has any
+    done   is called with the number of a request and its answer as soon as that is written, while others go on
+    compile  whether small models may take the compiled step (decode_step.py)
+    Raises ValueError for an empty prompt.
+    """
+    if any(len(r.prompt) == 0 for r in requests):
+        raise ValueError("a prompt has no tokens: the chat template rendered it empty")
+    results: dict[int, Generation] = {}
+
+    def finish(i: int, made: Generation) -> None:
+        results[i] = made
+        if done:
+            done(i, made)
+
+    packed = decode_step.pack(model) if compile else None
+    for batch in batches(model, requests):
+        decode(model, {i: requests[i] for i in batch}, end_ids, pad_id, stops, finish, packed)
+    return [results[i] for i in range(len(requests))]
+
+
+def batches(model: Any, requests: Sequence[Request]) -> list[list[int]]:
+    """Numbers of the requests that are decoded together, sorted by prompt: as many as MAX_ROWS and CACHE_BYTES allow."""
+    config = model.config
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    token_bytes = 2 * config.num_hidden_layers * heads * width * model.dtype.itemsize
+    spread = float("inf") if transformer.supported(model) else FOREIGN_SPREAD
+    out: list[list[int]] = []
+    held = 0
+    for i in sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].prompt.tobytes(), i)):
+        need = (len(requests[i].prompt) + requests[i].max_tokens) * token_bytes
+        full = out and (len(out[-1]) >= MAX_ROWS or held + need > CACHE_BYTES)
+        if not out or full or len(requests[i].prompt) - len(requests[out[-1][0]].prompt) > spread:
+            out.append([])
+            held = 0
+        out[-1].append(i)
+        held += need
+    return out
+
+
+def decode(
+    model: Any,
+    requests: dict[int, Request],
+    end_ids: Sequence[int],
+    pad_id: int,
+    stops: Callable[[tuple[str, ...]], StopStrings] | None,
+    finish: Callable[[int, Generation], None],
+    packed: decode_step.Packed | None,
+) -> None:
+    """Generate one batch, sorted by prompt, to its end. `finish` gets each answer as soon as it is complete."""
+    numbers, asked = list(requests), list(requests.values())
+    device, limit = model.device, max(r.max_tokens for r in asked)
+    prompts: dict[bytes, int] = {}
+    of_row = [prompts.setdefault(r.prompt.tobytes(), len(prompts)) for r in asked]
+    distinct = [np.frombuffer(p, dtype=np.int32) for p in prompts]
+    if transformer.supported(model):
+        cache: Any = Cache(model, distinct, of_row, device.type == "cuda", packed)
+    else:
+        cache = generic.Cache(model, distinct, of_row, pad_id)
+    logits = cache.logits
+    draw = Drawing(asked, stops, device)
+    limits = torch.tensor([r.max_tokens for r in asked], device=device)
+    ends = torch.tensor(list(end_ids), device=device)
+    rows = torch.arange(len(asked), device=device)  # request of each row of the cache
+    active = limits > 0
+    tokens = torch.full((len(asked), limit), pad_id, dtype=torch.int32, device=device)
+    logprobs = torch.zeros((len(asked), limit), device=device)
+
+    def hand_over(gone: Tensor, length: int) -> None:
+        written, chosen = tokens[gone, :length].cpu().numpy(), logprobs[gone, :length].cpu().numpy()
+        for i, row, logprob in zip(gone.tolist(), written, chosen, strict=True):
+            stop = "end" if length and row[-1] in end_ids else "stop" if draw.stopped(asked[i], row) else "length"
+            finish(numbers[i], Generation(row, logprob, stop))
+
+    hand_over(rows[~active], 0)
+    left = int(active.sum())
+    for t in range(limit):
+        token, logprob = draw(logits, rows, t)
+        tokens[rows, t], logprobs[rows, t] = token.int(), logprob
+        ended = active & (torch.isin(token, ends) | (limits <= t + 1) | draw.completed(token, tokens, rows, active, t))
+        if count := int(ended.sum()):
+            hand_over(rows[ended], t + 1)
+            active, left = active & ~ended, left - count
+            if left == 0:
+                break
+            if left < COMPACT * len(rows):
+                keep = active.nonzero().squeeze(1)
+                cache.keep(keep)
+                rows, limits, token, active = rows[keep], limits[keep], token[keep], active[keep]
+        logits = cache.extend(model, token)
+
+
+class Drawing:
+    """How each row of a batch is drawn and what else ends it; rows that share a `Sampling` are drawn together."""
+
+    def __init__(self, asked: Sequence[Request], stops: Callable[[tuple[str, ...]], StopStrings] | None, device: Any):
+        self.kinds = list(dict.fromkeys(r.sampling for r in asked))
+        self.kind = torch.tensor([self.kinds.index(r.sampling) for r in asked], device=device)
+        greedy = [0 if r.sampling.temperature == 0 else r.max_tokens for r in asked]
+        self.noise = uniforms([r.seed for r in asked], greedy).to(device)
+        if any(how.stop for how in self.kinds) and stops is None:
+            raise ValueError("a request has stop strings, and there is no tokenizer to recognise them")
+        self.stops = {how: stops(how.stop) for how in self.kinds if how.stop and stops}
+
+    def __call__(self, logits: Tensor, rows: Tensor, t: int) -> tuple[Tensor, Tensor]:
+        """Token t of the given rows, and its log-probability."""
+        u = self.noise[rows, t] if t < self.noise.shape[1] else self.noise.new_zeros(len(rows))
+        if len(self.kinds) == 1:
+            return sample(logits, self.kinds[0], u)
+        token, logprob = torch.empty(len(rows), dtype=torch.long, device=rows.device), logits.new_empty(len(rows))
+        for number, how in enumerate(self.kinds):
+            mine = self.kind[rows] == number
+            token[mine], logprob[mine] = sample(logits[mine], how, u[mine])
+        return token, logprob
+
+    def completed(self, token: Tensor, tokens: Tensor, rows: Tensor, active: Tensor, t: int) -> Tensor:
+        """(rows,) bool: rows whose newest token completes one of their stop strings."""
+        out = torch.zeros_like(active)
+        for how, recogniser in self.stops.items():
+            possible = active & (self.kind[rows] == self.kinds.index(how)) & recogniser.last[token]
+            for i in possible.nonzero().flatten().tolist():
+                out[i] = recogniser.found(tokens[rows[i], : t + 1].cpu().numpy())
+        return out
+
+    def stopped(self, request: Request, written: np.ndarray) -> bool:
+        return request.sampling in self.stops and self.stops[request.sampling].found(written)

@@ -1,0 +1,400 @@
+"""Policies: models that can be asked, scored, trained and saved (the `core.Policy` protocol).
+
+LocalPolicy is any Hugging Face causal LM in this process, on the CPU or a GPU. scripted.py has one without a model, for tests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers.utils import logging as transformers_logging
+
+from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
+from sharpen.models import adapters, logprobs
+from sharpen.models.critic import ValueHead
+from sharpen.models.engine import generate, transformer
+from sharpen.objectives import active, weigh
+
+transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
+
+MAX_GRAD_NORM = 1.0
+# On a processor a larger pass is no faster, and 8,192 tokens need twice the memory; a GPU is idle between small ones.
+MICRO_TOKENS = {"cpu": 1536, "gpu": 16384}
+
+
+class LocalPolicy:
+    """A causal LM with its tokenizer and AdamW state.
+
+    What is trained, and the optimizer, are float32. With precision "bf16" the model itself, which generates and is run forward
+    and backward, is a bfloat16 image of them. Tokens go in and out: a conversation is never re-tokenised.
+
+    average    > 0: a running mean of the weights, mean ← average * mean + (1 - average) * weights after each update, is what
+               `averaged` answers with and what a checkpoint holds as its model. It takes out the noise of a high learning
+               rate as a decay of the rate would, at every step (Polyak & Juditsky 1992; Izmailov et al., arXiv 1803.05407)
+    recompute  gradient checkpointing: less memory, a third more time for learning
+    lora       > 0: train adapters of this rank instead of the weights (adapters.py)
+    device     "cpu", "cuda", …; "auto": a GPU where there is one
+    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: MICRO_TOKENS
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        precision: str = "auto",
+        average: float = 0.0,
+        recompute: bool = False,
+        lora: int = 0,
+        device: str = "auto",
+        micro_tokens: int = 0,
+    ):
+        self.tokenizer, self.average, self.lora = tokenizer, average, lora
+        self.recompute = recompute
+        self.version = 0
+        self.reference: Any = None
+        self.critic: ValueHead | None = None
+        device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        self.micro_tokens = micro_tokens or MICRO_TOKENS["gpu" if device.startswith("cuda") else "cpu"]
+        bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
+        self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
+        named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        self.trained: dict[str, Tensor] = {n: p.detach().clone() for n, p in named.items()} if bf16 else dict(named)
+        if bf16:
+            self.model.to(torch.bfloat16)
+        if transformer.supported(self.model):
+            transformer.fuse(self.model)
+        self.end_ids = end_ids(model, tokenizer)
+        self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_ids[0]
+        self.mean = [t.detach().clone() for t in self.trained.values()] if average else []
+        self.learned: list[Tensor] = []  # the weights at the last `extrapolate`, before it moved them
+        self.optimizer = torch.optim.AdamW(self.trained.values(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        if not getattr(tokenizer, "chat_template", None):
+            raise UserError(
+                "the tokenizer has no chat template, so it is not known how the model marks turns. Put a chat_template.jinja "
+                "beside its tokenizer.json (instruct models ship one; copy it from the model yours was trained from)"
+            )
+        self.render = lru_cache(maxsize=100_000)(self._render)
+        self.encode = lru_cache(maxsize=100_000)(self._encode)
+        self.stops = lru_cache(maxsize=8)(self._stops)
+
+    def _render(self, messages: str, generation: bool) -> str:
+        return self.tokenizer.apply_chat_template(json.loads(messages), add_generation_prompt=generation, tokenize=False)
+
+    def _encode(self, text: str) -> np.ndarray:
+        return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int32)
+
+    def _stops(self, strings: tuple[str, ...]) -> generate.StopStrings:
+        texts = self.tokenizer.batch_decode([[i] for i in range(self.model.config.vocab_size)])
+        # A lone token may decode without its leading space, or to U+FFFD where it is part of a character.
+        last = [any(s[-1] in t or s[-1].isspace() for s in strings) or not t or "\ufffd" in t for t in texts]
+        found = torch.tensor(last, device=self.model.device)
+        return generate.StopStrings(found, lambda tokens: any(s in self.text(tokens) for s in strings))
+
+    def text(self, tokens: np.ndarray) -> str:
+        return self.tokenizer.decode(tokens, skip_special_tokens=True)
+
+    def prompt_tokens(self, ask: Ask) -> np.ndarray:
+        """(P,) int32: the conversation up to where the model's turn begins."""
+        messages = json.dumps([dict(m) for m in ask.messages])
+        if ask.after is None:
+            return self.encode(self.render(messages, True))
+        # What the template writes between an assistant's words and the next turn, found on a conversation that holds a
+        # mark; the real conversation's tokens stay as they were sampled.
+        opening = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "@@"}]
+        text = self.render(json.dumps([*opening, *json.loads(messages)]), True).split("@@", 1)[1]
+        for end in self.end_ids:
+            mark = self.tokenizer.decode([end])
+            if text.startswith(mark) and int(ask.after.tokens[-1]) == end:
+                text = text[len(mark) :]
+        return np.concatenate([ask.after.tokens, self.encode(text)])
+
+    def respond(
+        self,
+        asks: Sequence[Ask],
+        seeds: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling,
+        done: Callable[[int, Turn], None] | None = None,
+    ) -> list[Turn]:
+        """Answer every ask, in order. Forced answers cost no generation."""
+        prompts = [self.prompt_tokens(ask) for ask in asks]
+        turns: dict[int, Turn] = {}
+
+        def finish(i: int, made: generate.Generation) -> None:
+            turns[i] = self.turn(asks[i], prompts[i], made, asks[i].sampling or sampling)
+            if done:
+                done(i, turns[i])
+
+        generated = [i for i, ask in enumerate(asks) if ask.answer is None]
+        for i, ask in enumerate(asks):
+            if ask.answer is not None:
+                finish(i, self.force(ask.answer))
+        requests = []
+        for i in generated:
+            limit = max_tokens if (own := asks[i].max_tokens) is None else own
+            requests.append(generate.Request(prompts[i], seeds[i], limit, asks[i].sampling or sampling))
+        generate.generate(
+            self.model, requests, self.end_ids, self.pad_id, self.stops, lambda j, made: finish(generated[j], made)
+        )
+        return [turns[i] for i in range(len(asks))]
+
+    def force(self, answer: str) -> generate.Generation:
+        tokens = np.append(self.encode(answer), np.int32(self.end_ids[0]))
+        return generate.Generation(tokens.astype(np.int32), np.zeros(len(tokens), dtype=np.float32), "forced")
+
+    def turn(self, ask: Ask, prompt: np.ndarray, made: generate.Generation, sampling: Sampling) -> Turn:
+        sampled, logprobs = np.zeros(len(prompt), dtype=bool), np.zeros(len(prompt), dtype=np.float32)
+        if ask.after is not None:
+            sampled[: len(ask.after.tokens)] = ask.after.sampled
+            logprobs[: len(ask.after.tokens)] = ask.after.logprobs
+        text = self.text(made.tokens)
+        if made.stop == "stop":
+            text = text[: min(at for at in map(text.find, sampling.stop) if at >= 0)]
+        return Turn(
+            text=text,
+            tokens=np.concatenate([prompt, made.tokens]),
+            sampled=np.concatenate([sampled, np.ones(len(made.tokens), dtype=bool)]),
+            logprobs=np.concatenate([logprobs, made.logprobs]),
+            stop=made.stop,
+            version=self.version,
+        )
+
+    def logprobs(self, batch: Batch) -> np.ndarray:
+        return self.look(batch)["logp"]
+
+    def entropies(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        found = self.look(batch, entropy=True)
+        return found["logp"], found["entropy"]
+
+    def prepare(self, batch: Batch, tableau: Tableau) -> Batch:
+        if not tableau.returns and not tableau.before:
+            return batch
+        found = self.look(batch, value=self.expected if tableau.returns else None)
+        return replace(batch, values=found.get("value"), before=found["logp"] if tableau.before else None)
+
+    def look(self, batch: Batch, **wanted: Any) -> dict[str, np.ndarray]:
+        """What `logprobs.scores` finds at the trained tokens of every row, (B, T) float32 each, without gradient."""
+        out: dict[str, np.ndarray] = {"logp": np.zeros(batch.tokens.shape, dtype=np.float32)}
+        with torch.no_grad():
+            for rows in logprobs.passes(batch, np.flatnonzero(batch.mask.any(axis=1)), self.micro_tokens):
+                found = vars(logprobs.scores(self.model, batch, rows, **wanted))
+                for name, values in ((n, v) for n, v in found.items() if v is not None):
+                    array = out.setdefault(name, np.zeros(batch.tokens.shape, dtype=np.float32))
+                    array[rows, : values.shape[1]] = values.cpu().numpy()
+        return out
+
+    def expected(self, states: Tensor) -> Tensor:
+        """What the value head says of states (M, D); it is made when it is first asked."""
+        if self.critic is None:
+            self.critic = ValueHead(states.shape[-1], states.device)
+        return self.critic(states)
+
+    def update(self, batch: Batch, tableau: Tableau, lr: float) -> dict[str, float]:
+        """One AdamW step on the whole batch, accumulated over passes. Rows without advantage cost nothing.
+
+        Raises NotFinite, before any weight is touched, where rewards, log-probabilities or gradients are not finite.
+        """
+        measured = self.accumulate(batch, tableau)
+        learnt = measured["rows_trained"] > 0
+        norm = self.step(lr) if learnt else 0.0
+        if learnt and tableau.returns and self.critic is not None:
+            self.critic.step()
+        self.version += 1
+        return {"loss": measured["loss"], "grad_norm": norm, **measured}
+
+    def direction(self, batch: Batch, tableau: Tableau) -> list[Tensor]:
+        self.accumulate(batch, tableau)
+        found = [torch.zeros_like(p) if p.grad is None else -p.grad for p in self.trained.values()]
+        self.optimizer.zero_grad()
+        return found
+
+    def accumulate(self, batch: Batch, tableau: Tableau) -> dict[str, float]:
+        """Gradients of the loss, left at the weights; returns `update`'s measurements but the gradient's norm."""
+        rows = np.flatnonzero(active(tableau, batch))
+        if tableau.reference and self.reference is None:
+            raise ValueError(f"the objective compares with a reference model ({tableau.reference}) and none was given: `refer`")
+        beside = self.reference if tableau.reference else None
+        value = self.expected if tableau.returns else None
+        returns = tableau.returns(batch) if tableau.returns else None
+        loss, gap, seen, trained = 0.0, 0.0, 0, float(batch.mask[rows].sum())
+        for part in logprobs.passes(batch, rows, self.micro_tokens, tableau.together):
+            found = logprobs.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value)
+            logp = found.logp
+            given, factors = weigh(tableau, batch, logp.detach(), part, found.reference, found.entropy)
+            term = -(given * logp).sum()
+            if found.penalty is not None:
+                term = term + (factors * found.penalty).sum()
+            loss += float(term.detach())
+            sampling = batch.sampling[part, : logp.shape[1]]
+            if found.value is not None and returns is not None and self.critic is not None:
+                old = np.zeros_like(batch.mask) if batch.values is None else batch.values
+                arrays = (a[part, : logp.shape[1]] for a in (old, returns, batch.mask))
+                term = term + self.critic.loss(found.value, trained, *arrays)
+            term.backward()
+            self.collect()
+            # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
+            drawn = (sampling != 0) & (batch.version is None or (batch.version[part] == self.version)[:, None])
+            gap += float(np.abs(logp.detach().cpu().numpy() - sampling)[drawn].sum())
+            seen += int(drawn.sum())
+        mismatch = gap / seen if seen else 0.0
+        return dict(loss=loss, mismatch=mismatch, rows_trained=float(len(rows)), tokens_trained=trained)
+
+    def refer(self, directory: str) -> None:
+        """Take a saved model as the frozen reference. Raises UserError where it does not share the student's vocabulary."""
+        model, tokenizer = load_model(Path(directory))
+        if tokenizer.get_vocab() != self.tokenizer.get_vocab():
+            raise UserError(
+                f"{directory} cannot be the reference: its tokenizer is not the student's, so their probabilities are of "
+                "different things. Take a model of the same family."
+            )
+        dtype = next(iter(self.model.parameters())).dtype
+        self.reference = model.to(device=self.model.device, dtype=dtype).requires_grad_(False)
+
+    def collect(self) -> None:
+        """Add the gradients of a bfloat16 model to those of the float32 weights it is an image of."""
+        for name, computed in self.model.named_parameters():
+            trained = self.trained.get(name)
+            if trained is not None and trained is not computed and computed.grad is not None:
+                gradient = computed.grad.float()
+                trained.grad = gradient if trained.grad is None else trained.grad.add_(gradient)
+                computed.grad = None
+
+    def step(self, lr: float) -> float:
+        """Clip, step, average; returns the norm of the gradient."""
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), MAX_GRAD_NORM))
+        if not np.isfinite(norm):
+            self.optimizer.zero_grad()
+            raise NotFinite(f"the gradient is not finite (norm {norm}); the step is refused and no weight has changed")
+        for settings in self.optimizer.param_groups:
+            settings["lr"] = lr
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        for mean, weights in zip(self.mean, self.trained.values()):
+            mean.lerp_(weights.detach(), 1 - self.average)
+        self.refresh()
+        return norm
+
+    def extrapolate(self, alpha: float) -> None:
+        """weights ← weights + alpha * (weights - those here at the last call); the first call notes. APO, arXiv 2410.06293.
+
+        The optimizer's state stays. What was noted is saved and loaded with the policy.
+        """
+        now = [t.detach().clone() for t in self.trained.values()]
+        self.put([new + alpha * (new - old) for new, old in zip(now, self.learned or now, strict=True)])
+        self.learned = now
+
+    def refresh(self) -> None:
+        """Make a bfloat16 model the image of the trained weights again; a float32 model holds them itself."""
+        with torch.no_grad():
+            for name, computed in self.model.named_parameters():
+                if name in self.trained and self.trained[name] is not computed:
+                    computed.copy_(self.trained[name])
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the policy answers with the running mean of its weights, where it keeps one."""
+        latest = [t.detach().clone() for t in self.trained.values()] if self.mean else []
+        self.put(self.mean)
+        try:
+            yield
+        finally:
+            self.put(latest)
+
+    def put(self, values: Sequence[Tensor]) -> None:
+        """Overwrite the trained weights, where there are any values."""
+        with torch.no_grad():
+            for value, weights in zip(values, self.trained.values()):
+                weights.copy_(value)
+        self.refresh()
+
+    def save(self, directory: str) -> None:
+        """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
+        path = Path(directory)
+        with self.averaged():
+            weights = {n: self.trained.get(n, p).detach() for n, p in self.model.named_parameters()}
+            self.model.save_pretrained(path, state_dict=adapters.merged(self.model, weights) if self.lora else weights)
+        self.tokenizer.save_pretrained(path)
+        state = {f"{key}:{n}": t for n, p in self.trained.items() for key, t in self.optimizer.state.get(p, {}).items()}
+        if self.mean or self.lora:
+            state |= {f"latest:{n}": t.detach() for n, t in self.trained.items()}
+        if self.mean and self.lora:
+            state |= {f"mean:{n}": t for n, t in zip(self.trained, self.mean)}
+        state |= {f"learned:{n}": t for n, t in zip(self.trained, self.learned)}
+        save_file({k: t.contiguous() for k, t in state.items()}, path / "optimizer.safetensors")
+        if self.critic is not None:
+            save_file(self.critic.state(), path / "critic.safetensors")
+        (path / "policy.json").write_text(json.dumps({"version": self.version}))
+
+    def load(self, directory: str) -> None:
+        """Restore what `save` wrote, bit for bit."""
+        path = Path(directory)
+        self.optimizer.state.clear()
+        if not self.lora:  # adapters are restored below; the weights beneath them never change
+            saved = type(self.model).from_pretrained(path, dtype=torch.float32, local_files_only=True)
+            self.put([dict(saved.named_parameters())[n].detach() for n in self.trained])
+            self.mean = [t.detach().clone() for t in self.trained.values()] if self.average else []
+        numbers = {n: i for i, n in enumerate(self.trained)}
+        learned: dict[int, Tensor] = {}
+        for key, tensor in load_file(path / "optimizer.safetensors", device=str(self.model.device)).items():
+            field, name = key.split(":", 1)
+            if field == "latest":
+                self.trained[name].data.copy_(tensor)
+            elif field == "mean":
+                self.mean[numbers[name]].copy_(tensor)
+            elif field == "learned":
+                learned[numbers[name]] = tensor
+            else:
+                self.optimizer.state[self.trained[name]][field] = tensor
+        self.critic = None
+        if (path / "critic.safetensors").exists():
+            state = load_file(path / "critic.safetensors", device=str(self.model.device))
+            self.critic = ValueHead(len(state["weight"]) - 1, self.model.device)
+            self.critic.restore(state)
+        self.learned = [learned[i] for i in sorted(learned)]
+        self.version = json.loads((path / "policy.json").read_text())["version"]
+        self.refresh()
+
+
+def load_model(path: Path) -> tuple[Any, Any]:
+    """(model, tokenizer) of a local Hugging Face directory, float32. Raises UserError where it is not one that loads.
+
+    Nothing is downloaded, and no code of the directory is run.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not (path / "config.json").is_file():
+        raise UserError(f"{path} is not a model: it holds no config.json. Name a directory written by save_pretrained.")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise UserError(f"{path} does not load as a causal language model: {error}") from error
+    return model.eval(), tokenizer
+
+
+def end_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Ids that end a turn. Raises UserError where neither the tokenizer nor the generation settings name one."""
+    settings = getattr(model.generation_config, "eos_token_id", None)
+    listed = [settings] if isinstance(settings, int) else list(settings or [])
+    found = dict.fromkeys(i for i in [tokenizer.eos_token_id, *listed] if i is not None)
+    if not found:
+        raise UserError("the tokenizer names no end-of-turn token: set eos_token in its tokenizer_config.json")
+    return list(found)
+
+
+def fast_bf16(device: str = "cpu") -> bool:
+    """True where the processor (AMX, AVX512-BF16) or the GPU multiplies bfloat16 matrices in hardware."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())

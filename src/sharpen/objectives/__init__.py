@@ -1,0 +1,38 @@
+"""From samples to a coefficient for each token: every training objective as a tableau of exchangeable parts.
+
+advantage.py is what a response is credited with, tableau.py puts the parts together. policy_gradient.py has REINFORCE to
+CISPO and SFT; preferences.py DPO and its kin; hybrid.py worked solutions beside own answers; distillation.py a teacher's
+distribution; penalties.py and entropy.py what is added; off_policy.py rollouts of earlier versions; games.py small matrix
+games to try preferences on.
+
+May import: data.
+"""
+
+from sharpen.objectives import (
+    advantage,
+    distillation,
+    entropy,
+    games,
+    hybrid,
+    off_policy,
+    penalties,
+    policy_gradient,
+    preferences,
+)
+from sharpen.objectives.tableau import active, example, example_penalty, weigh
+
+__all__ = [
+    "active",
+    "advantage",
+    "distillation",
+    "entropy",
+    "example",
+    "example_penalty",
+    "games",
+    "hybrid",
+    "off_policy",
+    "penalties",
+    "policy_gradient",
+    "preferences",
+    "weigh",
+]

@@ -1,0 +1,12 @@
+"""Evidence for people: one page about a run, and its numbers.
+
+evidence.py gathers from the store, findings.py says what it means, page.py and charts.py draw it, report.py is the way in.
+
+May import: store.
+"""
+
+from sharpen.report import charts, page
+from sharpen.report.charts import Line, level, short
+from sharpen.report.report import render, summary
+
+__all__ = ["Line", "charts", "level", "page", "render", "short", "summary"]

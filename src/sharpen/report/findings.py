@@ -1,0 +1,116 @@
+"""A run in words: the verdict in one sentence, and what speaks for and against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sharpen.estimate import mean
+from sharpen.report.charts import percent
+from sharpen.report.evidence import Evidence
+
+
+def points(value: float, digits: int = 1) -> str:
+    """A difference of shares in percentage points: 0.123 -> '+12.3', with a true minus sign, and 0 unsigned."""
+    text = f"{100 * value:+.{digits}f}"
+    return text.replace("-", "\u2212") if float(text) else text[1:]
+
+
+def duration(seconds: float) -> str:
+    """3725 -> '1 h 2 min'."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def verdict(evidence: Evidence) -> Mapping[str, str]:
+    """The run in one sentence: `tone` (better, worse, same, open), `word` and `sentence`."""
+    before, after, gain = (mean(list(s.values())) for s in (evidence.before, evidence.after, evidence.change))
+    if after is None or before is None or gain is None:
+        return {"tone": "open", "word": "Not measured yet.", "sentence": _interim(evidence)}
+    numbers = (
+        f"On the same {gain.n:,} held-out tasks, accuracy went from {percent(before.value, 1)} to {percent(after.value, 1)}: "
+        f"{points(gain.value)} points, 95\u202f% interval {points(gain.low)} to {points(gain.high)}"
+    )
+    if gain.low > 0:
+        return {"tone": "better", "word": "The model got better.", "sentence": numbers + "."}
+    if gain.high < 0:
+        return {"tone": "worse", "word": "The model got worse.", "sentence": numbers + "."}
+    return {"tone": "same", "word": "No difference shown.", "sentence": numbers + ", which includes zero." + _unmoved(evidence)}
+
+
+def _unmoved(evidence: Evidence) -> str:
+    states = [r.state for r in evidence.rounds]
+    unmoved = "rolled back" in states and "kept" not in states
+    return " Every round was rolled back, so the weights are those from before the loop." if unmoved else ""
+
+
+def _interim(evidence: Evidence) -> str:
+    sentence = "There is no test evaluation after the loop" + ("." if evidence.finished else " yet: the run is not finished.")
+    known = [r for r in evidence.rounds if r.accuracy]
+    kept = [r for r in known if r.state == "kept"]
+    if kept and known[0].accuracy and kept[-1].accuracy:
+        sentence += (
+            f" On the validation stream, which decides what is kept, accuracy went from {percent(known[0].accuracy.value, 1)}"
+            f" to {percent(kept[-1].accuracy.value, 1)} by round {kept[-1].number}."
+        )
+    return sentence
+
+
+def checks(evidence: Evidence) -> Sequence[tuple[str, str, str]]:
+    """What speaks for and against the result: (ok, warn, bad or note; claim; detail)."""
+    found = []
+    tests = sum(e.n for e in evidence.before.values() if e)
+    pairs = sum(e.n for e in evidence.change.values() if e)
+    if evidence.after:
+        state = "ok" if pairs == tests else "warn"
+        found.append((state, "Same tasks before and after", f"{pairs:,} of {tests:,} test tasks were judged both times."))
+    if evidence.shared:
+        found.append(("bad", "Training saw test questions", f"Questions in both splits, word for word: {evidence.shared:,}."))
+    else:
+        found.append(("ok", "No test question in training", "No question is in both splits, word for word."))
+    judged = sum(n for counts in evidence.outcomes.values() for n in counts.values())
+    lost = sum(counts.get("unscorable", 0) for counts in evidence.outcomes.values())
+    if judged:
+        state = "ok" if lost == 0 else "warn" if lost < 0.01 * judged else "bad"
+        found.append(
+            (
+                state,
+                "Every attempt judged" if lost == 0 else "Attempts not judged",
+                f"{lost:,} of {judged:,} test attempts were unscorable.",
+            )
+        )
+        late = sum(counts.get("timeout", 0) for counts in evidence.outcomes.values())
+        if late:
+            found.append(("warn", "Programs out of time", f"{late:,} of {judged:,} test attempts ran out of time and score 0."))
+        cut, total = max(((evidence.cut[p], sum(c.values())) for p, c in evidence.outcomes.items()), key=lambda x: x[0] / x[1])
+        state = "ok" if cut < 0.05 * total else "warn"
+        found.append(
+            (
+                state,
+                "Answers have room" if state == "ok" else "Answers cut off",
+                f"At most {percent(cut / total, 1)} of test answers ran out of tokens.",
+            )
+        )
+    if evidence.diagnoses:
+        fatal = any(d["fatal"] for d in evidence.diagnoses)
+        named = ", ".join(sorted({str(d["name"]) for d in evidence.diagnoses}))
+        found.append(
+            (
+                "bad" if fatal else "warn",
+                "The doctor stopped the run" if fatal else "The doctor has findings",
+                f"{named}; see below.",
+            )
+        )
+    else:
+        found.append(("ok", "The doctor found nothing", "No silent failure was seen during the run."))
+    found.append(
+        (
+            "note",
+            "One seed",
+            "The intervals cover the choice of test tasks, not the luck of training: repeat with other seeds to cover that.",
+        )
+    )
+    return found

@@ -1,0 +1,88 @@
+"""The report of a run: did the model get better, by how much with what certainty, at what, at what cost, and can it be trusted.
+
+1. `summary` is the evidence (evidence.py) as JSON: what `sharpen report DIR --json` prints.
+2. `render` is the same as one HTML page (page.py), which needs nothing else and works offline.
+3. Accuracy is the mean over arms of each arm's accuracy; intervals are 95 % (estimate.py).
+
+A run that is still going, or has no rounds or no evaluation, has a report too, which says what is missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sharpen.estimate import Estimate, mean
+from sharpen.report import page
+from sharpen.report.evidence import Skills, gather, samples
+from sharpen.store import Store
+
+
+def summary(directory: Path | str) -> dict[str, Any]:
+    """The run as one JSON object, without NaN: what is not known yet is null.
+
+    recipe, seed, finished, steps, seconds (all phases), tokens (sampled, evaluations included, worked solutions not)
+    rounds      decided ones, without the start: round, accepted, reason, numbers; accuracy, ci95, n of the validation stream
+    before, after  test split: accuracy = mean over arms of the arm's accuracy, ci95 = MOVER of the arms' Wilson intervals
+                (`estimate.mean`), n = tasks, arms = the same for each "family/level"
+    difference  after - before on the tasks tried both times: the same keys, ci95 = MOVER of the arms' paired intervals
+                (`estimate.change`), and fell, rose: the arms whose own interval leaves out zero
+    Raises UserError where the directory is not a run.
+    """
+    with Store.open(Path(directory), write=False) as store:
+        evidence = gather(store)
+    difference = _overall(evidence.change)
+    if difference:
+        difference |= {"fell": [str(a) for a, _ in evidence.fallen], "rose": [str(a) for a, _ in evidence.risen]}
+    return _clean(
+        {
+            "recipe": evidence.meta.get("recipe"),
+            "seed": evidence.meta.get("seed"),
+            "finished": evidence.finished,
+            "steps": len(evidence.steps),
+            "seconds": sum(evidence.seconds.values()),
+            "tokens": sum(tokens for _, tokens in evidence.tokens.values()),
+            "rounds": [
+                {"round": r.number, "accepted": r.decision.accepted, "reason": r.decision.reason, "numbers": r.decision.numbers}
+                | _fields(r.accuracy)
+                for r in evidence.rounds
+                if r.decision and r.state != "start"
+            ],
+            "before": _overall(evidence.before),
+            "after": _overall(evidence.after),
+            "difference": difference,
+        }
+    )
+
+
+def render(directory: Path | str, target: Path | None = None) -> Path:
+    """Write the page (`report.html` in the run's directory unless told otherwise) and return where it is.
+
+    The page is replaced in one piece. Raises UserError where the directory is not a run or the page cannot be written.
+    """
+    directory = Path(directory)
+    with Store.open(directory, write=False) as store:
+        text = page.html(directory, gather(store), samples(store, page.SAMPLES))
+    return page.write(text, target or directory / "report.html")
+
+
+def _fields(estimate: Estimate | None) -> dict[str, Any]:
+    if estimate is None:
+        return {"accuracy": None, "ci95": None, "n": 0}
+    return {"accuracy": estimate.value, "ci95": [estimate.low, estimate.high], "n": estimate.n}
+
+
+def _overall(skills: Skills) -> dict[str, Any] | None:
+    total = mean(list(skills.values()))
+    return _fields(total) | {"arms": {str(arm): _fields(e) for arm, e in skills.items()}} if total else None
+
+
+def _clean(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, Mapping):
+        return {k: _clean(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,11 @@
+"""What a person sees of a run while it goes on, and where runs lie on disk.
+
+terminal.py shows progress, tables.py prints results, places.py names run directories and keeps paths right.
+
+May import: nothing but the ground files.
+"""
+
+from sharpen.terminal import places, tables
+from sharpen.terminal.terminal import Quiet, Terminal
+
+__all__ = ["Quiet", "Terminal", "places", "tables"]

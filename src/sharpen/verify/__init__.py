@@ -1,0 +1,52 @@
+"""Verdicts: what an answer is worth, decided by strict rules outside of the model.
+
+verdicts.py has the rules by name, judging.py runs them in processes that can be killed (process.py). answers.py reads
+multiple choice and JSON, rewards.py pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint,
+consensus.py needs no gold answer. Mathematics is in maths/, programs are in code/.
+
+May import: families, verify.maths, verify.code.
+"""
+
+from sharpen.verify import judge_model
+from sharpen.verify.answers import labelled
+from sharpen.verify.judging import Judges, join, judge
+from sharpen.verify.rewards import rubric_problem
+from sharpen.verify.verdicts import (
+    VERIFIERS,
+    Verifier,
+    boundary,
+    choice,
+    code_io,
+    exact,
+    final_answer,
+    gym,
+    named,
+    number,
+    numbers,
+    read_number,
+    read_numbers,
+    verify,
+)
+
+__all__ = [
+    "Judges",
+    "VERIFIERS",
+    "Verifier",
+    "boundary",
+    "choice",
+    "code_io",
+    "exact",
+    "final_answer",
+    "gym",
+    "join",
+    "judge",
+    "judge_model",
+    "labelled",
+    "named",
+    "number",
+    "numbers",
+    "read_number",
+    "read_numbers",
+    "rubric_problem",
+    "verify",
+]

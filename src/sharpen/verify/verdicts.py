@@ -1,0 +1,256 @@
+"""Verifiers: plain functions of (task, response) that return a `Verdict`.
+
+1. The final answer is the text inside the last `<answer>…</answer>`; without any `<answer>` it is the whole response.
+2. A verifier compares the final answer with the task's own, under one strict rule that it writes into `Verdict.rule`.
+   Text is data: nothing here evaluates, imports, unpickles or symbolically parses what a model wrote.
+3. `correct` has reward 1; `wrong`, `malformed` (no answer, or one that the rule cannot read) and `limit` (too long an answer)
+   have 0. Feedback never holds the right answer, so a self-correcting model may be shown it.
+4. `unscorable` is our fault: the task's own answer cannot be read, or the verifier itself failed. `boundary` is the one place
+   where an exception becomes a verdict. It cannot stop a verifier that never returns: that is done by judging.py.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+import importlib.metadata
+import re
+import traceback
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from sharpen.core import Task, UserError, Verdict, suggest
+from sharpen.families import SCORED, dataset
+
+Verifier = Callable[[Task, str], Verdict]
+
+VERSION = "1"  # raised whenever a verdict could change: scores of different versions are not comparable
+LONGEST_ANSWER = 10_000  # characters that an answer may have beyond the length of the task's own
+LONGEST_NUMBER = 1_000  # characters of one number; Python's own integers refuse more than 4,300 digits
+
+NUMBER = re.compile(r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+RATIO = re.compile(r"[+-]?[0-9]+/[0-9]+")
+SEPARATOR = re.compile(r"\s*[,;×*]\s*|\s+")
+
+
+def verify(task: Task, response: str) -> Verdict:
+    """Judge by the verifier that the task names; what a recipe uses unless it says otherwise.
+
+    Raises UserError where no verifier has that name.
+    """
+    return named(task.verifier)(task, response)
+
+
+def named(name: str) -> Verifier:
+    """The verifier of that name. Raises UserError where there is none."""
+    if name not in VERIFIERS:
+        raise UserError(f"There is no verifier {name!r}.{suggest(name, VERIFIERS)} There are: {', '.join(VERIFIERS)}.")
+    return VERIFIERS[name]
+
+
+def boundary(verifier: Verifier) -> Verifier:
+    """The same verifier, except that an exception in it makes its verdict `unscorable`, with the traceback as feedback.
+
+    So a mistake in a user's own verifier costs no model a reward, and the share of unscorable rollouts shows it. A UserError
+    passes through: it is about the run, not about one rollout.
+    """
+
+    @functools.wraps(verifier)
+    def guarded(task: Task, response: str) -> Verdict:
+        try:
+            verdict = verifier(task, response)
+            if not isinstance(verdict, Verdict):
+                raise TypeError(f"a verifier returns a Verdict, and this one returned {type(verdict).__name__}")
+            return verdict
+        except UserError:
+            raise
+        except Exception:  # whatever a user's function raises is that function's fault, not the model's
+            return Verdict("unscorable", None, feedback=traceback.format_exc(limit=-3), rule="verifier failed")
+
+    return guarded
+
+
+def final_answer(response: str) -> str:
+    """The text inside the last `<answer>…</answer>`, stripped; a closing tag may be missing at the end of the text.
+
+    Without any `<answer>`, the whole response, stripped. Empty where nothing was answered.
+    """
+    start = response.rfind("<answer>")
+    if start < 0:
+        return response.strip()
+    return response[start + len("<answer>") :].partition("</answer>")[0].strip()
+
+
+def exact(task: Task, response: str) -> Verdict:
+    """The same text, apart from spaces at the ends of lines and of the whole.
+
+    Task data: `spaces` false ignores all spacing; `accept` lists further right answers.
+    """
+    spaces = task.data.get("spaces", True)
+    others = [tidy(text, spaces) for text in task.data.get("accept", ())]
+    rule = "exact" if spaces else "exact, spaces ignored"
+    return _compare(task, response, rule, lambda text: tidy(text, spaces), lambda given, gold: given in (gold, *others))
+
+
+def choice(task: Task, response: str) -> Verdict:
+    """The same text, blind to case: for answers picked from a list, such as True or False, or a name."""
+    return _compare(task, response, "exact, blind to case", lambda text: tidy(text).casefold() or None)
+
+
+def number(task: Task, response: str) -> Verdict:
+    """The same number, compared exactly: 7, +7, 7.0, 7e0 and 007 are one number; 6.99 and 7.01 are others.
+
+    Only ASCII digits, decimal notation, an exponent of up to three digits and well-placed thousands commas are read; never
+    units, words, infinities or expressions. A ratio such as 3/4 is read only where the task's own answer is one: otherwise a
+    question about a division could be answered by repeating it.
+    """
+    ratio = "/" in (task.answer or "")
+    return _compare(task, response, "number", lambda text: read_number(text, ratio))
+
+
+def numbers(task: Task, response: str) -> Verdict:
+    """The same numbers in the same order, separated by commas, semicolons, ×, * or spaces, with or without [] and quotes.
+
+    Task data: `any_order` true ignores the order, not how often a number occurs.
+    """
+    loose = bool(task.data.get("any_order", False))
+
+    def read(text: str) -> list[Fraction] | None:
+        found = read_numbers(text)
+        return sorted(found) if found and loose else found
+
+    return _compare(task, response, "numbers in any order" if loose else "numbers", read)
+
+
+def gym(task: Task, response: str) -> Verdict:
+    """reasoning-gym's own scorer of the task's family, where a question has several right answers: correct means score ≥ 1.
+
+    Task data: `metadata`, the part of reasoning-gym's entry that the scorer reads. Only the families in
+    `families.SCORED` come here; their scorers neither evaluate nor symbolically parse an answer.
+    A scorer that raises is tried on the task's own answer: if it accepts that one, it works, and the model's text is
+    `malformed`; if not, the task is `unscorable`.
+    """
+    if task.family not in SCORED:
+        raise ValueError(f"reasoning-gym's scorer of {task.family} must not run on a model's text")
+    rule = f"reasoning-gym {task.family} score ≥ 1"
+    version = f"{VERSION}, reasoning-gym {importlib.metadata.version('reasoning-gym')}"
+    gold = (task.answer or "").strip()
+    given = final_answer(response)
+    if stopped := _refused(given, gold, rule, version):
+        return stopped
+    scorer = dataset(task.family, task.level).score_answer
+
+    def right(answer: str) -> bool:  # the scorer may write into its entry, hence the copy
+        return bool(scorer(answer, {"answer": gold, "metadata": copy.deepcopy(task.data["metadata"])}) >= 1)
+
+    try:
+        return _judged(right(given), rule, version)
+    except Exception:  # whatever it raises on a model's text, the task's own answer tells whose fault it is
+        if right(gold):
+            return Verdict("malformed", 0.0, feedback="The answer could not be read.", rule=rule, version=version)
+        raise
+
+
+def code_io(task: Task, response: str) -> Verdict:
+    """The code in the response, run in the sandbox on the task's cases: `sharpen.code`."""
+    from sharpen.verify.code import code_io  # here, because only code tasks need it
+
+    return code_io(task, response)
+
+
+def _compare(
+    task: Task,
+    response: str,
+    rule: str,
+    read: Callable[[str], Any],
+    same: Callable[[Any, Any], bool] = lambda given, gold: given == gold,
+) -> Verdict:
+    """Judge by reading both answers and comparing what was read. `read` returns None (or an empty value) for the unreadable."""
+    gold = (task.answer or "").strip()
+    expected = read(gold)
+    if expected is None or not gold:
+        return Verdict("unscorable", None, feedback=f"the task's own answer cannot be read by the rule {rule!r}", rule=rule)
+    text = final_answer(response)
+    if stopped := _refused(text, gold, rule):
+        return stopped
+    given = read(text)
+    if given is None:
+        return Verdict("malformed", 0.0, feedback=f"The answer cannot be read by the rule {rule!r}.", rule=rule)
+    return _judged(same(given, expected), rule)
+
+
+def _refused(text: str, gold: str, rule: str, version: str = VERSION) -> Verdict | None:
+    """The verdict on an answer that is empty or too long to be worth reading; None for any other."""
+    longest = LONGEST_ANSWER + len(gold)
+    if not text:
+        return Verdict("malformed", 0.0, feedback="There is no answer.", rule=rule, version=version)
+    if len(text) > longest:
+        return Verdict("limit", 0.0, feedback=f"The answer has more than {longest} characters.", rule=rule, version=version)
+    return None
+
+
+def _judged(right: bool, rule: str, version: str = VERSION) -> Verdict:
+    if right:
+        return Verdict("correct", 1.0, rule=rule, version=version)
+    return Verdict("wrong", 0.0, feedback="The answer is wrong.", rule=rule, version=version)
+
+
+def tidy(text: str, spaces: bool = True) -> str:
+    """Without spaces at the ends of lines and of the whole, or without any spacing at all."""
+    return "\n".join(line.rstrip() for line in text.strip().split("\n")) if spaces else "".join(text.split())
+
+
+def read_number(text: str, ratio: bool = False) -> Fraction | None:
+    """The number that a text is, or None where it is none, is longer than LONGEST_NUMBER, or divides by zero."""
+    if len(text) > LONGEST_NUMBER:
+        return None
+    if NUMBER.fullmatch(text):
+        return Fraction(text.replace(",", ""))
+    if ratio and RATIO.fullmatch(text) and text.partition("/")[2].strip("0"):
+        return Fraction(text)
+    return None
+
+
+def read_numbers(text: str) -> list[Fraction] | None:
+    """The numbers that a text lists, or None where it is no list of numbers. Thousands commas are not read: they separate."""
+    text = text.strip()
+    if text[:1] == "[" and text[-1:] == "]":
+        text = text[1:-1].strip()
+    found = []
+    for item in SEPARATOR.split(text):
+        quoted = len(item) > 2 and item[0] == item[-1] and item[0] in "'\""
+        value = read_number(item[1:-1] if quoted else item)
+        if value is None:
+            return None
+        found.append(value)
+    return found
+
+
+def later(module: str, name: str) -> Verifier:
+    """The verifier of that name in a module that is imported when a task first needs it."""
+
+    def verifier(task: Task, response: str) -> Verdict:
+        return getattr(importlib.import_module(f"sharpen.verify.{module}"), name)(task, response)
+
+    return verifier
+
+
+VERIFIERS: dict[str, Verifier] = {
+    "exact": exact,
+    "choice": choice,
+    "number": number,
+    "numbers": numbers,
+    "gym": gym,
+    "reasoning_gym": gym,
+    "math": later("maths.maths", "math"),
+    "multiple_choice": later("answers", "multiple_choice"),
+    "json": later("answers", "json_value"),
+    "rubric": later("rewards", "rubric"),
+    "judge": later("judge_model", "judge"),
+    "code_io": code_io,
+}
+
+# Pure functions of bounded text: microseconds, whatever a model wrote. All others are judged in a process that can be killed.
+INSTANT = frozenset({"exact", "choice", "number", "numbers"})

@@ -1,0 +1,310 @@
+"""The command line as a person or a script meets it: exit codes, what is printed where, and what is left behind."""
+
+import json
+import os
+import pty
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sharpen.cli import program
+from sharpen.terminal import terminal
+from sharpen.terminal.terminal import Terminal
+
+SMALL = ("--model", "micro", "--tasks", "chain_sum/1-2", "--budget", "3steps")
+SMALL += tuple(
+    part
+    for setting in ("prompts=2", "samples=2", "max_tokens=8", "round_steps=2", "validation=3", "test=4", "warmup_steps=2")
+    for part in ("--set", setting)
+)
+
+
+def sharpen(*argv: str | Path) -> Result:
+    return CliRunner().invoke(program.app, [str(a) for a in argv])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
+    """A tiny run made by the command itself in an empty directory, and what it printed."""
+    place = tmp_path_factory.mktemp("finished")
+    before = Path.cwd()
+    os.chdir(place)
+    try:
+        return sharpen("run", *SMALL), place / "runs" / "latest"
+    finally:
+        os.chdir(before)
+
+
+def test_help_of_every_command_imports_nothing_heavy() -> None:
+    code = """
+import sys
+from typer.testing import CliRunner
+from sharpen.cli import app
+runner = CliRunner()
+names = [c.name or c.callback.__name__ for c in app.registered_commands]
+for argv in ([], *([name] for name in names)):
+    result = runner.invoke(app, [*argv, "--help"])
+    assert result.exit_code == 0 and "Usage" in result.output, result.output
+print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"} & set(sys.modules)), len(names))
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[] 13\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["run", "quikstart"], "Did you mean 'quickstart'?"),
+        (["run", "--set", "promts=3"], "Did you mean 'prompts'?"),
+        (["run", "--set", "lr=fast"], "a number"),
+        (["run", "--budget", "0steps"], "budget"),
+        (["run", "--budget", "many"], "budget"),
+        (["run", "--seed", "x"], "--seed"),
+        (["run", "--tasks", "chain_smu"], "chain_sum"),
+        (["run", "--tasks", "nothing.jsonl"], "nothing.jsonl"),
+        (["run", "--model", "nowhere"], "nowhere"),
+        (["rnu"], "run"),
+        (["verify", "nowhere.jsonl", "nowhere.jsonl"], "nowhere.jsonl is no file"),
+        (["audit", "nowhere.jsonl"], "nowhere.jsonl is no file"),
+        (["audit", "nowhere.jsonl", "--decide", "a=rihgt"], "Did you mean 'right'?"),
+        (["resume", "nowhere"], "nowhere"),
+        (["check", "nowhere"], "nowhere"),
+        (["report", "nowhere"], "nowhere"),
+        (["report", "nowhere", "--json"], "nowhere"),
+        (["query", "nowhere", "SELECT 1"], "nowhere"),
+        (["export", "nowhere", "out"], "nowhere"),
+        (["eval", "nowhere"], "nowhere"),
+        (["show", "nowhere.py"], "nowhere.py"),
+        (["tasks", "chain_smu"], "chain_sum"),
+        (["tasks", "chain_sum", "--level", "99"], "99"),
+        (["tasks", "chain_sum", "--split", "dev"], "validation"),
+    ],
+)
+def test_a_mistake_is_told_in_words_and_leaves_nothing_behind(
+    argv: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = sharpen(*argv)
+    assert result.exit_code == 2, result.output
+    assert says in result.stderr and "Traceback" not in result.stderr and result.stdout == ""
+    assert [p for p in tmp_path.rglob("*") if p.name != "runs"] == []
+
+
+def test_our_own_mistakes_keep_their_traceback(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("def recipe():\n    return 1 / 0\n")
+    result = sharpen("show", own)
+    assert isinstance(result.exception, ZeroDivisionError) and result.exit_code == 1
+
+
+def test_a_run_ends_with_figures_and_the_place_of_its_report(finished: tuple[Result, Path]) -> None:
+    result, run = finished
+    assert result.exit_code == 0, result.output
+    assert "all arms" in result.stdout and "report.html" in result.stdout.splitlines()[-1]
+    assert run.is_symlink() and run.resolve().name.endswith("-quickstart") and (run / "report.html").is_file()
+    figures = json.loads(sharpen("report", run, "--json").stdout)
+    assert {"recipe", "seed", "seconds", "tokens", "rounds", "before", "after"} <= set(figures)
+    assert [set(r) >= {"accepted"} for r in figures["rounds"]] == [True, True]  # 3 steps, 2 in a round
+    assert set(figures["after"]["arms"]) == {"chain_sum/1", "chain_sum/2"}
+
+
+def test_the_store_answers_sql_and_nothing_else(finished: tuple[Result, Path]) -> None:
+    _, run = finished
+    rows = [
+        line.split("\t") for line in sharpen("query", run, "SELECT step, phase FROM steps ORDER BY step").stdout.splitlines()
+    ]
+    assert rows == [["step", "phase"], *([str(i), "warmup" if i < 2 else "loop"] for i in range(5))]
+    asked = "SELECT tokens, 'a' || char(9) || 'b' AS tab, NULL AS gap FROM rollouts LIMIT 1"
+    row = json.loads(sharpen("query", run, asked, "--json").stdout)[0]
+    assert bytes.fromhex(row["tokens"]) and row["tab"] == "a\tb" and row["gap"] is None
+    assert sharpen("query", run, asked).stdout.splitlines()[1].split("\t")[1:] == ["a\\tb", ""]
+    for bad in ("DELETE FROM steps", "SELECT * FROM nothing", "SELECT 1; DROP TABLE steps", "ATTACH 'x' AS y"):
+        assert sharpen("query", run, bad).exit_code == 2
+    assert sharpen("query", run, "SELECT count(*) FROM steps").stdout == "count(*)\n5\n"
+
+
+def test_what_a_model_wrote_cannot_steer_the_terminal(finished: tuple[Result, Path]) -> None:
+    _, run = finished
+    shown = sharpen(
+        "query", run, "SELECT char(27) || '[2Jgone' || char(155) || char(13) || char(0x202e) AS evil, 'ñ漢' AS good"
+    ).stdout
+    assert "\x1b" not in shown and "\x9b" not in shown and "\r" not in shown and "\u202e" not in shown
+    assert "\\x1b[2Jgone" in shown and "ñ漢" in shown
+
+
+def test_an_exported_model_is_a_plain_transformers_model(finished: tuple[Result, Path], tmp_path: Path) -> None:
+    _, run = finished
+    out = tmp_path / "model"
+    assert sharpen("export", run, out).exit_code == 0
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {p.name for p in out.iterdir()}
+    assert not list(out.glob("*optimizer*"))
+    result = sharpen("eval", out, "--tasks", "chain_sum/1", "--json")
+    assert result.exit_code == 0, result.output
+    measured = json.loads(result.stdout)
+    assert set(measured["arms"]) == {"chain_sum/1"} and 0 <= measured["accuracy"] <= 1
+    again = sharpen("export", run, out)
+    assert again.exit_code == 2 and "not empty" in again.stderr
+    assert "cannot be written" in sharpen("export", run, out / "config.json" / "x").stderr
+
+
+def test_a_run_directory_is_never_overwritten(finished: tuple[Result, Path], tmp_path: Path) -> None:
+    _, run = finished
+    size = (run / "run.db").stat().st_size
+    result = sharpen("run", *SMALL, "--run-dir", run)
+    assert result.exit_code == 2 and "sharpen resume" in result.stderr
+    assert (run / "run.db").stat().st_size == size
+    assert sharpen("resume", run).exit_code == 0  # finished already: nothing left to do
+
+
+def test_lists_are_for_people_and_for_scripts() -> None:
+    listed = json.loads(sharpen("list", "--json").stdout)
+    keys = {"name", "family", "tier", "claim", "paper", "parent", "differs", "check", "status", "command", "figures", "tried"}
+    assert all(set(r) == keys for r in listed)
+    assert all(bool(r["command"]) == (r["status"] != "claimed") for r in listed)
+    assert {"quickstart", "grpo", "rft", "sft"} <= {r["name"] for r in listed}
+    assert "quickstart\tloop\t" in sharpen("list").stdout
+    shown = sharpen("show", "dapo").stdout
+    assert "arXiv 2503.14476" in shown and "objective.clip_high=0.28" in shown and "|uniform" in shown
+
+
+def test_tasks_are_shown_with_answers() -> None:
+    assert "chain_sum" in sharpen("tasks").stdout
+    shown = sharpen("tasks", "chain_sum", "--level", "2", "-n", "3").stdout
+    assert shown.count("── chain_sum/2") == 3 and shown.count("\nanswer ") == 3
+    assert shown != sharpen("tasks", "chain_sum", "--level", "2", "-n", "3", "--seed", "1").stdout
+
+
+def test_ctrl_c_finishes_the_step_and_the_run_can_be_resumed(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def committed() -> int:
+        with closing(sqlite3.connect(run / "run.db")) as db:
+            return db.execute("SELECT coalesce(max(step), -1) FROM commits").fetchone()[0]
+
+    def press_after(step: int) -> None:
+        """What Ctrl-C does, once the run has committed more than that step. A minute, or the test fails."""
+        for _ in range(1200):
+            time.sleep(0.05)
+            if (run / "run.db").exists() and committed() > step:
+                break
+        os.kill(os.getpid(), signal.SIGINT)
+
+    reached = [-1]
+    begin = ["run", *(a if a != "3steps" else "5000steps" for a in SMALL), "--run-dir", run]
+    for argv in (begin, ["resume", run]):
+        thread = threading.Thread(target=press_after, args=reached[-1:])
+        thread.start()
+        result = sharpen(*argv)
+        thread.join()
+        assert result.exit_code == 130, result.output
+        assert f"sharpen resume {run}" in result.stderr and result.stdout == ""
+        reached.append(committed())
+    assert -1 < reached[1] < reached[2] < 5000
+
+
+def test_a_hopeless_run_is_stopped_and_says_why(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    argv = [a.replace("max_tokens=8", "max_tokens=1").replace("3steps", "100steps") for a in SMALL]
+    result = sharpen("run", *argv, "--run-dir", run)
+    assert result.exit_code == 3 and "all_truncated" in result.stderr and "max_tokens=" in result.stderr
+    result = sharpen("check", run)
+    assert result.exit_code == 3 and "FATAL all_truncated" in result.stdout
+
+
+def test_own_files_are_found_again_from_another_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my.jsonl").write_text("".join(f'{{"prompt": "{i} + 1 =", "answer": "{i + 1}"}}\n' for i in range(60)))
+    Path("mine.py").write_text("from sharpen.recipes.policy_gradient import grpo\n\ndef recipe():\n    return grpo.recipe()\n")
+    argv = [a.replace("chain_sum/1-2", "my.jsonl") for a in SMALL]
+    assert sharpen("run", "mine.py", *argv).exit_code == 0
+    run = (tmp_path / "runs" / "latest").resolve()
+    assert run.name.endswith("-mine")
+    monkeypatch.chdir("/")
+    assert sharpen("resume", run).exit_code == 0
+    assert json.loads(sharpen("report", run, "--json").stdout)["after"]["n"] > 0
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.splitlines()
+
+
+def test_progress_is_sparse_and_plain_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    with Terminal(clock=lambda: now[0]) as progress:
+        progress.phase("loop", total=100)
+        for _ in range(50):
+            now[0] += 0.5
+            progress.advance(1, reward=0.25, silent=0.5, tokens_per_second=12345.6)
+        progress.phase("evaluate", total=2)
+        now[0] += 0.4  # under a second: no line of its own
+        progress.advance(2, accuracy=0.715)
+        progress.phase("loop", total=100)
+        now[0] += 25
+        progress.advance(50)
+    said = lines(capsys)
+    numbers = "reward 0.25 · silent 50% · 12,346 tokens/s"
+    assert said[0] == f"loop 20/100 · 0:10 spent · 0:40 left · {numbers}"
+    assert said[1] == f"loop 40/100 · 0:20 spent · 0:30 left · {numbers}"
+    assert said[2] == f"loop 100/100 · 0:50 spent · held-out 71.5% · {numbers}"  # 25 s before and after the evaluation
+    assert len(said) == 3 and "\x1b" not in "".join(said)
+
+
+def test_time_left_is_told_by_what_this_process_did(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    with Terminal(clock=lambda: now[0]) as progress:
+        progress.phase("loop", total=100, done=80)  # resumed: the first 80 took no time here
+        now[0] += 10
+        progress.advance(10)
+    assert lines(capsys) == ["loop 90/100 · 0:10 spent · 0:10 left"]
+    assert [terminal.clock_time(s) for s in (4, 75, 3723)] == ["0:04", "1:15", "1:02:03"]
+
+
+def test_the_first_signal_asks_and_the_second_stops() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), terminal.interruptible() as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGTERM)
+        assert stop()
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
+    answers = []
+
+    def elsewhere() -> None:
+        with terminal.Quiet().interruptible() as stop:
+            answers.append(stop())
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join(10)
+    assert answers == [False]
+
+
+def test_on_a_terminal_there_are_bars_and_tables_and_no_foreign_escapes() -> None:
+    code = """
+from sharpen.terminal import tables
+from sharpen.terminal import Terminal
+with Terminal() as progress:
+    progress.phase("loop", total=4)
+    progress.advance(3, reward=0.5)
+    progress.say("round 1")
+tables.show(("name", "value"), [("evil", chr(27) + "[2Jgone"), ("good", "[bold]")])
+"""
+    reader, writer = pty.openpty()
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm", "COLUMNS": "100"}
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=writer, timeout=60, env=env)
+    os.close(writer)
+    with os.fdopen(reader, "rb", buffering=0) as stream:
+        shown = stream.read(65536).decode()
+    assert done.returncode == 0
+    assert "━" in shown and "3/4" in shown and "reward 0.50" in shown and "round 1" in shown
+    assert "[2Jgone" in shown and "\x1b[2J" not in shown and "[bold]" in shown and "\t" not in shown

@@ -1,0 +1,124 @@
+"""Every recipe that the catalog finds learns a toy task with a real, tiny model, and goes on the same when interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import statistics
+
+import pytest
+
+from sharpen.loop import loop
+from sharpen.recipe import first_objective
+from sharpen.recipes import catalog
+from sharpen.rollouts import rollout
+from sharpen.store.store import Store
+from sharpen.terminal import terminal
+
+SETTINGS = (
+    *("precision=fp32", "samples=8", "prompts=16", "lr=0.001", "lr_end=1", "average=0", "round_steps=10", "validation=4"),
+    *("test=4", "max_tokens=6", "guard=always"),
+)
+WARMUP = ("student=micro", "warmup_levels=3", "warmup_steps=50", "warmup_rows=32", "warmup_demos=0", "warmup_lr=0.004")
+STEPS, FIRST, THEN = 40, 4, 5  # steps of a run; of one that is interrupted after the first few and, resumed, after some more
+# Two or three tongues to learn at once; a fifth of the tokens; fewer tasks at a time; smaller gradients.
+SLOW = {"chain_of_hindsight": 60, "d3s": 50, "view_batch": 60, "cispo": 50, "luffy": 45, "window_entropy": 60}
+SLOW |= {"exo": 50, "sppo": 50, "srpo": 50, "knapsack": 50, "redi": 50, "srft": 50, "apo": 50, "spo": 50}
+OWN = {
+    "cures": ("subsets=1",),  # of some thirty tasks, fifteen subsets would have two each
+    "cispo": ("lr=0.0003",),  # nothing holds a second pass back: at three times this rate some runs fall again
+    "view_batch": ("views=2",),  # four tasks a step pull a student this small to and fro
+}
+# One pair a prompt, of its extremes, needs more prompts rather than more answers to each.
+OWN |= {info.name: ("prompts=32", "samples=4") for info in catalog.recipes() if info.family == "preference"}
+RECIPES = [info.name for info in catalog.recipes()]
+
+
+class Cut(terminal.Quiet):
+    """Interrupts a run after so many steps of its loop."""
+
+    def __init__(self, steps: int):
+        super().__init__()
+        self.left, self.looping = steps, False
+
+    def phase(self, name: str, *given, **named) -> None:
+        self.looping = name == "loop"
+
+    def advance(self, n: int, **named) -> None:
+        self.left -= n * self.looping
+
+    def interruptible(self):
+        return contextlib.nullcontext(lambda: self.left <= 0)
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory):
+    """Say what you were told: one to three letters. Two families, so that there are two arms, equally hard."""
+    path = tmp_path_factory.mktemp("echo") / "echo.jsonl"
+    words = ["".join(w) for n in (1, 2, 3) for w in itertools.product("abc", repeat=n)]
+    lines = [
+        {"prompt": f"Echo {w}", "answer": w, "family": ("echo", "mirror")[i % 2], "solution": w} for i, w in enumerate(words)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def warmed(echo, tmp_path_factory):
+    """A student that answers every second question right: what the warm-up makes of it, made once for all recipes."""
+    directory = tmp_path_factory.mktemp("warmed") / "run"
+    settings = (*(s for s in SETTINGS if s != "lr=0.001"), *WARMUP, "lr=0")
+    loop.start(loop.Request("grpo", settings, 0, "1steps", None, str(echo), directory), terminal.Quiet())
+    with Store.open(directory) as store:
+        return store.checkpoint_path(store.last_commit().accepted)
+
+
+@pytest.fixture(scope="module")
+def teacher(echo, tmp_path_factory):
+    """The directory of a student of the same vocabulary that has been shown the answers for longer."""
+    directory = tmp_path_factory.mktemp("teacher") / "run"
+    settings = ["warmup_steps=200" if s.startswith("warmup_steps") else s for s in (*SETTINGS, *WARMUP)]
+    loop.start(loop.Request("grpo", tuple(settings), 0, "1steps", None, str(echo), directory), terminal.Quiet())
+    with Store.open(directory) as store:
+        return store.checkpoint_path(store.last_commit().accepted)
+
+
+def request(recipe: str, warmed, teacher, echo, directory) -> loop.Request:
+    made = catalog.build(recipe)
+    own = OWN.get(recipe, ())
+    settings = (*(s for s in SETTINGS if s.split("=")[0] not in {o.split("=")[0] for o in own}), *own)
+    if first_objective(made).reference == "teacher":
+        settings = (*settings, f"teacher={teacher}")
+    if shows(made):  # as many rows as the others have rollouts
+        settings = (*(s for s in settings if not s.startswith(("samples=", "prompts="))), "prompts=128")
+    if rollout.demonstrating(made.rollout) is rollout.demonstrate:
+        settings = (*settings, f"student={warmed}", "warmup_steps=0")
+    else:  # it asks after a system message, which its warm-up has to show
+        settings = (*settings, *WARMUP)
+    return loop.Request(recipe, settings, 0, f"{SLOW.get(recipe, STEPS)}steps", None, str(echo), directory)
+
+
+def steps(directory) -> list[dict]:
+    with Store.open(directory) as store:
+        return [s for s in store.steps() if s["phase"] == "loop"]
+
+
+def shows(made) -> bool:
+    """Whether a recipe is shown the answers instead of giving its own."""
+    return made.rollout is rollout.demonstrate
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_learns_and_resumed_goes_on_the_same(name, warmed, teacher, echo, tmp_path):
+    loop.start(request(name, warmed, teacher, echo, tmp_path / "whole"), terminal.Quiet())
+    whole = steps(tmp_path / "whole")
+    measured = "loss" if shows(catalog.build(name)) else "correct"  # it is shown the answers: what it learns shows in the loss
+    first, last = (statistics.fmean(s[measured] for s in part) for part in (whole[:8], whole[-8:]))
+    assert last < 0.8 * first if measured == "loss" else last > first + 0.05, (first, last)
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.start(request(name, warmed, teacher, echo, tmp_path / "stopped"), Cut(FIRST))
+    with pytest.raises(KeyboardInterrupt):
+        loop.resume(tmp_path / "stopped", Cut(THEN))
+    assert steps(tmp_path / "stopped") == whole[: FIRST + THEN]

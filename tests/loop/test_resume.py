@@ -1,0 +1,128 @@
+"""Killed anywhere and resumed is never killed: the same rows and the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sharpen.core import UserError
+from sharpen.loop import loop
+from sharpen.store.store import FAULTS, Store
+from sharpen.terminal import terminal
+
+SETTINGS = [
+    *("student=micro", "precision=fp32", "warmup_steps=6", "warmup_rows=8", "warmup_demos=4", "prompts=4", "samples=4"),
+    *("round_steps=2", "validation=3", "test=3", "max_tokens=12", "lr=0.003"),
+]
+COMMITS = 5  # after warm-up, after each of three rounds, at the end
+KILLS = [f"{fault}:{1 + i % COMMITS}" for i, fault in enumerate(FAULTS)] + ["renamed:3", "committed:5", "saved:2"]
+
+
+def run_cases(root: Path, settings: list[str], cases: list[str]) -> str:
+    command = [sys.executable, str(Path(__file__).with_name("resumed_run.py")), str(root), *settings, "--", *cases]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def rows(directory: Path) -> dict[str, list]:
+    """Every row of every table but the wall-clock ones."""
+    with sqlite3.connect(directory / "run.db") as db:
+        names = [
+            n for (n,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'") if n not in ("timings", "meta")
+        ]
+        return {n: sorted(map(repr, db.execute(f"SELECT * FROM {n}"))) for n in names}
+
+
+def weights(directory: Path) -> dict[str, bytes]:
+    """The accepted checkpoint, file by file."""
+    with Store.open(directory) as store:
+        path = store.checkpoint_path(store.last_commit().accepted)
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def assert_same(a: Path, b: Path) -> None:
+    first, second = rows(a), rows(b)
+    assert first.keys() == second.keys()
+    for table in first:
+        assert first[table] == second[table], f"{table} differs between {a.name} and {b.name}"
+    assert weights(a) == weights(b)
+
+
+# "always" keeps every round and "ratchet" rolls most back here, so both ways of closing a round are interrupted.
+@pytest.mark.parametrize("guard", ["always", "ratchet"])
+def test_killed_at_commit_points(tmp_path, guard):
+    said = run_cases(tmp_path, [*SETTINGS, f"guard={guard}"], KILLS)
+    # Without a checkpoint to write, a commit does not pass the first three points.
+    assert said.count("killed 1") >= len(KILLS) - (4 if guard == "ratchet" else 1)
+    for case in KILLS:
+        assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
+
+
+def test_killed_again_and_again_at_any_instant(tmp_path):
+    cases = ["after:0.35", "after:0.77", "after:1.3"]
+    said = run_cases(tmp_path, [*SETTINGS, "guard=always"], cases)
+    assert "killed 0" not in said.splitlines()[0]
+    for case in cases:
+        assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
+
+
+class Impatient(terminal.Quiet):
+    """Presses Ctrl-C once, as soon as the named phase has made so many steps."""
+
+    def __init__(self, phase: str, after: int = 1):
+        super().__init__()
+        self.wanted, self.left, self.pressed, self.name = phase, after, False, ""
+
+    def phase(self, name, total=None, done=0):
+        self.name = name
+
+    def advance(self, n=1, **numbers):
+        self.left -= n if self.name == self.wanted else 0
+        self.pressed = self.pressed or self.left <= 0
+
+    def interruptible(self):
+        from contextlib import nullcontext
+
+        return nullcontext(lambda: self.pressed)
+
+
+@pytest.mark.parametrize(("phase", "where"), [("warm-up", ("warmup", 1, 0)), ("loop", ("loop", 7, 0))])
+def test_interrupted_between_two_commits_and_resumed(tmp_path, phase, where):
+    def request(name: str) -> loop.Request:
+        settings = (*SETTINGS, "guard=always", "replay=3", "objective=sft", "select=keep_correct")
+        return loop.Request("quickstart", settings, 5, "4steps", None, "chain_sum/1", tmp_path / name)
+
+    loop.start(request("whole"), terminal.Quiet())
+    with pytest.raises(KeyboardInterrupt):
+        loop.start(request("stopped"), Impatient(phase))
+    with Store.open(tmp_path / "stopped") as store:
+        commit = store.last_commit()
+        assert (commit.phase, commit.step, commit.round) == where
+    loop.resume(tmp_path / "stopped", terminal.Quiet())
+    stopped, whole = rows(tmp_path / "stopped"), rows(tmp_path / "whole")
+    stopped.pop("commits"), whole.pop("commits")  # the interruption is one commit more
+    assert stopped == whole
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path):
+    request = loop.Request("quickstart", tuple(SETTINGS), 5, "2steps", None, "chain_sum/1", tmp_path / "run")
+    loop.start(request, terminal.Quiet())
+    before = rows(tmp_path / "run")
+    loop.resume(tmp_path / "run", terminal.Quiet())
+    assert rows(tmp_path / "run") == before
+    with pytest.raises(UserError, match="already holds a run"):
+        loop.start(request, terminal.Quiet())
+
+
+def test_another_seed_is_another_run(tmp_path):
+    for seed in (1, 2):
+        request = loop.Request("quickstart", tuple(SETTINGS), seed, "2steps", None, "chain_sum/1", tmp_path / str(seed))
+        loop.start(request, terminal.Quiet())
+    assert weights(tmp_path / "1")["model.safetensors"] != weights(tmp_path / "2")["model.safetensors"]
+    assert set(rows(tmp_path / "1")["rollouts"]).isdisjoint(rows(tmp_path / "2")["rollouts"])
