@@ -37,13 +37,12 @@ def echo(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory, echo) -> Path:
-    """The same comparison twice: never disturbed, and killed four times."""
+    """The same comparison twice: never disturbed, and killed again and again."""
     root = tmp_path_factory.mktemp("killed")
-    delays = ("0.7", "1.5", "2.5", "3.5")
-    command = [sys.executable, compared_run.__file__, str(root), echo, *delays]
+    command = [sys.executable, compared_run.__file__, str(root), echo, "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.split()[:2] == ["killed", "killed"], done.stdout
+    assert int(done.stdout) >= 4, done.stdout
     return root
 
 

@@ -248,6 +248,7 @@ def test_the_self_test_notices_a_level_that_does_not_hold(monkeypatch):
     )
 
 
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason=f"needs bubblewrap: {INSTALL}")
 def test_a_container_that_refuses_user_namespaces_is_reduced_and_says_so():
     script = str(Path(__file__).with_name("without_namespaces.py"))
     environment = {**os.environ, "PYTHONPATH": SOURCE}

@@ -455,7 +455,7 @@ def uninterrupted(tmp_path_factory) -> dict:
     return found
 
 
-@pytest.mark.parametrize("mode", ["faults", "random"])
+@pytest.mark.parametrize("mode", ["faults", "events", "bytes"])
 def test_killed_and_resumed_is_never_killed(tmp_path: Path, uninterrupted: dict, mode: str):
     found = interrupted(tmp_path / mode, mode)
     assert found.keys() == uninterrupted.keys()
