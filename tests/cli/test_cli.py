@@ -8,14 +8,15 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+import kills
 from sharpen.cli import program
+from sharpen.store import Store
 from sharpen.terminal import terminal
 from sharpen.terminal.terminal import Terminal
 
@@ -56,7 +57,7 @@ for argv in ([], *([name] for name in names)):
 print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"} & set(sys.modules)), len(names))
 """
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=env)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=env)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "[] 13\n"
 
@@ -191,21 +192,12 @@ def test_ctrl_c_finishes_the_step_and_the_run_can_be_resumed(tmp_path: Path) -> 
         with closing(sqlite3.connect(run / "run.db")) as db:
             return db.execute("SELECT coalesce(max(step), -1) FROM commits").fetchone()[0]
 
-    def press_after(step: int) -> None:
-        """What Ctrl-C does, once the run has committed more than that step. A minute, or the test fails."""
-        for _ in range(1200):
-            time.sleep(0.05)
-            if (run / "run.db").exists() and committed() > step:
-                break
-        os.kill(os.getpid(), signal.SIGINT)
-
     reached = [-1]
     begin = ["run", *(a if a != "3steps" else "5000steps" for a in SMALL), "--run-dir", run]
     for argv in (begin, ["resume", run]):
-        thread = threading.Thread(target=press_after, args=reached[-1:])
-        thread.start()
-        result = sharpen(*argv)
-        thread.join()
+        # What Ctrl-C does, in the midst of a step after the first commit.
+        with kills.armed(kills.at(2000, lambda: os.kill(os.getpid(), signal.SIGINT), after=Store.commit)):
+            result = sharpen(*argv)
         assert result.exit_code == 130, result.output
         assert f"sharpen resume {run}" in result.stderr and result.stdout == ""
         reached.append(committed())
@@ -285,7 +277,7 @@ def test_the_first_signal_asks_and_the_second_stops() -> None:
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
-    thread.join(10)
+    thread.join(200)
     assert answers == [False]
 
 
@@ -301,7 +293,7 @@ tables.show(("name", "value"), [("evil", chr(27) + "[2Jgone"), ("good", "[bold]"
 """
     reader, writer = pty.openpty()
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm", "COLUMNS": "100"}
-    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=writer, timeout=60, env=env)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=writer, timeout=200, env=env)
     os.close(writer)
     with os.fdopen(reader, "rb", buffering=0) as stream:
         shown = stream.read(65536).decode()

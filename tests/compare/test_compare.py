@@ -43,13 +43,13 @@ def echo(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory, echo) -> Path:
-    """The same comparison twice: never disturbed, and killed four times."""
+    """The same comparison twice: never disturbed, and killed again and again."""
     root = tmp_path_factory.mktemp("killed")
-    delays = ("0.7", "1.5", "2.5", "3.5")
-    command = [sys.executable, compared_run.__file__, str(root), echo, *delays]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    command = [sys.executable, compared_run.__file__, str(root), echo, "1"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # where kills.py is
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.split()[:2] == ["killed", "killed"], done.stdout
+    assert int(done.stdout) >= 4, done.stdout
     return root
 
 
@@ -157,18 +157,18 @@ def test_side_by_side_is_as_one_after_the_other(tmp_path, echo):
 def test_what_a_worker_raises_is_raised_here_and_a_dead_one_is_noticed():
     with workers.workers(2, 1) as submit:
         with pytest.raises(UserError, match="no unit"):
-            submit(control.parse_budget, "10").result(timeout=60)
+            submit(control.parse_budget, "10").result(timeout=200)
         with pytest.raises(UserError, match="work side by side died"):
-            submit(os._exit, 1).result(timeout=60)
+            submit(os._exit, 1).result(timeout=200)
 
 
 def test_workers_end_in_good_order_where_a_shell_has_put_them_into_the_background(monkeypatch):
     """What `command &` starts from a script ignores Ctrl-C, and so would its workers the signal that ends them."""
-    monkeypatch.setattr(workers, "PATIENCE", 15.0)
+    monkeypatch.setattr(workers, "PATIENCE", 200.0)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with workers.workers(2, 1) as submit:
-            submit(print).result(timeout=60)
+            submit(print).result(timeout=200)
             children = multiprocessing.active_children()
     finally:
         signal.signal(signal.SIGINT, before)

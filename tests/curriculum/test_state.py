@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from dataclasses import replace
 from functools import partial
 
@@ -55,7 +54,7 @@ def going(tmp_path, recipe, reply=None, source=None):
     progress = Listening()
     source = source or jsonl(write(tmp_path / "say.jsonl"))
     with Store.create(tmp_path / "run", {}) as store:
-        loop.run(store, recipe, 0, policy, source, progress, time.monotonic())
+        loop.run(store, recipe, 0, policy, source, progress, began=0.0)
         rollouts = store.rows("SELECT step, grp, count(*) n, task FROM rollouts WHERE purpose = 'train' GROUP BY step, grp")
         steps = [s for s in store.steps() if s["phase"] == "loop"]
         numbers = store.rows("SELECT step, number, n, successes FROM task_stats")

@@ -1,31 +1,39 @@
 """A real run on a micro student, killed and resumed: python resumed_run.py DIRECTORY SETTING… -- CASE…
 
-DIRECTORY/whole is a run that nobody disturbs. Each CASE is `FAULT:N` (SIGKILL at the Nth time that a commit passes FAULT) or
-`after:SECONDS` (SIGKILL from outside, later each time), and has a directory of its own. Each attempt is a forked child of the
-process that made the undisturbed run, so that everything is imported once; one thread each, for threads do not survive a fork.
+DIRECTORY/whole is a run that nobody disturbs. Each CASE has a directory of its own, and is one of
+
+    FAULT:N      SIGKILL at the Nth time that a commit passes FAULT
+    events:SEED  SIGKILL at an event drawn from the seed, later each time, until an attempt comes to the end
+    bytes:N      ended in the midst of a write, as soon as a file would grow beyond N bytes
+
+Each attempt is a forked child of the process that made the undisturbed run, so that everything is imported once; one thread
+each, for threads do not survive a fork.
 """
 
 from __future__ import annotations
 
 import os
-import signal
+import random
 import sys
-import time
-import traceback
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import kills
 from sharpen.core import UserError
 from sharpen.loop import loop
 from sharpen.store.store import Store
 from sharpen.terminal import terminal
 
-DEADLINE = 120.0  # seconds that one attempt may take
+PARTS = 4  # the first attempt ends within one part of the way, the second within two, and so on: so at least two are killed
 
 
-def attempt(directory: Path, settings: list[str], fault) -> None:
+def undisturbed(name: str) -> None:
+    """The fault that is none."""
+
+
+def attempt(directory: Path, settings: list[str], fault=undisturbed) -> None:
     """Begin the run, or go on with it."""
     request = loop.Request("quickstart", tuple(settings), 3, "6steps", None, "chain_sum/1-2,spell_backward/1", directory)
     try:
@@ -36,54 +44,35 @@ def attempt(directory: Path, settings: list[str], fault) -> None:
         loop.resume(directory, terminal.Quiet(), fault)
 
 
-def forked(directory: Path, settings: list[str], fault, kill_after: float | None = None) -> bool:
-    """True where the child finished, False where it was killed; anything else ends this program."""
-    child = os.fork()
-    if child == 0:
-        try:
-            attempt(directory, settings, fault)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    began = time.monotonic()
-    while not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-        passed = time.monotonic() - began
-        if passed > DEADLINE:
-            os.kill(child, signal.SIGKILL)
-            sys.exit(f"an attempt took more than {DEADLINE:.0f} s")
-        if kill_after is not None and passed > kill_after:
-            os.kill(child, signal.SIGKILL)
-        time.sleep(0.005)
-    _, status = os.waitpid(child, 0)
-    if status not in (0, signal.SIGKILL):
-        sys.exit(f"the child ended with status {status}")
-    return status == 0
-
-
-def run_case(directory: Path, settings: list[str], case: str) -> None:
+def run_case(directory: Path, settings: list[str], case: str, total: int) -> None:
     point, _, number = case.partition(":")
-    left = int(number) if point != "after" else 0
+    left = int(number)
 
     def fault(name: str) -> None:
         nonlocal left
         left -= name == point
         if name == point and left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            kills.die()
+
+    def go_on(fault=undisturbed) -> None:
+        attempt(directory, settings, fault)
 
     killed = 0
-    if point == "after":
-        while not forked(directory, settings, lambda name: None, kill_after=float(number) * (1 + killed)):
+    if point == "events":
+        rng = random.Random(int(number))
+        while kills.attempt(go_on, kills.at(rng.randint(1, (killed + 1) * total // PARTS))):
             killed += 1
+    elif point == "bytes":
+        killed += kills.attempt(go_on, kills.at_byte(int(number)))
     else:
-        killed += not forked(directory, settings, fault)
-        forked(directory, settings, lambda name: None)
+        killed += kills.attempt(lambda: go_on(fault))
+    assert not kills.attempt(go_on)
     print(case, "killed", killed, flush=True)
 
 
 if __name__ == "__main__":
     root, rest = Path(sys.argv[1]), sys.argv[2:]
     cut = rest.index("--")
-    attempt(root / "whole", rest[:cut], lambda name: None)
+    total = kills.events(lambda: attempt(root / "whole", rest[:cut]))
     for one in rest[cut + 1 :]:
-        run_case(root / one.replace(":", "-"), rest[:cut], one)
+        run_case(root / one.replace(":", "-"), rest[:cut], one, total)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import kills
 from sharpen.core import UserError
 from sharpen.sandbox import Limits, Program, Sandbox, landlock, probe, wire
 from sharpen.sandbox.client import configuration
@@ -45,11 +46,19 @@ def family(pid: int) -> list[int]:
     return [pid, *(below for child in children_of(pid) for below in family(child))]
 
 
-def until(condition, seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
+def is_sleep(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes() == b"sleep\x00999\x00"
+    return False
+
+
+def until(condition) -> bool:
+    """Waits for it, two minutes at most."""
+    for _ in range(6_000):
+        if condition():
+            return True
+        time.sleep(0.02)  # noqa: TID251 - between two looks
+    return False
 
 
 # results
@@ -60,7 +69,7 @@ def test_what_a_program_says_comes_back_byte_for_byte(box):
     given = bytes(range(256)) * 1000
     result = one(box, python(code, given))
     assert (result.status, result.code, result.stdout, result.stderr) == ("exited", 7, given[::-1], given)
-    assert result.isolation == box.level and 0 < result.seconds < 5
+    assert result.isolation == box.level and result.seconds > 0
 
 
 def test_results_come_in_order_whatever_ends_first(box):
@@ -132,7 +141,7 @@ def test_without_its_rules_the_launcher_starts_nothing(tmp_path):
     path = tmp_path / "launch"
     path.write_bytes(landlock.launcher(9) or b"")
     path.chmod(0o755)
-    done = subprocess.run([str(path), "/bin/echo", "started"], capture_output=True, timeout=10)
+    done = subprocess.run([str(path), "/bin/echo", "started"], capture_output=True, timeout=200)
     assert (done.returncode, done.stdout) == (126, b"")
 
 
@@ -156,10 +165,19 @@ def test_what_cannot_be_a_program_is_refused():
 
 
 def test_a_hung_program_costs_its_deadline_and_delays_nobody(box):
-    hung = python("import time; time.sleep(99)", limits=Limits(wall_s=1.0))
-    results = box.run_many([hung, python("print(1)"), python("print(2)")])
-    assert [r.status for r in results] == ["timeout", "exited", "exited"]
-    assert 1.0 <= results[0].seconds < 2.0 and max(r.seconds for r in results[1:]) < 1.0
+    hung = one(box, python("import time; time.sleep(999)", limits=Limits(wall_s=1.0)))
+    assert hung.status == "timeout" and hung.seconds >= 1.0
+    other, results = Connection(box.level, 3, configuration(())), []
+    sleep = Program(("sleep", "999"), limits=Limits(999.0))
+    worker = threading.Thread(target=lambda: results.extend(other.run_many([sleep])))
+    try:
+        worker.start()
+        assert until(lambda: other._process and any(is_sleep(pid) for pid in family(other._process.pid)))
+        assert [r.status for r in other.run_many([python("print(1)"), python("print(2)")])] == ["exited", "exited"]
+        assert results == [], "it has ended"
+    finally:
+        other.close()
+    worker.join()
 
 
 def test_output_is_capped_while_it_streams(box):
@@ -181,15 +199,15 @@ for _ in range(4):
     if os.fork() == 0: hold(%d); os._exit(0)
 for _ in range(4): os.wait()
 """
-    hog, modest = (python(code % numbers, limits=Limits(memory_mb=256)) for numbers in ((4, 100), (0.2, 20)))
+    hog, modest = (python(code % numbers, limits=Limits(60.0, memory_mb=256)) for numbers in ((50, 100), (0.2, 20)))
     first, second = box.run_many([hog, modest])
     assert first.status == "memory" and (second.status, second.code) == ("exited", 0), (first, second)
 
 
 def test_a_program_without_an_address_space_limit_is_still_held(box):
     reserve = python("import mmap; mmap.mmap(-1, 8 << 30); print('fine')", limits=Limits(memory_mb=64, address_space=False))
-    touch = "b = bytearray(400 << 20)\nfor i in range(0, len(b), 4096): b[i] = 1\nimport time; time.sleep(3)"
-    first, second = box.run_many([reserve, python(touch, limits=Limits(memory_mb=64, address_space=False))])
+    touch = "b = bytearray(400 << 20)\nfor i in range(0, len(b), 4096): b[i] = 1\nimport time; time.sleep(50)"
+    first, second = box.run_many([reserve, python(touch, limits=Limits(60.0, memory_mb=64, address_space=False))])
     assert first.stdout == b"fine\n" and second.status == "memory"
 
 
@@ -248,10 +266,11 @@ def test_the_self_test_notices_a_level_that_does_not_hold(monkeypatch):
     )
 
 
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason=f"needs bubblewrap: {INSTALL}")
 def test_a_container_that_refuses_user_namespaces_is_reduced_and_says_so():
     script = str(Path(__file__).with_name("without_namespaces.py"))
     environment = {**os.environ, "PYTHONPATH": SOURCE}
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100, env=environment)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=200, env=environment)
     assert done.stdout.startswith("reduced\nlevel full"), done.stdout + done.stderr
     assert "unshare" in done.stdout and "max_user_namespaces" in done.stdout
 
@@ -264,7 +283,7 @@ def test_an_ordinary_user_gets_the_same(tmp_path_factory):
     code = "import sys; sys.path.append(sys.argv[1]); from sharpen.sandbox import probe; print(probe())"
     try:
         command = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "/usr/bin/python3", "-c", code, str(copy)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd="/")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd="/")
     finally:
         shutil.rmtree(copy)
     assert done.stdout == "Probe(level='full', reasons=())\n", done.stdout + done.stderr
@@ -273,7 +292,7 @@ def test_an_ordinary_user_gets_the_same(tmp_path_factory):
 def test_below_the_asked_level_it_refuses_and_says_what_to_install():
     code = "from sharpen.sandbox import Sandbox; Sandbox(least='full')"
     environment = {"PATH": "/nonexistent", "PYTHONPATH": SOURCE}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=environment)
     assert "UserError" in done.stderr and "apt-get install bubblewrap" in done.stderr
     with pytest.raises(ValueError, match="no isolation level"):
         Sandbox(least="fully")
@@ -301,35 +320,45 @@ def test_programs_of_every_kind_leave_nothing(box):
 
 
 def test_closing_leaves_nothing(box):
-    before = set(os.listdir("/tmp")), set(threading.enumerate())
+    before = set(threading.enumerate())
     other = Connection(box.level, 2, configuration(()))
     other.run_many([Program(("true",))])
     everybody = family(other._process.pid)
     other.close()
     assert until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in everybody))
-    assert not {name for name in set(os.listdir("/tmp")) - before[0] if name.startswith("sharpen-sandbox")}
-    assert set(threading.enumerate()) == before[1]
+    owners = {name.split("-")[2] for name in os.listdir("/tmp") if name.startswith("sharpen-sandbox-")}
+    assert not owners & {str(pid) for pid in everybody}  # others that go on beside this one have theirs
+    assert set(threading.enumerate()) == before
 
 
-def test_killing_at_random_loses_nothing_and_scores_nothing_wrong(box):
-    chance = random.Random(4)
-    programs = [python(f"import time; time.sleep(0.05); print({n})") for n in range(60 if box.level == "full" else 20)]
-    results: list = []
-    worker = threading.Thread(target=lambda: results.extend(box.run_many(programs)))
-    worker.start()
-    while worker.is_alive():
-        time.sleep(0.15 if box.level == "full" else 0.4)
+def test_killing_at_any_event_loses_nothing_and_scores_nothing_wrong(box):
+    chance, killed = random.Random(4), 0
+    count = 60 if box.level == "full" else 20
+    programs = [python(f"import time; time.sleep({n % 5 * 0.02}); print({n})") for n in range(count)]
+    hunted = Connection(box.level, 3, configuration(()))  # its threads are started, and so watched, below
+
+    def kill() -> None:
+        nonlocal killed
         with contextlib.suppress(ProcessLookupError, AttributeError, IndexError):
-            everybody = family(box._process.pid)
+            everybody = family(hunted._process.pid)
             os.kill(chance.choice(everybody), signal.SIGKILL)  # broker, its keepers, a supervisor or a program
-    assert len(results) == len(programs)
+            killed += 1
+
+    total = kills.events(lambda: Connection(box.level, 3, configuration(())).run_many(programs))
+    results: list = []
+    try:
+        with kills.meanwhile(kill, chance, total // 9, total // 3):
+            results += hunted.run_many(programs)
+        assert hunted.run_many([python("print('well')")])[0].stdout == b"well\n"
+    finally:
+        hunted.close()
+    assert len(results) == len(programs) and killed >= 3
     for n, result in enumerate(results):
         if result.status == "exited":
             assert (result.code, result.stdout) == (0, b"%d\n" % n)
         else:
             assert result.status == "failed" or (result.status, result.code) == ("signalled", signal.SIGKILL), result
     assert sum(result.status == "exited" for result in results) > len(programs) / 2
-    assert box.run_many([python("print('well')")])[0].stdout == b"well\n"
 
 
 def test_a_broker_that_was_killed_is_replaced(box):
@@ -372,7 +401,7 @@ if (child := os.fork()) == 0:
     shared().close(); os._exit(0)
 assert os.waitpid(child, 0)[1] == 0 and say() == b"here\\n" and shared()._connection._process.pid == mine
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
 
 

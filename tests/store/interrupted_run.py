@@ -1,4 +1,4 @@
-"""A tiny run without a model, killed again and again: python interrupted_run.py DIRECTORY never | faults | random.
+"""A tiny run without a model, killed again and again: python interrupted_run.py DIRECTORY never | faults | events | bytes.
 
 What each step writes depends on the weights and on the history that it finds, so a step lost, done twice or built on the wrong
 checkpoint changes every row after it. Each attempt is a forked child, so that a kill costs milliseconds.
@@ -6,17 +6,16 @@ checkpoint changes every row after it. Each attempt is a forked child, so that a
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import sqlite3
 import sys
-import time
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+import kills
 from sharpen.core import Arm, ArmStats, Decision, Evaluation, Rollout, Sample, Task, UserError, Verdict
 from sharpen.hashing import derive
 from sharpen.store.store import FAULTS, Position, Store
@@ -65,7 +64,7 @@ def run(directory: Path, fault: Callable[[str], object]) -> None:
             store.add_batch(step, samples[::2])
             store.add_step(step, "loop", number, {"reward": 0.5, "weights": weights.tolist()})
             store.add_arm_stats([ArmStats(step, ARM, 6, 3, 0.5, 90)])
-            store.add_timing("learn", time.monotonic(), step)
+            store.add_timing("learn", 1.0, step)
             step += 1
             if step % STEPS:
                 store.commit(Position("loop", step, number), save)
@@ -105,24 +104,15 @@ def check(directory: Path) -> None:
     db.close()
 
 
-def attempt(directory: Path, fault: Callable[[str], object], delay: float | None = None) -> bool:
-    """Run in a child, killed after `delay` seconds or by its fault. True if it was killed."""
-    child = os.fork()
-    if child == 0:
-        try:
-            run(directory, fault)
-        except BaseException as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            os._exit(1)
-        os._exit(0)
-    if delay is not None:
-        time.sleep(delay)
-        os.kill(child, signal.SIGKILL)  # a child that has ended is not reaped yet, so its id is still its own
-    _, status = os.waitpid(child, 0)
-    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-        sys.exit("the run failed")
+def undisturbed(name: str) -> None:
+    """The fault that is none."""
+
+
+def attempt(directory: Path, fault: Callable[[str], object] = undisturbed, arm: kills.Arm | None = None) -> bool:
+    """Run in a child. True if it was killed."""
+    killed = kills.attempt(lambda: run(directory, fault), arm)
     check(directory)
-    return os.WIFSIGNALED(status)
+    return killed
 
 
 def kill_at(name: str, skip: int) -> Callable[[str], object]:
@@ -131,24 +121,33 @@ def kill_at(name: str, skip: int) -> Callable[[str], object]:
     def fault(passed: str) -> None:
         seen[0] += passed == name
         if seen[0] > skip:
-            os.kill(os.getpid(), signal.SIGKILL)
+            kills.die()
 
     return fault
 
 
 def main(directory: Path, mode: str) -> None:
     killed = []
+    rng = random.Random(0)
     if mode == "faults":
         for name in ("saving", *FAULTS):
             for skip in (0, 1):
                 killed.append(attempt(directory, kill_at(name, skip)))
         assert all(killed), killed
-    if mode == "random":
-        rng = random.Random(0)
-        killed = [attempt(directory, lambda name: None, rng.random() * 0.03) for _ in range(60)]
-        assert sum(killed) >= 20, killed
-    while attempt(directory, lambda name: None):
-        pass
+    if mode in ("events", "bytes"):
+        with tempfile.TemporaryDirectory() as other:
+            total = kills.events(lambda: run(Path(other) / "run", undisturbed))
+    if mode == "events":  # no attempt gets further than a tenth of the way
+        while attempt(directory, arm=kills.at(rng.randint(1, total // 10))):
+            killed.append(True)
+        assert len(killed) >= 9, killed
+    if mode == "bytes":  # in the midst of a write to a checkpoint, the database or its log, with some progress between two
+        for _ in range(20):
+            byte = rng.randint(1, rng.choice((64_000, 600_000)))
+            killed.append(attempt(directory, arm=kills.at_byte(byte)))
+            attempt(directory, arm=kills.at(rng.randint(1, total // 10)))
+        assert sum(killed) >= 10, killed
+    assert not attempt(directory)
     print(sum(killed))
 
 

@@ -26,7 +26,7 @@ from sharpen.store.database import SCHEMA_VERSION
 from sharpen.store.store import FAULTS, Commit, Position, Store
 
 HERE = Path(__file__).parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE.parents[1] / "src"), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 SUM = Arm("sum", 1)
 
 
@@ -106,7 +106,7 @@ def plain(sample: Sample) -> tuple:
     return (r.task, r.task.id, *arrays, *rest)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(samples(), max_size=4, unique_by=(lambda s: s.rollout.id, lambda s: s.rollout.task.id)))
 def test_samples_come_back_as_they_were(written: list[Sample]):
     with tempfile.TemporaryDirectory() as directory:
@@ -443,7 +443,7 @@ def dump(run: Path) -> dict:
 
 def interrupted(directory: Path, mode: str) -> dict:
     command = [sys.executable, str(HERE / "interrupted_run.py"), str(directory), mode]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     return dump(directory)
 
@@ -455,7 +455,7 @@ def uninterrupted(tmp_path_factory) -> dict:
     return found
 
 
-@pytest.mark.parametrize("mode", ["faults", "random"])
+@pytest.mark.parametrize("mode", ["faults", "events", "bytes"])
 def test_killed_and_resumed_is_never_killed(tmp_path: Path, uninterrupted: dict, mode: str):
     found = interrupted(tmp_path / mode, mode)
     assert found.keys() == uninterrupted.keys()
@@ -512,7 +512,7 @@ from sharpen.store import Store
 store = Store.create(sys.argv[1], {})
 if os.fork() == 0:
     print(os.getpid(), flush=True)
-time.sleep(60)
+time.sleep(999)
 """
 
 
@@ -526,7 +526,7 @@ def test_a_child_that_outlives_a_killed_run_does_not_keep_it_locked(tmp_path: Pa
             with pytest.raises(UserError, match=f"in use by process {process.pid}"):
                 Store.open(tmp_path / "run", write=True)
             process.kill()
-            process.wait(timeout=10)
+            process.wait(timeout=200)
             with Store.open(tmp_path / "run", write=True) as store:
                 assert store.last_commit() is None
         finally:

@@ -1,6 +1,8 @@
 """Verifiers that misbehave when the response says so; in a module of their own, because verifier processes import them."""
 
+import hashlib
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -8,6 +10,7 @@ import time
 import zlib
 from pathlib import Path
 
+import kills
 from sharpen.core import Task, UserError, Verdict
 from sharpen.verify import verdicts
 
@@ -32,14 +35,14 @@ def counted(task: Task, response: str, notes: str) -> Verdict:
 
 def misbehave(kind: str, notes: str) -> None:
     if kind == "hang":
-        time.sleep(1000)
+        time.sleep(1000)  # noqa: TID251 - it hangs
     if kind == "spin":
         while True:
             pass
     if kind == "offspring":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
         (Path(notes) / "child").write_text(str(child.pid))
-        time.sleep(1000)
+        time.sleep(1000)  # noqa: TID251 - it hangs
     if kind == "exit":
         os._exit(3)
     if kind == "sys.exit":
@@ -71,16 +74,50 @@ def dies_at_once(task: Task, response: str) -> Verdict:
 
 
 def noted(task: Task, response: str, notes: str = "", fails: float = 0.0, split: str = "train") -> Verdict:
-    """As the task's own verifier, but slowly; fails on a share of a split; leaves its process's id in the directory `notes`."""
-    time.sleep(0.02)
+    """As the task's own verifier, but fails on a share of a split. Where `notes` is given it is `doomed`."""
     if notes:
-        (Path(notes) / str(os.getpid())).touch()
+        doom(task, response, notes)
     if task.split == split and zlib.crc32(task.id.encode()) % 100 < 100 * fails:
         raise RuntimeError("no verdict on this one")
     return verdicts.verify(task, response)
 
 
-def slowly(task: Task, response: str, seconds: float = 0.01) -> Verdict:
-    """By the length of the answer, after a while."""
-    time.sleep(seconds)
+def doomed(task: Task, response: str, notes: str) -> Verdict:
+    """By the length of the answer; one in eight processes that are given a new one dies before its reply is out."""
+    doom(task, response, notes)
+    return by_length(task, response)
+
+
+def doom(task: Task, response: str, notes: str, then=kills.die, most: int = 16, until: str | None = "flush") -> None:
+    """At an event drawn from the response, when it comes for the first time. `notes` is a directory that has a file of each
+    such response; where it came again, because its process had died, the file is not empty.
+
+    `until`: no reply is out before it, so that what is lost is this verdict, once. Twice, by our doing, would be unscorable.
+    """
+    name = hashlib.sha256(repr((task.id, response)).encode("utf-8", "replace")).hexdigest()
+    rng, note = random.Random(name), Path(notes) / name
+    if note.exists():
+        note.write_text("again")
+    elif rng.random() < 1 / 8:
+        note.touch()
+        kills.at(rng.randint(1, most), then, until=until)()
+
+
+def by_length(task: Task, response: str) -> Verdict:
     return Verdict("correct", 1.0) if len(response) % 2 else Verdict("wrong", 0.0, {"length": len(response)}, feedback=response)
+
+
+def unboxed(task: Task, response: str, notes: str, most: int = 0) -> Verdict:
+    """As the task's own verifier; but now and then, at an event on the way, the broker of its sandbox is killed."""
+    from sharpen import sandbox
+
+    def kill() -> None:
+        if process := sandbox.shared()._connection._process:
+            process.kill()
+
+    if most:
+        doom(task, response, notes, kill, most, None)
+    try:
+        return verdicts.verify(task, response)
+    finally:
+        sys.setprofile(None)

@@ -76,7 +76,7 @@ def test_self_certainty_by_hand():
     assert consensus.self_certainty(np.zeros((0, 5))) == 0.0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.lists(st.floats(-20, 20), min_size=4, max_size=4), min_size=1, max_size=5))
 def test_self_certainty_is_the_divergence_from_uniform(rows):
     """KL(U || p) >= 0, and 0 only where p is uniform."""
@@ -125,7 +125,7 @@ def test_borda_by_hand():
     assert consensus.borda(group, power=1)[0].verdict.parts["votes"] == pytest.approx(4 / 10)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from("1234"), st.floats(0, 10)), min_size=1, max_size=8, unique_by=lambda pair: pair[1]))
 def test_borda_is_the_majority_at_power_0_and_the_most_certain_at_infinity(pairs):
     group = certain(*pairs)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -31,14 +29,14 @@ def attempt(id: str, text: str, stop: str = "end") -> Rollout:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended, waiting up to ten seconds for it. One that nobody has reaped yet has ended."""
-    for _ in range(1000):
+    """Whether a process has ended, waiting up to a minute for it. One that nobody has reaped yet has ended."""
+    for _ in range(6000):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
                 return True
         except (FileNotFoundError, ProcessLookupError):
             return True
-        time.sleep(0.01)
+        time.sleep(0.01)  # noqa: TID251 - between two looks
     return False
 
 
@@ -50,7 +48,7 @@ def test_one_that_misbehaves_costs_its_own_verdict_only(tmp_path):
     bad = ["hang", "spin", "exit", "sys.exit", "killed", "raise", "offspring"]
     good = ["4", "5", "print", "close", "\ud800 half a character", ""]
     mixed = [text for pair in zip(bad, [*good, "4"], strict=True) for text in pair]
-    with Judges(functools.partial(odd.odd, notes=str(tmp_path)), workers=3, deadline_s=1.0) as judges:
+    with Judges(functools.partial(odd.odd, notes=str(tmp_path)), workers=3, deadline_s=3.0) as judges:
         for text in mixed:
             judges.submit(text or "empty", TASK, text or "empty")
         found = judges.collect()
@@ -59,7 +57,7 @@ def test_one_that_misbehaves_costs_its_own_verdict_only(tmp_path):
     assert found["4"] == Verdict("correct", 1.0)
     assert all(found[text].outcome == "wrong" and found[text].feedback == text for text in ("5", "print", "close"))
     assert found["\ud800 half a character"].feedback == "\ud800 half a character"
-    says = {"hang": "no verdict within 1 s", "exit": "exited with 3", "killed": "SIGKILL", "raise": "fell over"}
+    says = {"hang": "no verdict within 3 s", "exit": "exited with 3", "killed": "SIGKILL", "raise": "fell over"}
     assert all(words in found[text].feedback for text, words in says.items()), found
     for text in bad:
         tried = (tmp_path / text).read_text().split()
@@ -72,46 +70,29 @@ def test_one_that_misbehaves_costs_its_own_verdict_only(tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_goes_wrong_once_goes_right_elsewhere(tmp_path, kind, workers):
     task = Task(TASK.prompt, kind, "sum", 1)
-    with Judges(functools.partial(odd.odd, notes=str(tmp_path)), workers=workers, deadline_s=1.0) as judges:
+    with Judges(functools.partial(odd.odd, notes=str(tmp_path)), workers=workers, deadline_s=3.0) as judges:
         judges.submit("a", task, f"once {kind}")
         assert judges.collect() == {"a": Verdict("correct", 1.0)}
 
 
-def test_processes_killed_at_random_change_no_verdict():
-    texts = ["x" * i for i in range(400)]
-    expected = {text: odd.slowly(TASK, text) for text in texts}
-    rng, stop, killed = random.Random(0), threading.Event(), []
-
-    def kill(judges: Judges) -> None:
-        while not stop.wait(0.2 + 0.2 * rng.random()):
-            running = [process for process in list(judges._busy.values()) if process.alive()]
-            if len(running) > 1:  # one is left: a verdict lost twice by our doing would be unscorable
-                victim = rng.choice(running)
-                killed.append(victim)
-                victim.signal()
-
-    with Judges(odd.slowly, workers=3) as judges:
-        killer = threading.Thread(target=kill, args=(judges,))
+def test_processes_killed_at_any_event_change_no_verdict(tmp_path):
+    texts = ["x" * i for i in range(100)]
+    with Judges(functools.partial(odd.doomed, notes=str(tmp_path)), workers=3) as judges:
         for text in texts:
             judges.submit(text, TASK, text)
-        killer.start()
-        try:
-            found = judges.collect()
-        finally:
-            stop.set()
-            killer.join()
-    assert len(killed) >= 2
-    assert found == expected and list(found) == texts
+        found = judges.collect()
+    assert sum(note.stat().st_size > 0 for note in tmp_path.iterdir()) >= 8, "processes that died"
+    assert found == {text: odd.by_length(TASK, text) for text in texts} and list(found) == texts
 
 
 def test_verdicts_do_not_depend_on_how_many_judge():
     found = []
     for workers in (1, 3):
-        with Judges(functools.partial(odd.slowly, seconds=0.0), workers=workers) as judges:
+        with Judges(odd.by_length, workers=workers) as judges:
             for i in range(400):
                 judges.submit(str(i), TASK, "x" * i)
             found.append(judges.collect())
-    assert found[0] == found[1] == {str(i): odd.slowly(TASK, "x" * i, 0.0) for i in range(400)}
+    assert found[0] == found[1] == {str(i): odd.by_length(TASK, "x" * i) for i in range(400)}
 
 
 def test_rollouts_are_judged_as_in_line(tmp_path):
@@ -204,7 +185,7 @@ def test_closing_waits_for_nothing_and_leaves_nothing(tmp_path):
     with Judges(functools.partial(odd.odd, notes=str(tmp_path)), workers=2, deadline_s=LONG) as judges:
         judges.submit("a", TASK, "offspring")
         while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
-            time.sleep(0.01)
+            time.sleep(0.01)  # noqa: TID251 - between two looks
     assert gone(int((tmp_path / "offspring").read_text())) and gone(int((tmp_path / "child").read_text()))
 
 
@@ -225,10 +206,10 @@ time.sleep(1000)
     try:
         assert run.stdout and run.stdout.readline() == "correct\n"
         while not (tmp_path / "spin").exists() or not (tmp_path / "spin").read_text():
-            time.sleep(0.01)
+            time.sleep(0.01)  # noqa: TID251 - between two looks
         pids = {int(pid) for text in ("spin", "4") for pid in (tmp_path / text).read_text().split()}
         assert len(pids) == 2
     finally:
         run.send_signal(signal.SIGKILL)
-        run.communicate(timeout=10)
+        run.communicate(timeout=200)
     assert all(gone(pid) for pid in pids)

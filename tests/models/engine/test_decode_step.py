@@ -153,7 +153,7 @@ def test_without_a_compiler_or_a_place_to_keep_it_there_is_no_compiled_step(tmp_
     script = "from sharpen.models.engine import native; print(native.library())"
     for changed in ({"PATH": "/nowhere"}, {"XDG_CACHE_HOME": str(file)}):
         done = subprocess.run(
-            [sys.executable, "-c", script], env=os.environ | changed, capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", script], env=os.environ | changed, capture_output=True, text=True, timeout=200
         )
         assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
 
@@ -164,7 +164,7 @@ def test_the_library_is_made_once_and_for_this_user_alone(tmp_path):
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     times = []
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0 and int(done.stdout) in (16, 32), done.stderr
         (made,) = (tmp_path / "cache" / "sharpen").iterdir()
         times.append(made.stat().st_mtime_ns)

@@ -100,7 +100,7 @@ def one(q, k, v, n):
     return torch.einsum("hqk,khe->qhe", scores.masked_fill(~seen, float("-inf")).softmax(-1), v)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     families=st.lists(
         st.tuples(st.integers(0, 40), st.lists(st.integers(1, 70), min_size=1, max_size=4)), min_size=1, max_size=4

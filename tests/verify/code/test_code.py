@@ -230,7 +230,7 @@ def test_a_missing_language_names_the_command_that_installs_it():
     ],
 )
 def test_outcomes(program, outcome, feedback):
-    verdict = judge(program, time_limit_s=1)
+    verdict = judge(program, time_limit_s=1 if outcome == "timeout" else 20)
     assert (verdict.outcome, verdict.reward) == (outcome, 0.0)
     assert feedback in verdict.feedback
 
@@ -567,5 +567,5 @@ def test_a_run_with_code_asks_for_its_level_before_anything_starts(monkeypatch):
 def test_all_cases_together_have_a_deadline_too(name, slow):
     """Else a program that is slow on every one of many cases outlives the process that judges it, and is our fault."""
     built = execution.build(name, slow)
-    runs = execution.execute(built, [b""] * 40, execution.Budget(seconds=2.0, all_s=1.0))
+    runs = execution.execute(built, [b""] * 40, execution.Budget(seconds=8.0, all_s=4.0))
     assert len(runs) == 40 and runs[0].status == "exited" and runs[-1].status in ("timeout", "skipped")

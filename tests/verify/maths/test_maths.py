@@ -232,7 +232,7 @@ def rational(draw, depth=3):
     return (f"({a})+({b})", x + y) if kind == "+" else (f"({a})-({b})", x - y)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(rational())
 def test_rational_expressions_are_worked_out_exactly(expression):
     text, value = expression
