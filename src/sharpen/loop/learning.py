@@ -27,12 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import GREEDY, Ask, Batch, FatalDiagnosis, Message, NotFinite, Rollout, Sample, Tableau, Task
+from sharpen.core import GREEDY, Ask, Batch, FatalDiagnosis, Message, NotFinite, Policy, Rollout, Sample, Tableau, Task
 from sharpen.data import make_batch, portions
 from sharpen.guard import Diagnosis
 from sharpen.hashing import derive
 from sharpen.loop.session import Run, save, worked_solutions
-from sharpen.protocol import Policy
 from sharpen.recipe import asked_for, call
 from sharpen.store import Position
 

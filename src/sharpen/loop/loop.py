@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from sharpen import guard, tasks
-from sharpen.core import FatalDiagnosis, TaskSource, UserError
+from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.curriculum import state
 from sharpen.data import replay
 from sharpen.guard import control, doctor
@@ -42,7 +42,6 @@ from sharpen.loop.session import (
 )
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
-from sharpen.protocol import Policy
 from sharpen.recipe import Recipe
 from sharpen.store import Fault, Position, Store, database, no_fault
 from sharpen.verify import Judges, code

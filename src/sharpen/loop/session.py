@@ -16,6 +16,7 @@ from sharpen.core import (
     Arm,
     Evaluation,
     FatalDiagnosis,
+    Policy,
     RolloutGenerator,
     Sample,
     Sampling,
@@ -27,7 +28,6 @@ from sharpen.curriculum import Lessons
 from sharpen.data import Memory
 from sharpen.guard import control
 from sharpen.models import embedded
-from sharpen.protocol import Policy
 from sharpen.recipe import Recipe, asked_for, first_objective
 from sharpen.recipes import catalog
 from sharpen.store import Position, Store

@@ -327,11 +327,7 @@ def annotation(value: Any) -> str:
     """An annotation as text, whether or not its module postpones evaluation. Nothing is evaluated here."""
     if value is None or value is inspect.Parameter.empty:
         return ""
-    return (
-        value
-        if isinstance(value, str)
-        else inspect.formatannotation(value).replace("sharpen.core.", "").replace("sharpen.recipe.", "")
-    )
+    return value if isinstance(value, str) else re.sub(r"\bsharpen\.(?:\w+\.)*", "", inspect.formatannotation(value))
 
 
 def typed(key: str, text: str, parameter: inspect.Parameter) -> Any:

@@ -13,9 +13,8 @@ from functools import partial
 
 import numpy as np
 
-from sharpen.core import Ask, Rollout, RolloutGenerator, Sampling, Task, Turn, UserError
+from sharpen.core import Ask, Policy, Rollout, RolloutGenerator, Sampling, Task, Turn, UserError
 from sharpen.hashing import derive
-from sharpen.protocol import Policy
 from sharpen.verify import final_answer
 
 

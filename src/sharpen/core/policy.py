@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from sharpen.core import Ask, Batch, Sampling, Tableau, Turn
+from sharpen.core.learning import Batch, Tableau
+from sharpen.core.rollouts import Ask, Sampling, Turn
 
 
 class Policy(Protocol):

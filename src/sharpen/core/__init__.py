@@ -1,0 +1,50 @@
+"""The nouns of sharpen. Read this file first.
+
+1. A `TaskSource` draws `Task`s; an `Arm` (family, level) is what a curriculum chooses between.
+2. A rollout is a generator: it yields `Ask`s, is sent `Turn`s, and returns its last `Turn`; the record is a `Rollout`.
+3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
+4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
+5. A `Policy` is a model that can be asked, scored, trained and saved.
+6. A `Recipe` (recipe.py) holds eight functions and a few numbers: that is a whole method.
+
+Everything here is frozen data: no I/O, and no torch.
+
+May import: nothing but the ground files.
+"""
+
+from sharpen.core.errors import FatalDiagnosis, NotFinite, UserError, suggest
+from sharpen.core.learning import Batch, Tableau
+from sharpen.core.policy import Policy
+from sharpen.core.rollouts import GREEDY, PLAIN, Ask, Rollout, RolloutGenerator, Sampling, Turn
+from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource
+from sharpen.core.verdicts import OUTCOMES, Decision, Evaluation, Sample, Verdict
+
+__all__ = [
+    "Arm",
+    "ArmStats",
+    "Ask",
+    "Batch",
+    "Choices",
+    "Decision",
+    "Evaluation",
+    "FatalDiagnosis",
+    "GREEDY",
+    "HISTORY",
+    "Message",
+    "NotFinite",
+    "OUTCOMES",
+    "PLAIN",
+    "Policy",
+    "Rollout",
+    "RolloutGenerator",
+    "SPLITS",
+    "Sample",
+    "Sampling",
+    "Tableau",
+    "Task",
+    "TaskSource",
+    "Turn",
+    "UserError",
+    "Verdict",
+    "suggest",
+]
