@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sharpen import __version__
 from sharpen.cli import commands
 from sharpen.terminal import places
 
@@ -55,6 +56,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Make a language model better at what it is bad at, and prove it.",
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"sharpen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")] = False,
+) -> None:
+    """What can be said before a command."""
+
 
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

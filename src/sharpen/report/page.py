@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from sharpen.core import Arm, UserError
 from sharpen.estimate import Estimate, mean
@@ -25,6 +24,7 @@ from sharpen.report import charts
 from sharpen.report.charts import level, percent, short
 from sharpen.report.evidence import Evidence, Round, Skills
 from sharpen.report.findings import checks, duration, points, verdict
+from sharpen.report.markup import Markup
 
 LONGEST = 2000  # characters of a prompt or response that the page shows
 GIST = 90  # characters of a prompt in the line that stands for a closed sample

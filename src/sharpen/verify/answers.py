@@ -7,12 +7,13 @@ ask for much work, and who judges many responses runs verifiers in processes wit
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from sharpen.core import Task, Verdict
+from sharpen.core import Task, UserError, Verdict
 from sharpen.verify.maths import extract, tidy
 
 VERSION = "1"
@@ -91,7 +92,7 @@ def json_value(task: Task, response: str) -> Verdict:
     Task: data `schema`, a JSON Schema (draft 2020-12); `answer`, JSON. At least one of them. Numbers are compared by value,
     true is not 1, the order of keys does not count. The JSON is what stands in the last <answer>, else in the last fenced
     block, else the whole response. `malformed`: no JSON, a key twice, NaN. Parts: `parsed`, `valid`, `equal`. Remote
-    references of a schema are not fetched.
+    references of a schema are not fetched. Raises UserError where a task has a schema and the extra `schema` is not installed.
     """
     schema = task.data.get("schema")
     try:
@@ -163,7 +164,14 @@ def same_json(one: Any, other: Any) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _validator(schema: str) -> Any:
-    """Raises ValueError where it is no schema. Patterns are matched with a deadline, and nothing is fetched."""
+    """Patterns are matched with a deadline, and nothing is fetched.
+
+    Raises ValueError where it is no schema, UserError where jsonschema is not installed.
+    """
+    if importlib.util.find_spec("jsonschema") is None:
+        raise UserError(
+            'A task has a JSON Schema, and jsonschema, which reads it, is not installed: pip install "sharpen[schema]"'
+        )
     import jsonschema
     import referencing
 
