@@ -9,6 +9,7 @@ May import: families, verify.maths, verify.code.
 
 from sharpen.verify import judge_model
 from sharpen.verify.answers import labelled
+from sharpen.verify.credit import discounted, each_turn, improvement
 from sharpen.verify.judging import Judges, join, judge
 from sharpen.verify.rewards import rubric_problem
 from sharpen.verify.verdicts import (
@@ -35,9 +36,12 @@ __all__ = [
     "boundary",
     "choice",
     "code_io",
+    "discounted",
+    "each_turn",
     "exact",
     "final_answer",
     "gym",
+    "improvement",
     "join",
     "judge",
     "judge_model",
