@@ -75,7 +75,8 @@ def run(event: Run) -> Ran:
     stdout, stderr = (short(said.decode("utf-8", "replace"), event.longest) for said in (found.stdout, found.stderr))
     if found.status == "failed":
         raise Failed(f"the sandbox failed: {stderr}")
-    return Ran(STATUS.get(found.status, found.status) if not found.code else "crash", stdout, stderr)
+    ended = "crash" if found.status == "exited" and found.code else STATUS.get(found.status, found.status)
+    return Ran(ended, stdout, stderr)
 
 
 def act(event: Act) -> Observation:
