@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sharpen.core import Choices, Decision, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError, Verdict
+from sharpen.core import Choices, Decision, Role, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError, Verdict
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Recipe:
       curriculum (history, arms, prompts, samples, rng) -> [(arm or task, number of rollouts), …], one entry for each prompt;
                  `history` maps an arm to its latest HISTORY ArmStats, oldest first; what else there is: curriculum/state.py
       rollout    (Task) -> RolloutGenerator
-      verify     (Task, response) -> Verdict
+      verify     (Task, response) -> Verdict; or, where a role has to be asked, a generator of it
       select     (list of Sample) -> list of Sample
       objective  () -> Tableau
       guard      (before: Evaluation, after: Evaluation) -> Decision
@@ -27,7 +27,7 @@ class Recipe:
 
     Numbers
       student          name of an embedded student, or a directory with a Hugging Face causal LM
-      teacher          directory with a Hugging Face causal LM of the student's vocabulary, for objectives that have a teacher
+      roles            the other models that the recipe asks or learns from, each a `core.Role`; `--role NAME=WHO` binds them
       warmup_steps     SFT steps on worked solutions before the loop starts
       warmup_levels    the easiest levels of each family that are shown; never the hardest of a family with several
       warmup_demos     distinct worked solutions for each warm-up arm; 0 = a fresh one every time
@@ -73,7 +73,7 @@ class Recipe:
     guard: Callable[..., Decision]
     control: Callable[..., str | None]
     student: str = "tiny"
-    teacher: str = ""
+    roles: tuple[Role, ...] = ()
     warmup_steps: int = 0
     warmup_levels: int = 3
     warmup_demos: int = 0

@@ -44,7 +44,7 @@ def weights(directory: Path) -> dict[str, bytes]:
     """The accepted checkpoint, file by file."""
     with Store.open(directory) as store:
         path = store.checkpoint_path(store.last_commit().accepted)
-    return {file.name: file.read_bytes() for file in path.iterdir()}
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 def assert_same(a: Path, b: Path) -> None:

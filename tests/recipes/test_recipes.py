@@ -84,6 +84,8 @@ def coefficients(recipe):
         weight=np.array([s.weight for s in kept]),
         lengths=np.array([len(s.rollout.tokens) for s in kept]),
         forced=np.array([s.rollout.stop == "forced" for s in kept]),
+        turn=rows([np.where(s.rollout.sampled, np.arange(len(s.rollout.tokens)) % 2, -1) for s in kept], np.int64),
+        credit=rows([s.rollout.sampled * (0.5 + i) for i, s in enumerate(kept)], np.float32),
     )
     objective = call(recipe.objective, progress=0.3, policy=None, batch=None, notes={}, losses=(0.9, 0.8, 0.7))
     if objective.before:

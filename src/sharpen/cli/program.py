@@ -93,6 +93,12 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
     ] = None,
+    roles: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
+        ),
+    ] = None,
 ) -> None:
     """Make a model better, and prove it.
 
@@ -111,6 +117,7 @@ def run(
         tasks=places.here_tasks(tasks) if tasks else tasks,
         directory=directory,
         argv=("sharpen", *sys.argv[1:]),
+        roles=tuple(places.here_role(role) for role in roles or []),
     )
     loop.build_recipe(request)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):

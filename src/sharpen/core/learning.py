@@ -30,6 +30,9 @@ class Batch:
     inputs     (B, T) int64, what the model reads instead of `tokens`; these stay what it has to predict
     values     (B, T) float32, what the value head expected before each trained token, before the step
     before     (B, T) float32, log-probabilities under the policy before the step
+    turn       (B, T) int64, number of the student's turn that each trained token belongs to, -1 elsewhere
+    credit     (B, T) float32, what that turn is worth by itself
+    sample     (B,) int64, rows with the same number are conversations of one rollout, which has one reward
     """
 
     tokens: np.ndarray
@@ -45,6 +48,9 @@ class Batch:
     inputs: np.ndarray | None = None
     values: np.ndarray | None = None
     before: np.ndarray | None = None
+    turn: np.ndarray | None = None
+    credit: np.ndarray | None = None
+    sample: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -72,7 +78,7 @@ class Tableau:
                 trained token that no coefficient of its log-probability can express; added to the loss
     penalty_weight  (tableau.Rows) -> (R, T): factor of each token's penalty; None: 1
     reference   whose log-probabilities (and logits, for the penalty) are the reference: "" none, "start" the student when the
-                loop began, "accepted" the last round that was kept, "teacher" the recipe's teacher
+                loop began, "accepted" the last round that was kept, else the name of a role
     entropy     whether ratio, clip or extra read the entropy of the next-token distributions
     together    whether they compare the rows of a group, which then go through one pass
     before      whether they read the log-probabilities of the policy before the step (`Rows.before`)

@@ -1,14 +1,12 @@
-"""What a rollout asks for, what it gets, and the record of it."""
+"""How tokens are drawn, what a model said, and the record of a finished attempt."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from sharpen.core.tasks import Message, Task
+from sharpen.core.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,35 @@ PLAIN, GREEDY = Sampling(), Sampling(temperature=0.0)
 
 
 @dataclass(frozen=True)
+class Span:
+    """Who wrote tokens[start:stop] of a conversation. What no span covers is context: prompts, the template's marks, and what
+    tools and environments said. Context carries no loss.
+
+    author   "" the student, else the name of a role
+    version  of the policy that wrote it
+    turn     number of the author's turn within the rollout, from 0
+    forced   whether it was given to the author to say
+    """
+
+    start: int
+    stop: int
+    author: str = ""
+    version: int = 0
+    turn: int = 0
+    forced: bool = False
+
+
+@dataclass(frozen=True)
 class Turn:
     """What a rollout gets back for an `Ask`: the text, and the exact tokens of the conversation so far.
 
     tokens    (T,) int32, the whole conversation, prompt first; never re-tokenised
     sampled   (T,) bool, true where the model (or a forced answer) wrote the token
     logprobs  (T,) float32, log-probability at sampling time under the sampling distribution; 0 where not sampled
-    stop      "end" (end-of-turn token), "length" (ran out of tokens), "stop" (stop string) or "forced" (given answer)
+    stop      "end" (end-of-turn token), "length" (ran out of tokens), "stop" (stop string), "forced" (given answer) or
+              "failed" (nobody answered; the text says why)
     version   of the policy that wrote it
+    spans     who wrote which tokens, in order; the driver of rollouts fills them in
     """
 
     text: str
@@ -54,30 +73,23 @@ class Turn:
     logprobs: np.ndarray
     stop: str
     version: int = 0
+    spans: tuple[Span, ...] = ()
 
-
-@dataclass(frozen=True)
-class Ask:
-    """A request for one generation.
-
-    messages  what is said now: the whole prompt, or, with `after`, only the new messages
-    after     the turn this continues; its tokens are kept as they are
-    answer    where given, nothing is sampled: this text becomes the model's turn (demonstrations, hints)
-    """
-
-    messages: tuple[Message, ...]
-    after: Turn | None = None
-    answer: str | None = None
-    max_tokens: int | None = None
-    sampling: Sampling | None = None
-
-
-RolloutGenerator = Generator[Any, Any, Turn]  # yields Ask or [Ask, …]; is sent Turn or [Turn, …]; returns the last Turn
+    @property
+    def author(self) -> str:
+        """Who spoke last: "" the student, else the name of a role."""
+        return self.spans[-1].author if self.spans else ""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """One finished attempt at one task. Arrays as in `Turn`."""
+    """One finished attempt at one task. Arrays as in `Turn`.
+
+    turns   what the student said, in order
+    spans   who wrote which tokens
+    others  further conversations of the attempt: the student's that are learnt from beside this one (what compaction or a
+            sub-agent broke apart), and each that a role had. The verdict is on all of them
+    """
 
     task: Task
     tokens: np.ndarray
@@ -89,6 +101,8 @@ class Rollout:
     seed: int
     id: str
     parent: str | None = None
+    spans: tuple[Span, ...] = ()
+    others: tuple[Turn, ...] = ()
 
     @property
     def response(self) -> str:

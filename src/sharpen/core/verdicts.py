@@ -26,6 +26,7 @@ class Verdict:
     rule      what decided, e.g. "exact", "integer"
     version   of the verifier: scores of different versions are not comparable
     isolation  level at which code of the response ran: "full", "reduced", "none"; "" where none ran
+    credit    what each of the student's turns is worth by itself, where that was decided; (): the reward is all there is
     """
 
     outcome: str
@@ -35,6 +36,7 @@ class Verdict:
     rule: str = ""
     version: str = "1"
     isolation: str = ""
+    credit: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:

@@ -27,7 +27,22 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import GREEDY, Ask, Batch, FatalDiagnosis, Message, NotFinite, Policy, Rollout, Sample, Tableau, Task
+from sharpen import models
+from sharpen.core import (
+    GREEDY,
+    Ask,
+    Batch,
+    FatalDiagnosis,
+    Message,
+    NotFinite,
+    Policy,
+    Rollout,
+    Sample,
+    Tableau,
+    Task,
+    Turn,
+    Verdict,
+)
 from sharpen.data import make_batch, portions
 from sharpen.guard import Diagnosis
 from sharpen.hashing import derive
@@ -127,6 +142,39 @@ def updates(offers: Offers, kept: Sequence[Sample], batch: Batch, lr: float) -> 
     return measured
 
 
+def teach_roles(this: Run, step: int, samples: Sequence[Sample], progress: float, lr: float) -> dict[str, float]:
+    """Let each role that learns learn from what it said in the step's rollouts; its reward is the verdict's part of its name.
+
+    Returns what was measured, by role. Raises FatalDiagnosis where the numbers must not be learnt from.
+    """
+    measured: dict[str, float] = {}
+    for role in models.roles.learners(this.recipe.roles):
+        rows = []
+        for s in samples:
+            if s.verdict.reward is not None and role.name in s.verdict.parts:
+                verdict = Verdict("correct", float(s.verdict.parts[role.name]))
+                rows += [
+                    Sample(of_role(s.rollout, turn), verdict, s.group) for turn in s.rollout.others if turn.author == role.name
+                ]
+        if not rows or not role.objective:
+            continue
+        batch = make_batch(rows, this.recipe.sampling)
+        try:
+            found = this.roles[role.name].update(batch, call(role.objective, progress=progress), role.lr or lr)
+        except NotFinite as error:
+            raise refused(this, step, rows, batch, error, "lr", None) from error
+        measured |= {f"{role.name}_loss": found["loss"], f"{role.name}_reward": float(batch.reward.mean())}
+    return measured
+
+
+def of_role(rollout: Rollout, turn: Turn) -> Rollout:
+    """A role's conversation as a rollout of its own."""
+    arrays = turn.tokens, turn.sampled, turn.logprobs
+    return replace(
+        Rollout(rollout.task, *arrays, (turn.text,), turn.stop, turn.version, rollout.seed, rollout.id), spans=turn.spans
+    )
+
+
 def updated(
     policy: Policy, batch: Batch, tableau: Tableau, lr: float, passes: int, minibatches: int, rng: np.random.Generator
 ) -> Mapping[str, float]:
@@ -162,7 +210,8 @@ def refused(
     np.savez(path / f"{step:06d}.npz", **arrays)
     listed = [{"rollout": s.rollout.id, "reward": s.verdict.reward, "turns": s.rollout.turns} for s in samples]
     (path / f"{step:06d}.json").write_text(json.dumps({"why": str(error), "rows": error.rows, "samples": listed}, indent=1))
-    blamed = [samples[row].rollout.id for row in error.rows]
+    of = np.arange(len(batch)) if batch.sample is None else batch.sample
+    blamed = [samples[of[row]].rollout.id for row in error.rows]
     names = ", ".join(blamed[:SHOWN]) + (", …" if len(blamed) > SHOWN else "")
     cure = (
         f"{error}{f': rollouts {names}' if blamed else ''}. Nothing more was learnt; {path / f'{step:06d}.json'} has the "

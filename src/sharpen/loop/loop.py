@@ -13,13 +13,14 @@ import platform
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sharpen import guard, tasks
+from sharpen import guard, models, rollouts, tasks
 from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.curriculum import state
 from sharpen.data import replay
@@ -32,6 +33,7 @@ from sharpen.loop.session import (
     build_recipe,
     evaluate_model,
     extrapolate,
+    like_student,
     load_checkpoint,
     measure,
     refer,
@@ -44,7 +46,7 @@ from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
 from sharpen.recipe import Recipe
 from sharpen.store import Fault, Position, Store, database, no_fault
-from sharpen.verify import Judges, code
+from sharpen.verify import code
 
 __all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
@@ -100,7 +102,7 @@ def resume(directory: Path, progress: Any, fault: Fault = no_fault, pause: Calla
     with Store.open(directory, write=True, fault=fault) as store:
         meta = store.meta()
         asked = meta["request"]
-        request = Request(**{**asked, "settings": tuple(asked["settings"]), "argv": tuple(asked["argv"])})
+        request = Request(**{**asked, **{name: tuple(asked[name]) for name in ("settings", "argv", "roles")}})
         recipe = build_recipe(request)
         if str(recipe) != meta["recipe_text"]:
             raise UserError(
@@ -181,10 +183,28 @@ def going(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskS
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
     phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
-    judges = Judges(recipe.verify, deadline_s=recipe.verdict_s)
+    bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe))
+    judges = rollouts.judging(recipe.verify, policy, bound, seed, recipe.verdict_s)
     spent, steps = float(sum(phases.values())), store.steps()
     return Run(
-        *(store, recipe, seed, policy, judges, source, held_out, progress, began, spent, steps, reported, phases, [0.0], {}),
+        *(
+            store,
+            recipe,
+            seed,
+            policy,
+            bound,
+            judges,
+            source,
+            held_out,
+            progress,
+            began,
+            spent,
+            steps,
+            reported,
+            phases,
+            [0.0],
+            {},
+        ),
         state.begin(recipe, source, seed, store),
     )
 

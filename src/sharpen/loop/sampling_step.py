@@ -56,6 +56,7 @@ def try_out(this: Run, step: int, chosen: Sequence[tuple[Task, int]], first: int
             max_tokens=recipe.max_tokens,
             sampling=recipe.sampling,
             finished=this.judges.begin,
+            roles=this.roles,
         )
     with this.timed("verify", step):
         samples = this.judges.judge(rollouts, groups)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -30,6 +30,7 @@ from sharpen.guard import control
 from sharpen.models import embedded
 from sharpen.recipe import Recipe, asked_for, first_objective
 from sharpen.recipes import catalog
+from sharpen.rollouts import RoleJudges, Roles
 from sharpen.store import Position, Store
 from sharpen.verify import Judges, code
 
@@ -48,18 +49,26 @@ class Request:
     tasks: str | None = None
     directory: Path = Path("runs/run")
     argv: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()  # NAME=WHO
 
 
 def build_recipe(request: Request) -> Recipe:
-    return catalog.build(
+    built = catalog.build(
         request.recipe, list(request.settings), model=request.model, tasks=request.tasks, budget=request.budget
     )
+    built = replace(built, roles=models.roles.named(built.roles, request.roles))
+    for role in built.roles:
+        models.roles.check(role)
+    name = first_objective(built).reference
+    if name not in ("", "start", "accepted") and name not in {role.name for role in built.roles}:
+        raise UserError(
+            f"the objective compares with {name!r}, which is no role of {request.recipe}. Add Role({name!r}) to its roles."
+        )
+    return built
 
 
 def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalPolicy:
     """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
-    if first_objective(recipe).reference == "teacher" and not recipe.teacher:
-        raise UserError("the objective learns from a teacher: name the directory of one with --set teacher=DIR")
     path = Path(recipe.student)
     model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
     return models.LocalPolicy(
@@ -82,7 +91,8 @@ class Run:
     recipe: Recipe
     seed: int
     policy: Policy
-    judges: Judges
+    roles: dict[str, Any]  # who stands behind the recipe's roles, by name
+    judges: Judges | RoleJudges
     source: TaskSource
     held_out: dict[str, dict[Arm, list[Task]]]  # by split
     progress: Any
@@ -131,7 +141,7 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
         unaided = rollouts.unaided(recipe.rollout)
-        samples = answers(this.policy, recipe.max_tokens, greedy, unaided, this.judges, listed, prefix, this.seed)
+        samples = answers(this.policy, recipe.max_tokens, greedy, unaided, this.judges, listed, prefix, this.seed, this.roles)
         correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
             correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)
@@ -158,15 +168,16 @@ def answers(
     max_tokens: int,
     sampling: Sampling,
     roll_out: Callable[..., RolloutGenerator],
-    judges: Judges,
+    judges: Judges | RoleJudges,
     listed: Sequence[Task],
     prefix: str,
     seed: int,
+    roles: Roles | None = None,
 ) -> list[Sample]:
     """One greedy, judged answer to each task."""
     ids = [f"{prefix}.{i:06d}" for i in range(len(listed))]
-    begin = judges.begin
-    made = rollouts.drive(answering, roll_out, listed, ids, seed=seed, max_tokens=max_tokens, sampling=sampling, finished=begin)
+    settings: dict[str, Any] = dict(seed=seed, max_tokens=max_tokens, sampling=sampling, finished=judges.begin, roles=roles)
+    made = rollouts.drive(answering, roll_out, listed, ids, **settings)
     return judges.judge(made, range(len(listed)))
 
 
@@ -184,6 +195,7 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
 
 def write_checkpoint(this: Run, path: Path) -> None:
     this.policy.save(str(path))
+    models.roles.save(this.recipe.roles, this.roles, path, this.policy)
     this.lessons.save(path)
 
 
@@ -191,6 +203,7 @@ def load_checkpoint(this: Run, name: str) -> None:
     """Go on from a checkpoint that a commit names."""
     path = this.store.checkpoint_path(name)
     this.policy.load(str(path))
+    models.roles.load(this.recipe.roles, this.roles, path, partial(like_student, this.recipe))
     this.lessons.load(path)
 
 
@@ -202,21 +215,40 @@ def restore(this: Run) -> None:
 
 
 def refer(this: Run) -> None:
-    """Give the policy the reference that the objective names: when the loop begins, and after each round that was kept."""
+    """Give the policy the reference that the objective names, and the roles that are snapshots their models: when the loop
+    begins, and after each round that was kept."""
     kind = first_objective(this.recipe).reference
-    if kind == "teacher":
-        this.policy.refer(this.recipe.teacher)
-    elif kind == "start":
+    who = {role.name: role.bound for role in this.recipe.roles}
+    wanted = {who.get(kind, kind), *who.values()}
+    like = partial(like_student, this.recipe)
+    for name, path in snapshots(this, wanted):
+        models.roles.take(this.recipe.roles, this.roles, name, path, this.policy, like)
+        if who.get(kind, kind) == name:
+            this.policy.refer(str(path))
+    if kind in who and who[kind] not in models.roles.SNAPSHOTS:
+        this.policy.refer(who[kind])
+
+
+def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:
+    """Directories of the student as it was when the loop began ("start") and at the last round that was kept ("accepted")."""
+    if "start" in wanted:
         path = this.store.directory / "start"
         if not path.exists():
             this.policy.save(str(aside := path.with_name("start.partial")))
             aside.rename(path)
-        this.policy.refer(str(path))
-    elif kind == "accepted":
+        yield "start", path
+    if "accepted" in wanted:
         this.store.settle()
         last = this.store.last_commit()
         assert last is not None and last.accepted is not None
-        this.policy.refer(str(this.store.checkpoint_path(last.accepted)))
+        yield "accepted", this.store.checkpoint_path(last.accepted)
+
+
+def like_student(recipe: Recipe, path: Path) -> models.LocalPolicy:
+    """A role's model, run as the student's is."""
+    return models.LocalPolicy(
+        *models.load_model(path), recipe.precision, 0.0, recipe.recompute, 0, recipe.device, recipe.micro_tokens
+    )
 
 
 def extrapolate(this: Run) -> None:
@@ -234,7 +266,7 @@ def worked_solutions(this: Run, drawn: Sequence[Task], step: int) -> list[Sample
     ids = [f"s{step:06d}.{i:03d}.demo" for i in groups]
     listed = [drawn[i] for i in groups]
     shown = rollouts.demonstrating(this.recipe.rollout)
-    made = rollouts.drive(this.policy, shown, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
+    made = rollouts.drive(this.policy, shown, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY, roles=this.roles)
     return [sample for sample in this.judges.judge(made, groups) if sample.verdict.correct]
 
 

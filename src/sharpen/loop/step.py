@@ -48,6 +48,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
         lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
         batch = make_batch(kept, recipe.sampling)
         stats = learning.updates(offers, kept, batch, lr) if kept else {}
+        stats = {**stats, **learning.teach_roles(this, step, samples, spent, lr)} if recipe.roles else stats
         this.buffer[:] = offers.buffer
         this.policy.version = step + 1
     with this.timed("store", step):

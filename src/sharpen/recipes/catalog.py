@@ -295,6 +295,7 @@ def fits(slot: str, function: Callable[..., Any], room: str) -> bool:
     positional = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
     needed = [annotation(p.annotation) for p in positional[count:] if p.default is p.empty]
     returned = annotation(function.__annotations__.get("return"))
+    returned = "Verdict" if returned == "VerdictGenerator" else returned
     return own and returned == returns and len(positional) >= count and {"int", "float", "str", "bool"}.issuperset(needed)
 
 

@@ -7,7 +7,8 @@ May import: nothing but the ground files.
 """
 
 from sharpen.verify.maths import maths
+from sharpen.verify.maths.arithmetic import calculate
 from sharpen.verify.maths.extraction import NUMBERS, extract
 from sharpen.verify.maths.notation import tidy
 
-__all__ = ["NUMBERS", "extract", "maths", "tidy"]
+__all__ = ["NUMBERS", "calculate", "extract", "maths", "tidy"]
