@@ -27,6 +27,7 @@ SLOW |= {"exo": 50, "sppo": 50, "srpo": 50, "knapsack": 50, "redi": 50, "srft": 
 OWN = {
     "cures": ("subsets=1",),  # of some thirty tasks, fifteen subsets would have two each
     "cispo": ("lr=0.0003",),  # nothing holds a second pass back: at three times this rate some runs fall again
+    "score": ("rollout.again=?", "alpha=1"),  # a second turn that the warm-up has not shown
     "view_batch": ("views=2",),  # four tasks a step pull a student this small to and fro
 }
 # One pair a prompt, of its extremes, needs more prompts rather than more answers to each.

@@ -7,6 +7,7 @@ Differs: verdicts come from the role `judge`, which is the student itself under 
 """
 
 from dataclasses import replace
+from typing import Any
 
 from sharpen import verify
 from sharpen.core import Role, Task, Turn
@@ -28,7 +29,7 @@ def check(made: Recipe) -> bool:
 
     said, nothing = {"Yes.": "correct", "no": "wrong", "Yes and no": "unscorable", "maybe": "unscorable"}, np.zeros(0)
     for words, outcome in said.items():
-        asking = made.verify(Task(({"role": "user", "content": "2 + 2 ="},), "4", "sums", 1), "4")
+        asking: Any = made.verify(Task(({"role": "user", "content": "2 + 2 ="},), "4", "sums", 1), "4")
         next(asking)
         try:
             asking.send(Turn(words, nothing.astype(np.int32), nothing > 0, nothing, "end"))
