@@ -265,9 +265,9 @@ def test_a_curve_is_that_of_the_kept_weights_over_what_the_loop_used(tmp_path):
             store.add_timing("learn", 1.0, step)
             store.add_timing("generate", 0.5, step)
             store.add_timing("evaluate", 9.0, step)  # not the method's own work
-        for number, (n, kept) in enumerate(((2, True), (9, False), (6, True), (5, True))):
+        for number, (n, answer) in enumerate(((2, "better"), (9, "worse"), (6, "better"), (5, "better"))):
             store.add_evaluation(number, "validation", solved(n))
-            store.add_decision(number, Decision(kept, "because"))
+            store.add_decision(number, Decision(answer, "because"))
         store.add_evaluation(0, "before", solved(1))
         store.add_evaluation(3, "test", solved(4))
         store.commit(Position("done", 5, 3, finished=True))

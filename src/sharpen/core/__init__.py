@@ -17,9 +17,10 @@ from sharpen.core.learning import Batch, Tableau
 from sharpen.core.policy import Policy
 from sharpen.core.rollouts import GREEDY, PLAIN, Ask, Rollout, RolloutGenerator, Sampling, Turn
 from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource
-from sharpen.core.verdicts import OUTCOMES, Decision, Evaluation, Sample, Verdict
+from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Verdict
 
 __all__ = [
+    "ANSWERS",
     "Arm",
     "ArmStats",
     "Ask",

@@ -2,7 +2,8 @@
 
     progress     share of the budget used, 0 to 1
     totals       {arm: scored training rollouts so far}, where `history` forgets
-    evaluations  validation results of the accepted rounds, oldest first: for the skill map (skills.py), never to be trained on
+    evaluations  validation results of the rounds whose weights are still in use, oldest first: for the skill map (skills.py),
+                 never to be trained on
     attempts     `Attempts`: every single task of the pool, what was tried of it, and `attempts.draw(number)`
     kept         a dict of arrays for what a curriculum learns itself: saved with the checkpoint, back on resume, and taken back
                  with the weights when a round is rolled back
@@ -34,6 +35,7 @@ class Lessons:
     wanted: frozenset[str]
     totals: dict[Arm, int] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
+    settled: int = 0  # of the evaluations: those up to the accepted weights, which no later round takes back
     attempts: Attempts | None = None
     kept: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -53,6 +55,15 @@ class Lessons:
             for s in samples:
                 self.totals[s.rollout.task.arm] = self.totals.get(s.rollout.task.arm, 0) + (s.verdict.reward is not None)
         return self.attempts.observe(step, samples) if self.attempts else []
+
+    def close(self, answer: str, evaluation: Evaluation) -> None:
+        """Take in a round and what the guard said of it: one that is worse takes the unclear ones before it along."""
+        if answer == "worse":
+            del self.evaluations[self.settled :]
+        else:
+            self.evaluations.append(evaluation)
+        if answer == "better":
+            self.settled = len(self.evaluations)
 
     def save(self, checkpoint: Path) -> None:
         """Put `kept` beside a checkpoint's weights; nothing where there is nothing."""
@@ -85,7 +96,8 @@ def begin(recipe: Recipe, source: TaskSource, seed: int, store: Store) -> Lesson
 
 
 def recall(lessons: Lessons, store: Store) -> None:
-    """Read the accepted rounds' evaluations."""
+    """Read the evaluations of the rounds so far."""
     if "evaluations" in lessons.wanted:
-        rounds = [r["round"] for r in store.rounds() if r["accepted"]]
-        lessons.evaluations[:] = [e for e in (store.evaluation(r, "validation") for r in rounds) if e is not None]
+        for r in store.rounds():
+            if (evaluation := store.evaluation(r["round"], "validation")) is not None:
+                lessons.close(r["answer"], evaluation)
