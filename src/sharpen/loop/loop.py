@@ -24,10 +24,12 @@ from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.curriculum import state
 from sharpen.data import replay
 from sharpen.guard import control, doctor
+from sharpen.loop import offers
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
     Run,
+    at,
     build_policy,
     build_recipe,
     evaluate_model,
@@ -35,7 +37,6 @@ from sharpen.loop.session import (
     load_checkpoint,
     measure,
     refer,
-    restore,
     round_end,
     save,
     share,
@@ -150,8 +151,8 @@ def run(
         # 2. Rounds, each kept, gone on from or taken back.
         refer(this)
         rounds = store.rounds()
-        state.recall(this.lessons, store)
-        restore(this)
+        state.recall(this.state, store)
+        offers.restore(this)
         if recipe.replay:
             this.memory.update(replay.restored(store.successes(replay.KEEP)))
         while not (reason := stop_reason(this, budget, step, rounds)):
@@ -197,7 +198,7 @@ def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:
 def stop_reason(this: Run, budget: control.Budget, step: int, rounds: Sequence[dict[str, Any]]) -> str | None:
     if share(this, budget, step) >= 1:
         return f"the budget of {budget} is spent"
-    return this.recipe.control(rounds)
+    return at(this, step, len(rounds)).ask("control", rounds)
 
 
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
@@ -226,9 +227,9 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     assert before is not None
     extrapolate(this)
     after = measure(this, "validation", step, number)
-    decision = this.recipe.guard(before, after)
+    decision = at(this, step, number).ask("guard", before, after)
     this.store.add_decision(number, decision)
-    this.lessons.close(decision.answer, after)
+    this.state.close(decision.answer, after)
     if decision.answer == "better":
         save(this, Position("loop", step, number, accepted="this"), wait=False)
         refer(this)
