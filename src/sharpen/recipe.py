@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sharpen.core import Choices, Decision, Role, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError, Verdict
+from sharpen.core import Choices, Decision, Role, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A whole method: eight functions and plain numbers. `print` shows it; `replace` derives another.
 
-    Slots, each a plain function or a functools.partial of one; it may ask for more arguments by name, see `call`
+    Slots, each a plain function or a functools.partial of one; it may ask for more by name: loop/offers.py
       tasks      () -> TaskSource
       curriculum (history, arms, prompts, samples, rng) -> [(arm or task, number of rollouts), …], one entry for each prompt;
-                 `history` maps an arm to its latest HISTORY ArmStats, oldest first; what else there is: curriculum/state.py
+                 `history` maps an arm to its latest HISTORY ArmStats, oldest first
       rollout    (Task) -> RolloutGenerator
       verify     (Task, response) -> Verdict; or, where a role has to be asked, a generator of it
       select     (list of Sample) -> list of Sample
@@ -67,7 +67,7 @@ class Recipe:
     tasks: Callable[..., TaskSource]
     curriculum: Callable[..., Choices]
     rollout: Callable[..., RolloutGenerator]
-    verify: Callable[..., Verdict]
+    verify: Callable[..., Any]  # -> Verdict, or a generator of one
     select: Callable[..., list[Sample]]
     objective: Callable[..., Tableau]
     guard: Callable[..., Decision]
@@ -124,12 +124,17 @@ def call(function: Callable[..., Any], *given: Any, **offered: Any) -> Any:
 
     A function asks by naming a keyword-only parameter without a default: `def mine(samples, *, progress)`.
     """
-    wanted = asked_for(function)
-    missing = sorted(wanted - offered.keys())
+    return function(*given, **{name: offered[name] for name in wanted(function, offered)})
+
+
+def wanted(function: Callable[..., Any], offered: Collection[str]) -> set[str]:
+    """What a function asks for. UserError where something is not among what is offered."""
+    names = asked_for(function)
+    missing = sorted(names - set(offered))
     if missing:
         has = ", ".join(sorted(offered)) or "nothing"
         raise UserError(f"{describe(function)} asks for {', '.join(missing)}, and the loop offers that slot {has}.")
-    return function(*given, **{name: offered[name] for name in wanted})
+    return names
 
 
 def first_objective(recipe: Recipe) -> Tableau:

@@ -154,7 +154,7 @@ def test_json_and_page_of_a_finished_comparison(killed):
 
 def test_side_by_side_is_as_one_after_the_other(tmp_path, echo):
     asked = replace(compared_run.plan(echo, ("grpo", "rloo"), 1, "4steps"), threads=1)
-    compare.compare(tmp_path / "alone", asked, terminal.Quiet(), slice_s=0.0)
+    runner.compare(tmp_path / "alone", asked, terminal.Quiet(), slice_s=0.0)
     assert compared(tmp_path, echo, "1", "2") == 1
     assert figures(tmp_path / "alone") == figures(tmp_path / "whole") == figures(tmp_path / "killed")
 
@@ -270,9 +270,9 @@ def test_a_curve_is_that_of_the_kept_weights_over_what_the_loop_used(tmp_path):
             store.add_timing("learn", 1.0, step)
             store.add_timing("generate", 0.5, step)
             store.add_timing("evaluate", 9.0, step)  # not the method's own work
-        for number, (n, kept) in enumerate(((2, True), (9, False), (6, True), (5, True))):
+        for number, (n, answer) in enumerate(((2, "better"), (9, "worse"), (6, "better"), (5, "better"))):
             store.add_evaluation(number, "validation", solved(n))
-            store.add_decision(number, Decision(kept, "because"))
+            store.add_decision(number, Decision(answer, "because"))
         store.add_evaluation(0, "before", solved(1))
         store.add_evaluation(3, "test", solved(4))
         store.commit(Position("done", 5, 3, finished=True))

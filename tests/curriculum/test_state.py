@@ -319,13 +319,40 @@ def test_a_rejected_round_leaves_no_trace_in_the_skill_map_and_takes_back_what_w
         seen.append((len(evaluations), int(kept["steps"][0])))
         return curriculum.uniform(history, arms, prompts, samples, rng)
 
-    verdicts = iter([True, False, True, False])
+    verdicts = iter(["better", "worse", "better", "worse"])
 
     def every_other(before, after):
-        return replace(loop.guard.always(before, after), accepted=next(verdicts))
+        return replace(loop.guard.always(before, after), answer=next(verdicts))
 
     going(tmp_path, replace(grpo.recipe(), curriculum=watching, guard=every_other, **{**SMALL, "budget": "8steps"}))
     assert seen == [(1, 1), (1, 2), (2, 3), (2, 4), (2, 3), (2, 4), (3, 5), (3, 6)]
+
+
+def test_an_unclear_round_is_gone_on_from_until_one_is_worse_and_the_best_is_what_is_measured(tmp_path):
+    """Evaluations are those of the weights in use, `kept` goes with the weights, and `before` is the last better round's."""
+    seen, compared, answers = [], [], ["unclear", "better", "unclear", "unclear", "worse", "unclear"]
+
+    def watching(history, arms, prompts, samples, rng, *, evaluations, kept):
+        kept["steps"] = kept.get("steps", np.zeros(1)) + 1
+        seen.append((len(evaluations), int(kept["steps"][0])))
+        return curriculum.uniform(history, arms, prompts, samples, rng)
+
+    def scripted(before, after):
+        compared.append((before, after))
+        return replace(loop.guard.always(before, after), answer=answers[len(compared) - 1])
+
+    recipe = replace(grpo.recipe(), curriculum=watching, guard=scripted, **{**SMALL, "round_steps": 1, "budget": "6steps"})
+    going(tmp_path, recipe, lambda messages: messages[-1]["content"].split()[-1] if len(compared) % 2 else "?")
+    # Rounds 1 to 6 begin with: the start; that and round 1; those and 2; … 3; … 4; and after the worse one what was at round 2.
+    assert seen == [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (3, 3)]
+    with Store.open(tmp_path / "run") as store:
+        measured = [store.evaluation(i, "validation") for i in range(7)]
+        assert compared == [(measured[best], measured[i + 1]) for i, best in enumerate((0, 0, 2, 2, 2, 2))]
+        assert measured[1] != measured[2]  # or the line above would say nothing
+        decided = store.rounds()
+        assert [r["answer"] for r in decided] == ["better", *answers] and [r["accepted"] for r in decided].count(True) == 2
+        last = store.last_commit()
+        assert last.finished and last.checkpoint == last.accepted == "000003"  # of round 2: what is measured is exported
 
 
 def test_totals_and_history_come_back_from_the_store(tmp_path):

@@ -1,5 +1,7 @@
 """A real run on a micro student, killed and resumed: python resumed_run.py DIRECTORY SETTING… -- CASE…
 
+SETTINGs may be led by the file of a recipe; else it is quickstart.
+
 DIRECTORY/whole is a run that nobody disturbs. Each CASE has a directory of its own, and is one of
 
     FAULT:N      SIGKILL at the Nth time that a commit passes FAULT
@@ -35,9 +37,8 @@ def undisturbed(name: str) -> None:
 
 def attempt(directory: Path, settings: list[str], fault=undisturbed) -> None:
     """Begin the run, or go on with it."""
-    recipe = next((s.removeprefix("recipe=") for s in settings if s.startswith("recipe=")), "quickstart")
-    settings = [s for s in settings if not s.startswith("recipe=")]
-    request = loop.Request(recipe, tuple(settings), 3, "6steps", None, "chain_sum/1-2,spell_backward/1", directory)
+    recipe, given = (settings[0], settings[1:]) if settings[0].endswith(".py") else ("quickstart", settings)
+    request = loop.Request(recipe, tuple(given), 3, "6steps", None, "chain_sum/1-2,spell_backward/1", directory)
     try:
         Store.open(directory).close()
     except UserError:

@@ -34,9 +34,10 @@ from sharpen.core.learning import Batch, Tableau
 from sharpen.core.policy import Policy, Speaker
 from sharpen.core.rollouts import GREEDY, PLAIN, Rollout, Sampling, Span, Turn
 from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource
-from sharpen.core.verdicts import OUTCOMES, Decision, Evaluation, Sample, Verdict
+from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Verdict
 
 __all__ = [
+    "ANSWERS",
     "Act",
     "Arm",
     "ArmStats",

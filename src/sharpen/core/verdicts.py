@@ -11,6 +11,7 @@ import numpy as np
 from sharpen.core.rollouts import Rollout
 from sharpen.core.tasks import Arm
 
+ANSWERS = ("better", "unclear", "worse")
 OUTCOMES = ("correct", "wrong", "malformed", "timeout", "limit", "crash", "unscorable")
 
 
@@ -91,8 +92,21 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the guard did with a round, and the numbers that decided."""
+    """What the guard says of a round, and the numbers that decided.
 
-    accepted: bool
+    answer  "better": the round's weights are the accepted ones from now on, and what is exported; "unclear": there is no
+            evidence either way, so the run goes on from them, and the accepted ones stay what they were; "worse": the run
+            goes back to the accepted ones, and with them to before the unclear rounds that came after
+    """
+
+    answer: str
     reason: str
     numbers: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.answer not in ANSWERS:
+            raise ValueError(f"answer {self.answer!r} is none of {', '.join(ANSWERS)}")
+
+    @property
+    def accepted(self) -> bool:
+        return self.answer == "better"

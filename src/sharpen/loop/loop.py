@@ -1,4 +1,4 @@
-"""The loop: warm up, then rounds of (choose, roll out, verify, learn), each kept only if held-out skill rose.
+"""The loop: warm up, then rounds of (choose, roll out, verify, learn), each kept, gone on from or taken back.
 
     start, resume  ->  run  ->  warm_up, then rounds of attempt (one step: learn) and close_round; measure, save
 
@@ -25,10 +25,12 @@ from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.curriculum import state
 from sharpen.data import replay
 from sharpen.guard import control, doctor
+from sharpen.loop import offers
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
     Run,
+    at,
     build_policy,
     build_recipe,
     evaluate_model,
@@ -37,7 +39,6 @@ from sharpen.loop.session import (
     load_checkpoint,
     measure,
     refer,
-    restore,
     round_end,
     save,
     share,
@@ -149,11 +150,11 @@ def run(
             save(this, Position("loop", step, 0, accepted="this"))
             if stopped(interrupted, pause):
                 return
-        # 2. Rounds, each kept only if held-out skill rose.
+        # 2. Rounds, each kept, gone on from or taken back.
         refer(this)
         rounds = store.rounds()
-        state.recall(this.lessons, store)
-        restore(this)
+        state.recall(this.state, store)
+        offers.restore(this)
         if recipe.replay:
             this.memory.update(replay.restored(store.successes(replay.KEEP)))
         while not (reason := stop_reason(this, budget, step, rounds)):
@@ -172,9 +173,7 @@ def run(
                 return
         # 3. The accepted weights on the test split.
         progress.say(f"stopping: {reason}")
-        after = measure(this, "test", step, len(rounds) - 1)
-        save(this, Position("done", step, len(rounds) - 1, finished=True), write=False)
-        progress.say(f"test accuracy {after.accuracy:.1%}")
+        finish(this, step, rounds)
 
 
 def going(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float) -> Run:
@@ -219,7 +218,7 @@ def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:
 def stop_reason(this: Run, budget: control.Budget, step: int, rounds: Sequence[dict[str, Any]]) -> str | None:
     if share(this, budget, step) >= 1:
         return f"the budget of {budget} is spent"
-    return this.recipe.control(rounds)
+    return at(this, step, len(rounds)).ask("control", rounds)
 
 
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
@@ -242,23 +241,40 @@ def note(this: Run, step: int, rounds: Sequence[dict[str, Any]], found: doctor.D
 
 
 def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Measure the round on the validation stream, then keep its weights or go back to the accepted ones."""
+    """Measure the round on the validation stream; its weights become the accepted ones, are gone on from, or are taken back."""
     number = len(rounds)
     before = this.store.evaluation(max(r["round"] for r in rounds if r["accepted"]), "validation")
     assert before is not None
     extrapolate(this)
     after = measure(this, "validation", step, number)
-    decision = this.recipe.guard(before, after)
+    decision = at(this, step, number).ask("guard", before, after)
     this.store.add_decision(number, decision)
-    if decision.accepted:
-        this.lessons.evaluations.append(after)
+    this.state.close(decision.answer, after)
+    if decision.answer == "better":
         save(this, Position("loop", step, number, accepted="this"), wait=False)
         refer(this)
+    elif decision.answer == "unclear":
+        save(this, Position("loop", step, number, accepted="keep"), wait=False)
     else:
-        last = this.store.last_commit()
-        assert last is not None and last.accepted is not None
-        load_checkpoint(this, last.accepted)
+        go_back(this)
         save(this, Position("loop", step, number, accepted="back"), write=False)
     this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
     this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")
-    return [*rounds, {"round": number, "accepted": decision.accepted, "accuracy": after.accuracy, "n": after.n}]
+    told = {"round": number, "answer": decision.answer, "accepted": decision.accepted}
+    return [*rounds, {**told, "accuracy": after.accuracy, "n": after.n}]
+
+
+def go_back(this: Run) -> None:
+    """To the accepted weights, and what was committed beside them."""
+    last = this.store.last_commit()
+    assert last is not None and last.accepted is not None
+    load_checkpoint(this, last.accepted)
+
+
+def finish(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> None:
+    """Measure the accepted weights, which those of an unclear last round are not."""
+    if rounds[-1]["answer"] == "unclear":
+        go_back(this)
+    after = measure(this, "test", step, len(rounds) - 1)
+    save(this, Position("done", step, len(rounds) - 1, "back", finished=True), write=False)
+    this.progress.say(f"test accuracy {after.accuracy:.1%}")

@@ -24,11 +24,13 @@ from sharpen.core import (
     TaskSource,
     UserError,
 )
-from sharpen.curriculum import Lessons
+from sharpen.curriculum import State
 from sharpen.data import Memory
 from sharpen.guard import control
+from sharpen.loop import offers
+from sharpen.loop.offers import Moment
 from sharpen.models import embedded
-from sharpen.recipe import Recipe, asked_for, first_objective
+from sharpen.recipe import Recipe, first_objective
 from sharpen.recipes import catalog
 from sharpen.rollouts import RoleJudges, Roles
 from sharpen.store import Position, Store
@@ -64,6 +66,7 @@ def build_recipe(request: Request) -> Recipe:
         raise UserError(
             f"the objective compares with {name!r}, which is no role of {request.recipe}. Add Role({name!r}) to its roles."
         )
+    offers.check(built)
     return built
 
 
@@ -103,8 +106,8 @@ class Run:
     phases: dict[str, float]  # seconds by phase, of earlier processes too
     accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
-    lessons: Lessons  # what a curriculum may ask for by name
-    buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (learning.py)
+    state: State  # what a curriculum knows
+    buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
 
     def seconds(self) -> float:
@@ -140,7 +143,7 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
     with this.timed("evaluate", step), this.policy.averaged():
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
-        unaided = rollouts.unaided(recipe.rollout)
+        unaided = rollouts.unaided(at(this, step, number).bound("rollout"))
         samples = answers(this.policy, recipe.max_tokens, greedy, unaided, this.judges, listed, prefix, this.seed, this.roles)
         correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
@@ -186,17 +189,14 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
     # What no phase claims, so that the phases of a run add up to its wall time.
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
-        if "buffer" in asked_for(this.recipe.select):
-            this.store.add_meta("buffer", [sample.rollout.id for sample in this.buffer])
-        if "notes" in asked_for(this.recipe.objective):
-            this.store.add_meta("notes", this.notes)
+        offers.commit(this)
         this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
 
 
 def write_checkpoint(this: Run, path: Path) -> None:
     this.policy.save(str(path))
     models.roles.save(this.recipe.roles, this.roles, path, this.policy)
-    this.lessons.save(path)
+    offers.save(this, path)
 
 
 def load_checkpoint(this: Run, name: str) -> None:
@@ -204,14 +204,7 @@ def load_checkpoint(this: Run, name: str) -> None:
     path = this.store.checkpoint_path(name)
     this.policy.load(str(path))
     models.roles.load(this.recipe.roles, this.roles, path, partial(like_student, this.recipe))
-    this.lessons.load(path)
-
-
-def restore(this: Run) -> None:
-    """Buffer and notes as they were at the last commit."""
-    meta = this.store.meta()
-    this.buffer[:] = this.store.read_named(meta.get("buffer", []))
-    this.notes.update(meta.get("notes", {}))
+    offers.load(this, path)
 
 
 def refer(this: Run) -> None:
@@ -257,19 +250,6 @@ def extrapolate(this: Run) -> None:
         this.policy.extrapolate(this.recipe.extrapolation)
 
 
-def worked_solutions(this: Run, drawn: Sequence[Task], step: int) -> list[Sample]:
-    """The worked solution of each task that has one, verified, as a sample of the task's group. Generation costs nothing.
-
-    What the verifier does not call correct is left out.
-    """
-    groups = [i for i, task in enumerate(drawn) if task.solution is not None]
-    ids = [f"s{step:06d}.{i:03d}.demo" for i in groups]
-    listed = [drawn[i] for i in groups]
-    shown = rollouts.demonstrating(this.recipe.rollout)
-    made = rollouts.drive(this.policy, shown, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY, roles=this.roles)
-    return [sample for sample in this.judges.judge(made, groups) if sample.verdict.correct]
-
-
 def evaluate_model(
     model_dir: Path, source: TaskSource, n: int = 64, seed: int = 0, progress: Any = None, max_tokens: int = 256
 ) -> dict[str, Any]:
@@ -310,6 +290,11 @@ def shown(found: estimate.Estimate | None) -> dict[str, Any]:
 def share(this: Run, budget: control.Budget, step: int) -> float:
     """The share of the budget that is used once `step` steps are done, warm-up included."""
     return budget.spent(this.used(budget.kind, step - this.recipe.warmup_steps))
+
+
+def at(this: Run, step: int, number: int) -> Moment:
+    """What functions may ask for once `step` steps are done, in round `number`."""
+    return Moment(this, step, number, share(this, control.parse_budget(this.recipe.budget), step))
 
 
 def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:

@@ -30,6 +30,7 @@ pairs AS (
   FROM judged b JOIN tasks t ON t.id = b.task LEFT JOIN judged a ON a.task = b.task AND a.purpose = 'test'
   WHERE b.purpose = 'before')
 """
+STATES = {"better": "kept", "unclear": "unclear", "worse": "rolled back"}
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class Round:
 
     @property
     def state(self) -> str:
-        """start, kept, rolled back or undecided."""
+        """start, kept, unclear, rolled back or undecided."""
         if self.step is None and self.number == 0:
             return "start"
-        return "undecided" if self.decision is None else "kept" if self.decision.accepted else "rolled back"
+        return "undecided" if self.decision is None else STATES[self.decision.answer]
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ CREATE TABLE arm_stats(step INTEGER NOT NULL, family TEXT NOT NULL, level INTEGE
 CREATE TABLE task_stats(step INTEGER NOT NULL, number INTEGER NOT NULL, n INTEGER NOT NULL, successes INTEGER NOT NULL);
 CREATE TABLE evaluations(round INTEGER NOT NULL, purpose TEXT NOT NULL, family TEXT NOT NULL, level INTEGER NOT NULL,
     n INTEGER NOT NULL, correct INTEGER NOT NULL, solved TEXT NOT NULL, PRIMARY KEY(round, purpose, family, level));
-CREATE TABLE decisions(round INTEGER PRIMARY KEY, accepted INTEGER NOT NULL, reason TEXT NOT NULL, numbers TEXT NOT NULL);
+CREATE TABLE decisions(round INTEGER PRIMARY KEY, answer TEXT NOT NULL CHECK (answer IN ('better', 'unclear', 'worse')),
+    reason TEXT NOT NULL, numbers TEXT NOT NULL);
 CREATE TABLE diagnoses(step INTEGER NOT NULL, name TEXT NOT NULL, fatal INTEGER NOT NULL, evidence TEXT NOT NULL,
     cure TEXT NOT NULL);
 CREATE TABLE timings(session INTEGER NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL);

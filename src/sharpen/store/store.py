@@ -188,7 +188,7 @@ class Store:
 
     def add_decision(self, round: int, decision: Decision) -> None:
         """A round that is rolled back keeps its rows: they happened."""
-        row = (round, bool(decision.accepted), decision.reason, database.to_json(decision.numbers))
+        row = (round, decision.answer, decision.reason, database.to_json(decision.numbers))
         self._pending["decisions"].append(row)
 
     def add_diagnosis(self, step: int, diagnosis: Diagnosis) -> None:
@@ -317,22 +317,22 @@ class Store:
 
     def decisions(self) -> dict[int, Decision]:
         """By round, in order."""
-        rows = self._read("SELECT round, accepted, reason, numbers FROM decisions ORDER BY round")
-        return {n: Decision(bool(accepted), reason, json.loads(numbers)) for n, accepted, reason, numbers in rows}
+        rows = self._read("SELECT round, answer, reason, numbers FROM decisions ORDER BY round")
+        return {n: Decision(answer, reason, json.loads(numbers)) for n, answer, reason, numbers in rows}
 
     def rounds(self) -> list[dict[str, Any]]:
-        """Every decided round in order: `round`, `accepted`, and on validation, of the weights that it ended with, `accuracy`
-        (mean over arms) and `n` tasks."""
+        """Every decided round in order: `round`, `answer`, `accepted` (it was better), and on validation, of the weights that
+        it ended with, `accuracy` (mean over arms) and `n` tasks."""
         arms: dict[int, list[tuple[int, int]]] = defaultdict(list)
         sql = "SELECT round, n, correct FROM evaluations WHERE purpose = 'validation' AND n > 0 ORDER BY rowid"
         for number, n, correct in self._read(sql):
             arms[number].append((n, correct))
         found = []
-        for number, accepted in self._read("SELECT round, accepted FROM decisions ORDER BY round"):
+        for number, answer in self._read("SELECT round, answer FROM decisions ORDER BY round"):
             seen = arms[number]
             accuracy = sum(correct / n for n, correct in seen) / len(seen) if seen else 0.0
-            row = {"round": number, "accepted": bool(accepted), "accuracy": accuracy, "n": sum(n for n, _ in seen)}
-            found.append(row)
+            row = {"round": number, "answer": answer, "accepted": answer == "better", "accuracy": accuracy}
+            found.append({**row, "n": sum(n for n, _ in seen)})
         return found
 
     def diagnoses(self) -> list[tuple[int, Diagnosis]]:

@@ -33,5 +33,5 @@ NEUTRAL = dict(again=False)
 
 def check(made: Recipe) -> bool:
     """Right after wrong is worth more in the second turn than right after right, and nothing of it reaches the first."""
-    worth = made.verify.keywords["shape"]
+    worth = getattr(made.verify, "keywords", {})["shape"]
     return worth([0.0, 1.0])[1] > worth([1.0, 1.0])[1] > worth([1.0, 0.0])[1] and worth([0.0, 1.0])[0] == 0.0
