@@ -28,7 +28,7 @@ from sharpen.curriculum import Lessons
 from sharpen.data import Memory
 from sharpen.guard import control
 from sharpen.models import embedded
-from sharpen.recipe import Recipe, asked_for, first_objective
+from sharpen.recipe import Method, Recipe, Stage, asked_for, first_objective
 from sharpen.recipes import catalog
 from sharpen.store import Position, Store
 from sharpen.verify import Judges, code
@@ -50,7 +50,7 @@ class Request:
     argv: tuple[str, ...] = ()
 
 
-def build_recipe(request: Request) -> Recipe:
+def build_recipe(request: Request) -> Method:
     return catalog.build(
         request.recipe, list(request.settings), model=request.model, tasks=request.tasks, budget=request.budget
     )
@@ -75,8 +75,20 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalP
 
 
 @dataclass(frozen=True)
+class At:
+    """The stage that a run is in, and where that began: after so many steps, with the weights of this round, with so much of
+    the budget used. A plain recipe is one stage."""
+
+    name: str
+    number: int
+    step: int
+    round: int
+    used: float
+
+
+@dataclass(frozen=True)
 class Run:
-    """The parts of one run, made once and passed to every function below."""
+    """The parts of one run, made once and passed to every function below; of its recipe's stages, those of the present one."""
 
     store: Store
     recipe: Recipe
@@ -94,6 +106,9 @@ class Run:
     accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
     lessons: Lessons  # what a curriculum may ask for by name
+    stages: tuple[Stage, ...]
+    at: At
+    budget: control.Budget  # the stage's own
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (learning.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
 
@@ -113,11 +128,11 @@ class Run:
         self.accounted[0] += seconds
 
     def used(self, kind: str, steps: int) -> float:
-        """What the run has used so far of a budget of this kind; `steps` are those after warm-up."""
+        """What the run has used so far of a budget of this kind, which is its own; `steps` are those after warm-up."""
         if kind == "steps":
             return steps
         if kind == "tokens":
-            return sum(s["tokens"] for s in self.steps if s["phase"] == "loop")
+            return self.at.used + sum(s["tokens"] for s in self.steps if s["phase"] == "loop")
         return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
 
 
@@ -131,7 +146,8 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
         unaided = rollouts.unaided(recipe.rollout)
-        samples = answers(this.policy, recipe.max_tokens, greedy, unaided, this.judges, listed, prefix, this.seed)
+        longest = max(stage.recipe.max_tokens for stage in this.stages)  # so that stages can be compared
+        samples = answers(this.policy, longest, greedy, unaided, this.judges, listed, prefix, this.seed)
         correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
             correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)
@@ -202,12 +218,12 @@ def restore(this: Run) -> None:
 
 
 def refer(this: Run) -> None:
-    """Give the policy the reference that the objective names: when the loop begins, and after each round that was kept."""
+    """Give the policy the reference that the objective names: when a stage begins, and after each round that was kept."""
     kind = first_objective(this.recipe).reference
     if kind == "teacher":
         this.policy.refer(this.recipe.teacher)
     elif kind == "start":
-        path = this.store.directory / "start"
+        path = this.store.directory / (f"start-{this.at.number}" if this.at.number else "start")
         if not path.exists():
             this.policy.save(str(aside := path.with_name("start.partial")))
             aside.rename(path)
@@ -275,13 +291,14 @@ def shown(found: estimate.Estimate | None) -> dict[str, Any]:
     return {"accuracy": found.value, "ci95": [found.low, found.high], "n": found.n}
 
 
-def share(this: Run, budget: control.Budget, step: int) -> float:
-    """The share of the budget that is used once `step` steps are done, warm-up included."""
-    return budget.spent(this.used(budget.kind, step - this.recipe.warmup_steps))
+def share(this: Run, step: int) -> float:
+    """The share of the stage's budget that is used once `step` steps are done, warm-up included. 1 where it has none left."""
+    used = this.used(this.budget.kind, step - this.recipe.warmup_steps) - this.at.used
+    return this.budget.spent(used) if this.budget.amount > 0 else 1.0
 
 
-def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
+def round_end(this: Run, step: int) -> int:
     """The step at which the round that `step` lies in is closed."""
-    done = step - recipe.warmup_steps
-    end = (done // recipe.round_steps + 1) * recipe.round_steps
-    return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)
+    every, done = this.recipe.round_steps, step - this.at.step
+    end = (done // every + 1) * every
+    return this.at.step + (min(end, int(this.budget.amount)) if this.budget.kind == "steps" else end)
