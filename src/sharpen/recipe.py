@@ -178,6 +178,12 @@ def opening(method: Method) -> Recipe:
     return replace(method.stages[0].recipe, max_tokens=max(s.recipe.max_tokens for s in method.stages))
 
 
+def slot_texts(method: Method, slot: str) -> str:
+    """What stands in a slot, as a reader would write it: of stages, what each has, where they differ."""
+    recipes = [method] if isinstance(method, Recipe) else [stage.recipe for stage in method.stages]
+    return ", then ".join(dict.fromkeys(describe(getattr(recipe, slot)) for recipe in recipes))
+
+
 def identities(method: Method) -> dict[str, str]:
     """The `identity` of every slot and number by name, of stages as `dpo.lr`: what tells a method from all others."""
     if isinstance(method, Recipe):
@@ -214,6 +220,18 @@ def asked_for(function: Callable[..., Any]) -> set[str]:
 
 
 SLOTS = ("tasks", "curriculum", "rollout", "verify", "select", "objective", "guard", "control")
+
+
+def functions(method: Method) -> list[tuple[str, str, Callable[..., Any]]]:
+    """Every function of a method: where it stands, such as `guard` or `dpo.gate`, for what slot, and itself. What stages share
+    stands once."""
+    if isinstance(method, Recipe):
+        return [(slot, slot, getattr(method, slot)) for slot in SLOTS]
+    same, rest = shared(method)
+    found = [(slot, slot, value) for slot, value in same.items() if slot in SLOTS]
+    for stage, own in zip(method.stages, rest, strict=True):
+        found += [(f"{stage.name}.{name}", name, value) for name, value in own.items() if name in (*SLOTS, "hand_over", "gate")]
+    return found
 
 
 def describe(value: Any, modules: bool = False) -> str:

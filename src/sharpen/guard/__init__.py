@@ -1,7 +1,7 @@
 """Keep a round or go back; budgets and when to stop; the doctor.
 
-acceptance.py decides on a round (the ratchet), handover.py what goes on from stage to stage, control.py reads budgets and stops,
-doctor.py names what goes wrong in silence.
+acceptance.py decides on a round (the ratchet), handover.py what goes on from stage to stage, control.py reads budgets and
+stops, doctor.py names what goes wrong in silence.
 
 May import: nothing but the ground files.
 """

@@ -1,9 +1,9 @@
 """Between the stages of a run: whose weights go on, and whether they are good enough.
 
-A hand-over maps the accepted rounds of a stage, its first weights first, each a mapping with `round` and `accuracy` (on
-the validation stream), to {number of round: share}. What goes on is the mean of those rounds' weights, weighted by the shares, which add
-up to 1. It is asked after each accepted round; a round to which it gives nothing is forgotten. A gate is a guard, asked
-about a stage instead of a round.
+A hand-over maps the accepted rounds of a stage, its first weights first, each a mapping with `round` and `accuracy` (on the
+validation stream), to {number of round: share}. What goes on is the mean of those rounds' weights, weighted by the shares,
+which add up to 1. It is asked after each accepted round; a round to which it gives nothing is forgotten, but for the first. A
+gate is a guard, asked about a stage instead of a round.
 """
 
 from __future__ import annotations
