@@ -210,7 +210,7 @@ def list_recipes(
 @app.command()
 def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")]) -> None:
     """What a recipe claims and is made of, and what --set takes."""
-    from sharpen.recipe import SLOTS, functions
+    from sharpen.recipe import functions
     from sharpen.recipes import catalog
 
     info = catalog.find(recipe)
@@ -226,7 +226,7 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
     for name, parameter in knobs.items():
         if parameter.default is None or isinstance(parameter.default, bool | int | float | str | tuple):
             print(f"  {name}={parameter.default}")
-    for slot in SLOTS:
+    for slot in dict.fromkeys(slot for _, slot, _ in functions(built)):
         names = catalog.choices(slot)
         if len(names) > 1:
             print(f"  {slot}={'|'.join(names)}")

@@ -31,7 +31,7 @@ def sequence(*stages: Stage) -> Stages:
     total = sum(stage.share for stage in stages)
     if total <= 0 or min(stage.share for stage in stages) < 0:
         raise UserError(f"shares {', '.join(f'{s.name}={s.share:g}' for s in stages)}: none is below 0, and one is above.")
-    return Stages(tuple(dataclasses.replace(s, share=s.share / total) for s in stages if s.share))
+    return Stages(tuple(dataclasses.replace(s, share=round(s.share / total, 9)) for s in stages if s.share))
 
 
 def validate(method: Stages) -> None:
