@@ -55,6 +55,7 @@ def walked(directory, settings):
             last = store.last_commit()
         found[last.round] = model(directory)
         if last.finished:
+            assert not (directory / "kept").exists()
             return found
         loop.resume(directory, terminal.Quiet(), pause=lambda: True)
 
@@ -71,7 +72,7 @@ def test_a_list_of_one_stage_is_its_recipe_bit_for_bit(tmp_path):
 
 def test_killed_at_each_commit_is_never_killed(tmp_path):
     kills = [f"{FAULTS[i % len(FAULTS)]}:{1 + i}" for i in range(COMMITS)]
-    kills += ["cleaned:2", "cleaned:3", "cleaned:4", "committed:7", "renamed:10"]  # before a checkpoint is kept, and after
+    kills += ["cleaned:2", "cleaned:3", "cleaned:4", "cleaned:7", "renamed:10"]  # before a checkpoint is kept, and after
     said = run_cases(tmp_path, ["recipe=tulu", *PASSES], [*kills, "events:1", "events:2"])
     assert said.count("killed 1") >= len(kills)
     for case in [*kills, "events:1", "events:2"]:

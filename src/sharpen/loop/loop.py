@@ -134,6 +134,7 @@ def run(
     last = store.last_commit()
     if last and last.finished:
         progress.say(f"{store.directory} is finished: nothing is left to do")
+        stages.forget(store)
         return
     if last and last.checkpoint:
         load_checkpoint(this, last.checkpoint)
@@ -169,6 +170,7 @@ def run(
         changed = len(handed) > len(rounds)
         accepted = "this" if changed else "keep"
         save(this, Position("done", step, len(handed) - 1, accepted, finished=True), write=changed)
+        stages.forget(store)
         progress.say(f"test accuracy {after.accuracy:.1%}")
 
 

@@ -91,6 +91,11 @@ def keep(this: Run, rounds: Sequence[Round]) -> None:
             shutil.rmtree(path)
 
 
+def forget(store: Store) -> None:
+    """Remove what a run kept for a hand-over, once it is finished."""
+    shutil.rmtree(store.directory / "kept", ignore_errors=True)
+
+
 def hand_over(this: Run, step: int, rounds: list[Round], reason: str) -> tuple[list[Round], Run | None]:
     """End a stage. Returns the rounds with those of the hand-over, and the run in its next stage; None where it is over.
 
