@@ -1,10 +1,10 @@
-"""A recipe: eight functions and plain numbers that make a whole method."""
+"""A recipe: eight functions and plain numbers that make a whole method; or several recipes, one after the other."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sharpen.core import Choices, Decision, Role, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError
@@ -119,6 +119,79 @@ class Recipe:
         return "\n".join(f"{f.name:<{width}}  {describe(getattr(self, f.name))}" for f in fields(self))
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run: a recipe with a share of the budget, and what becomes of its weights once that is spent.
+
+    name       what reports call it, and settings: `--set dpo.lr=1e-5`
+    share      of the budget; those of all stages add up to 1. What a stage leaves, because its `control` stops it, the later
+               ones have. Learning rates, `progress` and budgets inside the stage are relative to what it has itself
+    hand_over  (accepted rounds of the stage, that with its first weights first) -> {number of round: share}: the weights that
+               go on are the mean, weighted by these shares. It is asked after every accepted round, and a round to which it
+               gives nothing is forgotten (guard/handover.py)
+    gate       (before, after) -> Decision: whether what is handed over is good enough, against the stage's first weights
+    otherwise  where it is not: "back", to go on from the stage's first weights, or "stop", to end the run with what there is
+    optimizer  "fresh" or "inherited": the optimizer and the value head with which the stage begins
+    """
+
+    name: str
+    recipe: Recipe
+    share: float
+    hand_over: Callable[..., dict[int, float]]
+    gate: Callable[..., Decision]
+    otherwise: str = "back"
+    optimizer: str = "fresh"
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Stages that follow one another: a value wherever a recipe is one. `print` shows what they share, then each one's own.
+
+    What a run has once is the same in all of them (`recipes.staging.COMMON`): student, tasks, verifier, warm-up, budget, ….
+    """
+
+    stages: tuple[Stage, ...]
+
+    def __str__(self) -> str:
+        same, rest = shared(self)
+        lines = [f"{name:<{max(map(len, same))}}  {describe(value)}" for name, value in same.items()]
+        for stage, own in zip(self.stages, rest, strict=True):
+            lines += ["", *(f"{f'{stage.name}.{name}':<30}  {describe(value)}" for name, value in own.items())]
+        return "\n".join(lines)
+
+
+Method = Recipe | Stages
+
+
+def shared(method: Stages) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What all stages have alike, by name; and for each of them the rest, `share` and the like first."""
+    numbers = [{f.name: getattr(s.recipe, f.name) for f in fields(Recipe)} for s in method.stages]
+    same = {n: v for n, v in numbers[0].items() if len({identity(one[n]) for one in numbers}) == 1}
+    own = [{f.name: getattr(s, f.name) for f in fields(Stage) if f.name not in ("name", "recipe")} for s in method.stages]
+    return same, [a | {n: v for n, v in b.items() if n not in same} for a, b in zip(own, numbers, strict=True)]
+
+
+def opening(method: Method) -> Recipe:
+    """What a run is until its first learning step: its first stage, with answers as long as any stage allows."""
+    if isinstance(method, Recipe):
+        return method
+    return replace(method.stages[0].recipe, max_tokens=max(s.recipe.max_tokens for s in method.stages))
+
+
+def slot_texts(method: Method, slot: str) -> str:
+    """What stands in a slot, as a reader would write it: of stages, what each has, where they differ."""
+    recipes = [method] if isinstance(method, Recipe) else [stage.recipe for stage in method.stages]
+    return ", then ".join(dict.fromkeys(describe(getattr(recipe, slot)) for recipe in recipes))
+
+
+def identities(method: Method) -> dict[str, str]:
+    """The `identity` of every slot and number by name, of stages as `dpo.lr`: what tells a method from all others."""
+    if isinstance(method, Recipe):
+        return {f.name: identity(getattr(method, f.name)) for f in fields(method)}
+    own = {f"{s.name}.{f.name}": identity(getattr(s, f.name)) for s in method.stages for f in fields(s) if f.name != "recipe"}
+    return own | {f"{s.name}.{n}": text for s in method.stages for n, text in identities(s.recipe).items()}
+
+
 def call(function: Callable[..., Any], *given: Any, **offered: Any) -> Any:
     """Call what a slot holds with what every function of that slot gets, and with those of the offers that it asks for.
 
@@ -152,6 +225,18 @@ def asked_for(function: Callable[..., Any]) -> set[str]:
 
 
 SLOTS = ("tasks", "curriculum", "rollout", "verify", "select", "objective", "guard", "control")
+
+
+def functions(method: Method) -> list[tuple[str, str, Callable[..., Any]]]:
+    """Every function of a method: where it stands, such as `guard` or `dpo.gate`, for what slot, and itself. What stages share
+    stands once."""
+    if isinstance(method, Recipe):
+        return [(slot, slot, getattr(method, slot)) for slot in SLOTS]
+    same, rest = shared(method)
+    found = [(slot, slot, value) for slot, value in same.items() if slot in SLOTS]
+    for stage, own in zip(method.stages, rest, strict=True):
+        found += [(f"{stage.name}.{name}", name, value) for name, value in own.items() if name in (*SLOTS, "hand_over", "gate")]
+    return found
 
 
 def describe(value: Any, modules: bool = False) -> str:

@@ -232,7 +232,7 @@ def list_recipes(
 @app.command()
 def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")]) -> None:
     """What a recipe claims and is made of, and what --set takes."""
-    from sharpen.recipe import SLOTS
+    from sharpen.recipe import functions
     from sharpen.recipes import catalog
 
     info = catalog.find(recipe)
@@ -243,12 +243,12 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
             print(f"{key:<9} {getattr(info, key)}")
     print(f"\n{built}\n\nMore settings:")
     knobs = dict(catalog.parameters(info))
-    for slot in SLOTS:
-        knobs |= {f"{slot}.{name}": p for name, p in catalog.arguments(slot, getattr(built, slot)).items()}
+    for place, slot, function in functions(built):
+        knobs |= {f"{place}.{name}": p for name, p in catalog.arguments(slot, function).items()}
     for name, parameter in knobs.items():
         if parameter.default is None or isinstance(parameter.default, bool | int | float | str | tuple):
             print(f"  {name}={parameter.default}")
-    for slot in SLOTS:
+    for slot in dict.fromkeys(slot for _, slot, _ in functions(built)):
         names = catalog.choices(slot)
         if len(names) > 1:
             print(f"  {slot}={'|'.join(names)}")

@@ -30,7 +30,7 @@ from sharpen.guard import control
 from sharpen.loop import offers
 from sharpen.loop.offers import Moment
 from sharpen.models import embedded
-from sharpen.recipe import Recipe, first_objective
+from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog
 from sharpen.rollouts import RoleJudges, Roles
 from sharpen.store import Position, Store
@@ -54,20 +54,24 @@ class Request:
     roles: tuple[str, ...] = ()  # NAME=WHO
 
 
-def build_recipe(request: Request) -> Recipe:
+def build_recipe(request: Request) -> Method:
+    """The method that was asked for, its roles bound, and nothing asked of anybody that he cannot give. UserError."""
     built = catalog.build(
         request.recipe, list(request.settings), model=request.model, tasks=request.tasks, budget=request.budget
     )
-    built = replace(built, roles=models.roles.named(built.roles, request.roles))
-    for role in built.roles:
+    recipes = [built] if isinstance(built, Recipe) else [stage.recipe for stage in built.stages]
+    bound = {role.name: role for role in models.roles.named([role for r in recipes for role in r.roles], request.roles)}
+    recipes = [replace(recipe, roles=tuple(bound[role.name] for role in recipe.roles)) for recipe in recipes]
+    for role in bound.values():
         models.roles.check(role)
-    name = first_objective(built).reference
-    if name not in ("", "start", "accepted") and name not in {role.name for role in built.roles}:
-        raise UserError(
-            f"the objective compares with {name!r}, which is no role of {request.recipe}. Add Role({name!r}) to its roles."
-        )
-    offers.check(built)
-    return built
+    for recipe in recipes:
+        name = first_objective(recipe).reference
+        if name not in ("", "start", "accepted", *(role.name for role in recipe.roles)):
+            raise UserError(f"the objective compares with {name!r}, which is no role of {request.recipe}: add Role({name!r}).")
+        offers.check(recipe)
+    if isinstance(built, Recipe):
+        return recipes[0]
+    return Stages(tuple(replace(stage, recipe=recipe) for stage, recipe in zip(built.stages, recipes, strict=True)))
 
 
 def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalPolicy:
@@ -87,8 +91,20 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalP
 
 
 @dataclass(frozen=True)
+class At:
+    """The stage that a run is in, and where that began: after so many steps, with the weights of this round, with so much of
+    the budget used. A plain recipe is one stage."""
+
+    name: str
+    number: int
+    step: int
+    round: int
+    used: float
+
+
+@dataclass(frozen=True)
 class Run:
-    """The parts of one run, made once and passed to every function below."""
+    """The parts of one run, made once and passed to every function below; of its recipe's stages, those of the present one."""
 
     store: Store
     recipe: Recipe
@@ -107,6 +123,9 @@ class Run:
     accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
     state: State  # what a curriculum knows
+    stages: tuple[Stage, ...]
+    at: At
+    budget: control.Budget  # the stage's own
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
 
@@ -126,11 +145,11 @@ class Run:
         self.accounted[0] += seconds
 
     def used(self, kind: str, steps: int) -> float:
-        """What the run has used so far of a budget of this kind; `steps` are those after warm-up."""
+        """What the run has used so far of a budget of this kind, which is its own; `steps` are those after warm-up."""
         if kind == "steps":
             return steps
         if kind == "tokens":
-            return sum(s["tokens"] for s in self.steps if s["phase"] == "loop")
+            return self.at.used + sum(s["tokens"] for s in self.steps if s["phase"] == "loop")
         return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
 
 
@@ -143,8 +162,9 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
     with this.timed("evaluate", step), this.policy.averaged():
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
-        unaided = rollouts.unaided(at(this, step, number).bound("rollout"))
-        samples = answers(this.policy, recipe.max_tokens, greedy, unaided, this.judges, listed, prefix, this.seed, this.roles)
+        unaided = rollouts.unaided(moment(this, step, number).bound("rollout"))
+        longest = max(stage.recipe.max_tokens for stage in this.stages)  # so that stages can be compared
+        samples = answers(this.policy, longest, greedy, unaided, this.judges, listed, prefix, this.seed, this.roles)
         correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
             correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)
@@ -225,7 +245,7 @@ def refer(this: Run) -> None:
 def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:
     """Directories of the student as it was when the loop began ("start") and at the last round that was kept ("accepted")."""
     if "start" in wanted:
-        path = this.store.directory / "start"
+        path = this.store.directory / (f"start-{this.at.number}" if this.at.number else "start")
         if not path.exists():
             this.policy.save(str(aside := path.with_name("start.partial")))
             aside.rename(path)
@@ -287,18 +307,19 @@ def shown(found: estimate.Estimate | None) -> dict[str, Any]:
     return {"accuracy": found.value, "ci95": [found.low, found.high], "n": found.n}
 
 
-def share(this: Run, budget: control.Budget, step: int) -> float:
-    """The share of the budget that is used once `step` steps are done, warm-up included."""
-    return budget.spent(this.used(budget.kind, step - this.recipe.warmup_steps))
+def share(this: Run, step: int) -> float:
+    """The share of the stage's budget that is used once `step` steps are done, warm-up included. 1 where it has none left."""
+    used = this.used(this.budget.kind, step - this.recipe.warmup_steps) - this.at.used
+    return this.budget.spent(used) if this.budget.amount > 0 else 1.0
 
 
-def at(this: Run, step: int, number: int) -> Moment:
+def moment(this: Run, step: int, number: int) -> Moment:
     """What functions may ask for once `step` steps are done, in round `number`."""
-    return Moment(this, step, number, share(this, control.parse_budget(this.recipe.budget), step))
+    return Moment(this, step, number, share(this, step))
 
 
-def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
+def round_end(this: Run, step: int) -> int:
     """The step at which the round that `step` lies in is closed."""
-    done = step - recipe.warmup_steps
-    end = (done // recipe.round_steps + 1) * recipe.round_steps
-    return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)
+    every, done = this.recipe.round_steps, step - this.at.step
+    end = (done // every + 1) * every
+    return this.at.step + (min(end, int(this.budget.amount)) if this.budget.kind == "steps" else end)

@@ -22,7 +22,7 @@ from sharpen.loop.warmup import ramp
 
 
 def learn(this: Run, step: int, number: int, spent: float) -> None:
-    """One step: choose, roll out, verify, select, update, record. `spent` is the share of the budget used so far.
+    """One step: choose, roll out, verify, select, update, record. `spent` is the share of the stage's budget used so far.
 
     Where `select` leaves fewer groups than the step has prompts, the curriculum is asked for the missing ones, `refills` times.
     """
@@ -48,7 +48,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
     with this.timed("learn", step):
         kept = kept + replayed(this, step)
         replay.remember(this.memory, samples if recipe.replay else ())
-        lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
+        lr = recipe.lr * ramp(step - this.at.step) * (1 - (1 - recipe.lr_end) * spent)
         batch = make_batch(kept, recipe.sampling)
         stats = learning.updates(moment, kept, batch, lr) if kept else {}
         stats = {**stats, **learning.teach_roles(moment, samples, lr)} if recipe.roles else stats

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import math
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,8 @@ CALLS = {
     "objective": (0, "Tableau"),
     "guard": (2, "Decision"),
     "control": (1, "str | None"),
+    "gate": (2, "Decision"),
+    "hand_over": (1, "dict[int, float]"),
 }
 
 ABOVE_ZERO = ("warmup_lr", "temperature", "verdict_s")
@@ -68,19 +71,23 @@ def validate(recipe: Recipe) -> None:
             raise UserError(f"{name}={value!r}:{suggest(str(value), known)} There are: {', '.join(known)}.")
     parse_budget(recipe.budget)
     for slot in SLOTS:
-        function = getattr(recipe, slot)
-        inner = function.func if isinstance(function, functools.partial) else function
-        if not inspect.isfunction(inner) or inner.__name__ == "<lambda>":
-            raise UserError(f"{slot} holds {describe(function)}: a slot holds a named function or a functools.partial of one.")
-        try:
-            inspect.signature(function).bind(*[None] * CALLS[slot][0], **dict.fromkeys(asked_for(function)))
-        except (TypeError, ValueError) as e:
-            raise UserError(f"{slot}={describe(function)} cannot be called as the loop calls it: {e}.") from e
+        callable_as(slot, getattr(recipe, slot))
     if recipe.replay and not first_objective(recipe).advantage(_one_success()).any():
         raise UserError(
             f"replay={recipe.replay} would do nothing: {describe(recipe.objective)} compares responses within a group, "
             "and a replayed success is alone in its. Take objective=sft with it, or replay=0."
         )
+
+
+def callable_as(slot: str, function: Any) -> None:
+    """Refuse what cannot stand in this slot: UserError."""
+    inner = function.func if isinstance(function, functools.partial) else function
+    if not inspect.isfunction(inner) or inner.__name__ == "<lambda>":
+        raise UserError(f"{slot} holds {describe(function)}: a slot holds a named function or a functools.partial of one.")
+    try:
+        inspect.signature(function).bind(*[None] * CALLS[slot][0], **dict.fromkeys(asked_for(function)))
+    except (TypeError, ValueError) as e:
+        raise UserError(f"{slot}={describe(function)} cannot be called as the loop calls it: {e}.") from e
 
 
 def _one_success() -> core.Batch:
