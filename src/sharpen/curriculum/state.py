@@ -7,13 +7,15 @@
     kept         a dict of arrays for what a curriculum learns itself: saved with the checkpoint, back on resume, and taken back
                  with the weights when a round is rolled back
 
-Only what is asked for is built. All of it is a function of the store and the checkpoint, so a resumed run sees the same.
+Only what is asked for, by the curriculum or the grower, is built. All of it is a function of the store and the checkpoint, so a resumed run sees the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +73,16 @@ class Lessons:
             self.kept.update(load_file(checkpoint / KEPT))
 
 
-def begin(recipe: Recipe, source: TaskSource, seed: int, store: Store) -> Lessons:
-    """As of the last commit. Evaluations come later, by `recall`: a new run has none yet."""
-    lessons = Lessons(frozenset(asked_for(recipe.curriculum)))
+def begin(recipe: Recipe, source: TaskSource, seed: int, store: Store, grown: TaskSource | None = None) -> Lessons:
+    """As of the last commit. Evaluations come later, by `recall`: a new run has none yet.
+
+    grown  the source with what has grown so far
+    """
+    lessons = Lessons(frozenset(asked_for(recipe.curriculum) | asked_for(recipe.grow)))
     if "attempts" in lessons.wanted:
         lessons.attempts = Attempts(source, seed, recipe.pool)
+        for _, found in groupby(store.grown(), key=itemgetter(0)):
+            lessons.attempts.extend(grown or source, [task for _, task in found])
         rows = store.rows("SELECT step, number, n, successes FROM task_stats ORDER BY rowid", deadline=600)
         lessons.attempts.add([tuple(row) for row in rows])
     if "totals" in lessons.wanted:

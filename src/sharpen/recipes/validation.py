@@ -23,6 +23,7 @@ CALLS = {
     "objective": (0, "Tableau"),
     "guard": (2, "Decision"),
     "control": (1, "str | None"),
+    "grow": (3, "GrowthGenerator"),
 }
 
 ABOVE_ZERO = ("warmup_lr", "temperature", "verdict_s")
@@ -38,6 +39,7 @@ AT_LEAST_ONE = (
     "round_steps",
     "validation",
     "test",
+    "grow_limit",
 )
 PRECISIONS = ("auto", "bf16", "fp32")
 ISOLATIONS = ("full", "reduced", "none")
@@ -76,11 +78,27 @@ def validate(recipe: Recipe) -> None:
             inspect.signature(function).bind(*[None] * CALLS[slot][0], **dict.fromkeys(asked_for(function)))
         except (TypeError, ValueError) as e:
             raise UserError(f"{slot}={describe(function)} cannot be called as the loop calls it: {e}.") from e
+    check_grower(recipe)
     if recipe.replay and not first_objective(recipe).advantage(_one_success()).any():
         raise UserError(
             f"replay={recipe.replay} would do nothing: {describe(recipe.objective)} compares responses within a group, "
             "and a replayed success is alone in its. Take objective=sft with it, or replay=0."
         )
+
+
+def check_grower(recipe: Recipe) -> None:
+    """Refuse what would fail only when the first round ends."""
+    function = recipe.grow
+    if not inspect.isgeneratorfunction(function.func if isinstance(function, functools.partial) else function):
+        raise UserError(
+            f"grow={describe(function)} has no `yield`, and a grower is a generator function: let it ask with `yield`, or, "
+            "where it asks for nothing, begin with `yield from ()`."
+        )
+    if unknown := sorted(asked_for(function) - set(core.growth.OFFERED)):
+        has = ", ".join(core.growth.OFFERED)
+        raise UserError(f"{describe(function)} asks for {', '.join(unknown)}, and the loop offers that slot {has}.")
+    if recipe.grow_tries == 1:
+        raise UserError("grow_tries=1: one rollout cannot both succeed and fail. Take 2 or more, or 0 to try nothing.")
 
 
 def _one_success() -> core.Batch:

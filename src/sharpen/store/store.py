@@ -160,8 +160,7 @@ class Store:
 
     def add_batch(self, step: int, samples: Iterable[Sample]) -> None:
         """The samples that a learning step trains on, with the reward and weight they have there."""
-        rows = ((step, s.rollout.id, s.verdict.reward, float(s.weight)) for s in samples)
-        self._pending["batches"].extend(rows)
+        self._pending["batches"].extend((step, s.rollout.id, s.verdict.reward, float(s.weight)) for s in samples)
 
     def add_step(self, step: int, phase: str, round: int, stats: Mapping[str, Any]) -> None:
         """What a step measured, as JSON. phase is warmup or loop; steps count on across phases."""
@@ -175,9 +174,9 @@ class Store:
             self._pending["arm_stats"].append(row)
             history[s.arm].append(s)
 
-    def add_task_stats(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
-        """(step, number of the task in its pool, scored rollouts, successes), for curricula over single tasks (attempts.py)."""
-        self._pending["task_stats"].extend(rows)
+    def add_rows(self, table: str, rows: Iterable[tuple]) -> None:
+        """Rows of `task_stats` (attempts.py), `grown` or `refusals`, as database.py has their columns."""
+        self._pending[table].extend(rows)
 
     def add_evaluation(self, round: int, purpose: str, evaluation: Evaluation) -> None:
         """purpose is validation, before or test. Column `solved` keeps 1, 0 or ? (not judged) for each task, in order."""
@@ -188,12 +187,12 @@ class Store:
 
     def add_decision(self, round: int, decision: Decision) -> None:
         """A round that is rolled back keeps its rows: they happened."""
-        row = (round, bool(decision.accepted), decision.reason, database.to_json(decision.numbers))
-        self._pending["decisions"].append(row)
+        numbers = database.to_json(decision.numbers)
+        self._pending["decisions"].append((round, bool(decision.accepted), decision.reason, numbers))
 
     def add_diagnosis(self, step: int, diagnosis: Diagnosis) -> None:
-        row = (step, diagnosis.name, bool(diagnosis.fatal), database.to_json(diagnosis.evidence), diagnosis.cure)
-        self._pending["diagnoses"].append(row)
+        evidence = database.to_json(diagnosis.evidence)
+        self._pending["diagnoses"].append((step, diagnosis.name, bool(diagnosis.fatal), evidence, diagnosis.cure))
 
     def add_timing(self, phase: str, seconds: float, step: int) -> None:
         """Wall seconds; those of one phase and step add up until the next commit."""
@@ -331,8 +330,7 @@ class Store:
         for number, accepted in self._read("SELECT round, accepted FROM decisions ORDER BY round"):
             seen = arms[number]
             accuracy = sum(correct / n for n, correct in seen) / len(seen) if seen else 0.0
-            row = {"round": number, "accepted": bool(accepted), "accuracy": accuracy, "n": sum(n for n, _ in seen)}
-            found.append(row)
+            found.append({"round": number, "accepted": bool(accepted), "accuracy": accuracy, "n": sum(n for n, _ in seen)})
         return found
 
     def diagnoses(self) -> list[tuple[int, Diagnosis]]:
@@ -358,6 +356,10 @@ class Store:
     def _samples(self, sql: str, params: Mapping[str, Any]) -> list[Sample]:
         tasks: dict[str, Task] = {}
         return [database.read_sample(row, tasks) for row in self._read(sql, params)]
+
+    def grown(self) -> list[tuple[int, Task]]:
+        """(round, task) of every grown task, in the order in which they were added."""
+        return [(row[10], database.read_task(row[:10])) for row in self._read(database.GROWN)]
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = (), deadline: float = DEADLINE) -> list[sqlite3.Row]:
         """Answer one SELECT. Values are read by index or by column name.
