@@ -92,7 +92,9 @@ class Attempts:
         self.source = source
         self.blocks += [(arm, had[arm], size) for arm, size in sorted(Counter(task.arm for task in grown).items())]
         n = len(grown)
-        self.visits, self.tries, self.right = (np.append(a, np.zeros(n, np.uint32)) for a in (self.visits, self.tries, self.right))
+        self.visits, self.tries, self.right = (
+            np.append(a, np.zeros(n, np.uint32)) for a in (self.visits, self.tries, self.right)
+        )
         self.faded = np.append(self.faded, np.zeros((2, n), np.float32), axis=1)
         self.first, self.latest = (np.append(a, np.full(n, np.nan, np.float32)) for a in (self.first, self.latest))
         self.seen = np.append(self.seen, np.full(n, NEVER, np.int32))

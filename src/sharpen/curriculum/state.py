@@ -7,7 +7,8 @@
     kept         a dict of arrays for what a curriculum learns itself: saved with the checkpoint, back on resume, and taken back
                  with the weights when a round is rolled back
 
-Only what is asked for, by the curriculum or the grower, is built. All of it is a function of the store and the checkpoint, so a resumed run sees the same.
+Only what is asked for, by the curriculum or the grower, is built. All of it is a function of the store and the checkpoint, so a
+resumed run sees the same.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import Arm, Evaluation, Sample, TaskSource
+from sharpen.core import Arm, Evaluation, Sample, Task, TaskSource
 from sharpen.curriculum.attempts import Attempts, TaskRow
 from sharpen.recipe import Recipe, asked_for
 from sharpen.store import Store
+from sharpen.store import growth as stored
 
 KEPT = "curriculum.arrays"  # in the format of safetensors; another ending, for it is no part of the model
 
@@ -56,6 +58,11 @@ class Lessons:
                 self.totals[s.rollout.task.arm] = self.totals.get(s.rollout.task.arm, 0) + (s.verdict.reward is not None)
         return self.attempts.observe(step, samples) if self.attempts else []
 
+    def grow(self, source: TaskSource, tasks: Sequence[Task]) -> None:
+        """Take in the tasks that a round has grown, which `source` draws too."""
+        if self.attempts and tasks:
+            self.attempts.extend(source, tasks)
+
     def save(self, checkpoint: Path) -> None:
         """Put `kept` beside a checkpoint's weights; nothing where there is nothing."""
         if self.kept:
@@ -81,7 +88,7 @@ def begin(recipe: Recipe, source: TaskSource, seed: int, store: Store, grown: Ta
     lessons = Lessons(frozenset(asked_for(recipe.curriculum) | asked_for(recipe.grow)))
     if "attempts" in lessons.wanted:
         lessons.attempts = Attempts(source, seed, recipe.pool)
-        for _, found in groupby(store.grown(), key=itemgetter(0)):
+        for _, found in groupby(stored.grown(store), key=itemgetter(0)):
             lessons.attempts.extend(grown or source, [task for _, task in found])
         rows = store.rows("SELECT step, number, n, successes FROM task_stats ORDER BY rowid", deadline=600)
         lessons.attempts.add([tuple(row) for row in rows])

@@ -8,4 +8,16 @@ May import: nothing but the ground files.
 from sharpen.families.datasets import LISTED, between, dataset, dataset_of, level_count
 from sharpen.families.levels import ACCEPTED, BLOCKED, DEFAULT, OPTIONS, SCORED, VERIFIER
 
-__all__ = ["ACCEPTED", "BLOCKED", "DEFAULT", "LISTED", "OPTIONS", "SCORED", "VERIFIER", "between", "dataset", "dataset_of", "level_count"]
+__all__ = [
+    "ACCEPTED",
+    "BLOCKED",
+    "DEFAULT",
+    "LISTED",
+    "OPTIONS",
+    "SCORED",
+    "VERIFIER",
+    "between",
+    "dataset",
+    "dataset_of",
+    "level_count",
+]

@@ -42,9 +42,9 @@ def dataset(family: str, level: int) -> Any:
 def between(family: str, low: int, high: int) -> dict[str, Any] | None:
     """The settings of reasoning-gym's dataset half way from one level to another.
 
-    A range of numbers goes from the middle of its two least values, rounded up, to the middle of its two greatest, rounded down,
-    so that it lies within both levels or between them; what is no number is the lower level's. None where that is one of the
-    two levels itself, or no range, or where the family's levels are not listed in LEVELS.
+    A range of numbers goes from the middle of its two least values, rounded up, to the middle of its two greatest, rounded
+    down, so that it lies within both levels or between them; what is no number is the lower level's. None where that is one of
+    the two levels itself, or no range, or where the family's levels are not listed in LEVELS.
     """
     if family not in LEVELS:
         return None

@@ -24,6 +24,7 @@ from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.curriculum import state
 from sharpen.data import replay
 from sharpen.guard import control, doctor
+from sharpen.loop import growing
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
@@ -152,6 +153,7 @@ def run(
         rounds = store.rounds()
         state.recall(this.lessons, store)
         restore(this)
+        growing.recall(this, len(rounds))
         if recipe.replay:
             this.memory.update(replay.restored(store.successes(replay.KEEP)))
         while not (reason := stop_reason(this, budget, step, rounds)):
@@ -165,7 +167,7 @@ def run(
                 if interrupted() and step < end:
                     save(this, Position("loop", step, len(rounds) - 1))
                     raise KeyboardInterrupt
-            rounds = close_round(this, step, rounds)
+            rounds = close_round(this, step, rounds, share(this, budget, step))
             if stopped(interrupted, pause):
                 return
         # 3. The accepted weights on the test split.
@@ -183,9 +185,10 @@ def going(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskS
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
     judges = Judges(recipe.verify, deadline_s=recipe.verdict_s)
     spent, steps = float(sum(phases.values())), store.steps()
+    grown = growing.begin(recipe, source, store)
     return Run(
-        *(store, recipe, seed, policy, judges, source, held_out, progress, began, spent, steps, reported, phases, [0.0], {}),
-        state.begin(recipe, source, seed, store),
+        *(store, recipe, seed, policy, judges, grown, held_out, progress, began, spent, steps, reported, phases, [0.0], {}),
+        state.begin(recipe, source, seed, store, grown.source),
     )
 
 
@@ -221,8 +224,8 @@ def note(this: Run, step: int, rounds: Sequence[dict[str, Any]], found: doctor.D
         raise FatalDiagnosis(str(found))
 
 
-def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Measure the round on the validation stream, then keep its weights or go back to the accepted ones."""
+def close_round(this: Run, step: int, rounds: list[dict[str, Any]], spent: float) -> list[dict[str, Any]]:
+    """Measure the round on the validation stream, keep its weights or go back to the accepted ones, then grow tasks."""
     number = len(rounds)
     before = this.store.evaluation(max(r["round"] for r in rounds if r["accepted"]), "validation")
     assert before is not None
@@ -232,12 +235,14 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     this.store.add_decision(number, decision)
     if decision.accepted:
         this.lessons.evaluations.append(after)
+        growing.grow(this, step, number, spent)
         save(this, Position("loop", step, number, accepted="this"), wait=False)
         refer(this)
     else:
         last = this.store.last_commit()
         assert last is not None and last.accepted is not None
         load_checkpoint(this, last.accepted)
+        growing.grow(this, step, number, spent)
         save(this, Position("loop", step, number, accepted="back"), write=False)
     this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
     this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")

@@ -59,6 +59,7 @@ def try_out(this: Run, step: int, chosen: Sequence[tuple[Task, int]], first: int
         )
     with this.timed("verify", step):
         samples = this.judges.judge(rollouts, groups)
+    this.grown.observe(samples)
     this.store.add_rows("task_stats", this.lessons.observe(step, samples))
     return samples
 

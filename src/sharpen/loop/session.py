@@ -27,13 +27,14 @@ from sharpen.core import (
 from sharpen.curriculum import Lessons
 from sharpen.data import Memory
 from sharpen.guard import control
+from sharpen.loop.growing import Grown
 from sharpen.models import embedded
 from sharpen.recipe import Recipe, asked_for, first_objective
 from sharpen.recipes import catalog
 from sharpen.store import Position, Store
 from sharpen.verify import Judges, code
 
-WORK = ("curriculum", "generate", "verify", "learn")  # the phases of a learning step that are a method's own work
+WORK = ("curriculum", "generate", "verify", "learn", "grow")  # the phases of a learning step that are a method's own work
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Run:
     seed: int
     policy: Policy
     judges: Judges
-    source: TaskSource
+    grown: Grown  # the tasks' source, and what has grown beside it
     held_out: dict[str, dict[Arm, list[Task]]]  # by split
     progress: Any
     began: float  # time.monotonic() at which this process took the run up
@@ -96,6 +97,11 @@ class Run:
     lessons: Lessons  # what a curriculum may ask for by name
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (learning.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
+
+    @property
+    def source(self) -> TaskSource:
+        """Where tasks are drawn from: the recipe's, and what has grown so far."""
+        return self.grown.source
 
     def seconds(self) -> float:
         """Wall time spent on the run so far, by earlier processes too."""
@@ -117,7 +123,7 @@ class Run:
         if kind == "steps":
             return steps
         if kind == "tokens":
-            return sum(s["tokens"] for s in self.steps if s["phase"] == "loop")
+            return sum(s["tokens"] for s in self.steps if s["phase"] == "loop") + self.grown.tokens
         return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
 
 

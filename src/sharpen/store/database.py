@@ -117,16 +117,15 @@ latest AS (SELECT place, row_number() OVER (PARTITION BY family, level ORDER BY 
 """
 
 
-GROWN = """
-SELECT t.family, t.level, t.split, t.prompt, t.answer, t.verifier, t.data, t.solution, t.parents, t.operator, g.round
-FROM grown g JOIN tasks t ON t.id = g.task ORDER BY g.place
-"""
-
-
 def read_task(row: Sequence[Any]) -> Task:
     """Its columns in the order of the schema, without the id."""
     family, level, split, prompt, answer, verifier, data, solution, parents, operator = row
-    question, origin, answer, solution = tuple(json.loads(prompt)), tuple(json.loads(parents)), _untext(answer), _untext(solution)
+    question, origin, answer, solution = (
+        tuple(json.loads(prompt)),
+        tuple(json.loads(parents)),
+        _untext(answer),
+        _untext(solution),
+    )
     return Task(question, answer, family, level, split, verifier, json.loads(data), solution, origin, _untext(operator))
 
 

@@ -357,10 +357,6 @@ class Store:
         tasks: dict[str, Task] = {}
         return [database.read_sample(row, tasks) for row in self._read(sql, params)]
 
-    def grown(self) -> list[tuple[int, Task]]:
-        """(round, task) of every grown task, in the order in which they were added."""
-        return [(row[10], database.read_task(row[:10])) for row in self._read(database.GROWN)]
-
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = (), deadline: float = DEADLINE) -> list[sqlite3.Row]:
         """Answer one SELECT. Values are read by index or by column name.
 

@@ -24,7 +24,7 @@ BOTH = "Answer both questions.\n1. {0}\n2. {1}\nGive the two answers in this ord
 
 
 def halfway(family: str, low: int, high: int) -> Arm | None:
-    """The arm of tasks between two levels of a family; None where there is nothing between them, or a scorer would be needed."""
+    """The arm of tasks between two levels of a family; None where nothing is between them, or a scorer judges them."""
     if family in SCORED or between(family, low, high) is None:
         return None
     return Arm(f"{family}_between", 5 * (low + high))
@@ -86,7 +86,7 @@ def composed(first: Task, second: Task, parents: tuple[str, ...] = ()) -> Task |
 
 
 def with_grown(source: TaskSource, grown: Sequence[Task]) -> TaskSource:
-    """The source with arms of grown tasks beside its own: training tasks, drawn in the order in which they came, again and again.
+    """The source with arms of grown tasks beside its own: training tasks, drawn as they came, again and again.
 
     More tasks leave all earlier indices below the old size as they are. The arms must be none of the source's.
     """
