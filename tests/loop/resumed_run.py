@@ -35,7 +35,9 @@ def undisturbed(name: str) -> None:
 
 def attempt(directory: Path, settings: list[str], fault=undisturbed) -> None:
     """Begin the run, or go on with it."""
-    request = loop.Request("quickstart", tuple(settings), 3, "6steps", None, "chain_sum/1-2,spell_backward/1", directory)
+    recipe = next((s.removeprefix("recipe=") for s in settings if s.startswith("recipe=")), "quickstart")
+    settings = [s for s in settings if not s.startswith("recipe=")]
+    request = loop.Request(recipe, tuple(settings), 3, "6steps", None, "chain_sum/1-2,spell_backward/1", directory)
     try:
         Store.open(directory).close()
     except UserError:

@@ -5,8 +5,8 @@ In order, the first reason counts:
 1. It is a task as JSON has it, for training, with an operator and parents that the run has met, in a family of its own.
 2. Nothing of validation or test is in it: not the question (blind to case, spacing and whatever else is said before it), not a
    whole question of at least WINDOW words and marks within a longer one, not half of the WINDOW-word sequences of one, blind to
-   numbers. Sequences that training questions have too are their form, and tell nothing. Where the hash of a question says its
-   split, as for procedural families, the hash decides too: all that could ever be held out is.
+   numbers and single letters. Sequences that training questions have too are their form, and tell nothing. Where the hash of a
+   question says its split, as for procedural families, the hash decides too: all that could ever be held out is.
 3. It is no training question of a finite arm, none that was tried, none that has grown, and none of this round.
 
 The label is checked by the task's own verifier (`responses` says on what), and the difficulty by rollouts (`hopeful`): the loop
@@ -201,10 +201,10 @@ def items(question: str) -> tuple[str, ...]:
 
 
 def masked(question: str) -> list[str]:
-    """Words alone, every run of numbers and marks between them being one "#"."""
+    """Words alone, every run of numbers, single letters and marks between them being one "#"."""
     found: list[str] = []
     for item in items(question):
-        word = item if item[0].isalpha() else "#"
+        word = item if len(item) > 1 and item[0].isalpha() else "#"
         if word != "#" or found[-1:] != ["#"]:
             found.append(word)
     return found
