@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sharpen import tasks, verify
-from sharpen.core import SPLITS, Arm, Evaluation, Rollout, Sample, Task, TaskSource, UserError, Verdict
+from sharpen.core import SPLITS, Arm, Evaluation, GrowthGenerator, Rollout, Sample, Task, TaskSource, UserError, Verdict
 from sharpen.data import growth, screen
 from sharpen.families import between, levels
 from sharpen.hashing import split_of
@@ -103,7 +104,7 @@ def test_hardly_any_procedural_question_is_taken_for_a_copy_of_another():
     drawn = [source.draw(arm, "train", i, 5) for arm in source.arms for i in range(100)]
     false = [screen.text(task) for task in drawn if screen.contains(screen.text(task), known)]
     assert len(drawn) >= 2000 and len(false) <= len(drawn) / 1000, false[:5]
-    planted = [f"Answer two questions. {screen.text(task)} And how much is twice that?" for task in measured]
+    planted = [f"Answer two questions. {screen.text(task)}\nAnd how much is twice that?" for task in measured]
     long = [text for text, task in zip(planted, measured, strict=True) if len(screen.items(screen.text(task))) >= screen.WINDOW]
     assert len(long) > 2000 and all(screen.contains(text, known) for text in long)
 
@@ -287,6 +288,18 @@ def test_a_grower_keeps_to_the_contract(name):
     taken = screen.sift(made, known, refusals, 1000)
     assert len(taken) >= 0.8 * len(made) and not refusals.n.keys() - {screen.DUPLICATE, screen.CONTAINS}, refusals
     assert all(verify.verify(task, said).correct for task in taken for said in screen.responses(task))
+
+
+def test_the_example_in_contributing_grows_what_the_screen_takes():
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    lines = text[text.index("      def simpler(") :].partition("\n\n")[0].splitlines()
+    space = {"GrowthGenerator": GrowthGenerator, "Arm": Arm, "replace": dataclasses.replace}
+    exec("\n".join(line[6:] for line in lines), space)
+    failed = [failure(arm) for arm in SOURCE.arms]
+    made = returned(space["simpler"](failed, SOURCE.arms, np.random.default_rng(0), source=SOURCE))
+    known = against(SOURCE, MEASURED)
+    known.ids.update(s.rollout.task.id for s in failed)
+    assert len(lines) <= 25 and len(screen.sift(made, known, screen.Refusals(), 100)) >= 0.8 * len(failed) == 0.8 * len(made)
 
 
 def test_nothing_and_the_procedural_grower_can_be_set_by_name():

@@ -37,7 +37,7 @@ def cheat(failed, arms, rng, *, source) -> GrowthGenerator:
 def wrong(failed, arms, rng) -> GrowthGenerator:
     """Answers that their own verifier refuses or cannot read, a verifier that does not exist, and one that is fine."""
     yield from ()
-    bad = [own(failed, "How many is two and one?", "three"), own(failed, "How many is two and five?", "7", solution="9")]
+    bad = [own(failed, "How many is two and one?", "three"), own(failed, "How many is three and six?", "9", solution="8")]
     odd = [own(failed, "How many is one and one?", "2", verifier="oracle")]
     return [*bad, *odd, own(failed, "How many is two and two?", "4")]
 

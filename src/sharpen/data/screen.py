@@ -32,6 +32,7 @@ TELLING = 4  # sequences that a held-out question must have to itself, to be rec
 LONGEST = 32_768  # characters of a question
 SAMPLE = 64  # questions of an endless arm that show what the form of its questions is
 ITEM = re.compile(r"\w+|[^\w\s]")
+LINED = re.compile(r"\w+|[^\w\s]|\s*\n\s*")
 
 # Why a proposal was not taken; the rest of the reasons are the loop's.
 NO_TASK = "no task"
@@ -45,6 +46,7 @@ DUPLICATE = "duplicate"
 REFUSED = "its verifier refuses its answer"
 LAX = "its verifier accepts an empty answer"
 UNJUDGED = "could not be judged"
+GAVE_UP = "its verifier gave up"
 SOLVED = "always solved"
 HOPELESS = "never solved"
 BEYOND = "over the limit"
@@ -106,7 +108,8 @@ def known(source: TaskSource, measured: Iterable[Task], seed: int) -> Known:
     places: dict[tuple[str, ...], list[int]] = {}
     telling = []
     for number, question in enumerate(held):
-        whole.setdefault(len(items(question)), set()).add(items(question))
+        parts = items(question, lines=True)
+        whole.setdefault(len(parts), set()).add(parts)
         own = grams(masked(question)) - forms
         telling.append(len(own))
         for gram in own if len(own) >= TELLING else ():
@@ -181,9 +184,10 @@ def fault(task: Task, against: Known) -> str:
 
 def contains(question: str, against: Known) -> bool:
     """Whether a held-out question, or half of what tells of one, is part of this question."""
-    own = items(question)
-    for n in [n for n in against.whole if WINDOW <= n <= len(own)]:
-        if any(own[i : i + n] in against.whole[n] for i in range(len(own) - n + 1)):
+    own = (*items(question, lines=True), "")
+    for n in [n for n in against.whole if WINDOW <= n < len(own)]:
+        # A list that goes on is another list.
+        if any(own[i : i + n] in against.whole[n] and own[i + n] != "," for i in range(len(own) - n)):
             return True
     hits = Counter(number for gram in grams(masked(question)) for number in against.places.get(gram, ()))
     return any(2 * n >= against.telling[number] for number, n in hits.items())
@@ -195,9 +199,10 @@ def text(task: Task) -> str:
     return "\n".join(c if isinstance(c, str) else json.dumps(c, sort_keys=True) for c in said)
 
 
-def items(question: str) -> tuple[str, ...]:
-    """Words, numbers and marks, in lower case."""
-    return tuple(ITEM.findall(question.lower()))
+def items(question: str, lines: bool = False) -> tuple[str, ...]:
+    """Words, numbers and marks, in lower case; with `lines`, the ends of lines too, which part the rows of a matrix."""
+    asked = question.strip().lower()
+    return tuple(found if found.strip() else "\n" for found in (LINED if lines else ITEM).findall(asked))
 
 
 def masked(question: str) -> list[str]:

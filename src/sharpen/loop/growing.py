@@ -175,7 +175,7 @@ def checked(recipe: Recipe, listed: Sequence[Task], refusals: screen.Refusals) -
             except UserError as error:
                 gave_up += 1
                 rest = len(listed) - place if gave_up == HOPELESS else 1
-                refusals.add(screen.UNJUDGED, str(error), rest)
+                refusals.add(screen.GAVE_UP, str(error), rest)
                 place += rest
     return good
 
