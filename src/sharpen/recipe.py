@@ -1,4 +1,4 @@
-"""A recipe: eight functions and plain numbers that make a whole method; or several recipes, one after the other."""
+"""A recipe: nine functions and plain numbers that make a whole method; or several recipes, one after the other."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sharpen.core import Choices, Decision, Role, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError
+from sharpen.core import (
+    Choices,
+    Decision,
+    GrowthGenerator,
+    Role,
+    RolloutGenerator,
+    Sample,
+    Sampling,
+    Tableau,
+    TaskSource,
+    UserError,
+    growth,
+)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole method: eight functions and plain numbers. `print` shows it; `replace` derives another.
+    """A whole method: nine functions and plain numbers. `print` shows it; `replace` derives another.
 
     Slots, each a plain function or a functools.partial of one; it may ask for more by name: loop/offers.py
       tasks      () -> TaskSource
@@ -24,6 +36,7 @@ class Recipe:
       objective  () -> Tableau
       guard      (before: Evaluation, after: Evaluation) -> Decision
       control    (rounds: Sequence[Mapping]) -> reason to stop, or None
+      grow       (failed, arms, rng) -> GrowthGenerator, between two rounds: new tasks of what failed (core/growth.py)
 
     Numbers
       student          name of an embedded student, or a directory with a Hugging Face causal LM
@@ -61,6 +74,8 @@ class Recipe:
       unscorable_limit share of verdicts that may fail on our side; above it the doctor stops the run
       validation       validation tasks for each arm
       test             test tasks for each arm
+      grow_limit       grown tasks that a round may add; what a grower returns beyond them is refused
+      grow_tries       rollouts of each grown task before it is added: it must succeed in some and fail in some. 0: not tried
       budget           such as "300steps", "10m", "2Mtokens", "10m loop" (guard/control.py)
     """
 
@@ -72,6 +87,7 @@ class Recipe:
     objective: Callable[..., Tableau]
     guard: Callable[..., Decision]
     control: Callable[..., str | None]
+    grow: Callable[..., GrowthGenerator] = growth.nothing
     student: str = "tiny"
     roles: tuple[Role, ...] = ()
     warmup_steps: int = 0
@@ -107,6 +123,8 @@ class Recipe:
     unscorable_limit: float = 0.05
     validation: int = 32
     test: int = 64
+    grow_limit: int = 64
+    grow_tries: int = 4
     budget: str = "200steps"
 
     @property
@@ -224,7 +242,7 @@ def asked_for(function: Callable[..., Any]) -> set[str]:
     return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
 
 
-SLOTS = ("tasks", "curriculum", "rollout", "verify", "select", "objective", "guard", "control")
+SLOTS = ("tasks", "curriculum", "rollout", "verify", "select", "objective", "guard", "control", "grow")
 
 
 def functions(method: Method) -> list[tuple[str, str, Callable[..., Any]]]:

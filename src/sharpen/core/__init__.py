@@ -6,13 +6,15 @@
 3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
 4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
 5. A `Policy` is a model that can be asked, scored, trained and saved.
-6. A `Recipe` (recipe.py) holds eight functions and a few numbers: that is a whole method.
+6. Between rounds a grower (`GrowthGenerator`) may make new tasks of what failed.
+7. A `Recipe` (recipe.py) holds nine functions and a few numbers: that is a whole method.
 
 Everything here is frozen data: no I/O, and no torch.
 
 May import: nothing but the ground files.
 """
 
+from sharpen.core import growth
 from sharpen.core.errors import FatalDiagnosis, NotFinite, UserError, suggest
 from sharpen.core.events import (
     Act,
@@ -78,5 +80,6 @@ __all__ = [
     "UserError",
     "Verdict",
     "VerdictGenerator",
+    "growth",
     "suggest",
 ]

@@ -44,6 +44,7 @@ class Task:
     data      JSON: whatever else the verifier needs
     solution  a worked solution, where a writer exists; used for warm-up and SFT only
     parents   ids of the tasks this one was made from
+    operator  what made it of them, such as "between chain_sum/3 and chain_sum/4"; "" for a task that the source drew
     """
 
     prompt: tuple[Message, ...]
@@ -55,6 +56,7 @@ class Task:
     data: Mapping[str, Any] = field(default_factory=dict)
     solution: str | None = None
     parents: tuple[str, ...] = ()
+    operator: str = ""
 
     @cached_property
     def id(self) -> str:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
-from sharpen.core import Arm, Evaluation, Sample, TaskSource
+from sharpen.core import Arm, Evaluation, Sample, Task, TaskSource
 from sharpen.curriculum.attempts import Attempts, TaskRow
 from sharpen.recipe import Recipe, asked_for
 from sharpen.store import Store
+from sharpen.store import growth as stored
 
 NAMES = ("totals", "evaluations", "attempts", "kept")  # what of it can be asked for
 
@@ -49,12 +52,23 @@ class State:
         if answer == "better":
             self.settled = len(self.evaluations)
 
+    def grow(self, source: TaskSource, tasks: Sequence[Task]) -> None:
+        """Take in the tasks that a round has grown, which `source` draws too."""
+        if self.attempts and tasks:
+            self.attempts.extend(source, tasks)
 
-def begin(recipe: Recipe, source: TaskSource, seed: int, store: Store) -> State:
-    """As of the last commit. Evaluations come later, by `recall`: a new run has none yet."""
-    state = State(frozenset(asked_for(recipe.curriculum) | asked_for(recipe.guard) | asked_for(recipe.control)))
+
+def begin(recipe: Recipe, source: TaskSource, seed: int, store: Store, grown: TaskSource | None = None) -> State:
+    """As of the last commit. Evaluations come later, by `recall`: a new run has none yet.
+
+    grown  the source with what has grown so far
+    """
+    slots = recipe.curriculum, recipe.guard, recipe.control, recipe.grow
+    state = State(frozenset().union(*map(asked_for, slots)))
     if "attempts" in state.wanted:
         state.attempts = Attempts(source, seed, recipe.pool)
+        for _, found in groupby(stored.grown(store), key=itemgetter(0)):
+            state.attempts.extend(grown or source, [task for _, task in found])
         rows = store.rows("SELECT step, number, n, successes FROM task_stats ORDER BY rowid", deadline=600)
         state.attempts.add([tuple(row) for row in rows])
     if "totals" in state.wanted:

@@ -26,7 +26,7 @@ from sharpen import guard, models, rollouts, tasks
 from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import stages
+from sharpen.loop import growing, stages
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
@@ -197,9 +197,11 @@ def going(store: Store, method: Method, seed: int, policy: Policy, source: TaskS
     bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe))
     judges = rollouts.judging(recipe.verify, policy, bound, seed, recipe.verdict_s)
     spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= at.step or not at.number]
-    parts = store, recipe, seed, policy, bound, judges, source, held_out, progress, began, spent, steps, reported, phases
+    grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
+    parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
+    knows = state.begin(recipe, source, seed, store, grown.source)
     return Run(
-        *(*parts, [0.0], {}, state.begin(recipe, source, seed, store), listed, at, stages.budget(listed, at)),
+        *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at)),
     )
 
 
@@ -237,7 +239,8 @@ def note(this: Run, step: int, rounds: Sequence[dict[str, Any]], found: doctor.D
 
 
 def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Measure the round on the validation stream; its weights become the accepted ones, are gone on from, or are taken back."""
+    """Measure the round on the validation stream; its weights become the accepted ones, are gone on from, or are taken back.
+    Then tasks may grow."""
     number = len(rounds)
     before = this.store.evaluation(max(r["round"] for r in rounds if r["accepted"]), "validation")
     assert before is not None
@@ -246,13 +249,15 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     decision = moment(this, step, number).ask("guard", before, after)
     this.store.add_decision(number, decision)
     this.state.close(decision.answer, after)
+    if decision.answer == "worse":
+        go_back(this)
+    growing.grow(this, step, number, share(this, step))
     if decision.answer == "better":
         save(this, Position("loop", step, number, accepted="this"), wait=False)
         refer(this)
     elif decision.answer == "unclear":
         save(this, Position("loop", step, number, accepted="keep"), wait=False)
     else:
-        go_back(this)
         save(this, Position("loop", step, number, accepted="back"), write=False)
     this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
     this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")

@@ -174,15 +174,15 @@ KEPT: Mapping[str, Kept] = {
     "notes": Kept("json", attrgetter("notes")),
     "buffer": Kept("json", attrgetter("buffer"), lambda held: [s.rollout.id for s in held], Store.read_named),
 }
-EVERYWHERE = ("curriculum", "rollout", "select", "objective", "guard", "control")
+EVERYWHERE = ("curriculum", "rollout", "select", "objective", "guard", "control", "grow")
 OFFERS: Mapping[str, Offer] = {
     "progress": Offer(EVERYWHERE, "share of the budget that is used up, 0 to 1", attrgetter("progress")),
     "evaluations": Offer(
-        ("curriculum", "guard", "control"),
+        ("curriculum", "guard", "control", "grow"),
         "validation results of the rounds whose weights are in use, oldest first: never to be trained on",
         attrgetter("this.state.evaluations"),
     ),
-    "totals": Offer(("curriculum",), "{arm: scored training rollouts so far}", attrgetter("this.state.totals")),
+    "totals": Offer(("curriculum", "grow"), "{arm: scored training rollouts so far}", attrgetter("this.state.totals")),
     "attempts": Offer(
         ("curriculum",), "every task of the pool, what was tried of it, and `draw(number)`", attrgetter("this.state.attempts")
     ),
@@ -202,6 +202,8 @@ OFFERS: Mapping[str, Offer] = {
     "buffer": Offer(("select",), "a list of samples, as they came, that it fills and empties", working("buffer")),
     "rng": Offer(("select",), "random numbers of this step", random_numbers),
     "turns": Offer(("verify",), "what the student said in each of its turns; who judges fills it in", lambda moment: ()),
+    "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
+    "history": Offer(("grow",), "{arm: its latest ArmStats, oldest first}", lambda m: m.this.store.history()),
     "policy": Offer(("objective",), "the policy before the step", attrgetter("this.policy")),
     "batch": Offer(("objective",), "the batch to be learnt from", attrgetter("batch")),
     "losses": Offer(("objective",), "the losses of earlier steps, oldest first", losses),

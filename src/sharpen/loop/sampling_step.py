@@ -61,7 +61,9 @@ def try_out(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int) -> l
             roles=this.roles,
         )
     with this.timed("verify", step):
-        return this.judges.judge(rollouts, groups)
+        samples = this.judges.judge(rollouts, groups)
+    this.grown.observe(samples)
+    return samples
 
 
 def say_missing(this: Run) -> None:

@@ -28,6 +28,7 @@ from sharpen.curriculum import State
 from sharpen.data import Memory
 from sharpen.guard import control
 from sharpen.loop import offers
+from sharpen.loop.growing import Grown
 from sharpen.loop.offers import Moment
 from sharpen.models import embedded
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
@@ -36,7 +37,7 @@ from sharpen.rollouts import RoleJudges, Roles
 from sharpen.store import Position, Store
 from sharpen.verify import Judges, code
 
-WORK = ("curriculum", "generate", "verify", "learn")  # the phases of a learning step that are a method's own work
+WORK = ("curriculum", "generate", "verify", "learn", "grow")  # the phases of a learning step that are a method's own work
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Run:
     policy: Policy
     roles: dict[str, Any]  # who stands behind the recipe's roles, by name
     judges: Judges | RoleJudges
-    source: TaskSource
+    grown: Grown  # the tasks' source, and what has grown beside it
     held_out: dict[str, dict[Arm, list[Task]]]  # by split
     progress: Any
     began: float  # time.monotonic() at which this process took the run up
@@ -128,6 +129,11 @@ class Run:
     budget: control.Budget  # the stage's own
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
+
+    @property
+    def source(self) -> TaskSource:
+        """Where tasks are drawn from: the recipe's, and what has grown so far."""
+        return self.grown.source
 
     def seconds(self) -> float:
         """Wall time spent on the run so far, by earlier processes too."""
@@ -149,7 +155,7 @@ class Run:
         if kind == "steps":
             return steps
         if kind == "tokens":
-            return self.at.used + sum(s["tokens"] for s in self.steps if s["phase"] == "loop")
+            return self.at.used + sum(s["tokens"] for s in self.steps if s["phase"] == "loop") + self.grown.tokens
         return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
 
 

@@ -21,7 +21,7 @@ from sharpen.core import Decision, Evaluation, UserError
 from sharpen.curriculum import state
 from sharpen.data import replay
 from sharpen.guard import control, handover
-from sharpen.loop import offers
+from sharpen.loop import growing, offers
 from sharpen.loop.session import At, Run, extrapolate, like_student, measure, refer, save
 from sharpen.recipe import Method, Recipe, Stage, describe
 from sharpen.store import Position, Store
@@ -51,6 +51,7 @@ def take_up(this: Run, rounds: Sequence[Round]) -> None:
     """Begin a stage, or go on in it: what it keeps beside the weights, as of the last commit."""
     state.recall(this.state, this.store)
     offers.restore(this)
+    growing.recall(this, len(rounds))
     if this.recipe.replay:
         this.memory.update(replay.restored(this.store.successes(replay.KEEP)))
     refer(this)
@@ -169,7 +170,9 @@ def entered(this: Run, step: int, rounds: Sequence[Round]) -> Run:
     at = At(this.stages[number].name, number, step, len(rounds) - 1, float(used))
     recipe = this.stages[number].recipe
     this.store.add_meta("stages", [*this.store.meta().get("stages", [asdict(this.at)]), asdict(at)])
-    knows = state.begin(recipe, this.source, this.seed, this.store)
+    this.store.settle()
+    this.grown.tokens = 0  # those so far are in what is used
+    knows = state.begin(recipe, this.grown.base, this.seed, this.store, this.grown.source)
     this.roles.clear()  # in place: who judges holds them too
     this.roles.update(models.roles.bind(recipe.roles, this.policy, partial(like_student, recipe)))
     own = replace(this, recipe=recipe, at=at, budget=budget(this.stages, at), state=knows)

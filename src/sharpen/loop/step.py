@@ -64,7 +64,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
         this.store.add_step(step, "loop", number, stats)
         this.steps.append({**stats, "step": step, "phase": "loop", "round": number})
         this.store.add_arm_stats(curriculum.statistics(step, samples))
-        this.store.add_task_stats(tried)
+        this.store.add_rows("task_stats", tried)
     rate = stats["tokens"] / max(time.monotonic() - start, 1e-9)
     this.progress.advance(1, reward=stats["reward"], silent=stats["silent"], tokens_per_second=rate)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sharpen import hashing
+from sharpen import core, hashing
 from sharpen.core import UserError, suggest
 from sharpen.recipe import SLOTS, Method, Recipe, Stages, asked_for, opening
 from sharpen.recipes import staging
@@ -43,6 +43,7 @@ ROOM_OF = {
     "control": "guard",
     "gate": "guard",
     "hand_over": "guard",
+    "grow": "data",
 }
 
 TIERS = {"setting": (0, 30), "piece": (1, 60), "loop": (99, 120)}  # new functions, lines
@@ -51,6 +52,7 @@ STATUSES = ("claimed", "reproduced on a toy", "reproduced", "refuted here")
 # For a model that is trained already: the embedded student's learning rate would wreck it, and its answers are longer.
 TRAINED = {"warmup_steps": "0", "lr": "1e-5", "max_tokens": "512"}
 WARMUP = ("warmup_levels", "warmup_demos", "warmup_rows", "warmup_lr")  # these do nothing where warmup_steps is 0
+GROWTH = ("grow_limit", "grow_tries")  # and these where nothing grows
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,9 @@ def build(
     if opening(built).warmup_steps == 0:
         for key in [k for k in WARMUP if k in given]:
             raise UserError(f"{key}={given[key]} would do nothing: there is no warm-up. Set warmup_steps too.")
+    if isinstance(built, Recipe) and built.grow is core.growth.nothing:
+        for key in [k for k in GROWTH if k in given]:
+            raise UserError(f"{key}={given[key]} would do nothing: no task is grown. Set grow too.")
     return built
 
 
@@ -293,7 +298,8 @@ def choices(slot: str) -> dict[str, Callable[..., Any]]:
     that return what the slot returns."""
     room = importlib.import_module(f"sharpen.{ROOM_OF[slot]}")
     offered = [getattr(room, name) for name in room.__all__]
-    found = {}
+    default = inspect.signature(Recipe).parameters[slot].default
+    found = {} if default is inspect.Parameter.empty else {default.__name__: default}
     for module in (room, *filter(inspect.ismodule, offered)):
         for name, function in vars(module).items():
             if not name.startswith("_") and inspect.isfunction(function) and fits(slot, function, room.__name__):

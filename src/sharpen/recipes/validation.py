@@ -26,6 +26,7 @@ CALLS = {
     "control": (1, "str | None"),
     "gate": (2, "Decision"),
     "hand_over": (1, "dict[int, float]"),
+    "grow": (3, "GrowthGenerator"),
 }
 
 ABOVE_ZERO = ("warmup_lr", "temperature", "verdict_s")
@@ -41,6 +42,7 @@ AT_LEAST_ONE = (
     "round_steps",
     "validation",
     "test",
+    "grow_limit",
 )
 PRECISIONS = ("auto", "bf16", "fp32")
 ISOLATIONS = ("full", "reduced", "none")
@@ -72,6 +74,7 @@ def validate(recipe: Recipe) -> None:
     parse_budget(recipe.budget)
     for slot in SLOTS:
         callable_as(slot, getattr(recipe, slot))
+    check_grower(recipe)
     if recipe.replay and not first_objective(recipe).advantage(_one_success()).any():
         raise UserError(
             f"replay={recipe.replay} would do nothing: {describe(recipe.objective)} compares responses within a group, "
@@ -88,6 +91,18 @@ def callable_as(slot: str, function: Any) -> None:
         inspect.signature(function).bind(*[None] * CALLS[slot][0], **dict.fromkeys(asked_for(function)))
     except (TypeError, ValueError) as e:
         raise UserError(f"{slot}={describe(function)} cannot be called as the loop calls it: {e}.") from e
+
+
+def check_grower(recipe: Recipe) -> None:
+    """Refuse what would fail only when the first round ends."""
+    function = recipe.grow
+    if not inspect.isgeneratorfunction(function.func if isinstance(function, functools.partial) else function):
+        raise UserError(
+            f"grow={describe(function)} has no `yield`, and a grower is a generator function: let it ask with `yield`, or, "
+            "where it asks for nothing, begin with `yield from ()`."
+        )
+    if recipe.grow_tries == 1:
+        raise UserError("grow_tries=1: one rollout cannot both succeed and fail. Take 2 or more, or 0 to try nothing.")
 
 
 def _one_success() -> core.Batch:

@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -32,7 +32,8 @@ SCHEMA_VERSION = 4
 SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tasks(id TEXT PRIMARY KEY, family TEXT NOT NULL, level INTEGER NOT NULL, split TEXT NOT NULL,
-    prompt TEXT NOT NULL, answer TEXT, verifier TEXT NOT NULL, data TEXT NOT NULL, solution TEXT, parents TEXT NOT NULL);
+    prompt TEXT NOT NULL, answer TEXT, verifier TEXT NOT NULL, data TEXT NOT NULL, solution TEXT, parents TEXT NOT NULL,
+    operator TEXT NOT NULL);
 CREATE TABLE rollouts(id TEXT PRIMARY KEY, purpose TEXT NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
     task TEXT NOT NULL, grp INTEGER NOT NULL, turns TEXT NOT NULL, tokens BLOB NOT NULL, sampled BLOB NOT NULL,
     logprobs BLOB NOT NULL, n_prompt INTEGER NOT NULL, n_sampled INTEGER NOT NULL, stop TEXT NOT NULL,
@@ -53,6 +54,10 @@ CREATE TABLE decisions(round INTEGER PRIMARY KEY, answer TEXT NOT NULL CHECK (an
     reason TEXT NOT NULL, numbers TEXT NOT NULL);
 CREATE TABLE diagnoses(step INTEGER NOT NULL, name TEXT NOT NULL, fatal INTEGER NOT NULL, evidence TEXT NOT NULL,
     cure TEXT NOT NULL);
+CREATE TABLE grown(place INTEGER PRIMARY KEY, round INTEGER NOT NULL, task TEXT NOT NULL UNIQUE, tries INTEGER NOT NULL,
+    correct INTEGER NOT NULL);
+CREATE TABLE refusals(round INTEGER NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL, example TEXT NOT NULL,
+    PRIMARY KEY(round, reason));
 CREATE TABLE timings(session INTEGER NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL);
 CREATE TABLE commits(n INTEGER PRIMARY KEY, phase TEXT NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
     checkpoint TEXT, accepted TEXT, finished INTEGER NOT NULL);
@@ -68,7 +73,8 @@ INT, FLOAT = np.dtype("<i4"), np.dtype("<f4")
 def task_row(task: Task) -> tuple:
     prompt, data, parents = to_json(task.prompt), to_json(task.data), to_json(task.parents)
     answer, solution = _text(task.answer), _text(task.solution)
-    return (task.id, task.family, task.level, task.split, prompt, answer, task.verifier, data, solution, parents)
+    where = (task.id, task.family, task.level, task.split)
+    return (*where, prompt, answer, task.verifier, data, solution, parents, _text(task.operator))
 
 
 def rollout_row(sample: Sample, purpose: str, step: int, round: int) -> tuple:
@@ -124,7 +130,7 @@ def verdict_row(sample: Sample) -> tuple:
 COLUMNS = """
 SELECT r.id, r.task, r.grp, r.turns, r.tokens, r.sampled, r.logprobs, r.stop, r.version, r.seed, r.parent, r.more,
     v.outcome, v.reward, v.parts, v.feedback, v.rule, v.verifier_version, v.isolation, v.credit,
-    t.family, t.level, t.split, t.prompt, t.answer, t.verifier, t.data, t.solution, t.parents
+    t.family, t.level, t.split, t.prompt, t.answer, t.verifier, t.data, t.solution, t.parents, t.operator
 """
 JUDGED = "rollouts r JOIN verdicts v ON v.rollout = r.id JOIN tasks t ON t.id = r.task"
 SAMPLES = f"""{COLUMNS} FROM {JUDGED}
@@ -142,15 +148,24 @@ latest AS (SELECT place, row_number() OVER (PARTITION BY family, level ORDER BY 
 """
 
 
+def read_task(row: Sequence[Any]) -> Task:
+    """Its columns in the order of the schema, without the id."""
+    family, level, split, prompt, answer, verifier, data, solution, parents, operator = row
+    question, origin, answer, solution = (
+        tuple(json.loads(prompt)),
+        tuple(json.loads(parents)),
+        _untext(answer),
+        _untext(solution),
+    )
+    return Task(question, answer, family, level, split, verifier, json.loads(data), solution, origin, _untext(operator))
+
+
 def read_sample(row: tuple, tasks: dict[str, Task]) -> Sample:
     """tasks holds those read so far, so that samples of one task share it."""
     id, task_id, group, turns, tokens, sampled, logprobs, stop, version, seed, parent, more = row[:12]
     outcome, reward, *notes = row[12:20]
     if task_id not in tasks:
-        family, level, split, prompt, answer, verifier, data, solution, parents = row[20:]
-        question, origin = tuple(json.loads(prompt)), tuple(json.loads(parents))
-        answer, solution = _untext(answer), _untext(solution)
-        tasks[task_id] = Task(question, answer, family, level, split, verifier, json.loads(data), solution, origin)
+        tasks[task_id] = read_task(row[20:])
     arrays = (np.frombuffer(tokens, INT), np.frombuffer(sampled, bool), np.frombuffer(logprobs, FLOAT))
     rollout = Rollout(tasks[task_id], *arrays, tuple(json.loads(turns)), stop, version, seed, id, parent)
     kept = json.loads(more) if more else {"spans": [astuple(only_span(rollout))], "others": []}

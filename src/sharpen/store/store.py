@@ -160,8 +160,7 @@ class Store:
 
     def add_batch(self, step: int, samples: Iterable[Sample]) -> None:
         """The samples that a learning step trains on, with the reward and weight they have there."""
-        rows = ((step, s.rollout.id, s.verdict.reward, float(s.weight)) for s in samples)
-        self._pending["batches"].extend(rows)
+        self._pending["batches"].extend((step, s.rollout.id, s.verdict.reward, float(s.weight)) for s in samples)
 
     def add_step(self, step: int, phase: str, round: int, stats: Mapping[str, Any]) -> None:
         """What a step measured, as JSON. phase is warmup or loop; steps count on across phases."""
@@ -175,9 +174,9 @@ class Store:
             self._pending["arm_stats"].append(row)
             history[s.arm].append(s)
 
-    def add_task_stats(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
-        """(step, number of the task in its pool, scored rollouts, successes), for curricula over single tasks (attempts.py)."""
-        self._pending["task_stats"].extend(rows)
+    def add_rows(self, table: str, rows: Iterable[tuple]) -> None:
+        """Rows of `task_stats` (attempts.py), `grown` or `refusals`, as database.py has their columns."""
+        self._pending[table].extend(rows)
 
     def add_evaluation(self, round: int, purpose: str, evaluation: Evaluation) -> None:
         """purpose is validation, before or test. Column `solved` keeps 1, 0 or ? (not judged) for each task, in order."""
@@ -192,8 +191,8 @@ class Store:
         self._pending["decisions"].append(row)
 
     def add_diagnosis(self, step: int, diagnosis: Diagnosis) -> None:
-        row = (step, diagnosis.name, bool(diagnosis.fatal), database.to_json(diagnosis.evidence), diagnosis.cure)
-        self._pending["diagnoses"].append(row)
+        evidence = database.to_json(diagnosis.evidence)
+        self._pending["diagnoses"].append((step, diagnosis.name, bool(diagnosis.fatal), evidence, diagnosis.cure))
 
     def add_timing(self, phase: str, seconds: float, step: int) -> None:
         """Wall seconds; those of one phase and step add up until the next commit."""
