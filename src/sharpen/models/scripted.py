@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import Ask, Batch, Message, Sampling, Tableau, Turn
+from sharpen.core import PLAIN, Ask, Batch, Message, Sampling, Tableau, Turn
 
 
 class ScriptedPolicy:
@@ -44,7 +44,7 @@ class ScriptedPolicy:
                 if ask.answer is not None
                 else self.reply(ask.messages or ({"role": "context", "content": ask.insert},))
             )
-            ends = [text.find(end) for end in (*(ask.sampling or sampling).stop, *ask.stop) if end in text]
+            ends = [text.find(end) for end in (*(ask.sampling or sampling or PLAIN).stop, *ask.stop) if end in text]
             if ends and ask.answer is None:
                 text = text[: min(ends)]
             limit = max_tokens if ask.max_tokens is None else ask.max_tokens
