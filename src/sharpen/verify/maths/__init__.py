@@ -7,7 +7,35 @@ May import: nothing but the ground files.
 """
 
 from sharpen.verify.maths import maths
-from sharpen.verify.maths.extraction import NUMBERS, extract
+from sharpen.verify.maths.equality import asks_percent
+from sharpen.verify.maths.extraction import (
+    NUMBERS,
+    Found,
+    after_marker,
+    extract,
+    find,
+    last_box,
+    sentences,
+    tagged,
+    without_thoughts,
+)
+from sharpen.verify.maths.maths import question
 from sharpen.verify.maths.notation import tidy
+from sharpen.verify.maths.units import without_unit
 
-__all__ = ["NUMBERS", "extract", "maths", "tidy"]
+__all__ = [
+    "NUMBERS",
+    "Found",
+    "after_marker",
+    "asks_percent",
+    "extract",
+    "find",
+    "last_box",
+    "maths",
+    "question",
+    "sentences",
+    "tagged",
+    "tidy",
+    "without_thoughts",
+    "without_unit",
+]
