@@ -105,16 +105,26 @@ def choice_made(response: str, choices: Mapping[str, str], several: bool) -> tup
     last = "whole" if len(lines) == 1 else "last line"
     made = read(boxed, choices) if boxed is not None else frozenset()
     if marked and (boxed is None or not made or text.rfind(line) > text.rfind("\\boxed")):
-        said = next((found for each in (marked, *sentences(line)) if (found := read(each, choices))), frozenset())
+        said = next((found for each in (line, *sentences(line), marked) if (found := read(each, choices))), frozenset())
+        said = frozenset() if mislabelled(line, choices) else said
         return (said, "marker") if not made or made == said or not said else (frozenset(), "box and marker")
     if made:
         return made, "box"
-    if found := read(lines[-1], choices) or read(re.split(r"[.!?](?=\s|$)", lines[-1])[0], choices):
-        others = {each for line in lines[:1] if re.match(r"\W*\(?[A-Za-z][.)]", line) for each in read(line, choices)}
-        return (found, last) if not others - found or len(lines) == 1 or last == "last line" else (frozenset(), last)
-    found = read(lines[0], choices)
-    again = {each for line in lines[1:] for each in read(line, choices)}
-    return (found, "first line") if found and len(lines) > 1 and not again - found else (frozenset(), last)
+    if found := read(lines[-1], choices):
+        return found, last
+    first, *more = [part for part in re.split(r"(?<=[^\W\d_]{2}[.!?])\s+", lines[0], maxsplit=1) if part] + lines[1:]
+    found = frozenset() if not more or mislabelled(first, choices) else read(first, choices)
+    again = {each for part in more for each in read(part, choices)}
+    return (found, "first line") if found and not again - found else (frozenset(), last)
+
+
+def mislabelled(text: str, choices: Mapping[str, str]) -> bool:
+    """Whether a letter stands before the words of another choice: "A. Quito", where Quito is B."""
+    match = re.match(r"\W*(?:option |choice )?\(?([A-Za-z])[).:\s-]+(.+)", tidy(text[:CHOSEN_FROM]), re.I | re.S)
+    if match is None:
+        return False
+    own, words = choices.get(match[1].upper(), ""), _plain(match[2])
+    return any(words.startswith(other) and not own.startswith(other) for other in choices.values() if other != own and other)
 
 
 def single(text: str, choices: Mapping[str, str]) -> frozenset[str]:

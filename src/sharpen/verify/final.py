@@ -24,7 +24,10 @@ NUMBER = re.compile(r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\
 RATIO = re.compile(r"[+-]?[0-9]+/[0-9]+")
 SEPARATOR = re.compile(r"\s*[,;×*]\s*|\s+")
 ITEM = r"(?<![\w.,/^-])[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?![\w/^]|\.[0-9]|,[0-9])"
-LIST = re.compile(rf"\[?\(?{ITEM}(?:(?:\s*[,;]\s*(?:and\s+)?|\s+and\s+|\s*[×*]\s*){ITEM})+")
+LIST = re.compile(rf"(?:\[|\()?({ITEM}(?:(?:\s*[,;]\s*(?:and\s+)?|\s+and\s+|\s*[×*]\s*){ITEM})+)(?:\]|\))?")
+AROUND = re.compile(r"[^0-9\[\](){}]*[A-Za-z]{2,}[^0-9\[\](){}]*")
+ENDED = re.compile(r"[*_`$\s]*(?:[.!;,]|$|[A-Za-z])")
+CHANGES = re.compile(r"\b(?:or|not|no|never|neither|nor|maybe|perhaps)\b|n't\b", re.IGNORECASE)
 MARKS = frozenset("*_`\"' “”‘’")
 STRAIGHT = str.maketrans("’‘“”\u00a0", "''\"\" ")
 
@@ -105,14 +108,15 @@ def _bare_number(text: str, percent: bool) -> str:
 def _list(text: str, line: str) -> str:
     """The numbers that a sentence lists; the text as it is where there are none, or others beside them."""
     for said in (text, line):
-        plain = re.sub(r",?\s+and\s+", ", ", tidy(said.strip()))
-        if read_numbers(plain) is not None and len(read_numbers(plain) or ()) > 1:
+        plain = re.sub(r",?\s+and\s+", ", ", tidy(said) if "\\" in said else said.strip(" .$"))
+        if len(read_numbers(plain) or ()) > 1:
             return plain
-        lists = [match[0] for match in LIST.finditer(said)]
-        rest = LIST.sub("", said)
-        if len(lists) == 1 and not re.search("[0-9]", rest) and not re.search(r"\b(?:or|not|no|never)\b|n't\b", rest):
-            return re.sub(r",?\s+and\s+", ", ", lists[0].lstrip("[("))
-    return text
+        lists = list(LIST.finditer(said))
+        rest = LIST.sub(" ", said)
+        alone = len(lists) == 1 and AROUND.fullmatch(rest) and not CHANGES.search(rest)
+        if alone and ENDED.match(said, lists[0].end()):
+            return re.sub(r",?\s+and\s+", ", ", lists[0][1])
+    return line or text
 
 
 def tidy_text(text: str, spaces: bool = True) -> str:
