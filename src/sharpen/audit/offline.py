@@ -30,12 +30,12 @@ from sharpen.audit.cache import Row, VerdictCache, key_of
 from sharpen.core import Arm, Task, TaskSource, UserError, Verdict, suggest
 from sharpen.tasks import clip, content, kind, messages, parse
 from sharpen.verify import Judges
+from sharpen.verify.code import FIELDS
 
 LONGEST_LINE = 64 * 2**20  # bytes
 MISTAKES = 10  # of one file that are told at once
 WINDOW = 2048, 64 * 2**20  # responses and characters that are in memory at once
 OWN = ("id", "verifier", "prompt", "answer", "solution", "wrong", "family", "level", "split")  # the rest is the verifier's
-CODE = ("language", "tests", "time_limit_s", "memory_mb", "whitespace", "tolerance", "partial", "function", "checker")
 OTHERS = ("choices", "schema", "rubric", "criteria", "metadata", "places", "accept", "spaces", "any_order")
 NEEDS_ANSWER = ("exact", "choice", "number", "numbers", "math", "multiple_choice")
 ACCEPTING = ("exact", "choice", "number", "numbers", "math", "gym", "reasoning_gym")
@@ -216,7 +216,7 @@ def task_of(line: int, record: Any, where: str) -> TaskLine:
         said = f"there is no verifier {clip(name)}" if isinstance(name, str) else "'verifier' is missing"
         raise UserError(f"{where}: {said}.{close} There are: {', '.join(verify.VERIFIERS)}.")
     for field in record:
-        known = (*OWN, *OTHERS, *CODE)
+        known = (*OWN, *OTHERS, *FIELDS)
         if field not in known and (slip := difflib.get_close_matches(field, known, n=1, cutoff=0.8)):
             raise UserError(f"{where}: there is no field {field!r}. Did you mean {slip[0]!r}?")
     try:
@@ -257,7 +257,7 @@ def fitted(task: Task, where: str) -> Task:
 def _code(task: Task, where: str) -> Task:
     from sharpen.verify.code import problem_of
 
-    task = replace(task, data={field: value for field, value in task.data.items() if field in CODE})
+    task = replace(task, data={field: value for field, value in task.data.items() if field in FIELDS})
     try:
         problem_of(task.data)
     except UserError as e:

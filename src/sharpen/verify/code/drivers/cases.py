@@ -153,8 +153,11 @@ def finish(failed):
         sys.modules["threading"]._shutdown()
     atexit._run_exitfuncs()
     sys.modules["__main__"].__dict__.clear()  # files that the program has left open are closed, and so written
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # the first ones too, if others took their place
+        try:
+            stream.flush()
+        except (AttributeError, ValueError):  # None, or closed by the program
+            pass
     posix._exit(code & 255)
 
 
@@ -165,7 +168,8 @@ if program is None:
 for name in ("exit", "quit"):
     setattr(sys.modules["builtins"], name, Quitter(name, "Ctrl-D"))
 sys.argv = [program.co_filename]
-sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+# Twice, as the interpreter has it: a program may put a wrapper of its buffer in its place, and must not thereby close it.
+sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
 sys.modules["__main__"] = module = type(sys)("__main__")
 module.__file__ = program.co_filename
 failed = None
