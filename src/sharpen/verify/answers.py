@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sharpen.core import Task, UserError, Verdict
-from sharpen.verify.maths import after_marker, last_box, sentences, tagged, tidy, without_thoughts
+from sharpen.verify.maths import after_marker, find, last_box, sentences, tagged, tidy, without_thoughts
 
 VERSION = "2"
 MOST_CALLS = 100
@@ -24,9 +24,9 @@ LONGEST_MATCH = 0.5  # seconds of one pattern of a schema on one text
 L = r"(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Za-z])(?![A-Za-z0-9']))"
 LABEL = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|clearly)[, ]+)?"
-    r"(?:(?:the |my )?(?:correct |right |best |final |most likely )?(?:answer|option|choice)?"
-    r"(?: (?:is|must be|would be|should be|has to be))?:? ?(?:option |choice |answer )?"
-    r"|(?:i|we) (?:would )?(?:choose|pick|select|go with) (?:option |choice |answer )?|it(?:'s| is) (?:option |choice )?)"
+    r"(?:(?:i|we) (?:would )?(?:choose|pick|select|go with) (?:option |choice |answer )?|it(?:'s| is) (?:option |choice )?"
+    r"|(?:the |my )?(?:correct |right |best |final |most likely )?(?:answer|option|choice)?"
+    r"(?: (?:is|must be|would be|should be|has to be))?:? ?(?:option |choice |answer )?)"
     + L
     + r"[.:)]?(.*)",
     re.I | re.S,
@@ -41,6 +41,8 @@ JUDGED = re.compile(
 ABROAD = re.compile(
     r"(?:因此|所以|故)?，?(?:正确)?(?:答案|选项)?(?:应?选择?|是|为|:|：)*\s*" + L + r"(?:选项|项)?()[。.]?", re.S
 )
+COPULA = re.compile(r"(?:です|だ|입니다)?[.。]?$")
+BECAUSE = re.compile(r",? (?:because|since)\b", re.I)
 REJECTED = re.compile(r"[,;]? (?:and not|but not|not|rather than|instead of) (?:option |choice )?\(?([A-Za-z])\)?", re.I)
 SEVERAL = re.compile(r"[,;/&+ ]|\band\b", re.I)
 CHOSEN_FROM = 2_000  # characters of a line that is read as a choice
@@ -101,7 +103,8 @@ def choice_made(response: str, choices: Mapping[str, str], several: bool) -> tup
     if not lines:
         return frozenset(), "none"
     marked, line = after_marker(text)
-    boxed = last_box(text)
+    found = find(text)
+    boxed = found.text if found.how == "box" else None
     last = "whole" if len(lines) == 1 else "last line"
     made = read(boxed, choices) if boxed is not None else frozenset()
     if marked and (boxed is None or not made or text.rfind(line) > text.rfind("\\boxed")):
@@ -110,12 +113,12 @@ def choice_made(response: str, choices: Mapping[str, str], several: bool) -> tup
         return (said, "marker") if not made or made == said or not said else (frozenset(), "box and marker")
     if made:
         return made, "box"
-    if found := read(lines[-1], choices):
-        return found, last
+    if made := read(lines[-1], choices):
+        return made, last
     first, *more = [part for part in re.split(r"(?<=[^\W\d_]{2}[.!?])\s+", lines[0], maxsplit=1) if part] + lines[1:]
-    found = frozenset() if not more or mislabelled(first, choices) else read(first, choices)
+    made = frozenset() if not more or mislabelled(first, choices) else read(first, choices)
     again = {each for part in more for each in read(part, choices)}
-    return (found, "first line") if found and not again - found else (frozenset(), last)
+    return (made, "first line") if made and not again - made else (frozenset(), last)
 
 
 def mislabelled(text: str, choices: Mapping[str, str]) -> bool:
@@ -137,6 +140,7 @@ def letters_of(text: str, choices: Mapping[str, str]) -> frozenset[str]:
         return frozenset([one])
     plain = re.sub(r"[\[\]()*.]", " ", tidy(text[:CHOSEN_FROM]))
     plain = re.sub(r"^(?:the )?(?:correct )?(?:answers?|options?|choices?)(?: (?:is|are))?:? ", "", plain.strip(), flags=re.I)
+    plain = re.sub(r" are (?:both |all )?(?:the )?(?:correct|right)(?: (?:answers|options|choices|ones))?$", "", plain.strip(), flags=re.I)
     items = [item for item in SEVERAL.split(plain) if item]
     if len(items) == 1 and len(items[0]) > 1 and items[0].isupper():
         items = list(items[0])
@@ -160,10 +164,9 @@ def chosen(text: str, choices: Mapping[str, str]) -> str | None:
     if by_text and plain.upper() not in choices:
         return by_text[0] if len(by_text) == 1 else None
     rejected = [match[1].upper() for match in REJECTED.finditer(text)]
-    text = REJECTED.sub("", text).rstrip(" .")
-    match = JUDGED.fullmatch(text)
-    judged = match is not None
-    match = match or LABEL.fullmatch(text) or ABROAD.fullmatch(text)
+    text = COPULA.sub("", BECAUSE.split(REJECTED.sub("", text))[0].rstrip(" ."))
+    judged = JUDGED.fullmatch(text)
+    match = judged or LABEL.fullmatch(text) or ABROAD.fullmatch(text)
     if match is None:
         return None
     label, rest = (match[1] or match[2] or match[3]).upper(), _plain(match[4])
@@ -174,8 +177,7 @@ def chosen(text: str, choices: Mapping[str, str]) -> str | None:
         return label
     others = [letter for letter, choice in choices.items() if letter != label and choice and choice in rest]
     again = re.search(r"\b(?:or|and|not)\b|\([A-Za-z]\)|(?<![A-Za-z])[B-Z](?![A-Za-z])", match[4])
-    because = judged and re.match(r",? (?:because|since|as)\b", match[4])
-    return None if others or again or not (because or _separated(text, label) or not choices) else label
+    return None if others or again or not (_separated(text, label) or not choices) else label
 
 
 def _separated(text: str, label: str) -> bool:
@@ -239,8 +241,11 @@ def json_text(response: str) -> tuple[str, str]:
         return (calls[0] if len(calls) == 1 else f"[{','.join(calls)}]"), "call: json"
     if (fenced := fenced_json(text)) is not None:
         return fenced, "fence: json"
-    if not text.startswith(("{", "[")) and (alone := json_in_prose(text)) is not None:
-        return alone, "prose: json"
+    try:
+        parse_json(text)
+    except (ValueError, RecursionError):
+        if (alone := json_in_prose(text)) is not None:
+            return alone, "prose: json"
     return text, "whole: json"
 
 

@@ -16,7 +16,7 @@ import unicodedata
 from fractions import Fraction
 
 from sharpen.core import Task
-from sharpen.verify.maths import asks_percent, find, question, sentences, tagged, tidy, without_thoughts, without_unit
+from sharpen.verify.maths import asks_percent, find, question, sentences, tagged, tidy, undecorated, without_thoughts, without_unit
 
 LONGEST_NUMBER = 1_000  # characters of one number; Python's own integers refuse more than 4,300 digits
 
@@ -25,6 +25,8 @@ RATIO = re.compile(r"[+-]?[0-9]+/[0-9]+")
 SEPARATOR = re.compile(r"\s*[,;×*]\s*|\s+")
 ITEM = r"(?<![\w.,/^-])[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?![\w/^]|\.[0-9]|,[0-9])"
 LIST = re.compile(rf"(?:\[|\()?({ITEM}(?:(?:\s*[,;]\s*(?:and\s+)?|\s+and\s+|\s*[×*]\s*){ITEM})+)(?:\]|\))?")
+BRACKETS = re.compile(r"\[([^\[\]]{1,2000})\]")
+AND = re.compile(r",?\s+and\s+")
 AROUND = re.compile(r"[^0-9\[\](){}]*[A-Za-z]{2,}[^0-9\[\](){}]*")
 ENDED = re.compile(r"[*_`$\s]*(?:[.!;,]|$|[A-Za-z])")
 CHANGES = re.compile(r"\b(?:or|not|no|never|neither|nor|maybe|perhaps)\b|n't\b", re.IGNORECASE)
@@ -52,9 +54,11 @@ def final_answer(task: Task, response: str, rule: str = "") -> tuple[str, str]:
     found = find(text)
     value = found.text
     if rule == "numbers" and len(read_numbers(golds[0]) or ()) > 1:
-        return _list(value, found.line), found.how
+        return _list([found.line] if found.how == "last expression" else [value, found.line]), found.how
     if "=" in value:
         value = value.rpartition("=")[2].strip()
+    if found.how == "marker" and value[-2:-1].isdigit():  # joy, no factorial
+        value = value.removesuffix("!")
     if rule in ("number", "numbers") and read_number(value, ratio=True) is None:
         value = _bare_number(value, asks_percent(question(task)))
     return value, found.how
@@ -75,12 +79,12 @@ def _words(text: str, golds: list[str]) -> tuple[str, str]:
     if found.how == "tag" or not text:
         return "", "none"
     lines = text.split("\n")
-    said, how = [found.text], found.how
+    said, how = [tidy(found.text), found.text], found.how
     if how == "marker":  # "St. Louis" is no sentence that ends after "St."
         said = [*sentences(found.line), found.text]
     elif how != "box":
         said, how = [lines[-1]], "whole" if len(lines) == 1 else "last line"
-    stripped = [_unmarked(each, gold) for gold in golds for each in said]
+    stripped = [_unmarked(form, gold) for gold in golds for each in said for form in (each, undecorated(each))]
     wanted = {squeeze(gold) for gold in golds}
     return next((each for each in stripped if squeeze(each) in wanted), _unmarked(said[-1], golds[0])), how
 
@@ -105,18 +109,19 @@ def _bare_number(text: str, percent: bool) -> str:
     return bare if read_number(bare, ratio=True) is not None else plain
 
 
-def _list(text: str, line: str) -> str:
-    """The numbers that a sentence lists; the text as it is where there are none, or others beside them."""
-    for said in (text, line):
-        plain = re.sub(r",?\s+and\s+", ", ", tidy(said) if "\\" in said else said.strip(" .$"))
+def _list(sayings: list[str]) -> str:
+    """The numbers that the first of these sentences lists that lists any; the last as it is where none does, or says more."""
+    for said in sayings:
+        said = re.sub(r"^\s*[A-Za-z]\w{0,20}\s*=\s*", "", said)
+        plain = AND.sub(", ", tidy(said) if "\\" in said else said.strip(" .$"))
         if len(read_numbers(plain) or ()) > 1:
             return plain
-        lists = list(LIST.finditer(said))
-        rest = LIST.sub(" ", said)
+        lists = list(LIST.finditer(said)) or [m for m in BRACKETS.finditer(said) if read_numbers(m[0]) is not None]
+        rest = "".join(said[a:b] for a, b in zip([0, *(m.end() for m in lists)], [*(m.start() for m in lists), len(said)]))
         alone = len(lists) == 1 and AROUND.fullmatch(rest) and not CHANGES.search(rest)
         if alone and ENDED.match(said, lists[0].end()):
-            return re.sub(r",?\s+and\s+", ", ", lists[0][1])
-    return line or text
+            return AND.sub(", ", lists[0][1])
+    return sayings[-1]
 
 
 def tidy_text(text: str, spaces: bool = True) -> str:

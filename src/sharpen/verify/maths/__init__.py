@@ -17,6 +17,7 @@ from sharpen.verify.maths.extraction import (
     last_box,
     sentences,
     tagged,
+    undecorated,
     without_thoughts,
 )
 from sharpen.verify.maths.maths import question
@@ -36,6 +37,7 @@ __all__ = [
     "sentences",
     "tagged",
     "tidy",
+    "undecorated",
     "without_thoughts",
     "without_unit",
 ]

@@ -37,11 +37,14 @@ VERBS = r"[:：=]|(?:ist|lautet|est|es|é|è|is|to|är|adalah|là|это)\b|是|
 MARKER = re.compile(
     r"(?<!#)####(?!#)"
     r"|\b(?:answer|ANSWER)\b[*_ \t]{0,8}(?:\bis\b|\bIS\b|[:：]|=)|\b(?:Answer|ANSWER)\b[*_ \t]{0,8}(?:\bis\b|[:：]|=)"
-    rf"|(?i:{'|'.join(ABROAD.split())})[*_ \t]{{0,8}}(?:{VERBS})|(?<![\w'])A:"
+    rf"|(?i:{'|'.join(ABROAD.split())})(?: (?:correcta|correcte|richtige|corretta|correta|finale?))?[*_ \t]{{0,8}}(?:{VERBS})|(?<![\w'])A:"
 )
 ENUMERATED = re.compile(
     r"[\s*]{0,4}(?:(?:step|part|case|section|question|problem|example|note)\b|[0-9]{1,3}[.):]\s+\S*[A-Za-z])", re.I
 )
+TURNED = re.compile(r"(?:\b(?:not|never|neither|half(?: of)?|twice|minus|negative|below|under|over|than)|n't)\s+$", re.IGNORECASE)
+SCALED = re.compile(r"\s?(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial)\b", re.IGNORECASE)
+HEADING = re.compile(r"\s{0,3}#{1,6}\s.*[A-Za-z]{3}")
 SENTENCE = re.compile(r"[.!?](?=\s)|[。！？]|,? (?:because|since|which|so that|as there|and this|where)\b|\s\((?=[A-Za-z]{3,})")
 DECORATION = r"[\U0001F000-\U0001FAFF\u2600-\u2653\u2668-\u266C\u2670-\u27BF\u2B00-\u2BFF\uFE0F\u200D\s]+"  # no suits of cards
 DECORATED = re.compile(rf"^{DECORATION}|{DECORATION}$")
@@ -96,6 +99,11 @@ def find(response: str) -> Found:
     if last := last_expression(text):
         return Found(last, "last expression", text.rpartition("\n")[2])
     return Found("", "none", text.rpartition("\n")[2])
+
+
+def undecorated(text: str) -> str:
+    """Without emoji and spaces at its ends."""
+    return DECORATED.sub("", text)
 
 
 def without_thoughts(response: str) -> str:
@@ -190,7 +198,7 @@ def narrowed(line: str) -> str:
 
 def last_expression(text: str) -> str:
     """What the end of a text without any marker comes to; "" where it holds no number."""
-    ending = text[-LONGEST_ENDING:]
+    ending = "\n".join(line for line in text[-LONGEST_ENDING:].split("\n") if not HEADING.match(line))
     lines = [line for line in ending.split("\n") if line.strip(" \t*_`$.")]
     if not lines:
         return ""
@@ -202,5 +210,12 @@ def last_expression(text: str) -> str:
     after = line.rpartition("=")[2].strip() if "=" in line else ""
     if after and not is_prose(after):
         return after
-    numbers = list(NUMBERS.finditer(after or line)) or list(NUMBERS.finditer(ending))
-    return numbers[-1][0].strip() if numbers else ""
+    said = after or line
+    numbers = list(NUMBERS.finditer(said))
+    if not numbers:
+        said, numbers = ending, list(NUMBERS.finditer(ending))
+    if not numbers:
+        return ""
+    before = TURNED.search(said, max(0, numbers[-1].start() - 30), numbers[-1].start())
+    behind = SCALED.match(said, numbers[-1].end())
+    return f"{before[0] if before else ''}{numbers[-1][0]}{behind[0] if behind else ''}".strip()

@@ -39,7 +39,7 @@ from sharpen.verify.maths.arithmetic import TooCostly, Unknown
 from sharpen.verify.maths.equality import Asked, NotCarriedOut
 from sharpen.verify.maths.expressions import Node, Unreadable, parse, walk
 from sharpen.verify.maths.extraction import Found, find, last_box
-from sharpen.verify.maths.notation import tidy
+from sharpen.verify.maths.notation import FUNCTIONS, tidy
 
 VERSION = "2"  # raised whenever a verdict could change: scores of different versions are not comparable
 LONGEST_ANSWER = 10_000  # characters that an answer may have beyond the length of the task's own
@@ -55,6 +55,7 @@ GEOMETRY = re.compile(
     r"\\(?:measuredangle|angle|triangle|overline|overrightarrow|overleftrightarrow|vec|widehat|parallel|perp|cong|odot|arc)\b.*[A-Z]"
 )
 APPROXIMATE = re.compile(r"^(?:≈|approximately|about|roughly|exactly)\s*")
+ARTICLE = re.compile(r"^(?:an?|the) (?=[-0-9.＄\\])")
 CHANGED = re.compile(
     r"(?:it |there |the [a-z]+ )?(?:is |was |has )?(?:an? )?(increase|decrease)[ds]? (?:of|by) (.+)", re.IGNORECASE
 )
@@ -63,6 +64,8 @@ EXCEPT = re.compile(
 )
 BUILDER = re.compile(r"\\?\{ ?([A-Za-z]) ?(?:∈ ?ℝ ?)?[|:] ?(.+?) ?\\?\}")
 REALS = re.compile(r"(?:,|and)? ?[A-Za-z] ?∈ ?ℝ ?(?:,|and)?")
+PROSE = re.compile(rf"(?<![\\A-Za-z])(?!(?:{'|'.join(FUNCTIONS)})\b)[A-Za-z]{{3,}}")
+CONTEST = re.compile(r"(?:\( ?([A-J]) ?\)|([A-J])[.):])[.:]? ?(\S.*)")
 MATHS = re.compile(r"[0-9\\^=<>+*/∞π√]")
 
 
@@ -95,6 +98,8 @@ def math(task: Task, response: str) -> Verdict:
 def judged_by(task: Task, answer: str, found: Found) -> Verdict:
     """The verdict on a final answer by one right answer."""
     gold, text, how = gold_text(answer), found.text, found.how
+    if how in ("none", "last expression") and found.line and not re.search("[0-9]", gold):  # words have no last number
+        text, how = found.line.strip(), "last line"
     if not gold:
         return Verdict("unscorable", None, feedback="the task has no answer of its own", rule=f"{how}: none", version=VERSION)
     if not text:
@@ -184,9 +189,11 @@ def by_text(given: str, expected: str, in_text: bool) -> Finding | None:
 
 def by_type(given: str, expected: str, asked: str, data: Mapping[str, Any] | None, line: str = "") -> Finding:
     """Whether two tidy answers are the same by their types."""
-    theirs = read(expected, letters=False)
+    theirs = read(expected, letters=False) or read(expected)
     if theirs is None or (WORDS.fullmatch(expected) and len(expected) > 3):
         if WORDS.fullmatch(expected):
+            return Finding(" ".join(given.casefold().split()) == " ".join(expected.casefold().split()), "words")
+        if PROSE.search(expected):  # Math-Verify would pick out what it knows, and call the rest the same
             return Finding(" ".join(given.casefold().split()) == " ".join(expected.casefold().split()), "words")
         return Finding(None, "no type")
     kind = kind_of(theirs.node)
@@ -236,10 +243,10 @@ def contest(text: str, given: str, letter: str, value: str, asked: str, data: Ma
     """Whether an answer is a contest's "(B) 42": by its letter, its value or both, of which none may be another."""
     if LETTER.fullmatch(given):
         return Finding(chosen(given) == letter, "choice")
-    labelled = LABELLED.fullmatch(given)
-    if labelled and labelled[1] != letter:
+    labelled = CONTEST.fullmatch(given)
+    if labelled and (labelled[1] or labelled[2]) != letter:
         return Finding(False, "choice")
-    finding = compare(labelled[2] if labelled else text, value, asked, data)
+    finding = compare(labelled[3] if labelled else text, value, asked, data)
     return finding if finding.same is not None else Finding("".join(given.split()).endswith("".join(value.split())), "choice")
 
 
@@ -279,7 +286,7 @@ def typed(ours: Node, theirs: Node, kind: str, asked: Asked) -> Finding:
 
 def read(text: str, letters: bool = True) -> Answer | None:
     """A tidy text as a tree and a unit, or None where it cannot be read. `letters`: whether a single letter may be a unit."""
-    text = APPROXIMATE.sub("", text)
+    text = ARTICLE.sub("", APPROXIMATE.sub("", text))
     if changed := CHANGED.fullmatch(text):
         text = f"{changed[2]} {changed[1]}"
     if left_out := EXCEPT.fullmatch(text):

@@ -103,7 +103,7 @@ def _without_spacing(text: str) -> str:
     text = text.strip()
     while text.endswith(SPACING) and len(text) > 1:
         text = text[: -max(len(s) for s in SPACING if text.endswith(s))].rstrip()
-    return text.lstrip("~ ")
+    return text.removesuffix("\\").lstrip("~ ")  # of "\\ " at the end only the mark is left
 
 
 def _command(match: re.Match[str]) -> str:

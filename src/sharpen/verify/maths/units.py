@@ -75,7 +75,8 @@ CHANGES = frozenset(
     "pi infinity if unless except but maybe possibly either neither nor factorial mod modulo remainder below base k".split()
 )
 SHORT = frozenset("of an in on at by my so up".split())
-FILLERS = SHORT | frozenset("a the for is unit total altogether exactly all per each".split())
+FILLERS = (SHORT - {"up"}) | frozenset("a the for is unit total altogether exactly all per each".split())
+QUALIFIERS = frozenset("nautical fluid metric troy short light imperial board".split())  # a short ton is no ton
 LONGEST = 80
 
 # Words of which one says the opposite of another: by what is meant, the forms of each.
@@ -156,7 +157,7 @@ def _name(text: str, letters: bool) -> str:
     if not parts or len(parts) > 8 or re.sub(r"[ -]", "", "".join(parts)) != re.sub(r"[ -]", "", text):
         return ""
     found: list[tuple[str, int]] = []
-    sign, power = 1, 1
+    sign, power, qualified = 1, 1, ""
     for number, part in enumerate(parts):
         word, _, exponent = part.replace(" ", "").replace("{", "").replace("}", "").partition("^")
         lower = word.strip(".'").lower()
@@ -167,6 +168,9 @@ def _name(text: str, letters: bool) -> str:
             return ""
         if lower in ("square", "sq", "cubic", "cu"):
             power = 2 if lower[0] == "s" else 3
+            continue
+        if lower in QUALIFIERS and number < len(parts) - 1:
+            qualified = f"{lower}-"
             continue
         if lower in ("per", "/", "*"):
             sign = sign if lower == "*" else -1
@@ -183,9 +187,11 @@ def _name(text: str, letters: bool) -> str:
             return ""  # 2xy is a product
         if len(word) == 2 and unit not in KNOWN and lower not in SHORT:
             return ""
-        found += [(each, int(exponent or power) * sign) for each in [unit] if each not in FILLERS]
-        power = 1
-    return " ".join(unit if count == 1 else f"{unit}^{count}" for unit, count in found) or ("unit" if parts else "")
+        if lower not in FILLERS or (lower == "in" and len(parts) == 1):
+            found.append((qualified + unit, int(exponent or power) * sign))
+        power, qualified = 1, ""
+    name = " ".join(unit if count == 1 else f"{unit}^{count}" for unit, count in found)
+    return re.sub(r"\b([GMk]?W) h\b", r"\1h", name) or "unit"
 
 
 def spelt(word: str) -> str:
