@@ -137,6 +137,14 @@ def main(paths):
     return None
 
 
+def flush(*streams):
+    for stream in streams:
+        try:  # noqa: SIM105
+            stream.flush()
+        except (AttributeError, ValueError):  # none, or closed by the program
+            pass
+
+
 def finish(failed):
     """Ends a child as an interpreter ends, except that nothing is torn down: that takes ten times as long as the rest."""
     code = 0
@@ -152,12 +160,9 @@ def finish(failed):
     if "threading" in sys.modules:
         sys.modules["threading"]._shutdown()
     atexit._run_exitfuncs()
+    flush(sys.stdout, sys.stderr)  # before anything of the program is gone that these may need
     sys.modules["__main__"].__dict__.clear()  # files that the program has left open are closed, and so written
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # the first ones too, if others took their place
-        try:
-            stream.flush()
-        except (AttributeError, ValueError):  # None, or closed by the program
-            pass
+    flush(sys.__stdout__, sys.__stderr__)  # the first ones too, if the program put others in their place
     posix._exit(code & 255)
 
 
