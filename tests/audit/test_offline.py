@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sharpen import sandbox
+from sharpen import verify as verifiers
 from sharpen.audit import offline
 from sharpen.audit.cache import VerdictCache, cache_directory
 from sharpen.cli import program
@@ -216,7 +217,7 @@ def test_responses_are_streamed(tmp_path):
 
 def test_a_final_answer_of_words_is_no_number():
     def found(answer: str, response: str) -> tuple[str, str]:
-        return offline.final_answer(Task((), answer, "", 1, verifier="exact"), response)
+        return verifiers.final_answer(Task((), answer, "", 1, verifier="exact"), response)
 
     assert found("7", "There were 3, then 7 of them") == ("7", "last expression")
     assert found("Lima", "There were 3.\n\n**Lima.**") == ("Lima", "last line")

@@ -36,13 +36,17 @@ def outcome(response, answer, verifier, **data):
         ("<answer><answer>7</answer></answer>", "7"),
         ("<answer></answer>", ""),
         ("<answer>7</answer><answer>", ""),
-        ("7</answer>", "7</answer>"),  # no opening tag: the whole response
+        ("<think>Is it 8? <answer>8</answer></think><answer>7</answer>", "7"),  # thoughts do not count
+        ("<think><answer>8</answer>", ""),  # nor do those that never end
+        ("<answer>7</answer><think>Or <answer>8</answer>", "7"),
+        ("<THINKING>8</THINKING>7", "7"),
         ("", ""),
         ("<answer>" * 5000 + "7", "7"),
     ],
 )
-def test_final_answer(response, answer):
-    assert verdicts.final_answer(response) == answer
+@pytest.mark.parametrize("verifier", ["exact", "number", "numbers", "choice"])
+def test_final_answer(response, answer, verifier):
+    assert verdicts.final_answer(task("7", verifier), response)[0] == answer
 
 
 @pytest.mark.parametrize(
@@ -121,15 +125,22 @@ def test_number_refuses_another_number(response, answer):
 @pytest.mark.parametrize(
     "response",
     [
-        *("nan", "NaN", "inf", "-Infinity", "1e9999", "1e999999999", "1e-999999999", "0x7", "1_0", "7.", ".", "-", "+-7", "e3"),
-        *("٧", "７", "7²", "−7", "7\u200b", "7 ", "7 apples", "x = 7", "7 8", "7,8", "1,00", "10,00", "3+4", "14/2", "7/1"),
-        *("__import__('os')", "int", "7\x00", "7\n8", "(7)", "[7]", "$7$", "9" * 5000, "1" + ",000" * 2000, "True"),
+        *("nan", "NaN", "inf", "-Infinity", "1e9999", "1e999999999", "1e-999999999", "0x7", "1_0", ".", "-", "+-7", "e3"),
+        *("٧", "７", "7²", "7\u200b", "7 ", "7 8", "7,8", "1,00", "10,00", "3+4", "14/2", "7/1", "7 or 8", "7 and 8"),
+        *("__import__('os')", "int", "7\x00", "7\n8", "(7)", "[7]", "9" * 5000, "1" + ",000" * 2000, "True"),
     ],
 )
 def test_number_reads_nothing_else(response):
     assert outcome(f"<answer>{response}\u2063</answer>", "7", "number") == "malformed"  # an invisible sign behind it
     if response != "7 ":
         assert outcome(response, "7", "number") == "malformed"
+
+
+@pytest.mark.parametrize("response", ["7.", "7 apples", "x = 7", "$7$", "−7"])
+def test_number_reads_into_sentences_but_not_into_tags(response):
+    """What a person writes around a number is read in prose; in the tag nothing but the number is."""
+    assert outcome(f"<answer>{response}</answer>", "7", "number") == "malformed"
+    assert outcome(response, "7", "number") == ("wrong" if response == "−7" else "correct")
 
 
 def test_number_is_not_answered_by_repeating_a_division():

@@ -75,7 +75,7 @@ def audit(path: Path, jobs: int | None = None, isolation: str = "full", only: Se
     used = {id: line for id, line in lines.items() if line.content not in dropped and (not only or id in only)}
     offline.require(used, isolation)
     asked, open_ = dict.fromkeys(CHECKS, 0), []
-    with Judges(offline.judge, workers=jobs) as first, Judges(offline.judge, workers=jobs) as second:
+    with Judges(verify.verify, workers=jobs) as first, Judges(verify.verify, workers=jobs) as second:
         ids = list(used)
         for start in range(0, len(ids), WINDOW):
             listed = [probe for id in ids[start : start + WINDOW] for probe in probes(id, used[id], _others(used, id))]
@@ -135,7 +135,7 @@ def second_opinion(task: Task, response: str) -> bool | None:
             return json.dumps(json.loads(response), sort_keys=True) == json.dumps(json.loads(answer), sort_keys=True)
         except ValueError:
             return False
-    text, how = offline.final_answer(task, response)
+    text, how = verify.final_answer(task, response)
     if name == "multiple_choice":
         made, gold = (options_named(said, task.data.get("choices")) for said in (text, answer))
         return made == gold if how in ("tag", "box") and len(made) == len(gold) == 1 else None

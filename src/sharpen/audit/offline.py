@@ -6,19 +6,19 @@
 
 1. A task line has `id`, `verifier` and what that verifier needs: `answer`; `choices`; `schema`; `rubric`; `criteria`;
    `language`, `tests`, `time_limit_s`, `memory_mb` and the rest of code/problems.py; `family` and `metadata` of a reasoning-gym
-   entry. `prompt`, where it is there, is shown to a judge. An answer that is no text is taken as the JSON it is.
+   entry; `accept`, further right answers. `prompt`, where it is there, is shown to a judge. An answer that is no text is
+   taken as `verify.answers_of` says: of several right answers any will do, a choice may be given by its place in the list.
 2. A response line has `id` of its task, and `response`. Several responses to one task are usual.
 3. Both files are read to their end before anything is judged, so that mistakes are told at once, the first ten of a file with
    their lines. Responses are then read again, a window at a time: memory does not grow with their number.
-4. The final answer of a response is found by `extraction.extract` (code: the last fenced block, or the whole text), and the
-   rule that found it is the first part of `rule`. Verifiers run in processes that can be killed (judging.py).
+4. Each response is judged by `verify.verify`, the same function that rewards a run; the rule that found its final answer is the
+   first part of `rule`. Verifiers run in processes that can be killed (judging.py).
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -30,16 +30,15 @@ from sharpen.audit.cache import Row, VerdictCache, key_of
 from sharpen.core import Arm, Task, TaskSource, UserError, Verdict, suggest
 from sharpen.tasks import clip, content, kind, messages, parse
 from sharpen.verify import Judges
-from sharpen.verify.maths import extract
+from sharpen.verify.code import FIELDS
 
 LONGEST_LINE = 64 * 2**20  # bytes
 MISTAKES = 10  # of one file that are told at once
 WINDOW = 2048, 64 * 2**20  # responses and characters that are in memory at once
 OWN = ("id", "verifier", "prompt", "answer", "solution", "wrong", "family", "level", "split")  # the rest is the verifier's
-CODE = ("language", "tests", "time_limit_s", "memory_mb", "whitespace", "tolerance", "partial", "function", "checker")
 OTHERS = ("choices", "schema", "rubric", "criteria", "metadata", "places", "accept", "spaces", "any_order")
 NEEDS_ANSWER = ("exact", "choice", "number", "numbers", "math", "multiple_choice")
-SHORT = ("exact", "choice", "number", "numbers")  # they judge a final answer, and leave it to others to find it
+ACCEPTING = ("exact", "choice", "number", "numbers", "math", "gym", "reasoning_gym")
 
 
 @dataclass(frozen=True)
@@ -54,30 +53,6 @@ class TaskLine:
     wrong: tuple[str, ...] = ()
 
 
-def judge(task: Task, response: str) -> Verdict:
-    """The task's own verifier on the final answer of a response."""
-    if task.verifier not in SHORT:
-        return verify.verify(task, response)
-    text, how = final_answer(task, response)
-    verdict = verify.verify(task, text)
-    return replace(verdict, rule=f"{how}: {verdict.rule}")
-
-
-def final_answer(task: Task, response: str) -> tuple[str, str]:
-    """(the final answer, the rule that found it). Words have no last number: where they are asked for, the last line counts."""
-    text, how = extract(response)
-    words = verify.read_numbers(task.answer or "") is None
-    if how in ("none", "last expression") and words:
-        lines = response.rpartition("</think>")[2].strip().split("\n")
-        text, how = lines[-1].strip(), "whole" if len(lines) == 1 else "last line"
-    if not words and "=" in text:
-        text = text.rpartition("=")[2].strip()
-    if words and how != "tag":  # marks around it, and a full stop, unless the task's own answer has them
-        gold = (task.answer or "").strip()
-        text = text.lstrip("".join(set('*_`" ') - set(gold[:1]))).rstrip("".join(set('*_`" .') - set(gold[-1:])))
-    return text, how
-
-
 def judge_file(
     tasks: Mapping[str, TaskLine], responses: Path, jobs: int | None, cache: VerdictCache, isolation: str = "full"
 ) -> Iterator[Row]:
@@ -88,7 +63,7 @@ def judge_file(
     most, largest = WINDOW
     window: deque[tuple[str, str, Row | None, int]] = deque()  # (key, id of the task, row if known, length)
     size, ready = 0, False
-    with Judges(judge, workers=jobs) as judges:
+    with Judges(verify.verify, workers=jobs) as judges:
         for number, (_, record) in enumerate(records(responses)):
             task, response = tasks[str(record["id"])].task, record["response"]
             key = key_of(task, response, isolation)
@@ -241,15 +216,26 @@ def task_of(line: int, record: Any, where: str) -> TaskLine:
         said = f"there is no verifier {clip(name)}" if isinstance(name, str) else "'verifier' is missing"
         raise UserError(f"{where}: {said}.{close} There are: {', '.join(verify.VERIFIERS)}.")
     for field in record:
-        known = (*OWN, *OTHERS, *CODE)
+        known = (*OWN, *OTHERS, *FIELDS)
         if field not in known and (slip := difflib.get_close_matches(field, known, n=1, cutoff=0.8)):
             raise UserError(f"{where}: there is no field {field!r}. Did you mean {slip[0]!r}?")
-    answer = record.get("answer")
-    answer = answer if answer is None or isinstance(answer, str) else json.dumps(answer)
+    try:
+        answer, others = verify.answers_of(name, record.get("answer"), record.get("choices"))
+    except UserError as e:
+        raise UserError(f"{where}: {e}") from e
+    accept = record.get("accept", [])
+    if "accept" in record and name not in ACCEPTING:
+        raise UserError(f"{where}: 'accept' does nothing beside the verifier {name}. It is for {', '.join(ACCEPTING[:5])}.")
+    if not isinstance(accept, list) or not all(
+        isinstance(text, str | int | float) and not isinstance(text, bool) for text in accept
+    ):
+        raise UserError(f"{where}: 'accept' must be a list of further right answers, such as [\"LIM\"].")
     if name in NEEDS_ANSWER and not (answer or "").strip():
         raise UserError(f"{where}: the verifier {name} needs an 'answer'.")
     prompt = messages(record["prompt"], where) if "prompt" in record else ()
     data = {field: value for field, value in record.items() if field not in OWN}
+    if accept or others:
+        data["accept"] = [*others, *map(str, accept)]
     level = record.get("level", 1)
     family = record.get("family", "")
     if not isinstance(family, str) or isinstance(level, bool) or not isinstance(level, int):
@@ -271,7 +257,7 @@ def fitted(task: Task, where: str) -> Task:
 def _code(task: Task, where: str) -> Task:
     from sharpen.verify.code import problem_of
 
-    task = replace(task, data={field: value for field, value in task.data.items() if field in CODE})
+    task = replace(task, data={field: value for field, value in task.data.items() if field in FIELDS})
     try:
         problem_of(task.data)
     except UserError as e:

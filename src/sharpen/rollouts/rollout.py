@@ -63,7 +63,7 @@ def rationalise(
     the verifier's, afterwards. Source: arXiv 2203.14465, section 3.2.
     """
     first = yield Ask(with_system(task, system))
-    if not again or task.split != "train" or task.answer is None or final_answer(first.text) == task.answer.strip():
+    if not again or task.split != "train" or task.answer is None or final_answer(task, first.text)[0] == task.answer.strip():
         return first
     *before, question = task.prompt
     hinted = {**question, "content": f"{question['content']} {hint.format(answer=task.answer)}"}

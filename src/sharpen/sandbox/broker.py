@@ -136,7 +136,7 @@ class Broker:
                 box = plain.open_box(self.home, self.config["level"], slot)
                 owner = plain.user(self.config["level"], slot)
             limits.write_files(f"{box}/work", program, owner)
-            with open(f"{box}/../stdin", "wb") as file:
+            with open(f"{box}/../stdin", "wb") as file:  # beside the box, where the program cannot write, but may open it again
                 file.write(program.stdin)
             self.launch(number, program, slot, box)
         except OSError as error:
@@ -162,6 +162,9 @@ class Broker:
                 os.write(ours["filter"], bubblewrap.FILTER)
             else:
                 argv = plain.command(self.config, slot, box, program, theirs)
+                if (owner := plain.user(self.config["level"], slot)) is not None:  # so that it may open /dev/stdout
+                    for name in ("stdout", "stderr"):
+                        os.fchown(theirs[name], owner, owner)
             streams = [
                 (os.POSIX_SPAWN_OPEN, 0, f"{box}/../stdin", os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, theirs["stdout"], 1),

@@ -194,7 +194,7 @@ def launched(box: str, program: Program, path: str) -> tuple[list[str], int | No
     found = next((place for place in places if "/" in name or os.access(f"/root{place}", os.X_OK)), None)
     if LAUNCHER is None or found is None:
         return argv, None
-    rules = landlock.ruleset(("/root",), (box, *(f"/root/dev/{device}" for device in DEVICES)))
+    rules = landlock.ruleset(("/root", f"{box}/../stdin"), (box, *(f"/root/dev/{device}" for device in DEVICES)))
     return ([LAUNCH, found, *argv[1:]], rules) if rules is not None else (argv, None)
 
 

@@ -24,7 +24,7 @@ def set_limits(pid: int, limits: Limits, own_user: bool) -> None:
         resource.RLIMIT_CPU: max(1, math.ceil(cpu)),
         resource.RLIMIT_FSIZE: int(limits.files_mb * MEGABYTE),
         resource.RLIMIT_NOFILE: OPEN_FILES,
-        resource.RLIMIT_STACK: 8 * MEGABYTE,
+        resource.RLIMIT_STACK: limits.stack_mb * MEGABYTE,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MEMLOCK: 64 * 1024,
         resource.RLIMIT_MSGQUEUE: 0,

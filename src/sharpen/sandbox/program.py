@@ -20,6 +20,7 @@ class Limits:
     processes      processes and threads at once
     output_bytes   of stdout and of stderr, each; a program that writes more is killed
     files_mb       everything it writes to files, together
+    stack_mb       of the first thread; where a runtime gives later threads as much, it is address space for each of them
     address_space  False: memory_mb does not limit the address space, which the JVM, node and Go reserve far beyond their use
     """
 
@@ -29,11 +30,12 @@ class Limits:
     processes: int = 32
     output_bytes: int = 1_000_000
     files_mb: int = 32
+    stack_mb: int = 8
     address_space: bool = True
 
     def __post_init__(self) -> None:
         cpu_s = self.wall_s if self.cpu_s is None else self.cpu_s
-        for value in (self.wall_s, cpu_s, self.memory_mb, self.processes, self.output_bytes, self.files_mb):
+        for value in (self.wall_s, cpu_s, self.memory_mb, self.processes, self.output_bytes, self.files_mb, self.stack_mb):
             if not 0 < value < HIGHEST:
                 raise ValueError(f"{value} is no limit: it must be above 0 and below {HIGHEST}; {self}")
 

@@ -105,7 +105,7 @@ def _confine(config: Mapping) -> None:
     if os.getuid() == 0:  # in a rootless container there is nobody else to become: root without root's rights, then
         linux.prctl(linux.PR_SET_SECUREBITS, SECBITS_NO_ROOT)
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-    landlock.restrict((*READABLE, *config["binds"]), (*DEVICES, config["box"]))
+    landlock.restrict((*READABLE, f"{config['box']}/../stdin", *config["binds"]), (*DEVICES, config["box"]))
     if seccomp.supported():
         code = seccomp.program(only_signal=os.getpid())
         buffer = ctypes.create_string_buffer(code, len(code))

@@ -4,7 +4,7 @@
     sharpen run grpo --model path/to/model --tasks humaneval.jsonl --set max_tokens=512
 
 1. The reference solution runs once, in the sandbox, under the asserts. Every call that they make is a case: its arguments, and
-   what the reference returned. So tests with loops, random arguments (the generator is seeded with 0) and helper functions need
+   what the reference returned, or the exception that it raised. So tests with loops, random arguments (the generator is seeded with 0) and helper functions need
    no special care; of the hundred calls of some loops the first MOST_CASES are taken. A reference that fails its own asserts
    is a UserError.
 2. Where every assert has the form `candidate(…) == …`, a case passes where the candidate returns what the reference did; for
@@ -43,7 +43,11 @@ def _record():
     found = []
     def candidate(*args, **kwargs):
         given = [[_pack(arg) for arg in args], {name: _pack(arg) for name, arg in kwargs.items()}]
-        value = _reference(*args, **kwargs)
+        try:
+            value = _reference(*args, **kwargs)
+        except Exception as e:
+            found.append([*given, {"$raised": type(e).__name__}])
+            raise
         found.append([*given, _pack(value)])
         return value
     random.seed(0)
@@ -75,10 +79,13 @@ def convert(record: Mapping[str, Any], time_limit_s: float = 5.0, memory_mb: int
     if {"prompt", "canonical_solution", "test", "entry_point"} <= set(record):
         name, test = record["entry_point"], record["test"]
         reference = record["prompt"] + record["canonical_solution"]
-        prompt = ASKED.format(prompt=record["prompt"].rstrip())
+        prompt, preamble = ASKED.format(prompt=record["prompt"].rstrip()), before(reference, name)
     elif {"code", "test_list"} <= set(record) and ({"text", "prompt"} & set(record)):
         reference = f"{record.get('test_setup_code') or ''}\n{record['code']}"
         name, test = check_of(record["test_list"], reference)
+        preamble = (
+            record.get("test_setup_code") or ""
+        ).strip()  # what its tests stand on; the reference's own helpers stay hidden
         example = record["test_list"][0]
         prompt = f"{record.get('text') or record.get('prompt')} The function is called `{name}`; for example: `{example}`."
     else:
@@ -86,12 +93,12 @@ def convert(record: Mapping[str, Any], time_limit_s: float = 5.0, memory_mb: int
             "neither a record of HumanEval (prompt, canonical_solution, test, entry_point) nor of MBPP (text, code, test_list)"
         )
     program = f"{driver('values.py').decode()}{KEEP}\n{reference}\n{test}\n_reference = {name}\n"
-    tests = [{"args": args, "kwargs": kwargs, "returns": value} for args, kwargs, value in calls(program)]
+    tests = [{"args": args, "kwargs": kwargs, **expected(value)} for args, kwargs, value in calls(program)]
     line = {
         "prompt": prompt,
         "verifier": "code_io",
         "language": "python",
-        "function": {"name": name, "preamble": before(reference, name)},
+        "function": {"name": name, "preamble": preamble},
         "tests": [json.loads(case) for case in dict.fromkeys(json.dumps(case) for case in tests)][:MOST_CASES],
         "time_limit_s": time_limit_s,
         "memory_mb": memory_mb,
@@ -101,6 +108,12 @@ def convert(record: Mapping[str, Any], time_limit_s: float = 5.0, memory_mb: int
         line["checker"] = {"language": "python", "code": program + REPLAY}
     identity = record.get("task_id")
     return ({"id": str(identity)} if identity is not None else {}) | line
+
+
+def expected(value: Any) -> dict[str, Any]:
+    """What a case expects of a call: the value that the reference returned, or the exception that it raised."""
+    raised = value.get("$raised") if isinstance(value, dict) else None
+    return {"raises": raised} if isinstance(raised, str) else {"returns": value}
 
 
 def calls(program: str) -> list[list[Any]]:

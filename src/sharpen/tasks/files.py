@@ -104,13 +104,17 @@ def records(path: Path) -> Iterator[tuple[int, Any]]:
 
 def parse(raw: bytes, where: str) -> Any:
     try:
-        return json.loads(raw.decode("utf-8-sig"))
+        return json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
     except UnicodeDecodeError as e:
         raise UserError(f"{where}: not UTF-8 (byte {e.start + 1} of the line). Save the file as UTF-8.") from e
     except RecursionError as e:
         raise UserError(f"{where}: not a task: nested too deeply.") from e
     except ValueError as e:
         raise UserError(f"{where}: broken JSON: {e}. Every line is one whole JSON object.") from e
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON; write it as text, in quotes")
 
 
 def task_of(record: Any, family: str, where: str) -> tuple[Task, bool]:

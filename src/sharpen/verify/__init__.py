@@ -1,6 +1,6 @@
 """Verdicts: what an answer is worth, decided by strict rules outside of the model.
 
-verdicts.py has the rules by name, judging.py runs them in processes that can be killed (process.py). answers.py reads
+verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed (process.py). answers.py reads
 multiple choice and JSON, rewards.py pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint,
 consensus.py needs no gold answer, judged.py asks a
 role, credit.py says what each turn is worth. Mathematics is in maths/, programs are in code/.
@@ -9,8 +9,9 @@ May import: families, verify.maths, verify.code.
 """
 
 from sharpen.verify import judge_model
-from sharpen.verify.answers import labelled
+from sharpen.verify.answers import answers_of, labelled
 from sharpen.verify.credit import discounted, each_turn, improvement
+from sharpen.verify.final import final_answer, read_number, read_numbers
 from sharpen.verify.judged import judged, likelihood_of_gold
 from sharpen.verify.judging import Judges, join, judge
 from sharpen.verify.rewards import rubric_problem
@@ -21,13 +22,10 @@ from sharpen.verify.verdicts import (
     choice,
     code_io,
     exact,
-    final_answer,
     gym,
     named,
     number,
     numbers,
-    read_number,
-    read_numbers,
     verify,
 )
 
@@ -35,6 +33,7 @@ __all__ = [
     "Judges",
     "VERIFIERS",
     "Verifier",
+    "answers_of",
     "boundary",
     "choice",
     "code_io",

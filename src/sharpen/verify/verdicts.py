@@ -1,6 +1,7 @@
 """Verifiers: plain functions of (task, response) that return a `Verdict`.
 
-1. The final answer is the text inside the last `<answer>…</answer>`; without any `<answer>` it is the whole response.
+1. `final.final_answer` finds the final answer: in the last `<answer>…</answer>`, else in prose, never in thoughts. What rewards
+   in a run is the same function that judges files and audits; the rule that found the answer begins `Verdict.rule`.
 2. A verifier compares the final answer with the task's own, under one strict rule that it writes into `Verdict.rule`.
    Text is data: nothing here evaluates, imports, unpickles or symbolically parses what a model wrote.
 3. `correct` has reward 1; `wrong`, `malformed` (no answer, or one that the rule cannot read) and `limit` (too long an answer)
@@ -15,7 +16,6 @@ import copy
 import functools
 import importlib
 import importlib.metadata
-import re
 import traceback
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -23,16 +23,14 @@ from typing import Any
 
 from sharpen.core import Task, UserError, Verdict, suggest
 from sharpen.families import SCORED, dataset
+from sharpen.verify.final import STRAIGHT, final_answer, read_number, read_numbers, right_answers
+from sharpen.verify.final import tidy_text as tidy
+from sharpen.verify.maths import without_thoughts
 
 Verifier = Callable[..., Verdict]  # (task, response), and what else it asks for by name: `turns`
 
-VERSION = "1"  # raised whenever a verdict could change: scores of different versions are not comparable
+VERSION = "2"  # raised whenever a verdict could change: scores of different versions are not comparable
 LONGEST_ANSWER = 10_000  # characters that an answer may have beyond the length of the task's own
-LONGEST_NUMBER = 1_000  # characters of one number; Python's own integers refuse more than 4,300 digits
-
-NUMBER = re.compile(r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-RATIO = re.compile(r"[+-]?[0-9]+/[0-9]+")
-SEPARATOR = re.compile(r"\s*[,;×*]\s*|\s+")
 
 
 def verify(task: Task, response: str) -> Verdict:
@@ -77,31 +75,21 @@ def boundary(verifier: Verifier) -> Verifier:
     return guarded
 
 
-def final_answer(response: str) -> str:
-    """The text inside the last `<answer>…</answer>`, stripped; a closing tag may be missing at the end of the text.
-
-    Without any `<answer>`, the whole response, stripped. Empty where nothing was answered.
-    """
-    start = response.rfind("<answer>")
-    if start < 0:
-        return response.strip()
-    return response[start + len("<answer>") :].partition("</answer>")[0].strip()
-
-
 def exact(task: Task, response: str) -> Verdict:
-    """The same text, apart from spaces at the ends of lines and of the whole.
+    """The same text, apart from spaces at the ends of lines and of the whole, and from how Unicode composes its letters.
 
     Task data: `spaces` false ignores all spacing; `accept` lists further right answers.
     """
     spaces = task.data.get("spaces", True)
-    others = [tidy(text, spaces) for text in task.data.get("accept", ())]
-    rule = "exact" if spaces else "exact, spaces ignored"
-    return _compare(task, response, rule, lambda text: tidy(text, spaces), lambda given, gold: given in (gold, *others))
+    return _compare(task, response, "exact" if spaces else "exact, spaces ignored", lambda text: tidy(text, spaces))
 
 
 def choice(task: Task, response: str) -> Verdict:
-    """The same text, blind to case: for answers picked from a list, such as True or False, or a name."""
-    return _compare(task, response, "exact, blind to case", lambda text: tidy(text).casefold() or None)
+    """The same text, blind to case and to how quotes are drawn: for answers picked from a list, such as True, or a name.
+
+    Task data: `accept` lists further right answers.
+    """
+    return _compare(task, response, "exact, blind to case", lambda text: tidy(text.translate(STRAIGHT)).casefold() or None)
 
 
 def number(task: Task, response: str) -> Verdict:
@@ -109,9 +97,9 @@ def number(task: Task, response: str) -> Verdict:
 
     Only ASCII digits, decimal notation, an exponent of up to three digits and well-placed thousands commas are read; never
     units, words, infinities or expressions. A ratio such as 3/4 is read only where the task's own answer is one: otherwise a
-    question about a division could be answered by repeating it.
+    question about a division could be answered by repeating it. Task data: `accept` lists further right answers.
     """
-    ratio = "/" in (task.answer or "")
+    ratio = any("/" in answer for answer in right_answers(task))
     return _compare(task, response, "number", lambda text: read_number(text, ratio))
 
 
@@ -142,7 +130,9 @@ def gym(task: Task, response: str) -> Verdict:
     rule = f"reasoning-gym {task.family} score ≥ 1"
     version = f"{VERSION}, reasoning-gym {importlib.metadata.version('reasoning-gym')}"
     gold = (task.answer or "").strip()
-    given = final_answer(response)
+    given, how = final_answer(task, response)
+    if how not in ("tag", "box", "marker"):  # a grid, or a list of moves, has no last line that says it all
+        given = without_thoughts(response).strip()
     if stopped := _refused(given, gold, rule, version):
         return stopped
     scorer = dataset(task.family, task.level).score_answer
@@ -165,25 +155,20 @@ def code_io(task: Task, response: str) -> Verdict:
     return code_io(task, response)
 
 
-def _compare(
-    task: Task,
-    response: str,
-    rule: str,
-    read: Callable[[str], Any],
-    same: Callable[[Any, Any], bool] = lambda given, gold: given == gold,
-) -> Verdict:
+def _compare(task: Task, response: str, rule: str, read: Callable[[str], Any]) -> Verdict:
     """Judge by reading both answers and comparing what was read. `read` returns None (or an empty value) for the unreadable."""
-    gold = (task.answer or "").strip()
-    expected = read(gold)
-    if expected is None or not gold:
+    golds = right_answers(task)
+    expected = [read(gold) for gold in golds]
+    if any(value is None for value in expected) or not all(golds):
         return Verdict("unscorable", None, feedback=f"the task's own answer cannot be read by the rule {rule!r}", rule=rule)
-    text = final_answer(response)
-    if stopped := _refused(text, gold, rule):
+    text, how = final_answer(task, response, rule.partition(" ")[0].rstrip(","))
+    said = f"{how}: {rule}"
+    if stopped := _refused(text, max(golds, key=len), said):
         return stopped
     given = read(text)
     if given is None:
-        return Verdict("malformed", 0.0, feedback=f"The answer cannot be read by the rule {rule!r}.", rule=rule)
-    return _judged(same(given, expected), rule)
+        return Verdict("malformed", 0.0, feedback=f"The answer cannot be read by the rule {rule!r}.", rule=said)
+    return _judged(given in expected, said)
 
 
 def _refused(text: str, gold: str, rule: str, version: str = VERSION) -> Verdict | None:
@@ -200,37 +185,6 @@ def _judged(right: bool, rule: str, version: str = VERSION) -> Verdict:
     if right:
         return Verdict("correct", 1.0, rule=rule, version=version)
     return Verdict("wrong", 0.0, feedback="The answer is wrong.", rule=rule, version=version)
-
-
-def tidy(text: str, spaces: bool = True) -> str:
-    """Without spaces at the ends of lines and of the whole, or without any spacing at all."""
-    return "\n".join(line.rstrip() for line in text.strip().split("\n")) if spaces else "".join(text.split())
-
-
-def read_number(text: str, ratio: bool = False) -> Fraction | None:
-    """The number that a text is, or None where it is none, is longer than LONGEST_NUMBER, or divides by zero."""
-    if len(text) > LONGEST_NUMBER:
-        return None
-    if NUMBER.fullmatch(text):
-        return Fraction(text.replace(",", ""))
-    if ratio and RATIO.fullmatch(text) and text.partition("/")[2].strip("0"):
-        return Fraction(text)
-    return None
-
-
-def read_numbers(text: str) -> list[Fraction] | None:
-    """The numbers that a text lists, or None where it is no list of numbers. Thousands commas are not read: they separate."""
-    text = text.strip()
-    if text[:1] == "[" and text[-1:] == "]":
-        text = text[1:-1].strip()
-    found = []
-    for item in SEPARATOR.split(text):
-        quoted = len(item) > 2 and item[0] == item[-1] and item[0] in "'\""
-        value = read_number(item[1:-1] if quoted else item)
-        if value is None:
-            return None
-        found.append(value)
-    return found
 
 
 def later(module: str, name: str) -> Verifier:

@@ -72,7 +72,7 @@ PYTHON = languages.LANGUAGES["python"]
         ("~~~python3\nx\n~~~", "x"),
         ("````\n```\nx\n```\n````", "```\nx\n```"),  # closed only by as many marks
         ("```python\nx\ny", "x\ny"),  # cut off, or never closed
-        ("  ```python\n  x\n  ```", "  x"),
+        ("  ```python\n  x\n    y\n ```", "x\n  y"),  # CommonMark takes the indentation of the fence off the lines
         ("`x` and ```y``` are inline\nz", "`x` and ```y``` are inline\nz"),
         ("```\n\n```", ""),
         ("```Python title=a.py\nx\n```", "x"),

@@ -46,7 +46,7 @@ def judge(response, answer, question="?", **data):
         (r"\boxed{\boxed{3}}", "3", "box"),
         (r"\boxed{\{1, 2\}}", r"\{1, 2\}", "box"),
         (r"\boxed{a\}b}", r"a\}b", "box"),
-        (r"\boxed {3} and \fbox{4}", "4", "box"),
+        (r"\boxed {3} and \fbox{4}", "3, 4", "box"),
         (r"\boxed{3} The answer is 4, but see \boxed{9", "3", "box"),  # a truncated box is none
         ("The answer is 3.", "3", "marker"),
         ("The final answer is: **3**.", "3", "marker"),

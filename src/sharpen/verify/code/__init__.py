@@ -9,7 +9,7 @@
    crash (exit code other than 0, or a signal), timeout, limit (memory, or too much output). malformed: there is no code, or the
    compiler (for Python the parser) refuses it. unscorable: the sandbox failed. `parts["passed"]` is the share of cases.
 
-May import: sandbox.
+May import: sandbox, verify.maths.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from typing import Any
 from sharpen import sandbox
 from sharpen.core import Task, TaskSource, UserError, Verdict
 from sharpen.verify.code.comparing import read_value, same_text, same_value
-from sharpen.verify.code.execution import Budget, Built, Ran, Refused, build, driver, execute, last_line, least
-from sharpen.verify.code.languages import LANGUAGES, Language, installed, language_of, missing
+from sharpen.verify.code.execution import OUTPUT_BYTES, Budget, Built, Ran, Refused, build, driver, execute, last_line, least
+from sharpen.verify.code.extraction import extract
+from sharpen.verify.code.languages import LANGUAGES, installed, language_of, missing
 from sharpen.verify.code.problems import FIELDS, Case, Checker, Problem, problem_of
 
 __all__ = [
@@ -46,10 +47,9 @@ __all__ = [
     "require",
 ]
 
-VERSION = "1"  # raised whenever a verdict could change
+VERSION = "2"  # raised whenever a verdict could change
 LONGEST_CODE = 100_000  # characters
 CHECKER = Budget(seconds=10.0, memory_mb=1024, all_s=10.0)
-FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 ADDRESS = re.compile(r"0x[0-9a-f]+")
 WORDS = {
     "wrong": "wrong answer",
@@ -65,7 +65,7 @@ def code_io(task: Task, response: str) -> Verdict:
     Raises UserError where the task's data is no problem, its language is not installed, or the sandbox is weaker than asked.
     """
     problem = problem_of(task.data)
-    code, where = extract(response, problem.language)
+    code, where = extract(response, problem.language, problem.function.name if problem.function else "")
     rule = f"{problem.language.name} {'function' if problem.function else 'stdin and stdout'}, {where}"
     rule += ", checker" if problem.checker else ""
 
@@ -83,7 +83,8 @@ def code_io(task: Task, response: str) -> Verdict:
     if isinstance(built, Refused):
         return verdict(built.outcome, f"This is no program: {ADDRESS.sub('0x…', built.reason)}", isolation=built.isolation)
     inputs = [_input(problem, case, nonce) for case in problem.cases]
-    runs = execute(built, inputs, Budget(problem.seconds, problem.memory_mb))
+    limits = Budget(problem.seconds, problem.memory_mb, stack_mb=problem.stack_mb, output_bytes=_output_bytes(problem))
+    runs = execute(built, inputs, limits)
     levels = [level for level in (built.isolation, *(run.isolation for run in runs)) if level]
     isolation = max(levels, key=sandbox.LEVELS.index, default="none")  # the weakest
     if failed := next((run for run in runs if run.status == "failed"), None):
@@ -102,30 +103,6 @@ def code_io(task: Task, response: str) -> Verdict:
         return verdict("malformed", f"This is no program: {said}", isolation=isolation)
     feedback = f"Case {number + 1} of {len(outcomes)}: {WORDS[outcomes[number]]}{': ' if said else '.'}{said}"
     return verdict(outcomes[number], feedback, passed, isolation)
-
-
-def extract(response: str, language: Language) -> tuple[str, str]:
-    """(code, the rule by which it was found): the last fenced block, or the whole text where there is none.
-
-    A block with the tag of something else, such as ```text with an example of the output, counts only where no other is there.
-    A block that nothing closes ends with the text.
-    """
-    blocks: list[tuple[str, list[str]]] = []
-    fence = ""  # what opened the block that is being read
-    for line in response.split("\n"):
-        marks = FENCE.match(line)
-        rest = line[marks.end() :].strip() if marks else ""
-        if fence and marks and marks[1].startswith(fence) and not rest:
-            fence = ""
-        elif fence:
-            blocks[-1][1].append(line)
-        elif marks and "`" not in rest:
-            fence = marks[1]
-            blocks.append((rest.split()[0].lower() if rest else "", []))
-    if not blocks:
-        return response, "whole text"
-    own = [code for tag, code in blocks if tag in ("", language.name, *language.aliases)]
-    return "\n".join((own or [code for _, code in blocks])[-1]), "last fenced block"
 
 
 def require(source: TaskSource, level: str = "full") -> None:
@@ -153,12 +130,20 @@ def require(source: TaskSource, level: str = "full") -> None:
 def _build(problem: Problem, code: str) -> Built | Refused:
     name, function = problem.language.name, problem.function
     if function is None:
-        return build(name, code)
+        return build(name, code, packages=problem.packages)
     end = {"python": "py", "javascript": "js"}[name]
     more = {f"solution.{end}": code.encode("utf-8", "replace")}
     more |= {f"preamble.{end}": function.preamble.encode("utf-8", "replace")} if function.preamble else {}
     text = (driver("values.py") if end == "py" else b"") + driver(f"function.{end}")
-    return build(name, text.decode(), more)
+    return build(name, text.decode(), more, problem.packages)
+
+
+def _output_bytes(problem: Problem) -> int:
+    """What one case may print: twice as much as is expected, in JSON that writes a letter in six bytes, or more."""
+    expected = (
+        case.expected if problem.function is None else json.dumps(case.expected, default=list) for case in problem.cases
+    )
+    return max(OUTPUT_BYTES, *(2 * len(text.encode("utf-8", "surrogateescape")) for text in expected if text), 0)
 
 
 def _input(problem: Problem, case: Case, nonce: str) -> bytes:
@@ -172,9 +157,12 @@ def _outcomes(problem: Problem, runs: Sequence[Ran], nonce: str) -> list[str]:
     """What each case came to; a case that was not run because an earlier one timed out is a timeout too."""
     found = [_ended(run) for run in runs]
     given: dict[int, Any] = {}
-    for number in [i for i, outcome in enumerate(found) if outcome == "correct"]:
+    for number, case in enumerate(problem.cases):
+        if case.raises:
+            found[number] = _raised(problem, runs[number], nonce, case.raises) or found[number]
+    for number in [i for i, outcome in enumerate(found) if outcome == "correct" and not problem.cases[i].raises]:
         found[number], given[number] = _given(problem, runs[number], nonce)
-    ended = [i for i, outcome in enumerate(found) if outcome == "correct"]
+    ended = [i for i, outcome in enumerate(found) if outcome == "correct" and not problem.cases[i].raises]
     if problem.checker:
         for number, outcome in zip(ended, _checked(problem, problem.checker, [(i, given[i]) for i in ended])):
             found[number] = outcome
@@ -212,6 +200,17 @@ def _given(problem: Problem, run: Ran, nonce: str) -> tuple[str, Any]:
         return "correct", read_value(found[0][len(start) :])
     except ValueError:
         return "wrong", None
+
+
+def _raised(problem: Problem, run: Ran, nonce: str, wanted: str) -> str:
+    """The outcome of a case of which an exception is expected; "" where the run itself says it: a timeout, a limit."""
+    if run.status != "exited":
+        return ""
+    _, value = _given(problem, run, nonce)
+    raised = value.get("$raised") if isinstance(value, dict) and len(value) == 1 else None
+    if run.code == 0:
+        return "wrong"
+    return ("correct" if wanted in raised else "wrong") if isinstance(raised, list) else "crash"
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,31 +12,41 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 
 from sharpen import sandbox
 from sharpen.sandbox import Limits, Program, Result
+from sharpen.verify.code import java
 from sharpen.verify.code.languages import Installed, installed
+from sharpen.verify.code.packages import with_packages
 
 DRIVERS = Path(__file__).parent / "drivers"
 COMPILE_MB = 2048
 OUTPUT_BYTES = 1_000_000  # that one case may print to stdout, and to stderr
 ALL_CASES_S = 25.0  # for all cases, unless one alone may take longer: well below `judging.DEADLINE_S`
 GRACE_S = 1.0  # the driver's own time, beyond what the cases may take
+MOST_OUTPUT = 2**30  # bytes, of all cases
 STDERR_KEPT = 2000
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a program may use: wall seconds for one case and for all, MB of memory; beyond what the language itself needs."""
+    """What a program may use: wall seconds for one case and for all, MB of memory; beyond what the language itself needs.
+
+    stack_mb      0: what the language has
+    output_bytes  that one case may print: more than is expected, if that is much
+    """
 
     seconds: float = 5.0
     memory_mb: int = 512
     all_s: float = ALL_CASES_S
+    stack_mb: int = 0
+    output_bytes: int = OUTPUT_BYTES
 
 
 @dataclass(frozen=True)
@@ -104,11 +114,19 @@ def _elsewhere(process: int, level: str, binds: tuple[str, ...]) -> sandbox.Sand
     return made
 
 
-def build(name: str, code: str, more: Mapping[str, bytes] | None = None) -> Built | Refused:
-    """Compile, where the language does. `more` are files beside the source. Raises UserError where the language is missing."""
+def build(name: str, code: str, more: Mapping[str, bytes] | None = None, packages: Sequence[str] = ()) -> Built | Refused:
+    """Compile, where the language does.
+
+    more      files beside the source
+    packages  of Python that the program may import; UserError where one is missing, as where the language is
+    """
     found = installed(name)
+    if name == "python":
+        text = "\n".join([code, *(content.decode("utf-8", "replace") for content in (more or {}).values())])
+        found = with_packages(found, text, packages)
     language = found.language
-    files = {**(more or {}), language.file: code.encode("utf-8", "replace")}
+    file, entry = java.names(code) if name == "java" else (language.file, "")
+    files = {**(more or {}), file: code.encode("utf-8", "replace")}
     if not found.compile:
         return Built(found, files)
     limits = Limits(
@@ -118,12 +136,13 @@ def build(name: str, code: str, more: Mapping[str, bytes] | None = None) -> Buil
         files_mb=128,
         address_space=False,
     )
-    program = Program(found.compile, files, limits=limits, keep=language.keep, env=language.env)
+    command = tuple(part.replace("{file}", file).replace("{entry}", entry) for part in found.compile)
+    program = Program(command, files, limits=limits, keep=language.keep, env=language.env)
     made = box(found).run(program)
     if made.status == "exited" and made.code == 0 and made.files:
         return Built(found, made.files, made.isolation)
     outcome = {"timeout": "timeout", "memory": "limit", "output": "limit", "failed": "unscorable"}.get(made.status, "malformed")
-    reason = made.detail if made.status == "failed" else last_line(made.stderr or made.stdout)
+    reason = made.detail if made.status == "failed" else complaint(made.stderr or made.stdout)
     return Refused(outcome, reason, made.isolation)
 
 
@@ -133,13 +152,15 @@ def execute(built: Built, inputs: Sequence[bytes], budget: Budget) -> list[Ran]:
     limits = Limits(
         wall_s=budget.seconds + language.start_s,
         memory_mb=budget.memory_mb + language.start_mb,
-        output_bytes=OUTPUT_BYTES,
+        output_bytes=budget.output_bytes,
         processes=language.processes,
+        stack_mb=budget.stack_mb or language.stack_mb,
         address_space=language.address_space,
     )
     if language.name == "python":
         return _python(built, inputs, budget, limits)
-    argv = tuple(part.replace("{memory}", str(budget.memory_mb)) for part in built.language.run)
+    sizes = {"{memory}": budget.memory_mb, "{stack}": limits.stack_mb, "{stack_kb}": limits.stack_mb * 768}
+    argv = tuple(reduce(lambda part, size: part.replace(size, str(sizes[size])), sizes, p) for p in built.language.run)
     programs = [Program(argv, built.files, data, limits, env=language.env) for data in inputs]
     where, found, began = box(built.language), list[Ran](), time.monotonic()
     while len(found) < len(inputs):
@@ -157,15 +178,16 @@ def _ran(result: Result) -> Ran:
 
 def _python(built: Built, inputs: Sequence[bytes], budget: Budget, each: Limits) -> list[Ran]:
     """All cases in one sandbox, by drivers/cases.py."""
-    head = f"{budget.seconds} {OUTPUT_BYTES} {' '.join(str(len(data)) for data in inputs)}\n"
+    head = f"{budget.seconds} {budget.output_bytes} {' '.join(str(len(data)) for data in inputs)}\n"
     sources = [built.language.language.file, *(name for name in built.files if name != built.language.language.file)]
     name, content = cases_driver(os.getpid(), least())
     argv = (*built.language.run, name, *(name for name in sources if name.endswith(".py")))
     limits = Limits(
         wall_s=min(budget.seconds * len(inputs), max(budget.seconds, budget.all_s)) + GRACE_S,
         memory_mb=each.memory_mb,
-        output_bytes=(OUTPUT_BYTES + STDERR_KEPT + 100) * max(len(inputs), 1),
+        output_bytes=min((budget.output_bytes + STDERR_KEPT + 100) * max(len(inputs), 1), MOST_OUTPUT),
         processes=each.processes,
+        stack_mb=each.stack_mb,
     )
     program = Program(
         argv,
@@ -210,3 +232,10 @@ def last_line(text: bytes, longest: int = 200) -> str:
     """The last line that says something, for a person or a self-correcting model."""
     lines = [line for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
     return lines[-1].strip()[:longest] if lines else ""
+
+
+def complaint(text: bytes, longest: int = 200) -> str:
+    """What a compiler says is wrong: its first line with the word error, for the last ones are carets and counts."""
+    lines = text.decode("utf-8", "replace").splitlines()
+    first = next((line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)), "")
+    return first.strip()[:longest] or last_line(text, longest)

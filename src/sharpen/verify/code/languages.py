@@ -1,7 +1,8 @@
 """Programming languages as data: a file name, a compile command or none, a run command, and what starting it costs.
 
 To add one is to add its lines to LANGUAGES. Commands run inside the sandbox, in a writable directory that holds the source.
-A name such as "lua5.4|lua" means the first of these that is installed; "{memory}" is the task's memory limit in MB.
+A name such as "lua5.4|lua" means the first of these that is installed; "{memory}" and "{stack}" are the task's limits in MB,
+"{stack_kb}" three quarters of the latter in KiB, "{file}" and "{entry}" what the source is called and what is run of it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Language:
     aliases        tags that a fenced block of this language may also carry
     install        command that installs it on Debian
     home           command that prints the directory of an installation outside STANDARD, whose bin holds the commands
+    needs          commands that `compile` runs beside its first
+    stack_mb       of the first thread, unless the task says more
     address_space  False where the runtime reserves far more address space than it uses
     start_s        seconds added to every time limit, for what happens before the program's first line
     start_mb       memory added to every memory limit, for the runtime itself
@@ -45,6 +48,8 @@ class Language:
     aliases: tuple[str, ...] = ()
     install: str = ""
     home: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    stack_mb: int = 8
     address_space: bool = True
     start_s: float = 0.0
     start_mb: int = 0
@@ -62,6 +67,13 @@ class Installed:
     compile: tuple[str, ...]
     binds: tuple[str, ...] = ()
 
+
+DEEP = 64  # MB: what 200,000 calls in one another take, and few enough that threads, which get as much, still start
+# C++20 took words and conversions away from C++17, and programs for either are usual.
+GNU = (
+    "g++ -O2 -std=gnu++20 -w -o main main.cpp 2>errors || g++ -O2 -std=gnu++17 -w -o main main.cpp 2>/dev/null || "
+    "{ cat errors >&2; exit 1; }"
+)
 
 LISTED = (
     Language(
@@ -85,22 +97,26 @@ LISTED = (
         ("gcc", "-O2", "-std=gnu17", "-w", "-o", "main", "main.c", "-lm"),
         ("main",),
         install="apt-get install gcc libc6-dev",
+        stack_mb=DEEP,
     ),
     Language(
         "cpp",
         "main.cpp",
         ("./main",),
-        ("g++", "-O2", "-std=gnu++17", "-w", "-o", "main", "main.cpp"),
+        ("sh", "-c", GNU),
         ("main",),
         aliases=("c++", "cc", "cxx"),
         install="apt-get install g++",
+        needs=("g++",),
+        stack_mb=DEEP,
     ),
     Language(
         "javascript",
         "main.js",
-        ("node", "--max-old-space-size={memory}", "main.js"),
+        ("node", "--max-old-space-size={memory}", "--stack-size={stack_kb}", "main.js"),
         aliases=("js", "node", "nodejs"),
         install="apt-get install nodejs",
+        stack_mb=DEEP,
         address_space=False,
         start_s=0.5,
         start_mb=128,
@@ -114,19 +130,19 @@ LISTED = (
         aliases=("rs",),
         install="apt-get install rustc",
         home=("rustc", "--print", "sysroot"),
+        stack_mb=DEEP,
     ),
     Language(
         "java",
-        "Main.java",  # so the program's public class is called Main
-        ("java", "-Xmx{memory}m", "-Xss64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
-        + ("-cp", "main.jar", "Main"),
-        (
-            "sh",
-            "-c",
-            "javac -nowarn -d classes Main.java && jar cf main.jar -C classes .",
-        ),  # what inner classes are called is not known
+        "Main.java",  # or the name of its public class
+        ("java", "-Xmx{memory}m", "-Xss{stack}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
+        + ("-jar", "main.jar"),
+        # What inner classes are called is not known.
+        ("sh", "-c", 'javac -nowarn -d classes "$0" && jar cfe main.jar "$1" -C classes .', "{file}", "{entry}"),
         ("main.jar",),
         install="apt-get install default-jdk-headless",
+        needs=("javac", "jar"),
+        stack_mb=DEEP,
         address_space=False,
         start_s=1.0,
         start_mb=256,
@@ -140,6 +156,7 @@ LISTED = (
         ("gfortran", "-O2", "-w", "-o", "main", "main.f90"),
         ("main",),
         aliases=("f90", "f95", "f03", "f08"),
+        stack_mb=DEEP,
         install="apt-get install gfortran",
     ),
     Language(
@@ -149,6 +166,7 @@ LISTED = (
         ("ocamlopt", "-w", "-a", "-o", "main", "main.ml"),
         ("main",),
         aliases=("ml",),
+        stack_mb=DEEP,
         install="apt-get install ocaml-nox",
     ),
     Language(
@@ -187,13 +205,12 @@ def installed(name: str) -> Installed:
     def found(command: tuple[str, ...]) -> tuple[str, ...]:
         if not command or command[0].startswith("./"):
             return command
-        needed = ("javac", "jar") if command[0] == "sh" else ()
-        for tool in needed:
-            find(language, tool)
         path, bind = find(language, command[0])
         binds.update(dict.fromkeys(bind))
         return (path, *command[1:])
 
+    for tool in language.needs:
+        find(language, tool)
     run, compile = found(language.run), found(language.compile)
     return Installed(language, run, compile, tuple(binds))
 

@@ -1,10 +1,13 @@
 """What a code task's data says, read and checked once: `Problem`.
 
 language       name or alias of one of `languages.LANGUAGES`
-tests          [{"stdin": text, "stdout": text}, …]; with `function`: [{"args": […], "kwargs": {…}, "returns": value}, …]
+tests          [{"stdin": text, "stdout": text}, …]; with `function`: [{"args": […], "kwargs": {…}, "returns": value}, …], or
+               "raises": the name of an exception, instead of "returns"
 time_limit_s   wall seconds for each case, 5. All cases together have 25, or as much as one alone: a verdict must come before
                `judging` gives its process up
 memory_mb      512
+stack_mb       of the first thread; what the language has (`languages`) unless given
+packages       that a Python program may import beside the standard library, such as ["scipy"]; numpy always, where there is one
 whitespace     "lines" (unless there is a tolerance), "tokens" or "exact": `comparing.same_text`
 tolerance      for numbers in the output, or for floats that a function returns: `comparing.same_text`, `same_value`
 partial        true: the reward is the share of cases that passed; else 1 where all passed, 0 where not
@@ -27,7 +30,8 @@ from sharpen.core import UserError, suggest
 from sharpen.verify.code.comparing import WHITESPACE
 from sharpen.verify.code.languages import Language, language_of
 
-FIELDS = ("language", "tests", "time_limit_s", "memory_mb", "whitespace", "tolerance", "partial", "function", "checker")
+FIELDS = ("language", "tests", "time_limit_s", "memory_mb", "stack_mb", "packages", "whitespace", "tolerance", "partial")
+FIELDS += ("function", "checker")
 IN_FUNCTIONS = ("python", "javascript")
 MOST_CASES = 1000
 LONGEST_LIMIT_S = 300.0
@@ -42,6 +46,7 @@ class Case:
     kwargs: Mapping[str, Any]
     expected: Any
     known: bool  # False: nothing is expected, the checker decides alone
+    raises: str = ""  # the exception that is expected of a function, instead of a value
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ class Problem:
     cases: tuple[Case, ...]
     seconds: float
     memory_mb: int
+    stack_mb: int
+    packages: tuple[str, ...]
     whitespace: str
     tolerance: float
     partial: bool
@@ -99,15 +106,21 @@ def problem_of(data: Mapping[str, Any]) -> Problem:
         raise UserError(f"'partial' is {data['partial']!r}; it must be true or false.")
     seconds = _number(data, "time_limit_s", 5.0, 0.01, LONGEST_LIMIT_S)
     memory = int(_number(data, "memory_mb", 512, 16, 65536))
-    partial = data.get("partial", False)
-    return Problem(language, cases, seconds, memory, whitespace, tolerance, partial, function, checker)
+    stack = int(_number(data, "stack_mb", 0, 1, 4096)) if "stack_mb" in data else 0
+    packages = data.get("packages", [])
+    if not isinstance(packages, list | tuple) or not all(isinstance(name, str) and name.isidentifier() for name in packages):
+        raise UserError(f"'packages' is {packages!r}; it must be a list of names, such as [\"scipy\"].")
+    if packages and language.name != "python":
+        raise UserError(f"'packages' does nothing for {language.name}. Leave it out.")
+    rest = whitespace, tolerance, data.get("partial", False), function, checker
+    return Problem(language, cases, seconds, memory, stack, tuple(packages), *rest)
 
 
 EXAMPLE = '{"stdin": "1 2\\n", "stdout": "3\\n"}'
 
 
 def _case(test: Any, number: int, in_function: bool, checked: bool) -> Case:
-    known = ("args", "kwargs", "returns") if in_function else ("stdin", "stdout")
+    known = ("args", "kwargs", "raises", "returns") if in_function else ("stdin", "stdout")
     if not isinstance(test, Mapping):
         raise UserError(f"case {number} of 'tests' is no object; it must look like {EXAMPLE}.")
     for name in test:
@@ -120,13 +133,16 @@ def _case(test: Any, number: int, in_function: bool, checked: bool) -> Case:
                 raise UserError(f"case {number} of 'tests': {name!r} must be text, such as in {EXAMPLE}.")
     elif not isinstance(test.get("args", []), list | tuple) or not isinstance(test.get("kwargs", {}), Mapping):
         raise UserError(f"case {number} of 'tests': 'args' must be a list and 'kwargs' an object.")
-    if known[-1] not in test and not checked:
+    raises = test.get("raises", "")
+    if not isinstance(raises, str) or ("raises" in test and ("returns" in test or not raises.isidentifier())):
+        raise UserError(f"case {number} of 'tests': 'raises' must be the name of an exception, and stand without 'returns'.")
+    if known[-1] not in test and not raises and not checked:
         raise UserError(f"case {number} of 'tests' does not say what is expected: add {known[-1]!r}, or a checker to the task.")
     try:
         json.dumps(test)
     except (TypeError, ValueError) as e:
         raise UserError(f"case {number} of 'tests' is not JSON: {e}.") from e
-    return Case(test.get("stdin", ""), test.get("args", ()), test.get("kwargs", {}), given, known[-1] in test)
+    return Case(test.get("stdin", ""), test.get("args", ()), test.get("kwargs", {}), given, known[-1] in test, raises)
 
 
 def _function(data: Mapping[str, Any], language: Language) -> Function | None:

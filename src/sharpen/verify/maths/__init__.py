@@ -8,7 +8,38 @@ May import: nothing but the ground files.
 
 from sharpen.verify.maths import maths
 from sharpen.verify.maths.arithmetic import calculate
-from sharpen.verify.maths.extraction import NUMBERS, extract
+from sharpen.verify.maths.equality import asks_percent
+from sharpen.verify.maths.extraction import (
+    NUMBERS,
+    Found,
+    after_marker,
+    extract,
+    find,
+    last_box,
+    sentences,
+    tagged,
+    undecorated,
+    without_thoughts,
+)
+from sharpen.verify.maths.maths import question
 from sharpen.verify.maths.notation import tidy
+from sharpen.verify.maths.units import without_unit
 
-__all__ = ["NUMBERS", "calculate", "extract", "maths", "tidy"]
+__all__ = [
+    "NUMBERS",
+    "Found",
+    "after_marker",
+    "asks_percent",
+    "calculate",
+    "extract",
+    "find",
+    "last_box",
+    "maths",
+    "question",
+    "sentences",
+    "tagged",
+    "tidy",
+    "undecorated",
+    "without_thoughts",
+    "without_unit",
+]

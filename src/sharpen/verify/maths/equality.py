@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
 from sharpen.verify.maths import arithmetic
 from sharpen.verify.maths.arithmetic import Purse, Unknown
-from sharpen.verify.maths.expressions import Node, walk
+from sharpen.verify.maths.expressions import Node, skeleton_of, walk
+from sharpen.verify.maths.forms import FLIPPED, MOST_ITEMS, alternatives, as_set, as_tuple, letters, named
 from sharpen.verify.maths.notation import tidy
 
-MOST_ITEMS = 60  # of a set or list; comparing takes the square of it
 LITERAL = ("integer", "decimal", "fraction", "percent")
-FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
-INFINITY = Node("constant", value="∞")
+NUMERALS = (
+    "half|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+)
+NUMERALS += "|one|two|three|four|five|six|seven|eight|nine|hundred"
+BETWEEN = (
+    rf"(?: (?!(?:{NUMERALS}|after|if|when|with|for|given|from|than|number|price|cost|value|amount|many|plus)\b)[a-z'-]+){{0,5}}"
+)
 ASKS_PERCENT = re.compile(
-    r"\b(?:what|which|as an?|in|by how many|how many|find the|calculate the)(?: \w+)? percent(?:age|ages|s)?\b|in %"
+    rf"\b(?:what|which|what's)(?: is| was| are| were)?{BETWEEN} ?(?:percent\b|per cent\b|percentages?\b|%)"
+    rf"|\b(?:find|calculate|compute|determine|estimate|give|state|report|work out)(?: the| a| an)?{BETWEEN} ?(?:percent\b|percentages?\b|%)"
+    rf"|\bas an? (?:[a-z]+ ){{0,2}}percent(?:age)?\b|\bby (?:what|how many|how much) (?:percent|per cent|%)|\bhow (?:many|much) percent"
+    r"|(?<![0-9] )(?<![0-9])\b(?:in|to the nearest(?: [a-z]+ of a)?) (?:percent(?:age)?s?\b|%)(?! of)|\(in (?:percent|%)\)|\(%\)"
 )
 
 
@@ -50,7 +58,12 @@ class Asked:
     @cached_property
     def percent(self) -> bool:
         """Whether the question asks for a percentage, so that the sign may be left out."""
-        return ASKS_PERCENT.search(self.text.lower()) is not None
+        return asks_percent(self.text)
+
+
+def asks_percent(question: str) -> bool:
+    """Whether a question asks for a percentage; "in 20 percent of the days" does not."""
+    return ASKS_PERCENT.search(question.lower()) is not None
 
 
 def same(given: Node, gold: Node, asked: Asked) -> bool:
@@ -60,6 +73,7 @@ def same(given: Node, gold: Node, asked: Asked) -> bool:
         return False
     if (interval := as_set(gold)) is not None:
         gold = interval
+    given, gold = as_tuple(given, gold.op), as_tuple(gold, given.op)
     given = unwrap(given, gold)
     if gold.op not in ("relation", "list"):
         given = as_set(given) or given
@@ -71,62 +85,14 @@ def same(given: Node, gold: Node, asked: Asked) -> bool:
         return given.op == "relation" and same_relation(given, gold, asked)
     if gold.op == "matrix" or given.op == "matrix":
         return same_matrix(given, gold, asked)
-    if gold.op in ("group", "ratio", "subscript"):
+    if gold.op in ("group", "ratio", "subscript", "minus"):
         alike = (given.op, given.value, len(given.args)) == (gold.op, gold.value, len(gold.args))
         return alike and all(same(a, b, asked) for a, b in zip(given.args, gold.args))
     if gold.op == "union":
         return given.op == "union" and matched(given.args, gold.args, asked)
-    if given.op in ("relation", "set", "list", "group", "ratio", "subscript", "union"):
+    if given.op in ("relation", "set", "list", "group", "ratio", "subscript", "union", "minus"):
         return False
     return same_scalar(given, gold, asked)
-
-
-def alternatives(node: Node) -> Node:
-    """a ± b as the list of both, ℝ and ∅ as an interval and a set; any other node as it is.
-
-    Signs go together: a ± b ∓ c is two answers, not four.
-    """
-    if node.op == "constant" and node.value in "ℝ∅":
-        return Node("set") if node.value == "∅" else Node("group", (Node("neg", (INFINITY,)), INFINITY), "()")
-    if node.op in ("list", "set") and any(child.op in ("pm", "mp", "relation") for child in node.args):
-        items = [alternatives(child) for child in node.args]
-        return replace(node, args=tuple(i for item in items for i in (item.args if item.op == "list" else (item,))))
-    if node.op == "relation" and node.value == ("=",):
-        right = alternatives(node.args[1])
-        return (
-            Node("list", tuple(replace(node, args=(node.args[0], r)) for r in right.args), "or") if right.op == "list" else node
-        )
-    if node.op in ("list", "set", "group", "relation", "union", "matrix") or not any(n.op in ("pm", "mp") for n in walk(node)):
-        return node
-    return Node("list", (_signed(node, 1), _signed(node, -1)), "or")
-
-
-def _signed(node: Node, sign: int) -> Node:
-    args = tuple(_signed(arg, sign) for arg in node.args)
-    if node.op not in ("pm", "mp"):
-        return replace(node, args=args)
-    plus = (node.op == "pm") == (sign > 0)
-    if len(args) == 1:
-        return args[0] if plus else Node("neg", args)
-    return Node("add" if plus else "sub", args)
-
-
-def named(node: Node) -> tuple[str, Node] | None:
-    """("x", 3) of x = 3, ("f(x)", …) of f(x) = …; None for anything else."""
-    if node.op != "relation" or node.value != ("=",):
-        return None
-    left, right = node.args
-    if left.op == "name":
-        name = left.value
-    elif left.op == "mul" and left.args[0].op == "name" and left.args[0].value in "fghFGHP":  # f(x), P(2)
-        name = f"{left.args[0].value}({skeleton_of(left.args[1])})"
-    elif left.op == "subscript" and left.args[0].op == "name":
-        name = f"{left.args[0].value}_{left.args[1].value}"
-    else:
-        return None
-    if left.op == "name" and any(n == left for n in walk(right)):
-        return None
-    return name, right
 
 
 def unwrap(given: Node, gold: Node) -> Node:
@@ -143,35 +109,6 @@ def unwrap(given: Node, gold: Node) -> Node:
         return last if all(arithmetic.same(side, last) for side in given.args[first:-1]) else given
     except Unknown:
         return given
-
-
-def as_set(node: Node) -> Node | None:
-    """An inequality in one letter as its interval, x ∈ S as S, inequalities joined by "or" as a union; None for others."""
-    if node.op == "list" and node.value == "or":
-        pieces = [as_set(item) for item in node.args]
-        return None if None in pieces else Node("union", tuple(p for p in pieces if p))
-    if node.op != "relation":
-        return None
-    sides, operators = node.args, node.value
-    if operators == ("∈",):
-        return sides[1] if sides[0].op == "name" else None
-    if len(sides) == 2 and sides[1].op == "name":
-        sides, operators = sides[::-1], (FLIPPED.get(operators[0], ""),)
-    if len(sides) == 2 and sides[0].op == "name" and not letters(sides[1]):
-        low, high = (sides[1], INFINITY), (Node("neg", (INFINITY,)), sides[1])
-        shape = {">": (low, "()"), ">=": (low, "[)"), "<": (high, "()"), "<=": (high, "(]")}.get(operators[0])
-        return Node("group", shape[0], shape[1]) if shape else None
-    if len(sides) == 3 and sides[1].op == "name" and not letters(sides[0]) and not letters(sides[2]):
-        if set(operators) <= {">", ">="}:
-            sides, operators = sides[::-1], tuple(FLIPPED[o] for o in reversed(operators))
-        if set(operators) <= {"<", "<="}:
-            brackets = ("(" if operators[0] == "<" else "[") + (")" if operators[1] == "<" else "]")
-            return Node("group", (sides[0], sides[2]), brackets)
-    return None
-
-
-def letters(node: Node) -> set[str]:
-    return {n.value for n in walk(node) if n.op == "name"}
 
 
 def same_relation(given: Node, gold: Node, asked: Asked) -> bool:
@@ -206,7 +143,10 @@ def unordered(given: Node, gold: Node, asked: Asked) -> bool:
     if len(names) == 1 and not any(map(named, ours)):
         theirs = tuple((named(item) or ("", item))[1] for item in theirs)
     if not names:
-        ours = tuple((named(item) or ("", item))[1] for item in ours)
+        said = [named(item) or ("", item) for item in ours]
+        if len({name for name, _ in said if name}) > 1 and len(said) == len(theirs):  # who is which is told, in this order
+            return all(same(value, other, asked) for (_, value), other in zip(sorted(said, key=lambda p: p[0]), theirs))
+        ours = tuple(value for _, value in said)
     if "set" in (given.op, gold.op):
         ours, theirs = distinct(ours, asked), distinct(theirs, asked)
     return matched(ours, theirs, asked)
@@ -337,27 +277,6 @@ def repeats(given: Node, gold: Node, asked: Asked) -> None:
     anyhow = r"[\s{}()\[\]*\\＄]*".join(map(re.escape, written))  # whatever brackets, spaces and × stand between
     if len(written) > 1 and re.search(rf"(?<![0-9a-z.^/]){anyhow}(?![0-9a-z^/]|\.[0-9])", asked.plain):
         raise NotCarriedOut("the question is only repeated")
-
-
-def skeleton_of(node: Node) -> str:
-    """The expression without brackets, spaces and multiplication signs."""
-    signs = {"add": "+", "sub": "-", "div": "/", "pow": "^", "mul": "", "fact": "!", "percent": "%", "pm": "±", "degree": "°"}
-    parts = [skeleton_of(arg) for arg in node.args]
-    if node.op == "number":
-        value = node.value
-        return (
-            str(value.numerator) if value.denominator == 1 else str(float(value)) if node.written == "decimal" else str(value)
-        )
-    if node.op in ("name", "constant"):
-        return str(node.value).casefold()
-    if node.op == "neg":
-        return "-" + parts[0]
-    if node.op == "relation":
-        return "".join(p + o for p, o in zip(parts, (*node.value, "")))
-    if node.op == "call":
-        return f"{node.value}{''.join(reversed(parts))}"
-    sign = signs.get(node.op, ",")
-    return sign.join(parts) if len(parts) > 1 else (parts[0] if parts else "") + sign
 
 
 def pending(node: Node) -> set[str]:

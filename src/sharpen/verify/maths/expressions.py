@@ -2,7 +2,7 @@
 
     answer    := relation ((","|";"|"and"|"or") relation)*        a bare list
     relation  := union (("="|"<"|"<="|">"|">="|"!="|"∈") union)*
-    union     := sum ("∪" sum)*
+    union     := sum (("∪"|"∖") sum)*
     sum       := product (("+"|"-"|"±"|"∓") product)*
     product   := power (("*"|"/"|nothing) power)*
     power     := sign? atom postfix* ("^" power)?
@@ -27,7 +27,7 @@ DEEPEST = 40  # brackets, signs and functions inside one another
 TALLEST = 150  # levels of a tree; a sum of n terms has n
 
 RELATIONS = ("=", "<", "<=", ">", ">=", "!=", "∈")
-STOPS = ("\\end", "\\rfloor", "\\rceil")
+STOPS = ("\\end", "\\rfloor", "\\rceil", "\\setminus")
 PROSE = frozenset(
     "an and are as at be but by cm day for he if in is it km mm no not of one or per she six so ten the to two we you".split()
 )
@@ -40,8 +40,8 @@ class Node:
 
     op       number (value: Fraction), name (value: letter), constant (value: π, e, i, ∞, ℝ, ∅), neg, add, sub, mul, div, pow,
              pm and mp (± and ∓, one or two args), fact, percent, degree, subscript, call (value: function), root, binom, abs,
-             group (value: its brackets, such as "(]"), set, list (value: "or" where that joins it), ratio, matrix (args:
-             rows, which are lists), union, relation (value: its operators)
+             group (value: its brackets, such as "(]"), set, list (value: "or" or "and" where that joins it), ratio, matrix
+             (args: rows, which are lists), union, minus (of sets), relation (value: its operators)
     written  of a number: "integer", "decimal" or "mixed"
     """
 
@@ -93,14 +93,14 @@ class Reader:
         return items[0] if len(items) == 1 else Node("list", items, joined)
 
     def items(self) -> tuple[tuple[Node, ...], str]:
-        """The items, and "or" where that is all that joins them."""
+        """The items, and "or" or "and" where that is all that joins them."""
         found, joints = [self.relation()], set()
         while token := self.take(",", ";", "and", "or"):
             if token.text in ",;":
                 token = self.take("and", "or") or token
             joints.add(token.text)
             found.append(self.relation())
-        return tuple(found), "or" if joints <= {"or", ","} and "or" in joints else ""
+        return tuple(found), "or" if joints <= {"or", ","} and "or" in joints else "and" if joints == {"and"} else ""
 
     def relation(self) -> Node:
         sides, operators = [self.union()], []
@@ -111,8 +111,10 @@ class Reader:
 
     def union(self) -> Node:
         pieces = [self.sum()]
-        while self.take("∪"):
+        while token := self.take("∪", "\\setminus"):
             pieces.append(self.sum())
+            if token.text != "∪":
+                pieces[-2:] = [Node("minus", tuple(pieces[-2:]))]
         return Node("union", tuple(pieces)) if len(pieces) > 1 else pieces[0]
 
     def sum(self) -> Node:
@@ -346,3 +348,24 @@ def walk(node: Node) -> list[Node]:
         found.append(todo.pop())
         todo.extend(found[-1].args)
     return found
+
+
+def skeleton_of(node: Node) -> str:
+    """The expression without brackets, spaces and multiplication signs."""
+    signs = {"add": "+", "sub": "-", "div": "/", "pow": "^", "mul": "", "fact": "!", "percent": "%", "pm": "±", "degree": "°"}
+    parts = [skeleton_of(arg) for arg in node.args]
+    if node.op == "number":
+        value = node.value
+        return (
+            str(value.numerator) if value.denominator == 1 else str(float(value)) if node.written == "decimal" else str(value)
+        )
+    if node.op in ("name", "constant"):
+        return str(node.value).casefold()
+    if node.op == "neg":
+        return "-" + parts[0]
+    if node.op == "relation":
+        return "".join(p + o for p, o in zip(parts, (*node.value, "")))
+    if node.op == "call":
+        return f"{node.value}{''.join(reversed(parts))}"
+    sign = signs.get(node.op, ",")
+    return sign.join(parts) if len(parts) > 1 else (parts[0] if parts else "") + sign

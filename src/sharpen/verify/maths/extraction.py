@@ -3,27 +3,53 @@
 The first of these that applies; its name becomes part of `Verdict.rule`:
 
     "tag"               what stands in the last <answer>…</answer> (the closing tag may be missing at the end)
-    "box"               the last \\boxed{…} that is closed
-    "marker"            what follows the last "answer is", "Answer:", "A:" or "####": its line, up to the end of the sentence
+    "box"               the last \\boxed{…} that is closed; where one sentence joins several, their list
+    "marker"            what follows the last "answer is", "Answer:", "A:", the like in other languages, or "####" on the last
+                        line: its line, up to the end of the sentence
     "whole"             the whole response, where it is one line without prose
     "last expression"   the last number or expression: what follows "=" at the end, a last $…$, else the last number
 
-Thinking does not count: where there is a </think>, only what follows the last one is read, and thoughts that never end hold no
-answer. Of what is left, only the last LONGEST characters are read. A tag or a marker may hold a box, which is then the answer.
+A "####" that more lines follow is a heading of Markdown. Thoughts do not count (`without_thoughts`). Of what is left, only the
+last LONGEST characters are read. A tag or a marker may hold a box, which is then the answer.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 LONGEST = 200_000  # characters from the end of a response
 LONGEST_ENDING = 2_000  # characters from its end in which a last number is looked for
 
-BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
-MARKER = re.compile(
-    r"####|\b(?:answer|ANSWER)\b[*_ \t]{0,8}(?:\bis\b|\bIS\b|:|=)|\b(?:Answer|ANSWER)\b[*_ \t]{0,8}(?:\bis\b|:|=)|(?<![\w'])A:"
+NAMED_BOX = r"(?:([A-Za-z]\s?=)\s?\$?\s?)?"
+ONE_BOX = re.compile(
+    rf"{NAMED_BOX}\\(?:boxed|fbox)\s?\{{([^{{}}]{{1,200}}|(?:[^{{}}]{{0,60}}\{{[^{{}}]{{0,60}}\}}){{1,4}}[^{{}}]{{0,60}})\}}"
 )
-SENTENCE = re.compile(r"[.!?](?=\s)|,? (?:because|since|which|so that|as there|and this|where)\b|\s\((?=[A-Za-z]{3,})")
+JOINT = re.compile(r"(?:[\s$,;&]|\\[,; ]|\\q?quad|\band\b|\bor\b|\\text\s?\{\s?(?:and|or)\s?\})*")
+BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+THOUGHT_ENDS = re.compile(r"</(?:think|thinking|thought)>|\[/THINK\]", re.IGNORECASE)
+THOUGHT_BEGINS = re.compile(r"<(?:think|thinking|thought)>|\[THINK\]", re.IGNORECASE)
+ABROAD = (  # "answer" in other languages, before a colon or a verb
+    "ответ відповідь antwort lösung réponse respuesta resposta risposta antwoord odpowiedź svar cevap yanıt jawaban odpověď "
+    "răspuns vastaus válasz απάντηση उत्तर الإجابة الجواب 정답 답 答案 答え 回答 答"
+)
+VERBS = r"[:：=]|(?:ist|lautet|est|es|é|è|is|to|är|adalah|là|это)\b|是|为|為|は"
+MARKER = re.compile(
+    r"(?<!#)####(?!#)"
+    r"|\b(?:answer|ANSWER)\b[*_ \t]{0,8}(?:\bis\b|\bIS\b|[:：]|=)|\b(?:Answer|ANSWER)\b[*_ \t]{0,8}(?:\bis\b|[:：]|=)"
+    rf"|(?i:{'|'.join(ABROAD.split())})(?: (?:correcta|correcte|richtige|corretta|correta|finale?))?[*_ \t]{{0,8}}(?:{VERBS})|(?<![\w'])A:"
+)
+ENUMERATED = re.compile(
+    r"[\s*]{0,4}(?:(?:step|part|case|section|question|problem|example|note)\b|[0-9]{1,3}[.):]\s+\S*[A-Za-z])", re.I
+)
+TURNED = re.compile(
+    r"(?:\b(?:not|never|neither|half(?: of)?|twice|minus|negative|below|under|over|than)|n't)\s+$", re.IGNORECASE
+)
+SCALED = re.compile(r"\s?(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial)\b", re.IGNORECASE)
+HEADING = re.compile(r"\s{0,3}#{1,6}\s.*[A-Za-z]{3}")
+SENTENCE = re.compile(r"[.!?](?=\s)|[。！？]|,? (?:because|since|which|so that|as there|and this|where)\b|\s\((?=[A-Za-z]{3,})")
+DECORATION = r"[\U0001F000-\U0001FAFF\u2600-\u2653\u2668-\u266C\u2670-\u27BF\u2B00-\u2BFF\uFE0F\u200D\s]+"  # no suits of cards
+DECORATED = re.compile(rf"^{DECORATION}|{DECORATION}$")
 WORD = re.compile(r"[A-Za-z]{3,}")
 SHORT = re.compile(r"\b(?:so|we|it|is|he|to|of|as|by|at)\b", re.IGNORECASE)
 SPECIAL = frozenset(
@@ -36,32 +62,75 @@ JOINED = r"\s?(?:[-+*/^×÷·:–]|\bor\b|,? or\b|\band\b|\bto\b)\s?\(?"
 NUMBERS = re.compile(rf"(?<![\w.]){N}(?:{JOINED}{N}\)?){{0,20}}")
 CHANGES = re.compile(
     r"\b(?:not|no|never|neither|nor|or|except|unless|less|more|half|third|quarter|hundred|thousand|million|billion|dozen|minus|"
-    r"plus|times|squared|cubed|isn|cents?|negative|between)\b",
+    r"plus|times|squared|cubed|isn|cents?|negative|between|increases?|decreases?)\b",
     re.IGNORECASE,
 )
 
 
+@dataclass(frozen=True)
+class Found:
+    """A final answer, the rule that found it, and the line that it was found in, from its marker on."""
+
+    text: str
+    how: str
+    line: str = ""
+
+
 def extract(response: str) -> tuple[str, str]:
     """(the final answer, the rule that found it); ("", "none") where nothing is answered."""
-    tag = response.rfind("<answer>")
-    thought = response.rfind("</think>")
-    if tag >= 0 and tag > thought:
-        inside = response[tag + len("<answer>") :].partition("</answer>")[0]
+    found = find(response)
+    return found.text, found.how
+
+
+def find(response: str) -> Found:
+    """The final answer; Found("", "none") where nothing is answered."""
+    text = without_thoughts(response)
+    if (inside := tagged(text)) is not None:
         inside = inside[-LONGEST:].strip()
-        return (last_box(inside) or inside, "tag")
-    text = response[thought + len("</think>") :] if thought >= 0 else response
-    if thought < 0 and "<think>" in text:
-        return "", "none"
+        return Found(last_box(inside) or inside, "tag", inside)
     text = text[-LONGEST:].strip()
     if (boxed := last_box(text)) is not None:
-        return boxed, "box"
-    if marked := after_marker(text):
-        return marked, "marker"
-    if text and len(text) <= 500 and not is_prose(text) and "\n" not in text:
-        return text, "whole"
+        several = last_boxes(text)
+        boxed = ", ".join(several) if several and several[-1].endswith(boxed) else boxed
+        return Found(boxed, "box", boxed)
+    marked, line = after_marker(text)
+    if marked:
+        return Found(marked, "marker", line)
+    if text and "\n" not in text and not is_prose(text):
+        return Found(DECORATED.sub("", text), "whole", text)
     if last := last_expression(text):
-        return last, "last expression"
-    return "", "none"
+        return Found(last, "last expression", text.rpartition("\n")[2])
+    return Found("", "none", text.rpartition("\n")[2])
+
+
+def undecorated(text: str) -> str:
+    """Without emoji and spaces at its ends."""
+    return DECORATED.sub("", text)
+
+
+def without_thoughts(response: str) -> str:
+    """What a response says when it is done thinking: what follows the last </think>, up to a <think> that never ends."""
+    end = 0
+    for match in THOUGHT_ENDS.finditer(response):
+        end = match.end()
+    begun = THOUGHT_BEGINS.search(response, end)
+    return response[end : begun.start()] if begun else response[end:]
+
+
+def tagged(text: str) -> str | None:
+    """What stands in the last <answer>…</answer>, stripped; None without one. The closing tag may be missing at the end."""
+    start = text.rfind("<answer>")
+    return None if start < 0 else text[start + len("<answer>") :].partition("</answer>")[0].strip()
+
+
+def last_boxes(text: str) -> list[str]:
+    """Several boxes of one sentence, as in "x = \\boxed{35} and y = \\boxed{4}", each with its name; fewer than two: none."""
+    line = next((line for line in reversed(text[-LONGEST_ENDING:].split("\n")) if "boxed" in line or "fbox" in line), "")
+    places = [match for match in ONE_BOX.finditer(line)]
+    between = [line[a.end() : b.start()] for a, b in zip(places, places[1:])]
+    if len(places) < 2 or not all(JOINT.fullmatch(part) for part in between):
+        return []
+    return [f"{match[1] or ''}{match[2]}" for match in places]
 
 
 def last_box(text: str) -> str | None:
@@ -89,16 +158,26 @@ def is_prose(text: str) -> bool:
     return any(word.lower() not in SPECIAL for word in WORD.findall(text)) or SHORT.search(text) is not None
 
 
-def after_marker(text: str) -> str:
-    """What follows the last marker that anything follows; "" without one."""
-    for match in reversed(list(MARKER.finditer(text))[-3:]):
-        rest = text[match.end() : match.end() + 20_000].lstrip(" \t\r\n:*_")
+def after_marker(text: str) -> tuple[str, str]:
+    """What follows the last marker that anything follows, and its whole line; "" without one."""
+    last_line = text.rfind("\n")
+    found = [
+        m for m in MARKER.finditer(text) if m[0] != "####" or (m.end() > last_line and not ENUMERATED.match(text, m.end()))
+    ]
+    for match in reversed(found[-3:]):
+        rest = text[match.end() : match.end() + 20_000].lstrip(" \t\r\n:：*_")
         line = rest.partition("\n")[0]
         if line.startswith(("$$", "\\[")) and len(line) < 3:  # display mathematics on lines of its own
             line = " ".join(rest.split("\n")[:3])
         if line.strip():
-            return narrowed(line)
-    return ""
+            return narrowed(line), line
+    return "", ""
+
+
+def sentences(line: str) -> list[str]:
+    """The first sentence of a line, the first two, and so on, as far as each may end where a full stop does."""
+    ends = [match.start() for match in SENTENCE.finditer(line[:LONGEST_ENDING])]
+    return [line[:end] for end in ends] + [line]
 
 
 def narrowed(line: str) -> str:
@@ -107,7 +186,7 @@ def narrowed(line: str) -> str:
     With words such as "or", "not" or "half" in it, the sentence stays whole, and will not be readable.
     """
     end = SENTENCE.search(line)
-    sentence = (line[: end.start()] if end else line).strip().rstrip(" .,;*_`")
+    sentence = DECORATED.sub("", line[: end.start()] if end else line).rstrip(" .,;*_`")
     words = [word for word in WORD.findall(sentence) if word.lower() not in SPECIAL]
     starts_with_answer = re.match(r"[*_`(\[]{0,4}[-+$€£\\({\[0-9.]", sentence)
     if len(words) < 2 or starts_with_answer or CHANGES.search(sentence):
@@ -121,7 +200,7 @@ def narrowed(line: str) -> str:
 
 def last_expression(text: str) -> str:
     """What the end of a text without any marker comes to; "" where it holds no number."""
-    ending = text[-LONGEST_ENDING:]
+    ending = "\n".join(line for line in text[-LONGEST_ENDING:].split("\n") if not HEADING.match(line))
     lines = [line for line in ending.split("\n") if line.strip(" \t*_`$.")]
     if not lines:
         return ""
@@ -133,5 +212,12 @@ def last_expression(text: str) -> str:
     after = line.rpartition("=")[2].strip() if "=" in line else ""
     if after and not is_prose(after):
         return after
-    numbers = list(NUMBERS.finditer(after or line)) or list(NUMBERS.finditer(ending))
-    return numbers[-1][0].strip() if numbers else ""
+    said = after or line
+    numbers = list(NUMBERS.finditer(said))
+    if not numbers:
+        said, numbers = ending, list(NUMBERS.finditer(ending))
+    if not numbers:
+        return ""
+    before = TURNED.search(said, max(0, numbers[-1].start() - 30), numbers[-1].start())
+    behind = SCALED.match(said, numbers[-1].end())
+    return f"{before[0] if before else ''}{numbers[-1][0]}{behind[0] if behind else ''}".strip()

@@ -12,11 +12,15 @@ What is the same, and what is not
                  1.2 × 10^3, 1,200, 1{,}200 and 1 200 are read. Digits are ASCII.
     carried out  2 + 3 is no answer where 5 is wanted, nor is a form that repeats the question (`equality.carried_out`).
     percent      10% is the number 10% and not 10 or 0.1. Where the question asks for a percentage the sign may be left out.
-    units        may be left out, are never converted, and must not conflict (`units`).
+    units        may be left out, are never converted, and must not conflict (`units`); nor may words that reverse an answer.
+    7/8 ≈ 0.875  is 7/8, or 0.875 where that is asked for, if the one is the other rounded.
     closed forms 2√3 = √12, 1/√2 = √2/2, sin(π/6) = 1/2, 1/2004! ≠ 1/2006!: by value, to 300 digits (`arithmetic`).
+    names        of points, angles and orders (\\angle ABC, \\text{BCA}) by their letters in order, never as products.
+    (B) 42       of a contest is the letter, the value, or both; where both are given, both must be right.
     letters      x^2 + 2x + 1 = (x + 1)^2: by value at fixed rational points. The names of letters count.
     x = 3        is 3 where the task's answer is 3; y = 3 is not x = 3. 2x + 4y = 6 is x + 2y = 3: a factor apart.
-    (1, 2)       in order; the brackets count: (1, 2), [1, 2], (1, 2] differ. x > 3 is (3, ∞). Columns are tuples.
+    (1, 2)       in order; the brackets count: (1, 2), [1, 2], (1, 2] differ. Columns are tuples; so is x = 1, y = 2.
+    x > 3        is (3, ∞); x ≥ 1 and x < 3 is [1, 3) or [1, 3[; x ≠ 2 is ℝ ∖ {2}, or its intervals, or {x | x ≠ 2}.
     {1, 2}       in any order, repeats dropped. 1, 2 and "1 or 2" are lists: any order. ±2 is 2 and -2.
     1:2          term by term. Matrices entry by entry. A choice such as (C) by its letter. Words blind to case.
 """
@@ -34,17 +38,34 @@ from sharpen.verify.maths import equality, mathverify, units
 from sharpen.verify.maths.arithmetic import TooCostly, Unknown
 from sharpen.verify.maths.equality import Asked, NotCarriedOut
 from sharpen.verify.maths.expressions import Node, Unreadable, parse, walk
-from sharpen.verify.maths.extraction import extract, last_box
-from sharpen.verify.maths.notation import tidy
+from sharpen.verify.maths.extraction import Found, find, last_box
+from sharpen.verify.maths.notation import FUNCTIONS, tidy
 
-VERSION = "1"  # raised whenever a verdict could change: scores of different versions are not comparable
+VERSION = "2"  # raised whenever a verdict could change: scores of different versions are not comparable
 LONGEST_ANSWER = 10_000  # characters that an answer may have beyond the length of the task's own
 
 LETTER = re.compile(r"\(?([A-J])\)?")
 CHOICE = re.compile(r"(?:(?:option|choice|answer) )?(?:\(([A-Ja-j])\)|([A-J])(?![A-Za-z]))[.:)]?(?: .*)?", re.IGNORECASE)
+LABELLED = re.compile(r"\( ?([A-J]) ?\)[.:]? ?(\S.*)")
 ANOTHER = re.compile(r"\bor\b|\band\b|\([A-Ja-j]\)|[,/&] ?[A-J]\b")
 WORDS = re.compile(r"[A-Za-zÀ-ÿ][A-Za-zÀ-ÿ' .,-]*")
+IN_TEXT = re.compile(r"\$?\s*\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox)\s?\{\s*[A-Za-z]{2,}\s*\}\s*\$?")
+NAMES = re.compile(r"[A-Z]{2,8}")
+GEOMETRY = re.compile(
+    r"\\(?:measuredangle|angle|triangle|overline|overrightarrow|overleftrightarrow|vec|widehat|parallel|perp|cong|odot|arc)\b.*[A-Z]"
+)
 APPROXIMATE = re.compile(r"^(?:≈|approximately|about|roughly|exactly)\s*")
+ARTICLE = re.compile(r"^(?:an?|the) (?=[-0-9.＄\\])")
+CHANGED = re.compile(
+    r"(?:it |there |the [a-z]+ )?(?:is |was |has )?(?:an? )?(increase|decrease)[ds]? (?:of|by) (.+)", re.IGNORECASE
+)
+EXCEPT = re.compile(
+    r"all real (?:numbers|values)(?: of [a-z])?,? (?:except|other than|but)(?: for)? (?:[a-z] ?= ?)?(.+)", re.IGNORECASE
+)
+BUILDER = re.compile(r"\\?\{ ?([A-Za-z]) ?(?:∈ ?ℝ ?)?[|:] ?(.+?) ?\\?\}")
+REALS = re.compile(r"(?:,|and)? ?[A-Za-z] ?∈ ?ℝ ?(?:,|and)?")
+PROSE = re.compile(rf"(?<![\\A-Za-z])(?!(?:{'|'.join(FUNCTIONS)})\b)[A-Za-z]{{3,}}")
+CONTEST = re.compile(r"(?:\( ?([A-J]) ?\)|([A-J])[.):])[.:]? ?(\S.*)")
 MATHS = re.compile(r"[0-9\\^=<>+*/∞π√]")
 
 
@@ -65,18 +86,30 @@ class Answer:
 
 
 def math(task: Task, response: str) -> Verdict:
-    """The verifier. Task data: `places`, see above. `unscorable` where the task's own answer cannot be judged by any means."""
-    gold = gold_text(task.answer or "")
-    text, how = extract(response)
+    """The verifier. Task data: `places`, see above; `accept`, further right answers.
+
+    `unscorable` where the task's own answer cannot be judged by any means.
+    """
+    found = find(response)
+    first, *others = (judged_by(task, str(answer or ""), found) for answer in (task.answer, *task.data.get("accept", ())))
+    return next((verdict for verdict in (first, *others) if verdict.correct), first)
+
+
+def judged_by(task: Task, answer: str, found: Found) -> Verdict:
+    """The verdict on a final answer by one right answer."""
+    gold, text, how = gold_text(answer), found.text, found.how
+    if how in ("none", "last expression") and found.line and not re.search("[0-9]", gold):  # words have no last number
+        text, how = found.line.strip(), "last line"
     if not gold:
         return Verdict("unscorable", None, feedback="the task has no answer of its own", rule=f"{how}: none", version=VERSION)
     if not text:
         return Verdict("malformed", 0.0, feedback="There is no answer.", rule=f"{how}: none", version=VERSION)
     if len(text) > LONGEST_ANSWER + len(gold):
         return Verdict("limit", 0.0, feedback="The answer is too long.", rule=f"{how}: length", version=VERSION)
-    finding = compare(text, gold, question(task), task.data)
+    asked, line = question(task), found.line[:LONGEST_ANSWER]
+    finding = compare(text, gold, asked, task.data, line)
     if finding.same is False and how == "marker" and text[-2:-1].isdigit() and text.endswith("!"):  # joy, no factorial
-        finding = compare(text[:-1], gold, question(task), task.data)
+        finding = compare(text[:-1], gold, asked, task.data, line)
     return judged(finding, text, gold, how)
 
 
@@ -111,37 +144,133 @@ def question(task: Task) -> str:
     return " ".join(str(part.get("text", "")) for part in content or () if isinstance(part, Mapping))[-20_000:]
 
 
-def compare(text: str, gold: str, asked: str = "", data: Mapping[str, Any] | None = None) -> Finding:
-    """Whether two answers are the same by their types, without Math-Verify. `asked` is the question's text."""
+def compare(text: str, gold: str, asked: str = "", data: Mapping[str, Any] | None = None, line: str = "") -> Finding:
+    """Whether two answers are the same by their types, without Math-Verify.
+
+    asked  the question's text
+    line   where the answer was found, for words that reverse it
+    """
     given, expected = tidy(text), tidy(gold)
     if letter := LETTER.fullmatch(expected):
-        chosen = CHOICE.fullmatch(given)
-        found = (
-            (chosen[1] or chosen[2]).upper()
-            if chosen and not ANOTHER.search(given[chosen.end(1 if chosen[1] else 2) :])
-            else ""
-        )
-        return Finding(found == letter[1], "choice")
+        return Finding(chosen(given) == letter[1], "choice")
+    if labelled := LABELLED.fullmatch(expected):
+        return contest(text, given, labelled[1], labelled[2], asked, data)
     if given and given == expected:
         return Finding(True, "same text")
-    if len(expected) > 2 and WORDS.fullmatch(expected) and given.casefold() == expected.casefold():
+    if (plain := by_text(given, expected, IN_TEXT.fullmatch(gold) is not None)) is not None:
+        return plain
+    if (labelled := LABELLED.fullmatch(given)) and ("\\text" in text or "\\mathrm" in text or f"({labelled[1]})" in asked):
+        given = labelled[2]
+    if "\\dots" in expected:
+        return sequence(given, expected, asked, data)
+    exact, _, rounded = given.partition("≈")
+    if exact.strip() and rounded.strip():
+        return rounded_off(exact.strip(), rounded.strip(), expected, asked, data)
+    return by_type(given, expected, asked, data, line)
+
+
+def by_text(given: str, expected: str, in_text: bool) -> Finding | None:
+    """The finding where the task's answer is words or names, None where it is to be read. `in_text`: one word in \\text{…}."""
+    same_words = " ".join(given.casefold().split()) == " ".join(expected.casefold().split())
+    if in_text and len(expected) > 1:
+        return Finding(same_words, "words")
+    if len(expected) > 2 and WORDS.fullmatch(expected) and same_words:
         return Finding(True, "words")
-    theirs = read(expected, letters=False)
+    if GEOMETRY.search(expected):
+        shape, wanted = (
+            re.sub(r"[\s{}]", "", re.sub(r"\bangle\b", r"\\angle", said)).replace("\\\\", "\\") for said in (given, expected)
+        )
+        turned = re.fullmatch(r"(m?\\(?:angle|overline))([A-Z]+)", shape)  # the same angle, the same segment
+        return Finding(wanted in (shape, f"{turned[1]}{turned[2][::-1]}" if turned else ""), "geometry")
+    if NAMES.fullmatch(expected) and NAMES.fullmatch(given):
+        return Finding(given == expected, "names")
+    return None
+
+
+def by_type(given: str, expected: str, asked: str, data: Mapping[str, Any] | None, line: str = "") -> Finding:
+    """Whether two tidy answers are the same by their types."""
+    theirs = read(expected, letters=False) or read(expected)
     if theirs is None or (WORDS.fullmatch(expected) and len(expected) > 3):
         if WORDS.fullmatch(expected):
+            return Finding(" ".join(given.casefold().split()) == " ".join(expected.casefold().split()), "words")
+        if PROSE.search(expected):  # Math-Verify would pick out what it knows, and call the rest the same
             return Finding(" ".join(given.casefold().split()) == " ".join(expected.casefold().split()), "words")
         return Finding(None, "no type")
     kind = kind_of(theirs.node)
     ours = read(given, letters=not equality.letters(theirs.node))
     if ours is None:
         return Finding(False, kind, f"The answer cannot be read as {kind}.", "malformed")
+    if ours.node.op == "set" and theirs.node.op not in SETS and (inner := ungrouped(given)):
+        ours = read(inner, letters=not equality.letters(theirs.node)) or ours
+    if theirs.node.op == "set" and ours.node.op not in SETS and (inner := ungrouped(expected)):
+        theirs = read(inner, letters=False) or theirs
     if ours.unit and not theirs.unit:
         theirs = read(expected) or theirs
     if units.conflict(ours.unit, theirs.unit):
         return Finding(False, kind, "The unit is wrong.")
     if (ours.unit == "cent") != (theirs.unit == "cent") and not re.search(r"\bcents?\b|¢", asked):
         return Finding(False, kind, "The unit is wrong.")
-    return typed(ours.node, theirs.node, kind, Asked(asked, (data or {}).get("places")))
+    finding = typed(ours.node, theirs.node, kind, Asked(asked, (data or {}).get("places")))
+    if finding.same and units.reversed_in(given, line, expected, asked):
+        return Finding(False, kind, "The answer says the opposite, or does not say which.")
+    return finding
+
+
+SETS = ("set", "list", "union", "minus")
+
+
+def ungrouped(text: str) -> str:
+    """What stands in plain braces around all of a text, which in LaTeX only group; "" where they are a set's, or not there."""
+    if not (text.startswith("{") and text.endswith("}")) or "," in text or ";" in text:
+        return ""
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c == "{") - (c == "}")
+        if depth == 0 and i < len(text) - 1:
+            return ""
+    return text[1:-1].strip()
+
+
+def chosen(given: str) -> str:
+    """The letter that an answer chooses, or "" where it chooses none or several."""
+    choice = CHOICE.fullmatch(given)
+    if choice is None or ANOTHER.search(given[choice.end(1 if choice[1] else 2) :]):
+        return ""
+    return (choice[1] or choice[2]).upper()
+
+
+def contest(text: str, given: str, letter: str, value: str, asked: str, data: Mapping[str, Any] | None) -> Finding:
+    """Whether an answer is a contest's "(B) 42": by its letter, its value or both, of which none may be another."""
+    if LETTER.fullmatch(given):
+        return Finding(chosen(given) == letter, "choice")
+    labelled = CONTEST.fullmatch(given)
+    if labelled and (labelled[1] or labelled[2]) != letter:
+        return Finding(False, "choice")
+    finding = compare(labelled[3] if labelled else text, value, asked, data)
+    return finding if finding.same is not None else Finding("".join(given.split()).endswith("".join(value.split())), "choice")
+
+
+def sequence(given: str, expected: str, asked: str, data: Mapping[str, Any] | None) -> Finding:
+    """A list with an ellipsis in it: item by item, in order."""
+    ours, theirs = ([item.strip() for item in re.split(r",(?![^(\[{]*[)\]}])", side)] for side in (given, expected))
+    if len(ours) != len(theirs) or len(ours) > equality.MOST_ITEMS:
+        return Finding(False, "sequence")
+    right = all(a == b or ("\\dots" not in a + b and by_type(a, b, asked, data).same) for a, b in zip(ours, theirs))
+    return Finding(right, "sequence")
+
+
+def rounded_off(exact: str, rounded: str, expected: str, asked: str, data: Mapping[str, Any] | None) -> Finding:
+    """An exact value with its approximation behind it: the exact one counts, or the other where it is asked for."""
+    finding = by_type(exact, expected, asked, data)
+    near, value = read(rounded), read(exact)
+    if near is None or value is None or "≈" in rounded:
+        return Finding(False, finding.kind, f"The answer cannot be read as {finding.kind}.", "malformed")
+    name = equality.named(value.node)
+    digits = re.search(r"\.([0-9]+)", rounded)
+    places = Asked("", len(digits[1]) if digits else 0)
+    if typed(near.node, name[1] if name else value.node, "", places).same is not True:
+        return Finding(False, finding.kind, "The approximation is not that of the value before it.", "malformed")
+    return finding if finding.same else by_type(rounded, expected, asked, data)
 
 
 def typed(ours: Node, theirs: Node, kind: str, asked: Asked) -> Finding:
@@ -157,7 +286,14 @@ def typed(ours: Node, theirs: Node, kind: str, asked: Asked) -> Finding:
 
 def read(text: str, letters: bool = True) -> Answer | None:
     """A tidy text as a tree and a unit, or None where it cannot be read. `letters`: whether a single letter may be a unit."""
-    core, unit, scale = units.split(APPROXIMATE.sub("", text), letters)
+    text = ARTICLE.sub("", APPROXIMATE.sub("", text))
+    if changed := CHANGED.fullmatch(text):
+        text = f"{changed[2]} {changed[1]}"
+    if left_out := EXCEPT.fullmatch(text):
+        text = f"ℝ\\setminus \\{{{left_out[1].replace(' and ', ', ')}\\}}"
+    elif (builder := BUILDER.fullmatch(text)) and re.search("[<>=]", builder[2]):
+        text = REALS.sub("", builder[2]).strip()
+    core, unit, scale = units.split(text, letters)
     try:
         node = parse(core)
         if core.endswith("%") and (inner := parse(core[:-1])).op == "div":  # 25/2 % is 12.5 %

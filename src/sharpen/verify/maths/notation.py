@@ -1,7 +1,7 @@
 """One spelling for what LaTeX, Unicode, Markdown and plain text write in many ways. Text to text, in linear time.
 
 What comes out holds only the few LaTeX commands that `expressions` reads (\\frac, \\sqrt, \\binom, functions, \\begin, braces),
-ASCII operators, and these characters: ± ∓ π ∞ ∪ ∈ ∅ ℝ √ ≈ °, the repeating-decimal mark ‾, and ＄ for a dollar that is money.
+ASCII operators, and these characters: ± ∓ π ∞ ∪ ∈ ∅ ℝ √ ≈ ° µ Ω, the repeating-decimal mark ‾, and ＄ for a dollar that is money.
 Digits are ASCII only: other digits are left as they are, and nothing reads them.
 """
 
@@ -13,12 +13,24 @@ CHARACTERS = str.maketrans(
     {"−": "-", "–": "-", "—": "-", "×": "*", "·": "*", "⋅": "*", "∙": "*", "÷": "/", "∕": "/", "⁄": "/", "≤": "<=", "≥": ">="}
     | {"≠": "!=", "½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "⁻": "^-", "º": "°", "％": "%"}
     | {"∞": "∞", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\t": " ", "〈": "(", "〉": ")", "⟨": "(", "⟩": ")", "’": "'"}
+    | {
+        "~": " ",
+        "μ": "µ",
+        "℃": "°C",
+        "℉": "°F",
+        "∖": "\\setminus ",
+        "≃": "≈",
+        "…": "\\dots ",
+        "∠": "\\angle ",
+        "△": "\\triangle ",
+    }
+    | {"，": ",", "：": ":", "（": "(", "）": ")", "\u2126": "Ω"}
 )
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 SUPERSCRIPT = re.compile("\\^?-?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 DROPPED = (
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle limits "
-    "nolimits boldsymbol bm mathbf mathit mathsf rm bf it hfill"
+    "nolimits boldsymbol bm mathbf mathit mathsf rm bf it sf tt hfill"
 ).split()
 SPACED = "quad qquad enspace thinspace".split()
 COMMANDS = (
@@ -30,12 +42,29 @@ COMMANDS = (
     | {"pi": "π", "cup": "∪", "in": "∈", "emptyset": "∅", "varnothing": "∅", "degree": "°", "circ": "°", "approx": "≈"}
     | {"lbrace": "\\{", "rbrace": "\\}", "langle": "(", "rangle": ")", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|"}
     | {"lbrack": "[", "rbrack": "]", "pounds": "£", "euro": "€", "lor": " or ", "land": " and ", "arctg": "\\arctan"}
-    | {"tg": "\\tan", "R": "ℝ"}
+    | {
+        "tg": "\\tan",
+        "R": "ℝ",
+        "mu": "µ",
+        "simeq": "≈",
+        "doteq": "≈",
+        "smallsetminus": "\\setminus ",
+        "Omega": "Ω",
+        "celsius": "°C",
+    }
+    | dict.fromkeys(("ldots", "cdots", "dotsc", "dotso", "dotsb", "hdots"), "\\dots ")
     | {",": " ", ";": " ", ":": " ", " ": " ", "!": "", "(": "", ")": "", "[": "", "]": "", "%": "%", "$": "＄", "#": "#"}
     | {"&": "&", "_": "_", "|": "|", "-": "", "/": "", "\n": " "}
 )
 COMMAND = re.compile(r"\\(?:mathbb\s*\{R\}|mathbb R|([A-Za-z]+)\s?|(.))", re.DOTALL)
-WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathbb|mbox|hbox|operatorname|emph)\s?\{([^{}]*)\}")
+WRAPPED = re.compile(
+    r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mathbf|mathbb|mathit|mathsf|mathtt|boldsymbol|bm|pmb|mbox|"
+    r"hbox|operatorname|emph|underline|ensuremath)\s?\{([^{}]*)\}"
+)
+COLOUR = re.compile(r"\\(?:text)?color\s?\{[A-Za-z!0-9]{1,30}\}")
+SPACING = ("\\,", "\\;", "\\:", "\\!", "\\>", "\\ ", "\\quad", "\\qquad", "\\thinspace", "\\hfill", "\\\\", "~")
+FRENCH = re.compile(r"([\[\]])([^\[\](),;{}]{1,60})[,;]([^\[\](),;{}]{1,60})([\[\]])")
+DOTS = re.compile(r"(?<![.0-9])\.\.\.(?!\.)")
 THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,?\\[,!]|\\ |,\\!)(?=[0-9]{3}(?![0-9]))")
 SHORT_FRACTION = re.compile(r"\\frac ?(?:([0-9A-Za-zπ])|\{([^{}]*)\}) ?(?:([0-9A-Za-zπ])|\{([^{}]*)\})")
 REPEATING = re.compile(r"(?<![0-9])([0-9]*\.[0-9]*) ?\\(?:overline|bar|dot) ?\{?([0-9]+)\}?")
@@ -52,7 +81,8 @@ BARE_FUNCTION = re.compile(
 
 def tidy(text: str) -> str:
     """The text in the one spelling, without math delimiters, bold marks, and stops at its ends."""
-    text = text.lstrip(BEFORE).rstrip(AFTER)
+    text = _without_spacing(text).lstrip(BEFORE).rstrip(AFTER)
+    text = COLOUR.sub("", DOTS.sub(r"\\dots ", text))
     text = BOLD.sub(lambda m: f" {m[1] or m[2]} ", text)
     text = SUPERSCRIPT.sub(lambda m: "^{" + m[0].replace("^", "").translate(SUPERSCRIPTS) + "}", text.translate(CHARACTERS))
     text = THOUSANDS.sub("", text)
@@ -64,7 +94,16 @@ def tidy(text: str) -> str:
     text = SHORT_FRACTION.sub(_fraction, text)
     text = BARE_FUNCTION.sub(_bare, text)
     text = TIMES_TEN.sub("*", text)
+    text = FRENCH.sub(_interval, re.sub(r"µ +(?=[A-Za-z])", "µ", text))
     return re.sub(r" {2,}", " ", text.replace("\n", " ")).lstrip(BEFORE).rstrip(AFTER)
+
+
+def _without_spacing(text: str) -> str:
+    """Without spacing commands at both ends, of which stripping full stops and commas would leave the half."""
+    text = text.strip()
+    while text.endswith(SPACING) and len(text) > 1:
+        text = text[: -max(len(s) for s in SPACING if text.endswith(s))].rstrip()
+    return text.removesuffix("\\").lstrip("~ ")  # of "\\ " at the end only the mark is left
 
 
 def _command(match: re.Match[str]) -> str:
@@ -83,6 +122,11 @@ def _fraction(match: re.Match[str]) -> str:
 
 def _bare(match: re.Match[str]) -> str:
     return {"pi": "π", "inf": "∞", "infinity": "∞"}.get(match[1], f"\\{match[1]} ")
+
+
+def _interval(match: re.Match[str]) -> str:
+    """[1, 3[ is [1, 3), and ]1, 3] is (1, 3]; [1, 3] stays."""
+    return f"{'[' if match[1] == '[' else '('}{match[2]},{match[3]}{']' if match[4] == ']' else ')'}"
 
 
 def _without_delimiters(text: str) -> str:

@@ -1,8 +1,10 @@
 """Units, currencies and the words behind a number: what may be left out of an answer, and what may not.
 
 1. A unit is never converted: 1 m and 100 cm are different answers, because a question names its unit.
-2. A unit that only one of the two answers has counts for nothing ($18, 18 dollars, 18), except cents.
-3. Two known units that differ make two answers different; nouns that are no units ("18 eggs") make no difference.
+2. A unit that only one of the two answers has counts for nothing ($18, 18 dollars, 18), except cents, and words that reverse
+   an answer: a.m. and p.m., east and west, increase and decrease. Those may be left out only where the question says them.
+3. Words that each answer has and the other has not make them different: 5 MHz and 5 GHz, 5 km east and 5 km west, 5 acres and
+   5 hectares; but 18 eggs and 18 brown eggs are the same. Symbols are told apart by case where that matters (mW, MW).
 4. hundred … trillion and dozen are part of the number; percent becomes %.
 5. Words that could change what is meant (or, not, half, squared …) are no unit, and leave the text unreadable.
 """
@@ -14,27 +16,94 @@ import re
 CURRENCIES = {"＄": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee"}
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 SPELLINGS = """
-    mm millimetre millimeter; cm centimetre centimeter; m metre meter; km kilometre kilometer; in inch inche; ft foot feet;
-    yd yard; mi mile; mg milligram; g gram; kg kilogram kilo; lb pound; oz ounce; t ton tonne; s second sec; min minute;
-    h hour hr; day day; week week; month month; year year; l litre liter; ml millilitre milliliter; gal gallon; qt quart;
-    pt pint; dollar dollar usd buck; euro euro eur; cent cent; yen yen; rupee rupee; degree degree deg °; rad radian;
-    n newton; j joule; w watt; v volt; k kelvin; mi/h mph; km/h kmh kph"""
+    in inch; ft foot feet; yd yard; mi mile; lb pound; oz ounce; t ton tonne; s second sec; min minute; h hour hr; day day;
+    week week; month month; year year yr; gal gallon; qt quart; pt pint; dollar dollar usd buck; euro euro eur; cent cent ¢;
+    yen yen; rupee rupee; ° degree deg; °C celsius centigrade; °F fahrenheit; rad radian; ha hectare; acre acre; kg kilo;
+    µg mcg; am a.m; pm p.m; person people; child children; man men; woman women; counterclockwise anticlockwise
+    counter-clockwise; increase rise gain growth; decrease drop fall decline reduction"""
+PREFIXES = {"T": "tera", "G": "giga", "M": "mega", "k": "kilo", "h": "hecto", "d": "deci", "c": "centi", "m": "milli"} | {
+    "µ": "micro",
+    "n": "nano",
+    "p": "pico",
+}
+BASES = {"m": "metre meter", "g": "gram gramme", "s": "second", "A": "ampere amp", "K": "kelvin", "mol": "mole"} | {
+    "Hz": "hertz",
+    "N": "newton",
+    "Pa": "pascal",
+    "J": "joule",
+    "W": "watt",
+    "C": "coulomb",
+    "V": "volt",
+    "F": "farad",
+    "Ω": "ohm",
+    "T": "tesla",
+    "L": "litre liter",
+    "eV": "electronvolt",
+    "B": "byte",
+    "bit": "bit",
+    "bar": "bar",
+    "cal": "calorie",
+    "Wh": "watt-hour watthour",
+    "lm": "lumen",
+    "cd": "candela",
+    "Wb": "weber",
+    "Bq": "becquerel",
+}
 NAMES = {spelling: words.split()[0] for words in SPELLINGS.split(";") for spelling in words.split()[1:]}
-KNOWN = frozenset(NAMES.values()) | frozenset(CURRENCIES.values()) | set("hz khz kw kwh pa kpa mol nm ms".split())
-LETTERS = frozenset("msghLlNJWVKCF")  # single letters that may be units; any other is a variable
+NAMES |= {name: symbol for symbol, names in BASES.items() for name in names.split()}
+NAMES |= {
+    f"{full}{name}": f"{p}{symbol}" for p, full in PREFIXES.items() for symbol, ns in BASES.items() for name in ns.split()
+}
+SYMBOLS = {f"{prefix}{symbol}": f"{prefix}{symbol}" for prefix in ("", *PREFIXES) for symbol in BASES}
+SYMBOLS |= {"l": "L", "ml": "mL", "cl": "cL", "dl": "dL", "kb": "kB", "kph": "km h^-1", "kmh": "km h^-1", "mph": "mi h^-1"}
+SYMBOLS |= {"rpm": "rpm", "mmHg": "mmHg", "dB": "dB", "psi": "psi", "atm": "atm", "ppm": "ppm", "cc": "cm^3", "pm": "pm"}
+SYMBOLS |= {"ms": "ms", "°C": "°C", "°F": "°F", "nm": "nm", "am": "am", "kbit": "kbit", "Mb": "Mbit", "Gb": "Gbit"}
+SLOPPY = {"hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz", "kw": "kW", "kwh": "kWh", "kpa": "kPa", "pa": "Pa"} | {
+    "mb": "MB",
+    "gb": "GB",
+    "tb": "TB",
+    "mwh": "MWh",
+    "ev": "eV",
+    "db": "dB",
+    **{symbol.lower(): symbol for symbol in ("mm", "cm", "km", "mg", "kg", "mL", "g", "m")},
+}
+KNOWN = frozenset(SYMBOLS.values()) | frozenset(NAMES.values()) | frozenset(CURRENCIES.values()) | {"in", "ft", "yd", "mi"}
+LETTERS = frozenset("msghLlNJWVKCFAT")  # single letters that may be units; any other is a variable
 CHANGES = frozenset(
     "or and not no to through minus plus over less than fewer point squared cubed half halves quarter quarters third "
     "thirds fourth fourths fifth fifths sixth sixths eighth eighths tenth tenths hundredth hundredths thousandth thousandths "
     "pi infinity if unless except but maybe possibly either neither nor factorial mod modulo remainder below base k".split()
 )
 SHORT = frozenset("of an in on at by my so up".split())
+FILLERS = (SHORT - {"up"}) | frozenset("a the for is unit total altogether exactly all per each".split())
+QUALIFIERS = frozenset("nautical fluid metric troy short light imperial board".split())  # a short ton is no ton
 LONGEST = 80
+
+# Words of which one says the opposite of another: by what is meant, the forms of each.
+OPPOSITES = (
+    {"am": r"a\.m\b|am\b", "pm": r"p\.m\b|pm\b"},
+    {d: rf"{d}(?:ward|wards|ern)?\b(?!-)" for d in "north south east west".split()}
+    | {f"{a}{b}": rf"{a}-?{b}(?:ward|wards|ern)?\b" for a in ("north", "south") for b in ("east", "west")},
+    {"increase": r"increas(?:e|es|ed|ing)\b", "decrease": r"decreas(?:e|es|ed|ing)\b"},
+    {"profit": r"profits?\b", "loss": r"loss(?:es)?\b"},
+    {"surplus": r"surplus\b", "deficit": r"deficit\b"},
+    {"clockwise": r"clockwise\b", "counterclockwise": r"(?:counter|anti)-?clockwise\b"},
+)
+PATTERNS = [[(name, re.compile(rf"(?<![a-z-])(?:{form})")) for name, form in group.items()] for group in OPPOSITES]
+TWO_SIDED = 2  # from this one on, a question that names one side asks for it
+SYNONYMS = {
+    "increase": re.compile(r"\b(?:rise|gain|growth)s?\b"),
+    "decrease": re.compile(r"\b(?:drop|fall|decline|reduction)s?\b"),
+}
 
 BEFORE = re.compile(r"(?:^|(?<=[\s(,=+-]))(?:US)?([＄€£¥₹]) ?(?=-?[0-9.\\])")
 AFTER = re.compile(r"(?<=[0-9}]) ?([＄€£¥₹¢])$")
-WORDS = re.compile(r"(?<=[0-9)}\]!%°])( ?[A-Za-zµΩ°][A-Za-zµΩ°'/^0-9{}. -]*)$")
+FRACTION = re.compile(
+    r"(?<=[0-9)}\]]) ?\\frac ?\{ ?([A-Za-zµΩ°][^{}]{0,30}(?:\{[0-9]\})?) ?\} ?\{ ?([^{}]{1,30}(?:\{[0-9]\})?) ?\}$"
+)
+WORDS = re.compile(r"(?<=[0-9)}\]!%°])( ?[A-Za-zµΩ°][A-Za-zµΩ°'/^0-9{}. *-]*)$")
 ANGLE = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
-WORD = re.compile(r"[A-Za-zµΩ°'.]+(?:\s?\^\s?\{?-?[0-9]\}?)?|per|/")
+WORD = re.compile(r"[A-Za-zµΩ°'.]+(?:\s?\^\s?\{?-?[0-9]\}?)?|per|/|\*")
 
 
 def split(text: str, letters: bool = True) -> tuple[str, str, int]:
@@ -48,7 +117,10 @@ def split(text: str, letters: bool = True) -> tuple[str, str, int]:
         text, unit = BEFORE.sub("", text), CURRENCIES[symbols.pop()]
     elif match := AFTER.search(text[-3:]):
         text, unit = text[: len(text) - len(match[0])], CURRENCIES.get(match[1], "cent")
-    match = WORDS.search(text, max(0, len(text) - LONGEST))
+    ending = max(0, len(text) - LONGEST)
+    if letters and (match := FRACTION.search(text, ending)) and _known(f"{match[1]}/{match[2]}"):
+        text = f"{text[: match.start()]} {match[1].strip()}/{match[2].strip()}"
+    match = WORDS.search(text, ending)
     if match is None or ("°" in match[1] and ANGLE.search(text)):  # the degrees of sin 1° are no unit of the answer
         return text, unit, 1
     words = match[1].split()
@@ -59,54 +131,108 @@ def split(text: str, letters: bool = True) -> tuple[str, str, int]:
         return (core, _name(rest, True) or unit, scale) if not rest or _name(rest, True) else (text, unit, 1)
     if words[0].lower() in ("percent", "pct") or [w.lower() for w in words[:2]] == ["per", "cent"]:
         rest = "".join(f" {word}" for word in words[2 if words[0].lower() == "per" else 1 :])
-        return (core + "%", unit, 1) if not rest or _name(rest, True) else (text, unit, 1)
+        named = _name(rest, True) if rest else ""
+        return (core + "%", named or unit, 1) if not rest or named else (text, unit, 1)
     name = _name(match[1], letters)
     return (core, name or unit, 1) if name else (text, unit, 1)
 
 
+def without_unit(text: str) -> str:
+    """A tidy text without its currency or unit; as it is where a word such as million is part of the number."""
+    core, _, scale = split(text)
+    return core.strip() if scale == 1 else text
+
+
+def _known(text: str) -> bool:
+    """Whether a text names nothing but units that are known."""
+    name = _name(f" {text}", True)
+    return bool(name) and all(part.partition("^")[0] in KNOWN for part in name.split())
+
+
 def _name(text: str, letters: bool) -> str:
-    """The one spelling of a unit or noun, or "" where the words are none."""
+    """The one spelling of a unit or noun, such as "km h^-1", or "" where the words are none."""
     spaced = text[:1] == " "
     text = text.strip()
     parts = WORD.findall(text)
-    if not parts or len(parts) > 8 or "".join(parts).replace(" ", "") != text.replace(" ", "").replace("-", ""):
+    if not parts or len(parts) > 8 or re.sub(r"[ -]", "", "".join(parts)) != re.sub(r"[ -]", "", text):
         return ""
-    found: list[str] = []
-    power = ""
-    for part in parts:
+    found: list[tuple[str, int]] = []
+    sign, power, qualified = 1, 1, ""
+    for number, part in enumerate(parts):
         word, _, exponent = part.replace(" ", "").replace("{", "").replace("}", "").partition("^")
         lower = word.strip(".'").lower()
-        if lower in ("squared", "cubed") and found and parts.index(part) == len(parts) - 1:
-            found[-1] += "^2" if lower == "squared" else "^3"
+        if lower in ("squared", "cubed") and found and number == len(parts) - 1:
+            found[-1] = (found[-1][0], found[-1][1] * (2 if lower == "squared" else 3))
             continue
         if lower in CHANGES and not (word == "K" and letters):
             return ""
         if lower in ("square", "sq", "cubic", "cu"):
-            power = "^2" if lower[0] == "s" else "^3"
+            power = 2 if lower[0] == "s" else 3
             continue
-        if len(word) == 1 and word not in "/°" and not (letters and word in LETTERS) and not (lower == "a" and found):
+        if lower in QUALIFIERS and number < len(parts) - 1:
+            qualified = f"{lower}-"
+            continue
+        if lower in ("per", "/", "*"):
+            sign = sign if lower == "*" else -1
+            continue
+        if len(word) == 1 and word != "°" and not (letters and word in LETTERS) and not (lower == "a" and found):
             return ""
-        if not found and len(word) > 1 and not spaced and _singular(lower) not in KNOWN or len(word) == 2 and not _short(lower):
+        unit = spelt(word)
+        if (
+            not found
+            and len(word) > 1
+            and not spaced
+            and (unit not in KNOWN and " " not in unit or (not letters and len(word) < 4))
+        ):
             return ""  # 2xy is a product
-        found.append("/" if lower in ("per", "/") else _singular(lower) + (f"^{exponent}" if exponent else power))
-        power = ""
-    return "".join(found).strip("/") if "/" in found else " ".join(found)
+        if len(word) == 2 and unit not in KNOWN and lower not in SHORT:
+            return ""
+        if lower not in FILLERS or (lower == "in" and len(parts) == 1):
+            found.append((qualified + unit, int(exponent or power) * sign))
+        power, qualified = 1, ""
+    name = " ".join(unit if count == 1 else f"{unit}^{count}" for unit, count in found)
+    return re.sub(r"\b([GMk]?W) h\b", r"\1h", name) or "unit"
 
 
-def _short(word: str) -> bool:
-    """Whether two letters are a unit, or a word inside one such as "miles an hour"."""
-    return _singular(word) in KNOWN or word in SHORT
+def spelt(word: str) -> str:
+    """The one spelling of a unit's symbol or name, or of a noun: its singular."""
+    bare = word.strip(".'")
+    lower = bare.lower()
+    if bare in SYMBOLS or lower in SLOPPY:
+        return SYMBOLS.get(bare) or SLOPPY[lower]
+    return NAMES.get(lower) or NAMES.get(singular(lower)) or singular(lower)
 
 
-def _singular(word: str) -> str:
-    bare = word[:-1] if word.endswith("s") and len(word) > 2 else word
-    return NAMES.get(word) or NAMES.get(bare) or bare
+def singular(word: str) -> str:
+    if len(word) > 3 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if re.search(r"(?:s|x|z|ch|sh)es$", word):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 2 else word
 
 
 def conflict(one: str, other: str) -> bool:
-    """Whether both are units, and different ones."""
-    return one != other and all(_is_known(unit) for unit in (one, other))
+    """Whether two units or nouns say different things: each has a word that the other has not."""
+    ours, theirs = ({part for part in name.split() if part.partition("^")[0] != "unit"} for name in (one, other))
+    return bool(ours - theirs and theirs - ours)
 
 
-def _is_known(unit: str) -> bool:
-    return bool(unit) and all(part.partition("^")[0] in KNOWN for part in unit.split("/"))
+def reversed_in(text: str, line: str, gold: str, question: str) -> bool:
+    """Whether an answer is the opposite of the task's own, or leaves out which of two opposites it is.
+
+    text  the answer; where it has no such word itself, those of the line that it was found in count. Where the task's answer
+          has none, the question may: "by what percent did it increase?" is not answered by a decrease.
+    """
+    for number, group in enumerate(PATTERNS):
+        ours, theirs, asked = (_senses(said, group) for said in (text, gold, question))
+        ours = ours or _senses(line, group)
+        if theirs and ours != theirs and (ours or asked != theirs):
+            return True
+        if number >= TWO_SIDED and not theirs and ours and asked and not ours & asked:
+            return True
+    return False
+
+
+def _senses(text: str, group: list[tuple[str, re.Pattern[str]]]) -> set[str]:
+    lower = text.lower()
+    return {name for name, form in group if form.search(lower) or (name in SYNONYMS and SYNONYMS[name].search(lower))}

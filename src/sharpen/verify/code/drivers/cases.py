@@ -137,6 +137,14 @@ def main(paths):
     return None
 
 
+def flush(*streams):
+    for stream in streams:
+        try:  # noqa: SIM105
+            stream.flush()
+        except (AttributeError, ValueError):  # none, or closed by the program
+            pass
+
+
 def finish(failed):
     """Ends a child as an interpreter ends, except that nothing is torn down: that takes ten times as long as the rest."""
     code = 0
@@ -152,9 +160,9 @@ def finish(failed):
     if "threading" in sys.modules:
         sys.modules["threading"]._shutdown()
     atexit._run_exitfuncs()
+    flush(sys.stdout, sys.stderr)  # before anything of the program is gone that these may need
     sys.modules["__main__"].__dict__.clear()  # files that the program has left open are closed, and so written
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    flush(sys.__stdout__, sys.__stderr__)  # the first ones too, if the program put others in their place
     posix._exit(code & 255)
 
 
@@ -165,7 +173,8 @@ if program is None:
 for name in ("exit", "quit"):
     setattr(sys.modules["builtins"], name, Quitter(name, "Ctrl-D"))
 sys.argv = [program.co_filename]
-sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+# Twice, as the interpreter has it: a program may put a wrapper of its buffer in its place, and must not thereby close it.
+sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
 sys.modules["__main__"] = module = type(sys)("__main__")
 module.__file__ = program.co_filename
 failed = None

@@ -40,6 +40,26 @@ Object.assign(globalThis, { require, module, exports });
 const names = ["preamble.js", "solution.js"].filter((name) => fs.existsSync(name));
 for (const name of names) vm.runInThisContext(fs.readFileSync(name, "utf8"), { filename: name });
 // `const f = …` at the top of a script is no property of the global object, but a later script sees it.
-const called = vm.runInThisContext(request.name)(...request.args.map(unpack));
-const data = Buffer.from(`\n${request.nonce} ${stringify(pack(called))}\n`);
-for (let done = 0; done < data.length; ) done += writeSync(1, data, done);
+const find = `typeof ${request.name} !== "undefined" ? ${request.name} : undefined`;
+let called = vm.runInThisContext(find) ?? module.exports[request.name];
+if (called === undefined && vm.runInThisContext("typeof Solution") === "function") {
+  const solution = vm.runInThisContext("new Solution()");
+  called = solution[request.name] && solution[request.name].bind(solution);
+}
+if (called === undefined) throw new ReferenceError(`there is no function ${request.name}`);
+
+function told(value) {
+  const data = Buffer.from(`\n${request.nonce} ${stringify(value)}\n`);
+  for (let done = 0; done < data.length; ) done += writeSync(1, data, done);
+}
+
+let value;
+try {
+  value = called(...request.args.map(unpack));
+} catch (error) {
+  const kinds = [];
+  for (let kind = error && error.constructor; kind && kind.name; kind = Object.getPrototypeOf(kind)) kinds.push(kind.name);
+  told({ $raised: kinds });
+  throw error;
+}
+told(pack(value));

@@ -1,0 +1,166 @@
+"""The final answer of a response, for rules that compare text and numbers: one place for runs, files and audits.
+
+1. Thoughts never hold it (`without_thoughts`).
+2. In `<answer>…</answer>` it is what stands there, letter for letter: nothing is read into it.
+3. Without the tag, the whole response is it where that is one answer and nothing else. A sentence is read as a person would:
+   the last box, what follows "the answer is" or "####", else the last line where words are asked for, and the last number where
+   a number is (`maths.find`). Marks around it (bold, quotes, a full stop) do not count unless the task's own answer has them;
+   nor do the unit of a number, and what stands before its "=".
+4. Where several answers are given ("7 or 8", "Lima or Quito"), the text has them all, and no rule accepts it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from fractions import Fraction
+
+from sharpen.core import Task
+from sharpen.verify.maths import (
+    asks_percent,
+    find,
+    question,
+    sentences,
+    tagged,
+    tidy,
+    undecorated,
+    without_thoughts,
+    without_unit,
+)
+
+LONGEST_NUMBER = 1_000  # characters of one number; Python's own integers refuse more than 4,300 digits
+
+NUMBER = re.compile(r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+RATIO = re.compile(r"[+-]?[0-9]+/[0-9]+")
+SEPARATOR = re.compile(r"\s*[,;×*]\s*|\s+")
+ITEM = r"(?<![\w.,/^-])[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?![\w/^]|\.[0-9]|,[0-9])"
+LIST = re.compile(rf"(?:\[|\()?({ITEM}(?:(?:\s*[,;]\s*(?:and\s+)?|\s+and\s+|\s*[×*]\s*){ITEM})+)(?:\]|\))?")
+BRACKETS = re.compile(r"\[([^\[\]]{1,2000})\]")
+AND = re.compile(r",?\s+and\s+")
+AROUND = re.compile(r"[^0-9\[\](){}]*[A-Za-z]{2,}[^0-9\[\](){}]*")
+ENDED = re.compile(r"[*_`$\s]*(?:[.!;,]|$|[A-Za-z])")
+CHANGES = re.compile(r"\b(?:or|not|no|never|neither|nor|maybe|perhaps)\b|n't\b", re.IGNORECASE)
+MARKS = frozenset("*_`\"' “”‘’")
+STRAIGHT = str.maketrans("’‘“”\u00a0", "''\"\" ")
+
+
+def final_answer(task: Task, response: str, rule: str = "") -> tuple[str, str]:
+    """(the final answer, the rule that found it); ("", "none") where nothing is answered.
+
+    rule  "number" and "numbers" read these out of sentences, others do not; the task's verifier unless given
+    """
+    rule = rule or task.verifier
+    text = without_thoughts(response)
+    if (inside := tagged(text)) is not None:
+        return inside, "tag"
+    text, golds = text.strip(), right_answers(task)
+    squeezed = squeeze(text)
+    if any(squeezed == squeeze(gold) for gold in golds):
+        return text, "whole"
+    if read_numbers(golds[0]) is None:
+        return _words(text, golds)
+    if read_number(text) is not None or read_numbers(text) is not None:
+        return text, "whole"
+    found = find(text)
+    value = found.text
+    if rule == "numbers" and len(read_numbers(golds[0]) or ()) > 1:
+        return _list([found.line] if found.how == "last expression" else [value, found.line]), found.how
+    if "=" in value:
+        value = value.rpartition("=")[2].strip()
+    if found.how == "marker" and value[-2:-1].isdigit():  # joy, no factorial
+        value = value.removesuffix("!")
+    if rule in ("number", "numbers") and read_number(value, ratio=True) is None:
+        value = _bare_number(value, asks_percent(question(task)))
+    return value, found.how
+
+
+def right_answers(task: Task) -> list[str]:
+    """The task's own answer, and the others that it accepts."""
+    return [str(answer or "").strip() for answer in (task.answer, *task.data.get("accept", ()))]
+
+
+def squeeze(text: str) -> str:
+    return unicodedata.normalize("NFC", "".join(text.split())).casefold()
+
+
+def _words(text: str, golds: list[str]) -> tuple[str, str]:
+    """A final answer in words: they have no last number, so that the last line counts where nothing says which."""
+    found = find(text)
+    if found.how == "tag" or not text:
+        return "", "none"
+    lines = text.split("\n")
+    said, how = [tidy(found.text), found.text], found.how
+    if how == "marker":  # "St. Louis" is no sentence that ends after "St."
+        said = [*sentences(found.line), found.text]
+    elif how != "box":
+        said, how = [lines[-1]], "whole" if len(lines) == 1 else "last line"
+    stripped = [_unmarked(form, gold) for gold in golds for each in said for form in (each, undecorated(each))]
+    wanted = {squeeze(gold) for gold in golds}
+    return next((each for each in stripped if squeeze(each) in wanted), _unmarked(said[-1], golds[0])), how
+
+
+def _unmarked(text: str, gold: str) -> str:
+    """Without marks around it and a full stop behind it, except those that the task's own answer has."""
+    text = text.strip()
+    opened = "".join(MARKS - set(gold[:1]))
+    text = text.lstrip(opened)
+    if gold.endswith("."):  # of the full stops behind it one may be its own
+        bare = text.rstrip("".join(MARKS) + ".,;!。")
+        return bare + "." if text[len(bare) :].lstrip("".join(MARKS))[:1] == "." or bare + "." == gold else bare
+    return text.rstrip("".join(MARKS - set(gold[-1:])) + "".join(set(".!。") - set(gold[-1:])))
+
+
+def _bare_number(text: str, percent: bool) -> str:
+    """A number without its currency or unit; the text as it is where it is no such thing."""
+    plain = tidy(text)
+    bare = without_unit(plain)
+    if percent and bare.endswith("%"):
+        bare = bare[:-1].strip()
+    return bare if read_number(bare, ratio=True) is not None else plain
+
+
+def _list(sayings: list[str]) -> str:
+    """The numbers that the first of these sentences lists that lists any; the last as it is where none does, or says more."""
+    for said in sayings:
+        said = re.sub(r"^\s*[A-Za-z]\w{0,20}\s*=\s*", "", said)
+        plain = AND.sub(", ", tidy(said) if "\\" in said else said.strip(" .$"))
+        if len(read_numbers(plain) or ()) > 1:
+            return plain
+        lists = list(LIST.finditer(said)) or [m for m in BRACKETS.finditer(said) if read_numbers(m[0]) is not None]
+        rest = "".join(said[a:b] for a, b in zip([0, *(m.end() for m in lists)], [*(m.start() for m in lists), len(said)]))
+        alone = len(lists) == 1 and AROUND.fullmatch(rest) and not CHANGES.search(rest)
+        if alone and ENDED.match(said, lists[0].end()):
+            return AND.sub(", ", lists[0][1])
+    return sayings[-1]
+
+
+def tidy_text(text: str, spaces: bool = True) -> str:
+    """In one Unicode form (NFC), without spaces at the ends of lines and of the whole, or without any spacing at all."""
+    text = unicodedata.normalize("NFC", text)
+    return "\n".join(line.rstrip() for line in text.strip().split("\n")) if spaces else "".join(text.split())
+
+
+def read_number(text: str, ratio: bool = False) -> Fraction | None:
+    """The number that a text is, or None where it is none, is longer than LONGEST_NUMBER, or divides by zero."""
+    if len(text) > LONGEST_NUMBER:
+        return None
+    if NUMBER.fullmatch(text):
+        return Fraction(text.replace(",", ""))
+    if ratio and RATIO.fullmatch(text) and text.partition("/")[2].strip("0"):
+        return Fraction(text)
+    return None
+
+
+def read_numbers(text: str) -> list[Fraction] | None:
+    """The numbers that a text lists, or None where it is no list of numbers. Thousands commas are not read: they separate."""
+    text = text.strip()
+    if text[:1] == "[" and text[-1:] == "]":
+        text = text[1:-1].strip()
+    found = []
+    for item in SEPARATOR.split(text):
+        quoted = len(item) > 2 and item[0] == item[-1] and item[0] in "'\""
+        value = read_number(item[1:-1] if quoted else item)
+        if value is None:
+            return None
+        found.append(value)
+    return found
