@@ -21,7 +21,7 @@ from sharpen.models.scripted import ScriptedPolicy
 from sharpen.recipes.curriculum import pcl, uniform
 from sharpen.recipes.policy_gradient import dapo, grpo
 from sharpen.store.store import Position, Store
-from sharpen.tasks import jsonl
+from sharpen.tasks import jsonl, with_grown
 from sharpen.terminal import terminal
 
 SMALL = dict(warmup_steps=0, prompts=4, samples=2, round_steps=2, validation=2, test=2, budget="4steps", max_tokens=8)
@@ -370,3 +370,28 @@ def test_recipes_that_ask_for_nothing_build_nothing(tmp_path):
         assert state.begin(grpo.recipe(), Bandit().source, 0, store).attempts is None
         made = state.begin(replace(grpo.recipe(), curriculum=partial(curriculum.views, views=2)), Bandit().source, 0, store)
         assert len(made.attempts) == 400
+
+
+def test_what_has_grown_is_numbered_behind_all_else_and_moves_no_number():
+    source = Bandit((0, 1), tasks=3).source
+    grown = [replace(source.draw(source.arms[0], "train", i, 0), family="b", level=i % 2, operator="x") for i in range(5)]
+    found = Attempts(source, 0, 10)
+    found.add([(0, 4, 8, 2)])
+    before = [found.draw(number) for number in range(6)]
+    found.extend(with_grown(source, grown[:3]), grown[:3])
+    found.extend(with_grown(source, grown), grown[3:])
+    # Levels 0, 1, 0 came first, then 1, 0: by arm 0, 2 | 1, and then 4 | 3.
+    assert [found.draw(number) for number in range(11)] == [*before, *(grown[i] for i in (0, 2, 1, 4, 3))]
+    assert [str(arm) for arm in found.arms[2:]] == ["b/0", "b/1", "b/0", "b/1"] and found.starts.tolist() == [
+        0,
+        3,
+        6,
+        8,
+        9,
+        10,
+        11,
+    ]
+    assert found.level.tolist()[6:] == [0, 0, 1, 0, 1] and len(found) == 11
+    found.add([(1, 9, 4, 4)])
+    assert found.tries.tolist() == [0, 0, 0, 0, 8, 0, 0, 0, 0, 4, 0] and found.latest[4] == 0.25 and found.first[9] == 1
+    assert found.observe(2, []) == [] and found.tries.dtype == np.uint32 and found.faded.shape == (2, 11)

@@ -140,10 +140,12 @@ def test_a_run_that_grows_nothing_is_as_it_was(tmp_path):
     "more", [["guard=always", "curriculum=epochs", "tries=2"], ["guard=ratchet", "curriculum=alp_gmm", "tries=0"]]
 )
 def test_killed_at_every_commit_point_it_grows_the_same(tmp_path, more):
-    kills = [f"{fault}:{2 + i % 3}" for i, fault in enumerate(FAULTS)] + ["events:1", "events:2"]
+    # A round that is gone back from has no checkpoint to write, and so not the first three points.
+    points = FAULTS if "guard=always" in more else FAULTS[3:]
+    kills = [f"{fault}:{2 + i % 3}" for i, fault in enumerate(points)] + ["events:1"]
     settings = [*SETTINGS, "recipe=" + OWN, *more]
     said = run_cases(tmp_path, settings, kills)
-    assert said.count("killed") == len(kills) and said.count("killed 0") <= 3, said
+    assert said.count("killed") == len(kills) and "killed 0" not in said, said
     grown = rows(tmp_path / "whole", "SELECT count(*), count(DISTINCT round) FROM grown")
     tried = rows(tmp_path / "whole", "SELECT count(*) FROM rollouts WHERE purpose = 'grow'")
     assert grown[0] == (12, 2) or tried[0][0] == 24

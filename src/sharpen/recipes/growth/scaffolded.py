@@ -4,6 +4,10 @@ Paper: arXiv 2508.03613 (Goedel-Prover-V2), scaffolded data synthesis; arXiv 241
 Parent: quickstart
 Differs: after each round a procedural grower adds tasks between the last mastered level and the first hopeless one, and
     questions that need two families. From the papers: their answers are a program's, and no model writes any of them
+Tried: sharpen run scaffolded --tasks spell_backward/1-4,number_sorting/1-3 --budget 48steps --set prompts=16
+    --set round_steps=12 --set validation=20 --set test=40 --set replay=24 --set warmup_rows=24 --set warmup_steps=200
+    --set warmup_levels=2 --set warmup_lr=2e-3 --set grow.mastered=0.4 (20 of 48 tasks taken; they got half of a round's
+    prompts, and were solved in 64 %, then 91 % of the rollouts; on the test split 30.4 %, without growth 30.4 %, one seed)
 """
 
 from dataclasses import replace
