@@ -118,7 +118,14 @@ def hand_over(this: Run, step: int, rounds: list[Round], reason: str) -> tuple[l
     said = f"{stage.name} hands over {', '.join(f'{share:.3g} of round {n}' for n, share in mixture.items())}"
     ends = not decision.accepted and stage.otherwise == "stop"
     passed = decision.accepted or ends
-    rounds = noted(this, rounds, passed, f"{said}; {decision.reason}{'; the run stops here' * ends}", decision.numbers, after)
+    rounds = noted(
+        this,
+        rounds,
+        passed,
+        f"{said}; gate {describe(stage.gate)}: {decision.reason}{'; the run stops here' * ends}",
+        decision.numbers,
+        after,
+    )
     if not passed:
         load(this, rounds, {this.at.round: 1.0}, following)
         rounds = noted(this, rounds, True, f"back to the first weights of {stage.name}", {}, before)
