@@ -26,9 +26,7 @@ LABEL = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|clearly)[, ]+)?"
     r"(?:(?:i|we) (?:would )?(?:choose|pick|select|go with) (?:option |choice |answer )?|it(?:'s| is) (?:option |choice )?"
     r"|(?:the |my )?(?:correct |right |best |final |most likely )?(?:answer|option|choice)?"
-    r"(?: (?:is|must be|would be|should be|has to be))?:? ?(?:option |choice |answer )?)"
-    + L
-    + r"[.:)]?(.*)",
+    r"(?: (?:is|must be|would be|should be|has to be))?:? ?(?:option |choice |answer )?)" + L + r"[.:)]?(.*)",
     re.I | re.S,
 )
 JUDGED = re.compile(
@@ -140,7 +138,9 @@ def letters_of(text: str, choices: Mapping[str, str]) -> frozenset[str]:
         return frozenset([one])
     plain = re.sub(r"[\[\]()*.]", " ", tidy(text[:CHOSEN_FROM]))
     plain = re.sub(r"^(?:the )?(?:correct )?(?:answers?|options?|choices?)(?: (?:is|are))?:? ", "", plain.strip(), flags=re.I)
-    plain = re.sub(r" are (?:both |all )?(?:the )?(?:correct|right)(?: (?:answers|options|choices|ones))?$", "", plain.strip(), flags=re.I)
+    plain = re.sub(
+        r" are (?:both |all )?(?:the )?(?:correct|right)(?: (?:answers|options|choices|ones))?$", "", plain.strip(), flags=re.I
+    )
     items = [item for item in SEVERAL.split(plain) if item]
     if len(items) == 1 and len(items[0]) > 1 and items[0].isupper():
         items = list(items[0])

@@ -42,8 +42,16 @@ MARKER = re.compile(
 ENUMERATED = re.compile(
     r"[\s*]{0,4}(?:(?:step|part|case|section|question|problem|example|note)\b|[0-9]{1,3}[.):]\s+\S*[A-Za-z])", re.I
 )
-TURNED = re.compile(r"(?:\b(?:not|never|neither|half(?: of)?|twice|minus|negative|below|under|over|than)|n't)\s+$", re.IGNORECASE)
-SCALED = re.compile(r"\s?(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial)\b", re.IGNORECASE)
+TURNED = re.compile(
+    r"(?:\b(?:not|never|neither|half(?: of)?|twice|minus|negative|below|under|over|than|perhaps|maybe|possibly|probably|"
+    r"at least|at most|up to)|n't)\s+$",
+    re.IGNORECASE,
+)
+SCALED = re.compile(
+    r"\s?(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|(?:and|&) (?:a|an|one) [a-z]+|"
+    r"or (?:so|more|less|fewer|thereabouts|maybe)|[,(]? ?(?:perhaps|maybe))\b",
+    re.IGNORECASE,
+)
 HEADING = re.compile(r"\s{0,3}#{1,6}\s.*[A-Za-z]{3}")
 SENTENCE = re.compile(r"[.!?](?=\s)|[。！？]|,? (?:because|since|which|so that|as there|and this|where)\b|\s\((?=[A-Za-z]{3,})")
 DECORATION = r"[\U0001F000-\U0001FAFF\u2600-\u2653\u2668-\u266C\u2670-\u27BF\u2B00-\u2BFF\uFE0F\u200D\s]+"  # no suits of cards
