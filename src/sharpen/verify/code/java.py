@@ -20,7 +20,8 @@ def names(code: str) -> tuple[str, str]:
     code = SKIPPED.sub('""', code)
     package = PACKAGE.search(code)
     inside: list[str] = []  # for each open brace the class that it opens, or ""
-    coming, mains, public = "", [], ""
+    coming, public = "", ""
+    mains: list[list[str]] = []
     for match in PIECES.finditer(code):
         if match[1]:
             coming = match[1]

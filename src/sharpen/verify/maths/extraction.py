@@ -33,11 +33,12 @@ ABROAD = (  # "answer" in other languages, before a colon or a verb
     "ответ відповідь antwort lösung réponse respuesta resposta risposta antwoord odpowiedź svar cevap yanıt jawaban odpověď "
     "răspuns vastaus válasz απάντηση उत्तर الإجابة الجواب 정답 답 答案 答え 回答 答"
 )
+KINDS = "correcta|correcte|richtige|corretta|correta|finale?"
 VERBS = r"[:：=]|(?:ist|lautet|est|es|é|è|is|to|är|adalah|là|это)\b|是|为|為|は"
 MARKER = re.compile(
     r"(?<!#)####(?!#)"
     r"|\b(?:answer|ANSWER)\b[*_ \t]{0,8}(?:\bis\b|\bIS\b|[:：]|=)|\b(?:Answer|ANSWER)\b[*_ \t]{0,8}(?:\bis\b|[:：]|=)"
-    rf"|(?i:{'|'.join(ABROAD.split())})(?: (?:correcta|correcte|richtige|corretta|correta|finale?))?[*_ \t]{{0,8}}(?:{VERBS})|(?<![\w'])A:"
+    rf"|(?i:{'|'.join(ABROAD.split())})(?: (?:{KINDS}))?[*_ \t]{{0,8}}(?:{VERBS})|(?<![\w'])A:"
 )
 ENUMERATED = re.compile(
     r"[\s*]{0,4}(?:(?:step|part|case|section|question|problem|example|note)\b|[0-9]{1,3}[.):]\s+\S*[A-Za-z])", re.I
