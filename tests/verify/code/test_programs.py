@@ -264,8 +264,8 @@ def test_the_feedback_is_what_the_compiler_complains_of(language, code, said):
 DEEP = [
     (
         "c",
-        "#include <stdio.h>\nint f(int n){volatile char b[64];b[0]=n;return n?f(n-1)+b[0]*0+1:0;}\n"
-        'int main(void){int x;scanf("%d",&x);printf("%d\\n",f(400000)*0+x);}',
+        "#include <stdio.h>\nint f(int n,volatile char*p){volatile char b[64];b[0]=p[0];if(!n)return 0;int r=f(n-1,b);return r+b[0];}\n"
+        'int main(void){int x;volatile char z[1]={0};scanf("%d",&x);printf("%d\\n",f(400000,z)+x);}',
     ),
     (
         "rust",

@@ -34,5 +34,6 @@ def names(code: str) -> tuple[str, str]:
             inside.pop()
         elif match[2] and any(inside):
             mains.append([name for name in inside if name])
-    entry = "$".join(min(reversed(mains), key=len)) if mains else public or "Main"
+    shortest: list[str] = min(reversed(mains), key=len, default=[])
+    entry = "$".join(shortest) or public or "Main"
     return f"{public or 'Main'}.java", f"{package[1]}.{entry}" if package else entry
