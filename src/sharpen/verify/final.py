@@ -28,6 +28,7 @@ from sharpen.verify.maths import (
     without_unit,
 )
 
+LONGEST_SAID = 20_000  # characters from the end of a response, beyond the length of an answer, in which one is looked for
 LONGEST_NUMBER = 1_000  # characters of one number; Python's own integers refuse more than 4,300 digits
 
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -60,6 +61,10 @@ def final_answer(task: Task, response: str, rule: str = "") -> tuple[str, str]:
     squeezed = squeeze(text)
     if any(squeezed == squeeze(gold) for gold in golds):
         return text, "whole"
+    if len(text) > LONGEST_SAID + max(map(len, golds)):
+        if "\n" not in text:
+            return text, "whole"
+        text = text[-LONGEST_SAID:]
     if read_numbers(golds[0]) is None:
         return _words(text, golds)
     listed = [line for line in text.split("\n") if read_numbers(line) is not None]
