@@ -448,3 +448,15 @@ def test_calls_at_the_same_time_have_no_order():
         assert not judge("json", there, other).correct
     assert not judge("json", "[1, 2]", "[2, 1]").correct  # what is no call keeps its order, and so does what lies deeper
     assert not judge("json", json.dumps({"a": calls}), json.dumps({"a": calls[::-1]})).correct
+
+
+@pytest.mark.parametrize(
+    "response", ["<think>thanks</think>no", "<think>thanks", "thanks</think>no", "<Thinking>thanks</Thinking>no"]
+)
+def test_no_verifier_looks_into_thoughts(response):
+    assert not judge("rubric", None, response, rubric=[{"kind": "contains", "value": "thanks"}]).correct
+    assert judge("rubric", None, f"{response}<think></think>thanks", rubric=[{"kind": "contains", "value": "thanks"}]).correct
+    for verifier in ("exact", "choice", "math"):
+        assert (
+            not judge(verifier, "thanks", response).correct and judge(verifier, "thanks", f"{response}</think>thanks").correct
+        )
