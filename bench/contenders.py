@@ -107,13 +107,14 @@ def roll_out(
 
     judges   `judging.Judges`, which judge while others are still generated; without, everything is judged here at the end
     """
+    from sharpen import rollouts
     from sharpen.core import PLAIN
     from sharpen.rollouts import rollout
     from sharpen.verify import judge
 
     groups = [i for i in range(len(chosen)) for _ in range(shape.samples)]
     ids = [f"s{step:06d}.{i:03d}.{j:03d}" for i in range(len(chosen)) for j in range(shape.samples)]
-    made = rollout.drive(
+    made = rollouts.drive(
         local,
         rollout.single,
         [chosen[i] for i in groups],

@@ -20,7 +20,7 @@ _HOMES = {
     "FatalDiagnosis": "core",
     "Judges": "verify",
     "LocalPolicy": "models",
-    "Policy": "protocol",
+    "Policy": "core",
     "Quiet": "terminal",
     "Recipe": "recipe",
     "Request": "loop",

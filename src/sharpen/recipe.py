@@ -1,33 +1,46 @@
-"""A recipe: eight functions and plain numbers that make a whole method."""
+"""A recipe: nine functions and plain numbers that make a whole method; or several recipes, one after the other."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sharpen.core import Choices, Decision, RolloutGenerator, Sample, Sampling, Tableau, TaskSource, UserError, Verdict
+from sharpen.core import (
+    Choices,
+    Decision,
+    GrowthGenerator,
+    Role,
+    RolloutGenerator,
+    Sample,
+    Sampling,
+    Tableau,
+    TaskSource,
+    UserError,
+    growth,
+)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole method: eight functions and plain numbers. `print` shows it; `replace` derives another.
+    """A whole method: nine functions and plain numbers. `print` shows it; `replace` derives another.
 
-    Slots, each a plain function or a functools.partial of one; it may ask for more arguments by name, see `call`
+    Slots, each a plain function or a functools.partial of one; it may ask for more by name: loop/offers.py
       tasks      () -> TaskSource
       curriculum (history, arms, prompts, samples, rng) -> [(arm or task, number of rollouts), …], one entry for each prompt;
-                 `history` maps an arm to its latest HISTORY ArmStats, oldest first; what else there is: curriculum/state.py
+                 `history` maps an arm to its latest HISTORY ArmStats, oldest first
       rollout    (Task) -> RolloutGenerator
-      verify     (Task, response) -> Verdict
+      verify     (Task, response) -> Verdict; or, where a role has to be asked, a generator of it
       select     (list of Sample) -> list of Sample
       objective  () -> Tableau
       guard      (before: Evaluation, after: Evaluation) -> Decision
       control    (rounds: Sequence[Mapping]) -> reason to stop, or None
+      grow       (failed, arms, rng) -> GrowthGenerator, between two rounds: new tasks of what failed (core/growth.py)
 
     Numbers
       student          name of an embedded student, or a directory with a Hugging Face causal LM
-      teacher          directory with a Hugging Face causal LM of the student's vocabulary, for objectives that have a teacher
+      roles            the other models that the recipe asks or learns from, each a `core.Role`; `--role NAME=WHO` binds them
       warmup_steps     SFT steps on worked solutions before the loop starts
       warmup_levels    the easiest levels of each family that are shown; never the hardest of a family with several
       warmup_demos     distinct worked solutions for each warm-up arm; 0 = a fresh one every time
@@ -61,19 +74,22 @@ class Recipe:
       unscorable_limit share of verdicts that may fail on our side; above it the doctor stops the run
       validation       validation tasks for each arm
       test             test tasks for each arm
+      grow_limit       grown tasks that a round may add; what a grower returns beyond them is refused
+      grow_tries       rollouts of each grown task before it is added: it must succeed in some and fail in some. 0: not tried
       budget           such as "300steps", "10m", "2Mtokens", "10m loop" (guard/control.py)
     """
 
     tasks: Callable[..., TaskSource]
     curriculum: Callable[..., Choices]
     rollout: Callable[..., RolloutGenerator]
-    verify: Callable[..., Verdict]
+    verify: Callable[..., Any]  # -> Verdict, or a generator of one
     select: Callable[..., list[Sample]]
     objective: Callable[..., Tableau]
     guard: Callable[..., Decision]
     control: Callable[..., str | None]
+    grow: Callable[..., GrowthGenerator] = growth.nothing
     student: str = "tiny"
-    teacher: str = ""
+    roles: tuple[Role, ...] = ()
     warmup_steps: int = 0
     warmup_levels: int = 3
     warmup_demos: int = 0
@@ -107,6 +123,8 @@ class Recipe:
     unscorable_limit: float = 0.05
     validation: int = 32
     test: int = 64
+    grow_limit: int = 64
+    grow_tries: int = 4
     budget: str = "200steps"
 
     @property
@@ -119,17 +137,95 @@ class Recipe:
         return "\n".join(f"{f.name:<{width}}  {describe(getattr(self, f.name))}" for f in fields(self))
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run: a recipe with a share of the budget, and what becomes of its weights once that is spent.
+
+    name       what reports call it, and settings: `--set dpo.lr=1e-5`
+    share      of the budget; those of all stages add up to 1. What a stage leaves, because its `control` stops it, the later
+               ones have. Learning rates, `progress` and budgets inside the stage are relative to what it has itself
+    hand_over  (accepted rounds of the stage, that with its first weights first) -> {number of round: share}: the weights that
+               go on are the mean, weighted by these shares. It is asked after every accepted round, and a round to which it
+               gives nothing is forgotten (guard/handover.py)
+    gate       (before, after) -> Decision: whether what is handed over is good enough, against the stage's first weights
+    otherwise  where it is not: "back", to go on from the stage's first weights, or "stop", to end the run with what there is
+    optimizer  "fresh" or "inherited": the optimizer and the value head with which the stage begins
+    """
+
+    name: str
+    recipe: Recipe
+    share: float
+    hand_over: Callable[..., dict[int, float]]
+    gate: Callable[..., Decision]
+    otherwise: str = "back"
+    optimizer: str = "fresh"
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Stages that follow one another: a value wherever a recipe is one. `print` shows what they share, then each one's own.
+
+    What a run has once is the same in all of them (`recipes.staging.COMMON`): student, tasks, verifier, warm-up, budget, ….
+    """
+
+    stages: tuple[Stage, ...]
+
+    def __str__(self) -> str:
+        same, rest = shared(self)
+        lines = [f"{name:<{max(map(len, same))}}  {describe(value)}" for name, value in same.items()]
+        for stage, own in zip(self.stages, rest, strict=True):
+            lines += ["", *(f"{f'{stage.name}.{name}':<30}  {describe(value)}" for name, value in own.items())]
+        return "\n".join(lines)
+
+
+Method = Recipe | Stages
+
+
+def shared(method: Stages) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What all stages have alike, by name; and for each of them the rest, `share` and the like first."""
+    numbers = [{f.name: getattr(s.recipe, f.name) for f in fields(Recipe)} for s in method.stages]
+    same = {n: v for n, v in numbers[0].items() if len({identity(one[n]) for one in numbers}) == 1}
+    own = [{f.name: getattr(s, f.name) for f in fields(Stage) if f.name not in ("name", "recipe")} for s in method.stages]
+    return same, [a | {n: v for n, v in b.items() if n not in same} for a, b in zip(own, numbers, strict=True)]
+
+
+def opening(method: Method) -> Recipe:
+    """What a run is until its first learning step: its first stage, with answers as long as any stage allows."""
+    if isinstance(method, Recipe):
+        return method
+    return replace(method.stages[0].recipe, max_tokens=max(s.recipe.max_tokens for s in method.stages))
+
+
+def slot_texts(method: Method, slot: str) -> str:
+    """What stands in a slot, as a reader would write it: of stages, what each has, where they differ."""
+    recipes = [method] if isinstance(method, Recipe) else [stage.recipe for stage in method.stages]
+    return ", then ".join(dict.fromkeys(describe(getattr(recipe, slot)) for recipe in recipes))
+
+
+def identities(method: Method) -> dict[str, str]:
+    """The `identity` of every slot and number by name, of stages as `dpo.lr`: what tells a method from all others."""
+    if isinstance(method, Recipe):
+        return {f.name: identity(getattr(method, f.name)) for f in fields(method)}
+    own = {f"{s.name}.{f.name}": identity(getattr(s, f.name)) for s in method.stages for f in fields(s) if f.name != "recipe"}
+    return own | {f"{s.name}.{n}": text for s in method.stages for n, text in identities(s.recipe).items()}
+
+
 def call(function: Callable[..., Any], *given: Any, **offered: Any) -> Any:
     """Call what a slot holds with what every function of that slot gets, and with those of the offers that it asks for.
 
     A function asks by naming a keyword-only parameter without a default: `def mine(samples, *, progress)`.
     """
-    wanted = asked_for(function)
-    missing = sorted(wanted - offered.keys())
+    return function(*given, **{name: offered[name] for name in wanted(function, offered)})
+
+
+def wanted(function: Callable[..., Any], offered: Collection[str]) -> set[str]:
+    """What a function asks for. UserError where something is not among what is offered."""
+    names = asked_for(function)
+    missing = sorted(names - set(offered))
     if missing:
         has = ", ".join(sorted(offered)) or "nothing"
         raise UserError(f"{describe(function)} asks for {', '.join(missing)}, and the loop offers that slot {has}.")
-    return function(*given, **{name: offered[name] for name in wanted})
+    return names
 
 
 def first_objective(recipe: Recipe) -> Tableau:
@@ -146,7 +242,19 @@ def asked_for(function: Callable[..., Any]) -> set[str]:
     return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
 
 
-SLOTS = ("tasks", "curriculum", "rollout", "verify", "select", "objective", "guard", "control")
+SLOTS = ("tasks", "curriculum", "rollout", "verify", "select", "objective", "guard", "control", "grow")
+
+
+def functions(method: Method) -> list[tuple[str, str, Callable[..., Any]]]:
+    """Every function of a method: where it stands, such as `guard` or `dpo.gate`, for what slot, and itself. What stages share
+    stands once."""
+    if isinstance(method, Recipe):
+        return [(slot, slot, getattr(method, slot)) for slot in SLOTS]
+    same, rest = shared(method)
+    found = [(slot, slot, value) for slot, value in same.items() if slot in SLOTS]
+    for stage, own in zip(method.stages, rest, strict=True):
+        found += [(f"{stage.name}.{name}", name, value) for name, value in own.items() if name in (*SLOTS, "hand_over", "gate")]
+    return found
 
 
 def describe(value: Any, modules: bool = False) -> str:

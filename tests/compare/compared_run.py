@@ -1,8 +1,10 @@
-"""A small comparison, killed and gone on with: python compared_run.py DIRECTORY TASKS SEED
+"""A small comparison, killed and gone on with: python compared_run.py DIRECTORY TASKS SEED [JOBS]
 
 DIRECTORY/whole is never disturbed. DIRECTORY/killed is ended in the midst of a write of weights, and then at events drawn from
 the seed, later each time, until an attempt comes to its end. Each attempt is a forked child of the process that made the
 undisturbed one, so that everything is imported once; one thread each, for threads do not survive a fork.
+
+With JOBS the comparison is smaller and its trials go on side by side. It is killed once, while processes are at work for it.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 import os
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 if __name__ == "__main__":  # before torch is imported
     os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 import kills
-from sharpen.compare import runner
+from sharpen.compare import runner, workers
 from sharpen.terminal import terminal
 
 SETTINGS = (
@@ -47,5 +50,17 @@ def main(root: Path, tasks: str, seed: int) -> None:
     print(killed)
 
 
+def side_by_side(root: Path, tasks: str, seed: int, jobs: int) -> None:
+    asked = replace(plan(tasks, ("grpo", "rloo"), 1, "4steps", jobs), threads=1)
+
+    def go_on(name: str) -> None:
+        runner.compare(root / name, asked, terminal.Quiet(), slice_s=0.0)
+
+    total = kills.events(lambda: go_on("whole"))
+    arm = kills.at(random.Random(seed).randint(1, total // 4), after=workers.workers.__wrapped__)
+    print(int(kills.attempt(lambda: go_on("killed"), arm)))
+    assert not kills.attempt(lambda: go_on("killed"))
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    (side_by_side if sys.argv[4:] else main)(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))

@@ -45,12 +45,17 @@ def echo(tmp_path_factory) -> str:
 def killed(tmp_path_factory, echo) -> Path:
     """The same comparison twice: never disturbed, and killed again and again."""
     root = tmp_path_factory.mktemp("killed")
-    command = [sys.executable, compared_run.__file__, str(root), echo, "1"]
+    assert compared(root, echo, "1") >= 4
+    return root
+
+
+def compared(root: Path, tasks: str, *numbers: str) -> int:
+    """What compared_run.py does; how often it was killed."""
+    command = [sys.executable, compared_run.__file__, str(root), tasks, *numbers]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # where kills.py is
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(done.stdout) >= 4, done.stdout
-    return root
+    return int(done.stdout)
 
 
 def figures(directory: Path) -> dict:
@@ -148,10 +153,10 @@ def test_json_and_page_of_a_finished_comparison(killed):
 
 
 def test_side_by_side_is_as_one_after_the_other(tmp_path, echo):
-    for jobs in (1, 2):
-        asked = replace(compared_run.plan(echo, ("grpo", "rloo"), 1, "4steps", jobs), threads=1)
-        runner.compare(tmp_path / str(jobs), asked, terminal.Quiet(), slice_s=0.0)
-    assert figures(tmp_path / "1") == figures(tmp_path / "2")
+    asked = replace(compared_run.plan(echo, ("grpo", "rloo"), 1, "4steps"), threads=1)
+    runner.compare(tmp_path / "alone", asked, terminal.Quiet(), slice_s=0.0)
+    assert compared(tmp_path, echo, "1", "2") == 1
+    assert figures(tmp_path / "alone") == figures(tmp_path / "whole") == figures(tmp_path / "killed")
 
 
 def test_what_a_worker_raises_is_raised_here_and_a_dead_one_is_noticed():
@@ -265,9 +270,9 @@ def test_a_curve_is_that_of_the_kept_weights_over_what_the_loop_used(tmp_path):
             store.add_timing("learn", 1.0, step)
             store.add_timing("generate", 0.5, step)
             store.add_timing("evaluate", 9.0, step)  # not the method's own work
-        for number, (n, kept) in enumerate(((2, True), (9, False), (6, True), (5, True))):
+        for number, (n, answer) in enumerate(((2, "better"), (9, "worse"), (6, "better"), (5, "better"))):
             store.add_evaluation(number, "validation", solved(n))
-            store.add_decision(number, Decision(kept, "because"))
+            store.add_decision(number, Decision(answer, "because"))
         store.add_evaluation(0, "before", solved(1))
         store.add_evaluation(3, "test", solved(4))
         store.commit(Position("done", 5, 3, finished=True))

@@ -343,7 +343,7 @@ def test_pcl_knows_as_much_of_success_as_some_rollouts():
     difficulty = tuple(-np.log(1 / u - 1) for u in np.linspace(0.02, 0.98, 25))
     world = Bandit(difficulty, transfer=0.0, rate=0.0, tasks=200)
     trace = run(partial(curriculum.pcl, candidates=1), world, steps=60, prompts=16)
-    attempts, kept = trace.lessons.attempts, trace.lessons.kept
+    attempts, kept = trace.state.attempts, trace.state.kept
     numbers = rng(1).choice(len(attempts), 300, replace=False)
     guess = value_model.predict(kept, np.array([value_model.features(attempts.draw(int(i))) for i in numbers]))
     truth = trace.p[attempts.arm_of(numbers)]
@@ -440,7 +440,7 @@ def test_knapsack_gains_where_tasks_differ_and_visits_each_as_often_as_epochs_do
     mean, half = gain(curriculum.knapsack, curriculum.epochs, unlike, lambda trace: trace.success[-1].mean())
     assert mean - half > 0.03
     for method in (curriculum.epochs, curriculum.knapsack):
-        attempts = run(method, unlike, steps=30, prompts=16).lessons.attempts
+        attempts = run(method, unlike, steps=30, prompts=16).state.attempts
         assert attempts.visits.max() - attempts.visits.min() <= 1 and attempts.visits.sum() == 30 * 16
 
 

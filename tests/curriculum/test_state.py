@@ -21,7 +21,7 @@ from sharpen.models.scripted import ScriptedPolicy
 from sharpen.recipes.curriculum import pcl, uniform
 from sharpen.recipes.policy_gradient import dapo, grpo
 from sharpen.store.store import Position, Store
-from sharpen.tasks import jsonl
+from sharpen.tasks import jsonl, with_grown
 from sharpen.terminal import terminal
 
 SMALL = dict(warmup_steps=0, prompts=4, samples=2, round_steps=2, validation=2, test=2, budget="4steps", max_tokens=8)
@@ -319,13 +319,40 @@ def test_a_rejected_round_leaves_no_trace_in_the_skill_map_and_takes_back_what_w
         seen.append((len(evaluations), int(kept["steps"][0])))
         return curriculum.uniform(history, arms, prompts, samples, rng)
 
-    verdicts = iter([True, False, True, False])
+    verdicts = iter(["better", "worse", "better", "worse"])
 
     def every_other(before, after):
-        return replace(loop.guard.always(before, after), accepted=next(verdicts))
+        return replace(loop.guard.always(before, after), answer=next(verdicts))
 
     going(tmp_path, replace(grpo.recipe(), curriculum=watching, guard=every_other, **{**SMALL, "budget": "8steps"}))
     assert seen == [(1, 1), (1, 2), (2, 3), (2, 4), (2, 3), (2, 4), (3, 5), (3, 6)]
+
+
+def test_an_unclear_round_is_gone_on_from_until_one_is_worse_and_the_best_is_what_is_measured(tmp_path):
+    """Evaluations are those of the weights in use, `kept` goes with the weights, and `before` is the last better round's."""
+    seen, compared, answers = [], [], ["unclear", "better", "unclear", "unclear", "worse", "unclear"]
+
+    def watching(history, arms, prompts, samples, rng, *, evaluations, kept):
+        kept["steps"] = kept.get("steps", np.zeros(1)) + 1
+        seen.append((len(evaluations), int(kept["steps"][0])))
+        return curriculum.uniform(history, arms, prompts, samples, rng)
+
+    def scripted(before, after):
+        compared.append((before, after))
+        return replace(loop.guard.always(before, after), answer=answers[len(compared) - 1])
+
+    recipe = replace(grpo.recipe(), curriculum=watching, guard=scripted, **{**SMALL, "round_steps": 1, "budget": "6steps"})
+    going(tmp_path, recipe, lambda messages: messages[-1]["content"].split()[-1] if len(compared) % 2 else "?")
+    # Rounds 1 to 6 begin with: the start; that and round 1; those and 2; … 3; … 4; and after the worse one what was at round 2.
+    assert seen == [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (3, 3)]
+    with Store.open(tmp_path / "run") as store:
+        measured = [store.evaluation(i, "validation") for i in range(7)]
+        assert compared == [(measured[best], measured[i + 1]) for i, best in enumerate((0, 0, 2, 2, 2, 2))]
+        assert measured[1] != measured[2]  # or the line above would say nothing
+        decided = store.rounds()
+        assert [r["answer"] for r in decided] == ["better", *answers] and [r["accepted"] for r in decided].count(True) == 2
+        last = store.last_commit()
+        assert last.finished and last.checkpoint == last.accepted == "000003"  # of round 2: what is measured is exported
 
 
 def test_totals_and_history_come_back_from_the_store(tmp_path):
@@ -343,3 +370,28 @@ def test_recipes_that_ask_for_nothing_build_nothing(tmp_path):
         assert state.begin(grpo.recipe(), Bandit().source, 0, store).attempts is None
         made = state.begin(replace(grpo.recipe(), curriculum=partial(curriculum.views, views=2)), Bandit().source, 0, store)
         assert len(made.attempts) == 400
+
+
+def test_what_has_grown_is_numbered_behind_all_else_and_moves_no_number():
+    source = Bandit((0, 1), tasks=3).source
+    grown = [replace(source.draw(source.arms[0], "train", i, 0), family="b", level=i % 2, operator="x") for i in range(5)]
+    found = Attempts(source, 0, 10)
+    found.add([(0, 4, 8, 2)])
+    before = [found.draw(number) for number in range(6)]
+    found.extend(with_grown(source, grown[:3]), grown[:3])
+    found.extend(with_grown(source, grown), grown[3:])
+    # Levels 0, 1, 0 came first, then 1, 0: by arm 0, 2 | 1, and then 4 | 3.
+    assert [found.draw(number) for number in range(11)] == [*before, *(grown[i] for i in (0, 2, 1, 4, 3))]
+    assert [str(arm) for arm in found.arms[2:]] == ["b/0", "b/1", "b/0", "b/1"] and found.starts.tolist() == [
+        0,
+        3,
+        6,
+        8,
+        9,
+        10,
+        11,
+    ]
+    assert found.level.tolist()[6:] == [0, 0, 1, 0, 1] and len(found) == 11
+    found.add([(1, 9, 4, 4)])
+    assert found.tries.tolist() == [0, 0, 0, 0, 8, 0, 0, 0, 0, 4, 0] and found.latest[4] == 0.25 and found.first[9] == 1
+    assert found.observe(2, []) == [] and found.tries.dtype == np.uint32 and found.faded.shape == (2, 11)

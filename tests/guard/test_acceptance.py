@@ -1,13 +1,16 @@
 """The ratchet's decisions and its rate of false alarms; budgets and stopping."""
 
+import inspect
 import json
 import math
 
 import numpy as np
 import pytest
 
-from sharpen.core import Arm, Evaluation, UserError
+from sharpen.core import ANSWERS, Arm, Decision, Evaluation, UserError
 from sharpen.guard import acceptance, control
+from sharpen.recipe import Recipe
+from sharpen.recipes import catalog
 
 ARMS = [Arm("sum", i) for i in range(1, 6)]
 
@@ -68,7 +71,7 @@ def test_a_fall_is_judged_against_tolerance_and_noise_by_hand():
     assert not acceptance.ratchet(*change(3, 0), z=0, tolerance=0.07).accepted  # 0.075
 
 
-def rounds(trials, arms=25, n=40, lost=0.05, gained=0.05, fall=0.0, seed=0):
+def rounds(trials, arms=25, n=40, lost=0.05, gained=0.05, fall=0.0, seed=0, judge=acceptance.ratchet):
     """Decisions on made-up rounds: in each arm tasks are lost and gained by chance, in some arms more than in others."""
     rng = np.random.default_rng(seed)
     names = [Arm("arm", i) for i in range(arms)]
@@ -80,7 +83,7 @@ def rounds(trials, arms=25, n=40, lost=0.05, gained=0.05, fall=0.0, seed=0):
         u = rng.random((arms, n))
         down, up = u < p_lost, u > 1 - gained * scale
         before, after = np.where(up, False, True), np.where(down, False, True)
-        yield acceptance.ratchet(Evaluation(dict(zip(names, before))), Evaluation(dict(zip(names, after))))
+        yield judge(Evaluation(dict(zip(names, before))), Evaluation(dict(zip(names, after))))
 
 
 def test_noise_in_one_of_25_arms_does_not_roll_a_healthy_round_back():
@@ -99,7 +102,7 @@ def test_a_real_gain_of_two_points_passes():
     assert np.mean([d.accepted for d in rounds(300, lost=0.04, gained=0.06)]) > 0.92
 
 
-@pytest.mark.parametrize("judge", [acceptance.ratchet, acceptance.always])
+@pytest.mark.parametrize("judge", [acceptance.ratchet, acceptance.evidence, acceptance.always])
 def test_evaluations_that_do_not_pair_are_refused(judge):
     with pytest.raises(ValueError, match="differ in arms: sum/3"):
         judge(evaluation(1, 2, 3), evaluation(1, 2))
@@ -126,6 +129,74 @@ def test_a_task_that_could_not_be_judged_is_no_fall():
 def test_always_accepts_and_still_measures():
     found = acceptance.always(evaluation(40, 40), evaluation(0, 40))
     assert found.accepted and found.numbers["worst"] == -1 and found.numbers["mean"] == -0.5
+
+
+def test_evidence_by_hand():
+    """Two arms of 40 tasks; c changed tasks make the mean's standard error sqrt(c) / 80."""
+
+    def judge(*after, **knobs):
+        return acceptance.evidence(evaluation(10, 20), evaluation(*after), **knobs)
+
+    assert judge(10, 20).answer == "unclear"  # nothing changed: no noise, and no gain either
+    assert judge(14, 20).answer == "unclear" and judge(15, 20).answer == "better"  # z = 4 / sqrt(4) = 2, and 5 / sqrt(5)
+    assert judge(14, 20, z=1.9).answer == "better"
+    assert judge(8, 18).answer == "unclear" and judge(8, 17).answer == "worse"  # z = -2, -2.2, and no arm fell by 0.2
+    assert judge(40, 10).answer == "worse" and "sum/2 fell by 25.0%" in judge(40, 10).reason  # although the mean rose by 25 %
+    assert (
+        judge(14, 20).numbers["standard_error"] == pytest.approx(2 / 80) and "within the 5.00% of noise" in judge(14, 20).reason
+    )
+
+
+def answers(trials, gain, changing=0.1):
+    """Shares of better, unclear and worse among rounds of 25 arms with 32 tasks, whose true gain is this."""
+    made = rounds(trials, n=32, lost=(changing - gain) / 2, gained=(changing + gain) / 2, judge=acceptance.evidence)
+    found = [d.answer for d in made]
+    return tuple(found.count(answer) / trials for answer in ANSWERS)
+
+
+def test_evidence_seldom_claims_what_is_not_so():
+    """Nothing changed: some 2 % of rounds make each claim, the normal tail beyond z = 2; arms that fall add 1 %."""
+    better, unclear, worse = answers(1000, 0.0)
+    assert 0.005 < better < 0.045 and 0.005 < worse < 0.065 and unclear > 0.9
+
+
+def test_evidence_sees_what_is_there_and_never_its_contrary():
+    better, _, worse = answers(300, 0.04)
+    assert better > 0.85 and worse < 0.02
+    better, _, worse = answers(300, -0.04)
+    assert better == 0 and worse > 0.85
+
+
+def guards():
+    """Every function of the guards' file, and what the recipes have in that slot."""
+    own = {f for _, f in inspect.getmembers(acceptance, inspect.isfunction) if f.__module__ == acceptance.__name__}
+    public = {f for f in own if not f.__name__.startswith("_")}
+    built = [catalog.build(info.name) for info in catalog.recipes()]
+    recipes = [one for made in built for one in ([made] if isinstance(made, Recipe) else [s.recipe for s in made.stages])]
+    used = {getattr(made.guard, "func", made.guard) for made in recipes}
+    return sorted(public | used, key=lambda f: f.__name__)
+
+
+@pytest.mark.parametrize("judge", guards(), ids=lambda f: f.__name__)
+def test_every_guard_keeps_to_the_contract(judge):
+    """An answer of three, a reason in words, finite numbers that JSON holds; a pure function, whatever the order of the arms;
+    and nothing that lost every task is ever better than before, but for the guard that says it keeps everything."""
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        n, rate = int(rng.integers(1, 30)), rng.random(2)
+        pair = [{arm: tuple((rng.random(n) < r).tolist()) for arm in ARMS} for r in rate]
+        found = judge(*map(Evaluation, pair))
+        assert found.answer in ANSWERS and found.reason and found.accepted == (found.answer == "better")
+        assert json.loads(json.dumps(dict(found.numbers), allow_nan=False)) == found.numbers
+        again = judge(*(Evaluation(dict(reversed(e.items()))) for e in pair))
+        assert again == found
+    lost = judge(evaluation(40, 40, 40), evaluation(0, 0, 0))
+    assert lost.answer == ("better" if judge is acceptance.always else "worse")
+
+
+def test_an_answer_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="answer True is none of better, unclear, worse"):
+        Decision(True, "because")
 
 
 # ----------------------------------------------------------------------------------------------------------------- control

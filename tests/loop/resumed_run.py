@@ -1,5 +1,7 @@
 """A real run on a micro student, killed and resumed: python resumed_run.py DIRECTORY SETTING… -- CASE…
 
+SETTINGs may be led by the file of a recipe; else it is quickstart.
+
 DIRECTORY/whole is a run that nobody disturbs. Each CASE has a directory of its own, and is one of
 
     FAULT:N      SIGKILL at the Nth time that a commit passes FAULT
@@ -7,7 +9,7 @@ DIRECTORY/whole is a run that nobody disturbs. Each CASE has a directory of its 
     bytes:N      ended in the midst of a write, as soon as a file would grow beyond N bytes
 
 Each attempt is a forked child of the process that made the undisturbed run, so that everything is imported once; one thread
-each, for threads do not survive a fork.
+each, for threads do not survive a fork. A setting recipe=NAME takes another recipe than quickstart.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def undisturbed(name: str) -> None:
 
 def attempt(directory: Path, settings: list[str], fault=undisturbed) -> None:
     """Begin the run, or go on with it."""
-    request = loop.Request("quickstart", tuple(settings), 3, "6steps", None, "chain_sum/1-2,spell_backward/1", directory)
+    recipe = next((s.partition("=")[2] for s in settings if s.startswith("recipe=")), "quickstart")
+    settings = [s for s in settings if not s.startswith("recipe=")]
+    request = loop.Request(recipe, tuple(settings), 3, "6steps", None, "chain_sum/1-2,spell_backward/1", directory)
     try:
         Store.open(directory).close()
     except UserError:

@@ -10,7 +10,6 @@ import statistics
 import pytest
 
 from sharpen.loop import loop
-from sharpen.recipe import first_objective
 from sharpen.recipes import catalog
 from sharpen.rollouts import rollout
 from sharpen.store.store import Store
@@ -28,6 +27,7 @@ SLOW |= {"exo": 50, "sppo": 50, "srpo": 50, "knapsack": 50, "redi": 50, "srft": 
 OWN = {
     "cures": ("subsets=1",),  # of some thirty tasks, fifteen subsets would have two each
     "cispo": ("lr=0.0003",),  # nothing holds a second pass back: at three times this rate some runs fall again
+    "score": ("rollout.again=?", "alpha=1"),  # a second turn that the warm-up has not shown
     "view_batch": ("views=2",),  # four tasks a step pull a student this small to and fro
 }
 # One pair a prompt, of its extremes, needs more prompts rather than more answers to each.
@@ -88,15 +88,15 @@ def request(recipe: str, warmed, teacher, echo, directory) -> loop.Request:
     made = catalog.build(recipe)
     own = OWN.get(recipe, ())
     settings = (*(s for s in SETTINGS if s.split("=")[0] not in {o.split("=")[0] for o in own}), *own)
-    if first_objective(made).reference == "teacher":
-        settings = (*settings, f"teacher={teacher}")
+    who = {"teacher": str(teacher), "judge": "scripted_roles:strict_judge"}
+    roles = tuple(f"{role.name}={who[role.name]}" for role in made.roles)
     if shows(made):  # as many rows as the others have rollouts
         settings = (*(s for s in settings if not s.startswith(("samples=", "prompts="))), "prompts=128")
     if rollout.demonstrating(made.rollout) is rollout.demonstrate:
         settings = (*settings, f"student={warmed}", "warmup_steps=0")
     else:  # it asks after a system message, which its warm-up has to show
         settings = (*settings, *WARMUP)
-    return loop.Request(recipe, settings, 0, f"{SLOW.get(recipe, STEPS)}steps", None, str(echo), directory)
+    return loop.Request(recipe, settings, 0, f"{SLOW.get(recipe, STEPS)}steps", None, str(echo), directory, roles=roles)
 
 
 def steps(directory) -> list[dict]:

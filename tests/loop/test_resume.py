@@ -44,7 +44,7 @@ def weights(directory: Path) -> dict[str, bytes]:
     """The accepted checkpoint, file by file."""
     with Store.open(directory) as store:
         path = store.checkpoint_path(store.last_commit().accepted)
-    return {file.name: file.read_bytes() for file in path.iterdir()}
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 def assert_same(a: Path, b: Path) -> None:
@@ -53,6 +53,11 @@ def assert_same(a: Path, b: Path) -> None:
     for table in first:
         assert first[table] == second[table], f"{table} differs between {a.name} and {b.name}"
     assert weights(a) == weights(b)
+    metas = []
+    for directory in (a, b):
+        with Store.open(directory) as store:
+            metas.append({key: store.meta().get(key) for key in ("buffer", "notes")})
+    assert metas[0] == metas[1]
 
 
 # "always" keeps every round and "ratchet" rolls most back here, so both ways of closing a round are interrupted.
@@ -63,6 +68,23 @@ def test_killed_at_commit_points(tmp_path, guard):
     assert said.count("killed 1") >= len(KILLS) - (4 if guard == "ratchet" else 1)
     for case in KILLS:
         assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
+
+
+def test_all_three_answers_and_all_that_is_kept_come_back(tmp_path):
+    """Six rounds of one step, of which each keeps arrays, samples and notes: killed at each kind of commit, and anywhere."""
+    settings = [str(Path(__file__).with_name("asking.py")), *(s for s in SETTINGS if "round_steps" not in s), "round_steps=1"]
+    # Commits: the start, unclear, better, unclear, unclear, worse (which saves nothing), unclear, the end.
+    cases = [*(f"committed:{n}" for n in range(1, 9)), "saved:2", "renamed:4", "inserted:6", "written:7", "events:3"]
+    said = run_cases(tmp_path, settings, cases)
+    assert not [line for line in said.splitlines() if line.endswith("killed 0")], said
+    for case in cases:
+        assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
+    with Store.open(tmp_path / "whole") as store:
+        answers = [d.answer for d in store.decisions().values()]
+        assert answers == ["better", "unclear", "better", "unclear", "unclear", "worse", "unclear"]
+        kept = store.meta()
+        assert kept["notes"] == {"steps": 6} and len(kept["buffer"]) > 8
+        assert store.last_commit().checkpoint == store.last_commit().accepted == "000003"
 
 
 def test_killed_again_and_again_at_any_instant(tmp_path):

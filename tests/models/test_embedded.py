@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.models import embedded
@@ -57,3 +60,14 @@ def test_size_and_seed():
 def test_unknown_student_names_the_known_ones():
     with pytest.raises(UserError, match="tiny"):
         embedded.build("tinny", source(), 0)
+
+
+def test_the_layout_is_what_tokenizers_itself_would_write():
+    core = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_tokens([AddedToken(t, normalized=False, special=t.startswith("<|")) for t in embedded.SPECIAL])
+    core.add_tokens([AddedToken(p, normalized=False) for p in embedded.fixed_phrases(embedded.example_tasks(source()))])
+    ours, theirs = (json.loads(t.to_str()) for t in (TOKENIZER.backend_tokenizer, core))
+    for part in ("added_tokens", "normalizer", "pre_tokenizer", "decoder", "model"):
+        assert ours[part] == theirs[part]

@@ -21,6 +21,7 @@ OBJECTIVES = {
     "dpo": preferences.dpo(B),
     "cdpo": preferences.dpo(B, smoothing=0.2),
     "rpo": preferences.dpo(B, nll=0.7),
+    "dpo_norm": preferences.dpo(B, per_token=True),
     "ipo": preferences.ipo(B),
     "ipo_sum": preferences.ipo(B, per_token=False),
     "simpo": preferences.simpo(B, ratio=0.5),
@@ -73,6 +74,7 @@ def published(name, batch, reference):
                 "dpo": -logsigmoid(B * h),
                 "cdpo": -0.8 * logsigmoid(B * h) - 0.2 * logsigmoid(-B * h),
                 "rpo": -logsigmoid(B * h) + 0.7 * nll,
+                "dpo_norm": -logsigmoid(B * mean_h),
                 "ipo": (mean_h - 1 / (2 * B)) ** 2,
                 "ipo_sum": (h - 1 / (2 * B)) ** 2,
                 "simpo": -logsigmoid(B * (pw / n - pl / m) - 0.5 * B),
@@ -277,6 +279,25 @@ def test_simpo_does_not_care_for_length_and_dpo_does():
         once = coefficients(tableau, batch, logp, reference=other).sum(1)
         again = coefficients(tableau, twice, logp.tile(2), reference=None if other is None else other.tile(2)).sum(1)
         assert torch.allclose(once, again) == same
+
+
+@pytest.mark.parametrize("length", [1, 4, 7])
+def test_length_normalised_dpo_on_equal_lengths_is_dpo_with_beta_over_length(length):
+    batch, logp, reference = make([[1, 0], [0, 1]])
+    mask = np.tile((np.arange(8) < length) * 1.0, (len(batch), 1))
+    batch, logp, reference = dataclasses.replace(batch, mask=mask), logp - 0.1, reference - 0.2
+    normed, plain = (
+        coefficients(t, batch, logp, reference=reference)
+        for t in (preferences.dpo(5.0, per_token=True), preferences.dpo(5.0 / length))
+    )
+    assert torch.allclose(normed, plain, rtol=0, atol=1e-12) and normed.abs().sum() > 0.1
+
+
+def test_length_normalised_dpo_counts_a_side_of_twice_the_length_half():
+    """Token for token: lengths 3 and 6 with the same pull on each whole side."""
+    found = example(preferences.dpo(5.0, per_token=True), [[1, 0]], lengths=[3, 6], ratio=1.3)
+    assert found[0, 0] == pytest.approx(-2 * found[1, 0]) and found[0, 0] > 0.1
+    assert found.sum() == pytest.approx(0, abs=1e-12)
 
 
 def test_a_shared_beginning_cancels_in_dpo():

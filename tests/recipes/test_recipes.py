@@ -10,7 +10,7 @@ import torch
 
 from sharpen.core import Batch, Rollout, Sample, Task, Verdict
 from sharpen.objectives import tableau
-from sharpen.recipe import SLOTS, call, describe
+from sharpen.recipe import SLOTS, Recipe, call, describe
 from sharpen.recipes import catalog, validation
 
 RECIPES = {info.name: info for info in catalog.recipes()}
@@ -66,9 +66,17 @@ def offered(given):
     )
 
 
-def coefficients(recipe):
-    """By rollout id, the coefficients that data and objective give the fixed samples, and the gradient of a penalty."""
-    given = samples()
+def parts(method):
+    """A recipe, or those of its stages."""
+    return [method] if isinstance(method, Recipe) else [stage.recipe for stage in method.stages]
+
+
+def coefficients(method):
+    """By rollout id, the coefficients that data and objective give the fixed samples, and the gradient of a penalty; of stages
+    those of each."""
+    if not isinstance(method, Recipe):
+        return {f"{n} {key}": row for n, one in enumerate(parts(method)) for key, row in coefficients(one).items()}
+    recipe, given = method, samples()
     kept = call(recipe.select, given, **offered(given))
     width = max(len(s.rollout.tokens) for s in kept)
 
@@ -84,6 +92,8 @@ def coefficients(recipe):
         weight=np.array([s.weight for s in kept]),
         lengths=np.array([len(s.rollout.tokens) for s in kept]),
         forced=np.array([s.rollout.stop == "forced" for s in kept]),
+        turn=rows([np.where(s.rollout.sampled, np.arange(len(s.rollout.tokens)) % 2, -1) for s in kept], np.int64),
+        credit=rows([s.rollout.sampled * (0.5 + i) for i, s in enumerate(kept)], np.float32),
     )
     objective = call(recipe.objective, progress=0.3, policy=None, batch=None, notes={}, losses=(0.9, 0.8, 0.7))
     if objective.before:
@@ -121,9 +131,10 @@ def test_the_recipes_that_ship_are_found():
 @each
 def test_builds_prints_and_pickles(info):
     recipe = module(info).recipe()
-    validation.validate(recipe)
+    for one in parts(recipe):
+        validation.validate(one)
     text = str(recipe)
-    assert text == str(catalog.build(info.name)) and all(f"\n{slot} " in f"\n{text}" for slot in SLOTS)
+    assert text == str(catalog.build(info.name)) and all(f"\n{slot} " in f"\n{text}" or f".{slot} " in text for slot in SLOTS)
     assert " at 0x" not in text  # an address: the text would differ from run to run, and resume compares it
     again = pickle.loads(pickle.dumps(recipe))
     assert str(again) == text and equal(coefficients(again), coefficients(recipe))
@@ -148,6 +159,7 @@ def test_at_neutral_it_is_its_parent(info):
         assert module(info).NEUTRAL == {}
         return
     own, parent = module(info).recipe(**module(info).NEUTRAL), module(RECIPES[info.parent]).recipe()
+    (own,) = parts(own)
     assert equal(coefficients(own), coefficients(parent))
     for field in dataclasses.fields(own):
         if field.name not in ("select", "objective"):
@@ -159,7 +171,7 @@ def test_away_from_neutral_it_is_not_its_parent(info):
     if info.parent is not None:
         own, parent = module(info).recipe(), module(RECIPES[info.parent]).recipe()
         assert module(info).NEUTRAL and str(own) != str(parent)
-        if own.objective != parent.objective:
+        if not isinstance(own, Recipe) or own.objective != parent.objective:
             assert not equal(coefficients(own), coefficients(parent))
 
 

@@ -88,10 +88,11 @@ def example(directory, families=FAMILIES, levels=4, tests=64, validation=32, rou
             store.add_timing("warmup", 1.1, step)
         attempts(store, "before", 40, 0, solved(0.0, tests, luck["test"]))
         attempts(store, "validation", 40, 0, solved(0.0, validation, luck["validation"]))
-        store.add_decision(0, Decision(True, "accepted: every round is kept", {"mean": 0.0}))
+        store.add_decision(0, Decision("better", "accepted: every round is kept", {"mean": 0.0}))
         progress, step = 0.0, 40
         for number in range(1, rounds + 1):
             accepted = number % 4 != 3
+            answer = "better" if accepted else "worse"
             trial = number / rounds * (1.0 if accepted else 0.6)
             for _ in range(per_round):
                 done = (step - 40) / (rounds * per_round)
@@ -143,7 +144,7 @@ def example(directory, families=FAMILIES, levels=4, tests=64, validation=32, rou
             reason = (
                 "accuracy rose by 2.10% and no arm fell beyond noise" if accepted else "gcd/2 fell by 18.8%, more than 12.1%"
             )
-            store.add_decision(number, Decision(accepted, f"{'accepted' if accepted else 'rolled back'}: {reason}", numbers))
+            store.add_decision(number, Decision(answer, f"{'accepted' if accepted else 'rolled back'}: {reason}", numbers))
         if finished:
             attempts(store, "test", step, rounds, solved(progress, tests, luck["test"]))
             store.add_diagnosis(
@@ -268,7 +269,7 @@ def test_an_unscorable_attempt_is_no_pair(tmp_path):
 def test_what_is_not_finite_becomes_null(tmp_path):
     with Store.create(tmp_path / "r", META) as store:
         store.add_step(0, "loop", 1, {"reward": math.nan, "mismatch": math.inf, "silent": 0.5})
-        store.add_decision(1, Decision(False, "rolled back", {"worst_z": math.nan, "mean": 0.5}))
+        store.add_decision(1, Decision("worse", "rolled back", {"worst_z": math.nan, "mean": 0.5}))
         store.commit(Position("loop", 1, 1))
     found = report.summary(tmp_path / "r")
     assert found["rounds"][0]["numbers"] == {"worst_z": None, "mean": 0.5}
@@ -320,13 +321,16 @@ def test_the_verdict_says_what_the_interval_says(tmp_path, after, word):
 def test_a_run_that_kept_nothing_says_so(tmp_path):
     arm = Arm("a", 1)
     tiny(tmp_path / "r", {arm: "10"}, {arm: "10"})
-    said = "Every round was rolled back"
-    for number, accepted in ((1, False), (2, True)):  # the honest twin keeps its second round
+    none, unclear = "Every round was rolled back", "No round was shown to be better"
+    # The honest twin keeps its third round.
+    for number, answer, told in ((1, "worse", none), (2, "unclear", unclear), (3, "better", "")):
         with Store.open(tmp_path / "r", write=True) as store:
             store.add_step(number, "loop", number, {})
-            store.add_decision(number, Decision(accepted, "because"))
+            store.add_decision(number, Decision(answer, "because"))
             store.commit(Position("done", number, number, finished=True))
-        assert (said in report.render(tmp_path / "r").read_text()) == (not accepted)
+        page = report.render(tmp_path / "r").read_text()
+        assert [text for text in (none, unclear) if text in page] == ([told] if told else [])
+        assert ("unclear (1)" in page and "1 unclear, " in page) == (number > 1)
 
 
 def test_samples_take_turns_over_families_and_are_the_same_every_time(run):
@@ -410,7 +414,7 @@ def hostile(directory: Path) -> None:
         store.add_step(0, "loop", 1, {"reward": 0.5})
         store.add_arm_stats([ArmStats(0, arm, 8, 4, 2.0, 80)])
         store.add_timing(ATTACK, 1.0, 0)
-        store.add_decision(1, Decision(True, ATTACK, {ATTACK: 1.0}))
+        store.add_decision(1, Decision("better", ATTACK, {ATTACK: 1.0}))
         store.add_diagnosis(0, Diagnosis(ATTACK, True, {ATTACK: 1.0}, ATTACK))
         store.commit(Position("done", 1, 1, finished=True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sharpen import rollouts
 from sharpen.core import Ask, Sampling, Task, Turn, UserError, Verdict
 from sharpen.models.scripted import ScriptedPolicy
 from sharpen.rollouts import rollout
@@ -63,7 +64,7 @@ def test_drive_batches_rollouts_of_different_length():
 
     tasks = [Task(TASK.prompt, "4", "sum", 1 + i % 2) for i in range(6)]
     policy = Counting(lambda messages: "4" if "Check" in messages[-1]["content"] else "5")
-    made = rollout.drive(policy, mixed, tasks, [str(i) for i in range(6)], **OPTIONS)
+    made = rollouts.drive(policy, mixed, tasks, [str(i) for i in range(6)], **OPTIONS)
     assert sizes == [6, 3]
     assert [r.turns for r in made] == [("5",), ("5", "4")] * 3
     assert [r.response for r in made] == ["5", "4"] * 3
@@ -75,7 +76,7 @@ def test_a_tree_level_is_a_list_of_asks():
         return max(turns, key=lambda t: t.text)
 
     answers = iter("174")
-    made = rollout.drive(ScriptedPolicy(lambda m: next(answers)), best_of_three, [TASK], ["a"], **OPTIONS)
+    made = rollouts.drive(ScriptedPolicy(lambda m: next(answers)), best_of_three, [TASK], ["a"], **OPTIONS)
     assert made[0].turns == ("1", "7", "4")
     assert bytes(made[0].tokens[made[0].sampled].astype(np.uint8)) == b"7"
 
@@ -88,7 +89,7 @@ def test_a_rollout_that_raises_costs_only_itself_and_is_unscorable():
         return answer
 
     tasks = [Task(TASK.prompt, "4", "sum", level) for level in (1, 2, 1)]
-    made = rollout.drive(ScriptedPolicy(lambda m: "4"), fragile, tasks, ["a", "b", "c"], **OPTIONS)
+    made = rollouts.drive(ScriptedPolicy(lambda m: "4"), fragile, tasks, ["a", "b", "c"], **OPTIONS)
     samples = judge(made, [0, 1, 2], lambda task, response: Verdict("correct", 1.0))
     assert [s.verdict.outcome for s in samples] == ["correct", "unscorable", "correct"]
     assert "the environment fell over" in samples[1].verdict.feedback
@@ -96,7 +97,7 @@ def test_a_rollout_that_raises_costs_only_itself_and_is_unscorable():
 
 def test_a_users_mistake_is_not_swallowed():
     with pytest.raises(UserError):
-        rollout.drive(ScriptedPolicy(lambda m: ""), rollout.demonstrate, [Task(TASK.prompt, None, "s", 1)], ["a"], **OPTIONS)
+        rollouts.drive(ScriptedPolicy(lambda m: ""), rollout.demonstrate, [Task(TASK.prompt, None, "s", 1)], ["a"], **OPTIONS)
 
 
 def asks_for_nothing_once(task: Task):
@@ -108,7 +109,7 @@ def asks_for_nothing_once(task: Task):
 def test_a_list_of_no_asks_is_answered_at_once_and_finished_rollouts_are_handed_over():
     seen = []
     policy = ScriptedPolicy(lambda messages: "x")
-    made = rollout.drive(
+    made = rollouts.drive(
         policy, asks_for_nothing_once, [TASK, TASK], ["a", "b"], **OPTIONS, finished=lambda i, r: seen.append((i, r.id))
     )
     assert [r.response for r in made] == ["x", "x"] and seen == [(0, "a"), (1, "b")]

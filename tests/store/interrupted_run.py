@@ -71,10 +71,10 @@ def run(directory: Path, fault: Callable[[str], object]) -> None:
                 continue
             evaluation = Evaluation({ARM: (True, bool(weights[0] % 2), False)})
             store.add_evaluation(number, "validation", evaluation)
-            kept = number % 3 != 2
-            store.add_decision(number, Decision(kept, "because", {"mean": evaluation.accuracy}))
-            if kept:
-                store.commit(Position("loop", step, number, accepted="this"), save)
+            answer = ("better", "unclear", "worse")[number % 3]
+            store.add_decision(number, Decision(answer, "because", {"mean": evaluation.accuracy}))
+            if answer != "worse":
+                store.commit(Position("loop", step, number, "this" if answer == "better" else "keep"), save)
             else:
                 last = store.commit(Position("loop", step, number, accepted="back"))
                 assert last.accepted

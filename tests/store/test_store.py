@@ -181,7 +181,7 @@ def test_the_memory_of_successes_is_restored_as_it_was_built(tmp_path: Path):
 
 def test_everything_else_comes_back_too(tmp_path: Path):
     evaluation = Evaluation({Arm("b", 2): (True, False, True), Arm("a", 1): (False, None)})
-    decision = Decision(False, "rolled back: é fell", {"mean": -0.25})
+    decision = Decision("unclear", "unclear: é fell", {"mean": -0.25})
     diagnosis = Diagnosis("unscorable", True, {"unscorable": 0.5}, "cure")
     with Store.create(tmp_path / "run", {"seed": 3, "argv": ["run", "é"]}) as store:
         store.add_evaluation(1, "validation", evaluation)
@@ -203,7 +203,7 @@ def test_everything_else_comes_back_too(tmp_path: Path):
         assert store.evaluation(2, "validation") is None
         assert store.decisions() == {1: decision}
         # Accuracy is the mean over arms: (2/3 + 0/1) / 2.
-        assert store.rounds() == [{"round": 1, "accepted": False, "accuracy": 1 / 3, "n": 4}]
+        assert store.rounds() == [{"round": 1, "answer": "unclear", "accepted": False, "accuracy": 1 / 3, "n": 4}]
         assert store.rounds()[0]["accuracy"] == evaluation.accuracy
         assert store.diagnoses() == [(7, diagnosis)]
         first, second = store.steps()

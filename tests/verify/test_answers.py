@@ -1,10 +1,11 @@
 """Multiple choice and JSON: the answer in any honest form, and nothing that hedges, overruns or is not what it says."""
 
 import json
+import sys
 
 import pytest
 
-from sharpen.core import Task
+from sharpen.core import Task, UserError
 from sharpen.verify import verdicts
 
 CHOICES = ["Lima", "Quito", "La Paz", "a dog"]
@@ -139,3 +140,10 @@ def test_a_schema_fetches_nothing():
 
 def test_too_much_json_is_a_limit():
     assert judge("[" + "1," * 20_000 + "1]", "[1]", "json").outcome == "limit"
+
+
+def test_without_jsonschema_a_schema_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    with pytest.raises(UserError, match=r"sharpen\[schema\]"):
+        judge("1", None, "json", schema={"type": "integer", "title": "asked for here alone"})
+    assert judge("1", "1", "json").correct

@@ -12,7 +12,8 @@ from sharpen.hashing import derive
 from sharpen.models import embedded
 from sharpen.models.policy import LocalPolicy
 from sharpen.models.scripted import ScriptedPolicy
-from sharpen.rollouts.rollout import drive, single
+from sharpen.rollouts import drive
+from sharpen.rollouts.rollout import single
 from sharpen.verify import consensus, judge
 
 TASK = Task(({"role": "user", "content": "?"},), None, "f", 1)

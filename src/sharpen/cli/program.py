@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sharpen import __version__
 from sharpen.cli import commands
 from sharpen.terminal import places
 
@@ -56,6 +57,20 @@ app = typer.Typer(
     help="Make a language model better at what it is bad at, and prove it.",
 )
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"sharpen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")] = False,
+) -> None:
+    """What can be said before a command."""
+
+
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Tasks = Annotated[
@@ -78,6 +93,12 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
     ] = None,
+    roles: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
+        ),
+    ] = None,
 ) -> None:
     """Make a model better, and prove it.
 
@@ -96,6 +117,7 @@ def run(
         tasks=places.here_tasks(tasks) if tasks else tasks,
         directory=directory,
         argv=("sharpen", *sys.argv[1:]),
+        roles=tuple(places.here_role(role) for role in roles or []),
     )
     loop.build_recipe(request)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
@@ -210,7 +232,7 @@ def list_recipes(
 @app.command()
 def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")]) -> None:
     """What a recipe claims and is made of, and what --set takes."""
-    from sharpen.recipe import SLOTS
+    from sharpen.recipe import functions
     from sharpen.recipes import catalog
 
     info = catalog.find(recipe)
@@ -221,12 +243,12 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
             print(f"{key:<9} {getattr(info, key)}")
     print(f"\n{built}\n\nMore settings:")
     knobs = dict(catalog.parameters(info))
-    for slot in SLOTS:
-        knobs |= {f"{slot}.{name}": p for name, p in catalog.arguments(slot, getattr(built, slot)).items()}
+    for place, slot, function in functions(built):
+        knobs |= {f"{place}.{name}": p for name, p in catalog.arguments(slot, function).items()}
     for name, parameter in knobs.items():
         if parameter.default is None or isinstance(parameter.default, bool | int | float | str | tuple):
             print(f"  {name}={parameter.default}")
-    for slot in SLOTS:
+    for slot in dict.fromkeys(slot for _, slot, _ in functions(built)):
         names = catalog.choices(slot)
         if len(names) > 1:
             print(f"  {slot}={'|'.join(names)}")

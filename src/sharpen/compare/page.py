@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
-from sharpen.report import Line, charts, level, page, short
+from sharpen.report import Line, Markup, charts, level, page, short
 from sharpen.terminal import tables
 
 GRID = np.linspace(0.0, 1.0, 81)  # shares of the budget at which the seeds' curves are averaged

@@ -25,7 +25,7 @@ from sharpen.core import Evaluation
 from sharpen.estimate import Estimate
 from sharpen.guard import Budget, parse_budget
 from sharpen.loop import WORK
-from sharpen.recipe import Recipe, describe
+from sharpen.recipe import Method, describe, opening, slot_texts
 from sharpen.store import Store
 
 LEVEL = 0.05  # of a claim's p-value, after correction
@@ -86,8 +86,8 @@ def result(directory: Path, plan: runner.Plan, target: float | None = None) -> d
     return {
         "budget": {"kind": budget.kind, "amount": budget.amount},
         "seeds": list(plan.seeds),
-        "student": recipes[0].student,
-        "tasks": describe(recipes[0].tasks),
+        "student": opening(recipes[0]).student,
+        "tasks": describe(opening(recipes[0]).tasks),
         "target": target,
         "finished": sum(len(runs) for runs in outcomes) == len(plan.seeds) * len(recipes),
         "contenders": found,
@@ -216,7 +216,7 @@ def verdict(d: paired.Difference, p: float, other: str, measure: str = "accuracy
     return {"verdict": word, "says": says}
 
 
-def notes(plan: runner.Plan, recipes: Sequence[Recipe], found: Sequence[Mapping[str, Any]]) -> list[str]:
+def notes(plan: runner.Plan, recipes: Sequence[Method], found: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader has to know before believing the table."""
     said = []
     if len(plan.seeds) == 1:
@@ -232,7 +232,7 @@ def notes(plan: runner.Plan, recipes: Sequence[Recipe], found: Sequence[Mapping[
         ("guard", "whose decisions rest on the validation stream, and flatter the curves"),
         ("verify", "which also judges its test answers"),
     ):
-        kinds = sorted({describe(getattr(recipe, slot)) for recipe in recipes})
+        kinds = sorted({slot_texts(recipe, slot) for recipe in recipes})
         if len(kinds) > 1:
             said.append(f"Contenders differ in {slot} ({'; '.join(kinds)}), {why}.")
     for row in found:

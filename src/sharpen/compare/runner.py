@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from sharpen.compare.workers import workers
 from sharpen.core import FatalDiagnosis, UserError
 from sharpen.guard import control
 from sharpen.loop import Request, beginning, session, signature
-from sharpen.recipe import Recipe, identity
+from sharpen.recipe import Method, identities, opening
 from sharpen.recipes import catalog
 from sharpen.store import Store, database
 from sharpen.terminal import Quiet, places
@@ -122,7 +122,7 @@ def contender(text: str) -> Contender:
     return Contender(text, recipe, tuple(map(places.here_setting, parts[1:])))
 
 
-def check(plan: Plan) -> list[Recipe]:
+def check(plan: Plan) -> list[Method]:
     """The contenders' recipes, built. UserError where two are the same, what they share differs, or something is missing."""
     control.parse_budget(plan.budget)
     if not plan.seeds or not plan.contenders or plan.jobs < 1:
@@ -136,17 +136,18 @@ def check(plan: Plan) -> list[Recipe]:
     built = [catalog.build(**_build(plan, one)) for one in plan.contenders]
     seen: dict[str, Contender] = {}
     for one, recipe in zip(plan.contenders, built):
-        text = "\n".join(identity(getattr(recipe, f.name)) for f in fields(recipe))
+        text = str(identities(recipe))
         if text in seen:
             raise UserError(f"{seen[text].name} and {one.name} come out the same recipe. Leave one of them out.")
         seen[text] = one
         for name in SAME:
-            first, here = (identity(getattr(r, name)) for r in (built[0], recipe))
+            first, here = (identities(opening(r))[name] for r in (built[0], recipe))
             if first != here:
                 option = {"student": "--model", "tasks": "--tasks"}.get(name, f"--set {name}=N")
                 both = f"{plan.contenders[0].name} has {name} {first}, and {one.name} {here}"
                 raise UserError(f"{both}: that cannot be compared. Give all the same with {option}.")
-    session.build_policy(built[0], built[0].tasks(), plan.seeds[0])  # a model or a file that is missing is missed here
+    student = opening(built[0])
+    session.build_policy(student, student.tasks(), plan.seeds[0])  # a model or a file that is missing is missed here
     return built
 
 
@@ -221,15 +222,15 @@ def compare(directory: Path, plan: Plan, progress: Any, slice_s: float = SLICE) 
         work(trials(directory, plan, recipes), plan, progress, slice_s)
 
 
-def trials(directory: Path, plan: Plan, recipes: Sequence[Recipe]) -> list[Trial]:
+def trials(directory: Path, plan: Plan, recipes: Sequence[Method]) -> list[Trial]:
     """Every trial, those of a seed together, each seed's warm-ups before what begins from them."""
     found = []
     for seed in plan.seeds:
         warmups: dict[Path, Trial] = {}
         runs = []
         for number, (one, recipe) in enumerate(zip(plan.contenders, recipes)):
-            origin = directory / "warmups" / f"{seed}-{signature(recipe, seed)}"
-            budget = control.parse_budget(recipe.budget)
+            origin = directory / "warmups" / f"{seed}-{signature(opening(recipe), seed)}"
+            budget = control.parse_budget(opening(recipe).budget)
             warmups.setdefault(origin, Trial(f"warm-up of {one.name}", request(plan, one, seed, origin), budget))
             place = directory / "runs" / f"{number + 1:02d}-{slug(one.name)}-{seed}"
             runs.append(Trial(one.name, request(plan, one, seed, place), budget, origin))
@@ -330,12 +331,12 @@ def advance(trial: Trial, slice_s: float) -> None:
                 raise
 
 
-def warmups_differ(plan: Plan, recipes: Sequence[Recipe]) -> dict[str, list[str]]:
+def warmups_differ(plan: Plan, recipes: Sequence[Method]) -> dict[str, list[str]]:
     """Contenders that do not begin from the first one's warm-up: name -> what differs."""
-    first = beginning(recipes[0])
+    first = beginning(opening(recipes[0]))
     found = {}
     for one, recipe in zip(plan.contenders, recipes):
-        named = [name for name, value in beginning(recipe).items() if value != first[name]]
+        named = [name for name, value in beginning(opening(recipe)).items() if value != first[name]]
         if named:
             found[one.name] = named
     return found

@@ -3,7 +3,7 @@
 A curriculum is a pure function (history, arms, prompts, samples, rng) -> [(arm or task, rollouts), …].
 
 1. `history` maps an arm to its latest `ArmStats`, oldest first; arms never tried may be missing. Only training rollouts are
-   in it. What else there is, a curriculum asks for by name (state.py): validation results only ever as `evaluations`.
+   in it. What else there is, a curriculum asks for by name (loop/offers.py): validation results only ever as `evaluations`.
 2. The same arguments and generator state give the same answer, and the order in which arms are listed does not matter.
 3. The rollouts add up to prompts * samples, for however many prompts; 0 leaves a prompt out.
 4. No arms, knobs out of range, or weights that are not numbers raise UserError; statistics that are not numbers raise
@@ -24,7 +24,7 @@ from sharpen.curriculum.gaussians import alp_gmm
 from sharpen.curriculum.mixture import missing_skills, mixing, next_level, omni, outgrown, skill_it
 from sharpen.curriculum.pool import cyclical, epochs, pools, retrospective, views
 from sharpen.curriculum.schedule import adaptive_order, ladder, threshold_ladder, uniform
-from sharpen.curriculum.state import Lessons
+from sharpen.curriculum.state import State
 from sharpen.curriculum.value_model import pcl
 from sharpen.estimate import interval
 
@@ -45,7 +45,7 @@ __all__ = [
     "knapsack_quota",
     "ladder",
     "learning_progress",
-    "Lessons",
+    "State",
     "lowest",
     "missing_skills",
     "mixing",

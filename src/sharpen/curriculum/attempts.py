@@ -1,12 +1,13 @@
 """What is known of each single task: dense arrays, 32 bytes a task, for curricula that choose tasks rather than arms.
 
-The *pool* is every training task of a finite arm and the first `pool` tasks of an endless one, numbered through, arm by arm.
-The numbering follows from the source and the run's seed, so the arrays are a function of the rows of `task_stats` alone.
+The *pool* is every training task of a finite arm and the first `pool` tasks of an endless one, numbered through, arm by arm;
+what has grown since (`extend`) follows, round by round. The numbering follows from the source, the run's seed and the grown
+tasks, so the arrays are a function of the rows of `task_stats` and `grown` alone.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,6 +41,7 @@ class Attempts:
     source: TaskSource
     seed: int
     endless: int
+    blocks: list[tuple[Arm, int, int]] = field(init=False)  # numbered one after another: arm, index of its first task, tasks
     visits: np.ndarray = field(init=False)
     tries: np.ndarray = field(init=False)
     right: np.ndarray = field(init=False)
@@ -54,6 +56,11 @@ class Attempts:
     known: dict[int, np.ndarray] = field(init=False, default_factory=dict)  # by number: see `of`
 
     def __post_init__(self) -> None:
+        arms = trainable(self.source)
+        if not arms:
+            raise UserError(f"{self.source.name} holds no training task, so no curriculum can choose one; check --tasks")
+        sizes = {arm: self.source.size(arm, "train") for arm in arms}
+        self.blocks = [(arm, 0, self.endless if size is None else size) for arm, size in sizes.items()]
         n = int(self.starts[-1])
         self.visits, self.tries, self.right = (np.zeros(n, np.uint32) for _ in range(3))
         self.faded = np.zeros((2, n), np.float32)
@@ -69,17 +76,30 @@ class Attempts:
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
-        """Arms that hold a training task, sorted."""
-        arms = trainable(self.source)
-        if not arms:
-            raise UserError(f"{self.source.name} holds no training task, so no curriculum can choose one; check --tasks")
-        return arms
+        """The arm of each block, sorted; behind them those of grown tasks, which may come again."""
+        return tuple(arm for arm, _, _ in self.blocks)
 
     @cached_property
     def starts(self) -> np.ndarray:
-        """(arms + 1,): tasks starts[a] to starts[a + 1] - 1 are those of arm a."""
-        sizes = [self.source.size(arm, "train") for arm in self.arms]
-        return np.concatenate([[0], np.cumsum([self.endless if size is None else size for size in sizes])]).astype(np.int64)
+        """(blocks + 1,): tasks starts[a] to starts[a + 1] - 1 are of arms[a]."""
+        return np.concatenate([[0], np.cumsum([size for _, _, size in self.blocks])]).astype(np.int64)
+
+    def extend(self, source: TaskSource, grown: Sequence[Task]) -> None:
+        """Take in the tasks that a round has grown, which `source` draws after those of earlier rounds; no number changes."""
+        had: Counter[Arm] = Counter()
+        for arm, _, size in self.blocks:
+            had[arm] += size
+        self.source = source
+        self.blocks += [(arm, had[arm], size) for arm, size in sorted(Counter(task.arm for task in grown).items())]
+        n = len(grown)
+        self.visits, self.tries, self.right = (
+            np.append(a, np.zeros(n, np.uint32)) for a in (self.visits, self.tries, self.right)
+        )
+        self.faded = np.append(self.faded, np.zeros((2, n), np.float32), axis=1)
+        self.first, self.latest = (np.append(a, np.full(n, np.nan, np.float32)) for a in (self.first, self.latest))
+        self.seen = np.append(self.seen, np.full(n, NEVER, np.int32))
+        for name in ("arms", "starts", "level"):
+            self.__dict__.pop(name, None)
 
     def arm_of(self, numbers: np.ndarray) -> np.ndarray:
         """Index into `arms` of each task."""
@@ -92,8 +112,9 @@ class Attempts:
 
     def draw(self, number: int) -> Task:
         """One task of the pool. What is then returned to the loop is recognised as this number."""
-        arm = int(self.arm_of(np.array(number)))
-        task = self.source.draw(self.arms[arm], "train", int(number - self.starts[arm]), self.seed)
+        block = int(self.arm_of(np.array(number)))
+        arm, first, _ = self.blocks[block]
+        task = self.source.draw(arm, "train", first + int(number - self.starts[block]), self.seed)
         self.numbers[task.id] = int(number)
         return task
 
@@ -143,6 +164,6 @@ def trainable(source: TaskSource) -> tuple[Arm, ...]:
 def rungs(arms: Sequence[Arm]) -> list[int]:
     """Each arm's place among the levels of its family, from 0."""
     levels: dict[str, list[int]] = defaultdict(list)
-    for arm in sorted(arms):
+    for arm in sorted(set(arms)):
         levels[arm.family].append(arm.level)
     return [levels[arm.family].index(arm.level) for arm in arms]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 
@@ -76,6 +77,7 @@ def observe(kept: dict[str, np.ndarray], history: History, order: Sequence[Arm],
     if not kept:
         kept.update(arm=np.zeros(0), progress=np.zeros(0), new=np.zeros(1, np.int64), step=np.full(1, -1, np.int64))
         kept["rate"] = np.full(len(order), np.nan)
+    renumber(kept, order)
     since = int(kept["step"][0])
     found = sorted((s.step, i, s) for i, arm in enumerate(order) for s in history.get(arm, ()) if s.step > since and s.n)
     progress = []
@@ -88,6 +90,18 @@ def observe(kept: dict[str, np.ndarray], history: History, order: Sequence[Arm],
     kept["arm"] = np.concatenate([kept["arm"], [i for _, i, _ in found]])[-window:]
     kept["progress"] = np.concatenate([kept["progress"], progress])[-window:]
     kept["new"] = kept["new"] + len(found)
+
+
+def renumber(kept: dict[str, np.ndarray], order: Sequence[Arm]) -> None:
+    """Arms that have grown since the last call stand between the others: what is kept by an arm's number follows the arm."""
+    names = np.frombuffer(json.dumps([str(arm) for arm in order]).encode(), np.uint8)
+    if "names" in kept and not np.array_equal(kept["names"], names):
+        place = {str(arm): i for i, arm in enumerate(order)}
+        moved = np.array([place[name] for name in json.loads(kept["names"].tobytes())])
+        rate = np.full(len(order), np.nan)
+        rate[moved] = kept["rate"]
+        kept["rate"], kept["arm"] = rate, moved[kept["arm"].astype(int)].astype(float)
+    kept["names"] = names
 
 
 def sampled(mixture: Mixture, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The skill map: for each arm the Beta posterior of its success rate, from the validation stream.
 
-1. It reads accepted rounds only: the evaluations of weights that are still in use.
+1. It reads the evaluations of weights that are still in use: those of rounds that were rolled back are not among them.
 2. The stream is the same tasks in every round, so asking again says how the skill changed, not more about other tasks. Rounds
    are averaged with weights keep^age that sum to 1: evidence never exceeds the n tasks of one evaluation, and old rounds fade.
 3. The prior of an arm is what its neighbours achieve: other levels of the family, nearer ones more, then everything. So a level
@@ -61,7 +61,7 @@ def skill_map(
 ) -> dict[Arm, Skill]:
     """The posterior of every arm, measured or not; Beta(strength / 2, strength / 2) where nothing was measured at all.
 
-    evaluations  on validation, of accepted rounds, oldest first
+    evaluations  on validation, of the rounds whose weights are still in use, oldest first
     keep         a round's weight is `keep` times that of the next one, 0 (the last round alone) to 1 (all alike)
     strength     > 0, the tasks that the prior counts for
     reach        levels at which a neighbour of the same family counts 1/e as much; other families count 1/100

@@ -22,7 +22,7 @@ import numpy as np
 
 from sharpen.core import HISTORY, Arm, ArmStats, Choices, Evaluation, Rollout, Sample, Task, TaskSource, Verdict
 from sharpen.curriculum.attempts import Attempts
-from sharpen.curriculum.state import Lessons
+from sharpen.curriculum.state import NAMES, State
 from sharpen.hashing import derive
 from sharpen.recipe import asked_for, call
 
@@ -74,7 +74,7 @@ class Trace:
     chosen: list[Choices] = field(default_factory=list)
     success: list[np.ndarray] = field(default_factory=list)  # before each step, p of every arm
     history: dict[Arm, list[ArmStats]] = field(default_factory=dict)
-    lessons: Lessons = field(default_factory=lambda: Lessons(frozenset()))
+    state: State = field(default_factory=State)
     silent: list[float] = field(default_factory=list)  # share of each step's groups that taught nothing
     kept: list[int] = field(default_factory=list)  # groups of each step that passed the gate
 
@@ -120,16 +120,16 @@ def run(
     event          is called before each step, and may change the skills
     """
     trace = Trace(world, np.zeros(len(world.difficulty)))
-    trace.lessons = Lessons(frozenset(asked_for(curriculum)))
-    if "attempts" in trace.lessons.wanted:
-        trace.lessons.attempts = Attempts(world.source, seed, world.tasks)
+    trace.state = State(frozenset(asked_for(curriculum)))
+    if "attempts" in trace.state.wanted:
+        trace.state.attempts = Attempts(world.source, seed, world.tasks)
     luck = np.random.default_rng(derive(seed, "luck"))
     for step in range(steps):
         if event:
             event(step, trace)
         if step % round_steps == 0:
             solved = luck.random((len(world.arms), validation)) < trace.p[:, None]
-            trace.lessons.evaluations.append(Evaluation(dict(zip(world.arms, map(tuple, solved.tolist()), strict=True))))
+            trace.state.evaluations.append(Evaluation(dict(zip(world.arms, map(tuple, solved.tolist()), strict=True))))
         trace.success.append(trace.p)
         history = {arm: stats[-HISTORY:] for arm, stats in trace.history.items()}
         results: list[Result] = []
@@ -138,7 +138,7 @@ def run(
             if missing <= 0:
                 break
             rng = np.random.default_rng(derive(seed, step, "teach", refill))
-            offers = trace.lessons.offers(step / steps)
+            offers = {name: getattr(trace.state, name) for name in NAMES} | {"progress": step / steps}
             choices = call(curriculum, history, world.arms, missing, samples, rng, **offers)
             results += attempt(trace, step, [c for c in choices if c[1]], seed, luck)
         note(trace, step, results)
@@ -161,9 +161,9 @@ def attempt(trace: Trace, step: int, choices: Choices, seed: int, luck: np.rando
         own = trace.world.offset(what, seed) if isinstance(what, Task) else trace.world.spread * luck.standard_normal()
         hardness = trace.world.difficulty[level] + own
         results.append((what, n, int(luck.binomial(n, 1 / (1 + np.exp(hardness - trace.skill[level]))))))
-    if trace.lessons.attempts:
-        numbers = trace.lessons.attempts.numbers
-        trace.lessons.attempts.add([(step, numbers[what.id], n, right) for what, n, right in results if isinstance(what, Task)])
+    if trace.state.attempts:
+        numbers = trace.state.attempts.numbers
+        trace.state.attempts.add([(step, numbers[what.id], n, right) for what, n, right in results if isinstance(what, Task)])
         numbers.clear()
     return results
 
@@ -177,7 +177,7 @@ def note(trace: Trace, step: int, results: Sequence[Result]) -> None:
         n, right = sum(n for n, _ in groups), sum(r for _, r in groups)
         size = sum(2 * n * np.sqrt(r / n * (1 - r / n)) for n, r in groups)  # of std-normalised advantages
         trace.history.setdefault(arm, []).append(ArmStats(step, arm, n, right, float(size), 0))
-        trace.lessons.totals[arm] = trace.lessons.totals.get(arm, 0) + n
+        trace.state.totals[arm] = trace.state.totals.get(arm, 0) + n
     trace.chosen.append([(what, n) for what, n, _ in results])
 
 

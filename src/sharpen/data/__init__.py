@@ -1,12 +1,14 @@
-"""Samples to samples: which are learnt from, and in which form.
+"""Samples to samples: which are learnt from, and in which form; and from failures to new tasks.
 
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
 
-May import: nothing but the ground files.
+growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
+
+May import: tasks.
 """
 
-from sharpen.data import batching, pairs, relabel, replay
+from sharpen.data import batching, growth, pairs, relabel, replay, screen
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -26,6 +28,7 @@ __all__ = [
     "Memory",
     "batching",
     "gate",
+    "growth",
     "higher_reward",
     "keep_all",
     "keep_correct",
@@ -38,6 +41,7 @@ __all__ = [
     "relabel",
     "replay",
     "right_beginnings",
+    "screen",
     "soft_overlong",
     "win_rate",
 ]

@@ -5,7 +5,19 @@ levels.py says what is known of each family; datasets.py makes the data set of o
 May import: nothing but the ground files.
 """
 
-from sharpen.families.datasets import LISTED, dataset, level_count
+from sharpen.families.datasets import LISTED, between, dataset, dataset_of, level_count
 from sharpen.families.levels import ACCEPTED, BLOCKED, DEFAULT, OPTIONS, SCORED, VERIFIER
 
-__all__ = ["ACCEPTED", "BLOCKED", "DEFAULT", "LISTED", "OPTIONS", "SCORED", "VERIFIER", "dataset", "level_count"]
+__all__ = [
+    "ACCEPTED",
+    "BLOCKED",
+    "DEFAULT",
+    "LISTED",
+    "OPTIONS",
+    "SCORED",
+    "VERIFIER",
+    "between",
+    "dataset",
+    "dataset_of",
+    "level_count",
+]

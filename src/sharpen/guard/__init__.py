@@ -1,13 +1,26 @@
-"""Keep a round or go back; budgets and when to stop; the doctor.
+"""Keep a round, go on from it or go back; budgets and when to stop; the doctor.
 
-acceptance.py decides on a round (the ratchet), control.py reads budgets and stops, doctor.py names what goes wrong in silence.
+acceptance.py judges a round (the ratchet and others), handover.py what goes on from stage to stage, control.py reads budgets
+and stops, doctor.py names what goes wrong in silence.
 
 May import: nothing but the ground files.
 """
 
-from sharpen.guard import control, doctor
-from sharpen.guard.acceptance import always, ratchet
+from sharpen.guard import control, doctor, handover
+from sharpen.guard.acceptance import always, evidence, ratchet
 from sharpen.guard.control import Budget, never, parse_budget, plateau
 from sharpen.guard.doctor import Diagnosis
 
-__all__ = ["Budget", "Diagnosis", "always", "control", "doctor", "never", "parse_budget", "plateau", "ratchet"]
+__all__ = [
+    "Budget",
+    "Diagnosis",
+    "always",
+    "control",
+    "doctor",
+    "evidence",
+    "handover",
+    "never",
+    "parse_budget",
+    "plateau",
+    "ratchet",
+]

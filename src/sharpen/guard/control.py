@@ -1,7 +1,7 @@
 """When to stop: budgets, and functions of the rounds so far that give a reason to stop, or None.
 
-A round is a mapping with `round` (its number), `accepted` (whether its weights were kept) and `accuracy` (on the validation
-split, 0 to 1, of the weights that the round ended with, kept or not).
+A round is a mapping with `round` (its number), `answer` (the guard's), `accepted` (the answer was better) and `accuracy`
+(on the validation split, 0 to 1, of the weights that the round ended with, whatever became of them).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def never(rounds: Sequence[Mapping[str, Any]]) -> str | None:
 def plateau(rounds: Sequence[Mapping[str, Any]], patience: int = 10, min_gain: float = 0.005) -> str | None:
     """Stop when the best accepted accuracy of the last `patience` rounds is not `min_gain` above the best before them.
 
-    Never within the first `patience` rounds. Rounds that were rolled back count as no gain.
+    Never within the first `patience` rounds. Rounds that were not shown to be better count as no gain.
     """
     if patience < 1:
         raise UserError(f"plateau needs a patience of at least 1 round, got {patience}")

@@ -1,6 +1,8 @@
-"""The loop: warm up, then rounds of (choose, roll out, verify, learn), each kept only if held-out skill rose.
+"""The loop: warm up, then rounds of (choose, roll out, verify, learn), each kept, gone on from or taken back.
 
     start, resume  ->  run  ->  warm_up, then rounds of attempt (one step: learn) and close_round; measure, save
+
+A plain recipe is a run of one stage; between two stages the weights are handed over (stages.py).
 
 A run is a function of its request alone. Its state is the policy's checkpoint and the store; everything random comes from
 `derive(seed, purpose, …)`, so a run that is killed and resumed goes on as if nothing had happened.
@@ -13,17 +15,18 @@ import platform
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sharpen import guard, tasks
-from sharpen.core import FatalDiagnosis, TaskSource, UserError
+from sharpen import guard, models, rollouts, tasks
+from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.curriculum import state
-from sharpen.data import replay
-from sharpen.guard import control, doctor
+from sharpen.guard import doctor
+from sharpen.loop import growing, stages
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
@@ -32,20 +35,20 @@ from sharpen.loop.session import (
     build_recipe,
     evaluate_model,
     extrapolate,
+    like_student,
     load_checkpoint,
     measure,
+    moment,
     refer,
-    restore,
     round_end,
     save,
     share,
 )
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
-from sharpen.protocol import Policy
-from sharpen.recipe import Recipe
+from sharpen.recipe import Method, opening
 from sharpen.store import Fault, Position, Store, database, no_fault
-from sharpen.verify import Judges, code
+from sharpen.verify import code
 
 __all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
@@ -73,8 +76,9 @@ def start(
     """
     began = time.monotonic()
     recipe = build_recipe(request)
-    source = recipe.tasks()
-    code.require(source, recipe.isolation)
+    first = opening(recipe)
+    source = first.tasks()
+    code.require(source, first.isolation)
     asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
     meta = {
         "recipe": request.recipe,
@@ -82,12 +86,12 @@ def start(
         "request": asked,
         "seed": request.seed,
         "argv": list(request.argv),
-        "student": recipe.student,
-        "warmup": signature(recipe, request.seed),
+        "student": first.student,
+        "warmup": signature(first, request.seed),
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
-    made = build_policy(recipe, source, request.seed)
+    made = build_policy(first, source, request.seed)
     if origin:
         database.branch(origin, request.directory, meta)
     with Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault) as store:
@@ -101,7 +105,7 @@ def resume(directory: Path, progress: Any, fault: Fault = no_fault, pause: Calla
     with Store.open(directory, write=True, fault=fault) as store:
         meta = store.meta()
         asked = meta["request"]
-        request = Request(**{**asked, "settings": tuple(asked["settings"]), "argv": tuple(asked["argv"])})
+        request = Request(**{**asked, **{name: tuple(asked[name]) for name in ("settings", "argv", "roles")}})
         recipe = build_recipe(request)
         if str(recipe) != meta["recipe_text"]:
             raise UserError(
@@ -109,15 +113,16 @@ def resume(directory: Path, progress: Any, fault: Fault = no_fault, pause: Calla
                 f"have. Restore the recipe, or start a new run.\nthen:\n{meta['recipe_text']}\nnow:\n{recipe}"
             )
         torch.set_num_threads(meta["threads"])  # the order of additions, and so the last bit, depends on it
-        source = recipe.tasks()
-        code.require(source, recipe.isolation)
-        run(store, recipe, request.seed, build_policy(recipe, source, request.seed), source, progress, began, pause)
+        first = opening(recipe)
+        source = first.tasks()
+        code.require(source, first.isolation)
+        run(store, recipe, request.seed, build_policy(first, source, request.seed), source, progress, began, pause)
     return directory
 
 
 def run(
     store: Store,
-    recipe: Recipe,
+    recipe: Method,
     seed: int,
     policy: Policy,
     source: TaskSource,
@@ -129,10 +134,10 @@ def run(
     stopped."""
     this = going(store, recipe, seed, policy, source, progress, began)
     say_missing(this)
-    budget = control.parse_budget(recipe.budget)
     last = store.last_commit()
     if last and last.finished:
         progress.say(f"{store.directory} is finished: nothing is left to do")
+        stages.forget(store)
         return
     if last and last.checkpoint:
         load_checkpoint(this, last.checkpoint)
@@ -148,45 +153,55 @@ def run(
             save(this, Position("loop", step, 0, accepted="this"))
             if stopped(interrupted, pause):
                 return
-        # 2. Rounds, each kept only if held-out skill rose.
-        refer(this)
+        # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         rounds = store.rounds()
-        state.recall(this.lessons, store)
-        restore(this)
-        if recipe.replay:
-            this.memory.update(replay.restored(store.successes(replay.KEEP)))
-        while not (reason := stop_reason(this, budget, step, rounds)):
-            end = round_end(recipe, budget, step)
-            progress.phase(
-                "loop", total=int(budget.amount) if budget.kind == "steps" else None, done=step - recipe.warmup_steps
-            )
-            while step < end and (spent := share(this, budget, step)) < 1:
-                attempt(this, step, rounds, spent)
-                step += 1
-                if interrupted() and step < end:
-                    save(this, Position("loop", step, len(rounds) - 1))
-                    raise KeyboardInterrupt
-            rounds = close_round(this, step, rounds)
+        stages.take_up(this, rounds)
+        while True:
+            if reason := stop_reason(this, step, rounds):
+                handed, on = stages.hand_over(this, step, rounds, reason)
+                if not on:
+                    break
+                rounds, this = handed, on
+            else:
+                step = practise(this, step, rounds, interrupted)
+                rounds = close_round(this, step, rounds)
             if stopped(interrupted, pause):
                 return
         # 3. The accepted weights on the test split.
         progress.say(f"stopping: {reason}")
-        after = measure(this, "test", step, len(rounds) - 1)
-        save(this, Position("done", step, len(rounds) - 1, finished=True), write=False)
-        progress.say(f"test accuracy {after.accuracy:.1%}")
+        finish(this, step, rounds, handed)
 
 
-def going(store: Store, recipe: Recipe, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float) -> Run:
+def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted: Callable[[], bool]) -> int:
+    """The steps of one round, or the rest of them. Returns the number of steps done."""
+    end, steps = round_end(this, step), this.budget.kind == "steps"
+    this.progress.phase(this.at.name or "loop", total=int(this.budget.amount) if steps else None, done=step - this.at.step)
+    while step < end and (spent := share(this, step)) < 1:
+        attempt(this, step, rounds, spent)
+        step += 1
+        if interrupted() and step < end:
+            save(this, Position("loop", step, len(rounds) - 1))
+            raise KeyboardInterrupt
+    return step
+
+
+def going(store: Store, method: Method, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float) -> Run:
     """What a run holds in memory, with what its store says of the past."""
+    listed = stages.listed(method)
+    at = stages.standing(store, listed)
+    recipe = listed[at.number].recipe
     sizes = {"validation": recipe.validation, "test": recipe.test}
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
     phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
-    judges = Judges(recipe.verify, deadline_s=recipe.verdict_s)
-    spent, steps = float(sum(phases.values())), store.steps()
+    bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe))
+    judges = rollouts.judging(recipe.verify, policy, bound, seed, recipe.verdict_s)
+    spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= at.step or not at.number]
+    grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
+    parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
+    knows = state.begin(recipe, source, seed, store, grown.source)
     return Run(
-        *(store, recipe, seed, policy, judges, source, held_out, progress, began, spent, steps, reported, phases, [0.0], {}),
-        state.begin(recipe, source, seed, store),
+        *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at)),
     )
 
 
@@ -197,16 +212,17 @@ def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:
     return pause()
 
 
-def stop_reason(this: Run, budget: control.Budget, step: int, rounds: Sequence[dict[str, Any]]) -> str | None:
-    if share(this, budget, step) >= 1:
-        return f"the budget of {budget} is spent"
-    return this.recipe.control(rounds)
+def stop_reason(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> str | None:
+    """Why the stage is over, if it is."""
+    if share(this, step) >= 1:
+        return f"the budget of {this.budget} is spent"
+    return moment(this, step, len(rounds)).ask("control", rounds[this.at.round :])
 
 
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
     """One step, and the doctor's look at it."""
     learn(this, step, len(rounds), spent)
-    for found in doctor.diagnose(this.steps, rounds):
+    for found in doctor.diagnose(this.steps, rounds[this.at.round :]):
         note(this, step + 1, rounds, found)
 
 
@@ -223,23 +239,50 @@ def note(this: Run, step: int, rounds: Sequence[dict[str, Any]], found: doctor.D
 
 
 def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Measure the round on the validation stream, then keep its weights or go back to the accepted ones."""
+    """Measure the round on the validation stream; its weights become the accepted ones, are gone on from, or are taken back.
+    Then tasks may grow."""
     number = len(rounds)
     before = this.store.evaluation(max(r["round"] for r in rounds if r["accepted"]), "validation")
     assert before is not None
     extrapolate(this)
     after = measure(this, "validation", step, number)
-    decision = this.recipe.guard(before, after)
+    decision = moment(this, step, number).ask("guard", before, after)
     this.store.add_decision(number, decision)
-    if decision.accepted:
-        this.lessons.evaluations.append(after)
+    this.state.close(decision.answer, after)
+    if decision.answer == "worse":
+        go_back(this)
+    growing.grow(this, step, number, share(this, step))
+    if decision.answer == "better":
         save(this, Position("loop", step, number, accepted="this"), wait=False)
         refer(this)
+    elif decision.answer == "unclear":
+        save(this, Position("loop", step, number, accepted="keep"), wait=False)
     else:
-        last = this.store.last_commit()
-        assert last is not None and last.accepted is not None
-        load_checkpoint(this, last.accepted)
         save(this, Position("loop", step, number, accepted="back"), write=False)
     this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
     this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")
-    return [*rounds, {"round": number, "accepted": decision.accepted, "accuracy": after.accuracy, "n": after.n}]
+    told = {"round": number, "answer": decision.answer, "accepted": decision.accepted}
+    rounds = [*rounds, {**told, "accuracy": after.accuracy, "n": after.n}]
+    if decision.accepted:
+        stages.keep(this, rounds)
+    return rounds
+
+
+def go_back(this: Run) -> None:
+    """To the accepted weights, and what was committed beside them."""
+    last = this.store.last_commit()
+    assert last is not None and last.accepted is not None
+    load_checkpoint(this, last.accepted)
+
+
+def finish(this: Run, step: int, rounds: Sequence[dict[str, Any]], handed: Sequence[dict[str, Any]]) -> None:
+    """Measure the accepted weights on the test split: those of an unclear last round are not, what the last stage handed over
+    is."""
+    changed = len(handed) > len(rounds)
+    if not changed and rounds[-1]["answer"] == "unclear":
+        go_back(this)
+    after = measure(this, "test", step, len(handed) - 1)
+    accepted = "this" if changed else "back"
+    save(this, Position("done", step, len(handed) - 1, accepted, finished=True), write=changed)
+    stages.forget(this.store)
+    this.progress.say(f"test accuracy {after.accuracy:.1%}")

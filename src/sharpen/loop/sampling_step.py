@@ -9,20 +9,21 @@ import numpy as np
 from sharpen.core import Arm, Choices, Sample, Task, UserError
 from sharpen.curriculum import trainable
 from sharpen.hashing import derive
+from sharpen.loop.offers import Moment
 from sharpen.loop.session import Run
-from sharpen.recipe import Recipe, call, describe
+from sharpen.recipe import Recipe, describe
 from sharpen.rollouts import drive
 
 
-def choose(this: Run, step: int, refill: int, prompts: int, first: int, spent: float) -> list[tuple[Task, int]]:
+def choose(moment: Moment, refill: int, prompts: int, first: int) -> list[tuple[Task, int]]:
     """Ask the curriculum for prompts: tasks, and how many rollouts each gets. `first` is the first one's group number."""
+    this, step = moment.this, moment.step
     recipe, seed, source = this.recipe, this.seed, this.source
     rng = np.random.default_rng(derive(seed, step, "teach", *([refill] if refill else [])))
-    if this.lessons.attempts and not refill:
-        this.lessons.attempts.numbers.clear()
-    offers = this.lessons.offers(spent)
+    if this.state.attempts and not refill:
+        this.state.attempts.numbers.clear()
     arms = trainable(source)
-    choices = checked(call(recipe.curriculum, this.store.history(), arms, prompts, recipe.samples, rng, **offers), recipe)
+    choices = checked(moment.ask("curriculum", this.store.history(), arms, prompts, recipe.samples, rng), recipe)
     start = step * recipe.prompts * (1 + recipe.refills) + first
     return [
         (source.draw(what, "train", start + i, seed) if isinstance(what, Arm) else what, n)
@@ -41,25 +42,27 @@ def checked(choices: Choices, recipe: Recipe) -> Choices:
     return [(what, int(n)) for what, n in choices if n]
 
 
-def try_out(this: Run, step: int, chosen: Sequence[tuple[Task, int]], first: int) -> list[Sample]:
+def try_out(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int) -> list[Sample]:
     """Roll out each task as often as it is to be, and judge."""
+    this, step = moment.this, moment.step
     recipe = this.recipe
     groups = [first + i for i, (_, n) in enumerate(chosen) for _ in range(n)]
     ids = [f"s{step:06d}.{first + i:03d}.{j:03d}" for i, (_, n) in enumerate(chosen) for j in range(n)]
     with this.timed("generate", step):
         rollouts = drive(
             this.policy,
-            recipe.rollout,
+            moment.bound("rollout"),
             [task for task, n in chosen for _ in range(n)],
             ids,
             seed=derive(this.seed, step, "rollout"),
             max_tokens=recipe.max_tokens,
             sampling=recipe.sampling,
             finished=this.judges.begin,
+            roles=this.roles,
         )
     with this.timed("verify", step):
         samples = this.judges.judge(rollouts, groups)
-    this.store.add_task_stats(this.lessons.observe(step, samples))
+    this.grown.observe(samples)
     return samples
 
 
@@ -69,7 +72,7 @@ def say_missing(this: Run) -> None:
     if empty:
         left = "they are measured, not practised" if len(empty) > 1 else "it is measured, not practised"
         this.progress.say(f"no training tasks in {', '.join(map(str, empty))}: {left}")
-    attempts, prompts = this.lessons.attempts, this.recipe.prompts
+    attempts, prompts = this.state.attempts, this.recipe.prompts
     if attempts and len(attempts) < prompts:
         few = f"{len(attempts)} training tasks, fewer than the {prompts} prompts of a step"
         this.progress.say(f"{this.source.name} holds {few}: each gets more rollouts, so that a step has as many as ever")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,6 +16,7 @@ from sharpen.core import (
     Arm,
     Evaluation,
     FatalDiagnosis,
+    Policy,
     RolloutGenerator,
     Sample,
     Sampling,
@@ -23,17 +24,20 @@ from sharpen.core import (
     TaskSource,
     UserError,
 )
-from sharpen.curriculum import Lessons
+from sharpen.curriculum import State
 from sharpen.data import Memory
 from sharpen.guard import control
+from sharpen.loop import offers
+from sharpen.loop.growing import Grown
+from sharpen.loop.offers import Moment
 from sharpen.models import embedded
-from sharpen.protocol import Policy
-from sharpen.recipe import Recipe, asked_for, first_objective
+from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog
+from sharpen.rollouts import RoleJudges, Roles
 from sharpen.store import Position, Store
 from sharpen.verify import Judges, code
 
-WORK = ("curriculum", "generate", "verify", "learn")  # the phases of a learning step that are a method's own work
+WORK = ("curriculum", "generate", "verify", "learn", "grow")  # the phases of a learning step that are a method's own work
 
 
 @dataclass(frozen=True)
@@ -48,18 +52,31 @@ class Request:
     tasks: str | None = None
     directory: Path = Path("runs/run")
     argv: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()  # NAME=WHO
 
 
-def build_recipe(request: Request) -> Recipe:
-    return catalog.build(
+def build_recipe(request: Request) -> Method:
+    """The method that was asked for, its roles bound, and nothing asked of anybody that he cannot give. UserError."""
+    built = catalog.build(
         request.recipe, list(request.settings), model=request.model, tasks=request.tasks, budget=request.budget
     )
+    recipes = [built] if isinstance(built, Recipe) else [stage.recipe for stage in built.stages]
+    bound = {role.name: role for role in models.roles.named([role for r in recipes for role in r.roles], request.roles)}
+    recipes = [replace(recipe, roles=tuple(bound[role.name] for role in recipe.roles)) for recipe in recipes]
+    for role in bound.values():
+        models.roles.check(role)
+    for recipe in recipes:
+        name = first_objective(recipe).reference
+        if name not in ("", "start", "accepted", *(role.name for role in recipe.roles)):
+            raise UserError(f"the objective compares with {name!r}, which is no role of {request.recipe}: add Role({name!r}).")
+        offers.check(recipe)
+    if isinstance(built, Recipe):
+        return recipes[0]
+    return Stages(tuple(replace(stage, recipe=recipe) for stage, recipe in zip(built.stages, recipes, strict=True)))
 
 
 def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalPolicy:
     """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
-    if first_objective(recipe).reference == "teacher" and not recipe.teacher:
-        raise UserError("the objective learns from a teacher: name the directory of one with --set teacher=DIR")
     path = Path(recipe.student)
     model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
     return models.LocalPolicy(
@@ -75,15 +92,28 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalP
 
 
 @dataclass(frozen=True)
+class At:
+    """The stage that a run is in, and where that began: after so many steps, with the weights of this round, with so much of
+    the budget used. A plain recipe is one stage."""
+
+    name: str
+    number: int
+    step: int
+    round: int
+    used: float
+
+
+@dataclass(frozen=True)
 class Run:
-    """The parts of one run, made once and passed to every function below."""
+    """The parts of one run, made once and passed to every function below; of its recipe's stages, those of the present one."""
 
     store: Store
     recipe: Recipe
     seed: int
     policy: Policy
-    judges: Judges
-    source: TaskSource
+    roles: dict[str, Any]  # who stands behind the recipe's roles, by name
+    judges: Judges | RoleJudges
+    grown: Grown  # the tasks' source, and what has grown beside it
     held_out: dict[str, dict[Arm, list[Task]]]  # by split
     progress: Any
     began: float  # time.monotonic() at which this process took the run up
@@ -93,9 +123,17 @@ class Run:
     phases: dict[str, float]  # seconds by phase, of earlier processes too
     accounted: list[float]  # one number: the seconds of this process that belong to a phase
     memory: Memory  # earlier successes; empty where the recipe replays none
-    lessons: Lessons  # what a curriculum may ask for by name
-    buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (learning.py)
+    state: State  # what a curriculum knows
+    stages: tuple[Stage, ...]
+    at: At
+    budget: control.Budget  # the stage's own
+    buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
+
+    @property
+    def source(self) -> TaskSource:
+        """Where tasks are drawn from: the recipe's, and what has grown so far."""
+        return self.grown.source
 
     def seconds(self) -> float:
         """Wall time spent on the run so far, by earlier processes too."""
@@ -113,11 +151,11 @@ class Run:
         self.accounted[0] += seconds
 
     def used(self, kind: str, steps: int) -> float:
-        """What the run has used so far of a budget of this kind; `steps` are those after warm-up."""
+        """What the run has used so far of a budget of this kind, which is its own; `steps` are those after warm-up."""
         if kind == "steps":
             return steps
         if kind == "tokens":
-            return sum(s["tokens"] for s in self.steps if s["phase"] == "loop")
+            return self.at.used + sum(s["tokens"] for s in self.steps if s["phase"] == "loop") + self.grown.tokens
         return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
 
 
@@ -130,8 +168,9 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
     with this.timed("evaluate", step), this.policy.averaged():
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
-        unaided = rollouts.unaided(recipe.rollout)
-        samples = answers(this.policy, recipe.max_tokens, greedy, unaided, this.judges, listed, prefix, this.seed)
+        unaided = rollouts.unaided(moment(this, step, number).bound("rollout"))
+        longest = max(stage.recipe.max_tokens for stage in this.stages)  # so that stages can be compared
+        samples = answers(this.policy, longest, greedy, unaided, this.judges, listed, prefix, this.seed, this.roles)
         correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
             correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)
@@ -158,15 +197,16 @@ def answers(
     max_tokens: int,
     sampling: Sampling,
     roll_out: Callable[..., RolloutGenerator],
-    judges: Judges,
+    judges: Judges | RoleJudges,
     listed: Sequence[Task],
     prefix: str,
     seed: int,
+    roles: Roles | None = None,
 ) -> list[Sample]:
     """One greedy, judged answer to each task."""
     ids = [f"{prefix}.{i:06d}" for i in range(len(listed))]
-    begin = judges.begin
-    made = rollouts.drive(answering, roll_out, listed, ids, seed=seed, max_tokens=max_tokens, sampling=sampling, finished=begin)
+    settings: dict[str, Any] = dict(seed=seed, max_tokens=max_tokens, sampling=sampling, finished=judges.begin, roles=roles)
+    made = rollouts.drive(answering, roll_out, listed, ids, **settings)
     return judges.judge(made, range(len(listed)))
 
 
@@ -175,67 +215,65 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
     # What no phase claims, so that the phases of a run add up to its wall time.
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
-        if "buffer" in asked_for(this.recipe.select):
-            this.store.add_meta("buffer", [sample.rollout.id for sample in this.buffer])
-        if "notes" in asked_for(this.recipe.objective):
-            this.store.add_meta("notes", this.notes)
+        offers.commit(this)
         this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
 
 
 def write_checkpoint(this: Run, path: Path) -> None:
     this.policy.save(str(path))
-    this.lessons.save(path)
+    models.roles.save(this.recipe.roles, this.roles, path, this.policy)
+    offers.save(this, path)
 
 
 def load_checkpoint(this: Run, name: str) -> None:
     """Go on from a checkpoint that a commit names."""
     path = this.store.checkpoint_path(name)
     this.policy.load(str(path))
-    this.lessons.load(path)
-
-
-def restore(this: Run) -> None:
-    """Buffer and notes as they were at the last commit."""
-    meta = this.store.meta()
-    this.buffer[:] = this.store.read_named(meta.get("buffer", []))
-    this.notes.update(meta.get("notes", {}))
+    models.roles.load(this.recipe.roles, this.roles, path, partial(like_student, this.recipe))
+    offers.load(this, path)
 
 
 def refer(this: Run) -> None:
-    """Give the policy the reference that the objective names: when the loop begins, and after each round that was kept."""
+    """Give the policy the reference that the objective names, and the roles that are snapshots their models: when the loop
+    begins, and after each round that was kept."""
     kind = first_objective(this.recipe).reference
-    if kind == "teacher":
-        this.policy.refer(this.recipe.teacher)
-    elif kind == "start":
-        path = this.store.directory / "start"
+    who = {role.name: role.bound for role in this.recipe.roles}
+    wanted = {who.get(kind, kind), *who.values()}
+    like = partial(like_student, this.recipe)
+    for name, path in snapshots(this, wanted):
+        models.roles.take(this.recipe.roles, this.roles, name, path, this.policy, like)
+        if who.get(kind, kind) == name:
+            this.policy.refer(str(path))
+    if kind in who and who[kind] not in models.roles.SNAPSHOTS:
+        this.policy.refer(who[kind])
+
+
+def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:
+    """Directories of the student as it was when the loop began ("start") and at the last round that was kept ("accepted")."""
+    if "start" in wanted:
+        path = this.store.directory / (f"start-{this.at.number}" if this.at.number else "start")
         if not path.exists():
             this.policy.save(str(aside := path.with_name("start.partial")))
             aside.rename(path)
-        this.policy.refer(str(path))
-    elif kind == "accepted":
+        yield "start", path
+    if "accepted" in wanted:
         this.store.settle()
         last = this.store.last_commit()
         assert last is not None and last.accepted is not None
-        this.policy.refer(str(this.store.checkpoint_path(last.accepted)))
+        yield "accepted", this.store.checkpoint_path(last.accepted)
+
+
+def like_student(recipe: Recipe, path: Path) -> models.LocalPolicy:
+    """A role's model, run as the student's is."""
+    return models.LocalPolicy(
+        *models.load_model(path), recipe.precision, 0.0, recipe.recompute, 0, recipe.device, recipe.micro_tokens
+    )
 
 
 def extrapolate(this: Run) -> None:
     """Move on from what a round has learned, in the direction in which it has; before the first round, note the beginning."""
     if this.recipe.extrapolation:
         this.policy.extrapolate(this.recipe.extrapolation)
-
-
-def worked_solutions(this: Run, drawn: Sequence[Task], step: int) -> list[Sample]:
-    """The worked solution of each task that has one, verified, as a sample of the task's group. Generation costs nothing.
-
-    What the verifier does not call correct is left out.
-    """
-    groups = [i for i, task in enumerate(drawn) if task.solution is not None]
-    ids = [f"s{step:06d}.{i:03d}.demo" for i in groups]
-    listed = [drawn[i] for i in groups]
-    shown = rollouts.demonstrating(this.recipe.rollout)
-    made = rollouts.drive(this.policy, shown, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY)
-    return [sample for sample in this.judges.judge(made, groups) if sample.verdict.correct]
 
 
 def evaluate_model(
@@ -275,13 +313,19 @@ def shown(found: estimate.Estimate | None) -> dict[str, Any]:
     return {"accuracy": found.value, "ci95": [found.low, found.high], "n": found.n}
 
 
-def share(this: Run, budget: control.Budget, step: int) -> float:
-    """The share of the budget that is used once `step` steps are done, warm-up included."""
-    return budget.spent(this.used(budget.kind, step - this.recipe.warmup_steps))
+def share(this: Run, step: int) -> float:
+    """The share of the stage's budget that is used once `step` steps are done, warm-up included. 1 where it has none left."""
+    used = this.used(this.budget.kind, step - this.recipe.warmup_steps) - this.at.used
+    return this.budget.spent(used) if this.budget.amount > 0 else 1.0
 
 
-def round_end(recipe: Recipe, budget: control.Budget, step: int) -> int:
+def moment(this: Run, step: int, number: int) -> Moment:
+    """What functions may ask for once `step` steps are done, in round `number`."""
+    return Moment(this, step, number, share(this, step))
+
+
+def round_end(this: Run, step: int) -> int:
     """The step at which the round that `step` lies in is closed."""
-    done = step - recipe.warmup_steps
-    end = (done // recipe.round_steps + 1) * recipe.round_steps
-    return recipe.warmup_steps + (min(end, int(budget.amount)) if budget.kind == "steps" else end)
+    every, done = this.recipe.round_steps, step - this.at.step
+    end = (done // every + 1) * every
+    return this.at.step + (min(end, int(this.budget.amount)) if this.budget.kind == "steps" else end)

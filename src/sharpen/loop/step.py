@@ -15,13 +15,14 @@ from sharpen.core import Sample, Task
 from sharpen.data import make_batch, replay
 from sharpen.hashing import derive
 from sharpen.loop import learning
+from sharpen.loop.offers import Moment
 from sharpen.loop.sampling_step import choose, say_short, try_out
 from sharpen.loop.session import Run
 from sharpen.loop.warmup import ramp
 
 
 def learn(this: Run, step: int, number: int, spent: float) -> None:
-    """One step: choose, roll out, verify, select, update, record. `spent` is the share of the budget used so far.
+    """One step: choose, roll out, verify, select, update, record. `spent` is the share of the stage's budget used so far.
 
     Where `select` leaves fewer groups than the step has prompts, the curriculum is asked for the missing ones, `refills` times.
     """
@@ -30,36 +31,40 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
     drawn: list[Task] = []  # by group
     samples: list[Sample] = []
     kept: list[Sample] = []
+    moment, tried = Moment(this, step, number, spent), []
     for refill in range(1 + recipe.refills):
-        missing = recipe.prompts - len({s.group for s in kept})
+        missing, seen = recipe.prompts - len({s.group for s in kept}), len(samples)
         if refill and missing <= 0:
             break
         with this.timed("curriculum", step):
-            chosen = choose(this, step, refill, missing, len(drawn), spent)
-        samples += try_out(this, step, chosen, len(drawn))
+            chosen = choose(moment, refill, missing, len(drawn))
+        samples += try_out(moment, chosen, len(drawn))
+        tried += this.state.observe(step, samples[seen:])
         drawn += [task for task, _ in chosen]
         with this.timed("learn", step):
-            offers = learning.Offers(this, step, number, spent, samples, drawn)
-            kept = learning.select(offers)
+            moment.see(samples, drawn)
+            kept = moment.ask("select", samples)
     say_short(this, step, samples, kept)
     with this.timed("learn", step):
         kept = kept + replayed(this, step)
         replay.remember(this.memory, samples if recipe.replay else ())
-        lr = recipe.lr * ramp(step - recipe.warmup_steps) * (1 - (1 - recipe.lr_end) * spent)
+        lr = recipe.lr * ramp(step - this.at.step) * (1 - (1 - recipe.lr_end) * spent)
         batch = make_batch(kept, recipe.sampling)
-        stats = learning.updates(offers, kept, batch, lr) if kept else {}
-        this.buffer[:] = offers.buffer
+        stats = learning.updates(moment, kept, batch, lr) if kept else {}
+        stats = {**stats, **learning.teach_roles(moment, samples, lr)} if recipe.roles else stats
+        moment.adopt()
         this.policy.version = step + 1
     with this.timed("store", step):
         stats = {**describe_step(samples), **stats, "lr": lr, "temperature": recipe.temperature}
         stats["unscorable_limit"] = recipe.unscorable_limit
         this.store.add_samples("train", step, number, samples)
-        this.store.add_samples("demo", step, number, offers.shown)
-        this.store.add_samples("told", step, number, offers.told)
+        this.store.add_samples("demo", step, number, moment.shown)
+        this.store.add_samples("told", step, number, moment.told)
         this.store.add_batch(step, kept)
         this.store.add_step(step, "loop", number, stats)
         this.steps.append({**stats, "step": step, "phase": "loop", "round": number})
         this.store.add_arm_stats(curriculum.statistics(step, samples))
+        this.store.add_rows("task_stats", tried)
     rate = stats["tokens"] / max(time.monotonic() - start, 1e-9)
     this.progress.advance(1, reward=stats["reward"], silent=stats["silent"], tokens_per_second=rate)
 

@@ -24,7 +24,8 @@ from sharpen.store import Position
 # What has no part in a run until its first learning step. A slot or number that is not named here counts as having one.
 LATER = (
     *("curriculum", "select", "objective", "guard", "control", "prompts", "samples", "replay", "refills", "pool", "lr"),
-    *("lr_end", "passes", "minibatches", "teacher", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
+    *("lr_end", "passes", "minibatches", "roles", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
+    *("grow", "grow_limit", "grow_tries"),
 )
 COMMIT = 200  # steps between two commits
 RAMP = 20  # steps over which a learning rate rises to its value
@@ -96,8 +97,9 @@ def demonstrations(this: Run, arms: Sequence[Arm], step: int, shown: dict[tuple[
     new = [key for key in dict.fromkeys(wanted) if key not in shown]
     drawn = [this.source.draw(arm, "train", index, derive(this.seed, "demonstrations")) for arm, index in new]
     ids = [f"demo.{arm}.{index:08d}" for arm, index in new]
+    demonstrated = rollouts.demonstrating(recipe.rollout)
     made = rollouts.drive(
-        this.policy, rollouts.demonstrating(recipe.rollout), drawn, ids, seed=this.seed, max_tokens=0, sampling=GREEDY
+        this.policy, demonstrated, drawn, ids, seed=this.seed, max_tokens=0, sampling=GREEDY, roles=this.roles
     )
     samples = this.judges.judge(made, range(len(made)))
     this.store.add_samples("warmup", step, 0, samples)

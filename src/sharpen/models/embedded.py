@@ -9,10 +9,13 @@
 
 from __future__ import annotations
 
+import json
 import os.path
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sharpen.core import Task, TaskSource, UserError
@@ -23,6 +26,8 @@ STUDENTS: Mapping[str, Mapping[str, int]] = {
     "tiny": dict(hidden_size=256, num_hidden_layers=3, num_attention_heads=8, intermediate_size=688),
     "small": dict(hidden_size=256, num_hidden_layers=5, num_attention_heads=8, intermediate_size=688),
 }
+# How a byte-level tokenizer writes the 256 bytes: the printable ones of Latin-1 as themselves, the others from U+0100 on.
+BYTES = tuple(map(chr, (*range(33, 127), *range(161, 173), *range(174, 324))))
 SPECIAL = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<answer>", "</answer>")
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}<|{{ message['role'] }}|>{{ message['content'] }}"
@@ -100,21 +105,25 @@ def fixed_phrases(tasks: Sequence[Task]) -> list[str]:
 
 def build_tokenizer(phrases: Sequence[str]) -> Any:
     """A byte-level tokenizer with one token for each special mark and phrase."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    core.decoder = decoders.ByteLevel()
-    marks = [AddedToken(t, normalized=False, special=t.startswith("<|")) for t in SPECIAL]
-    core.add_tokens(marks)
-    core.add_tokens([AddedToken(p, normalized=False, special=False) for p in phrases])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        pad_token="<|pad|>",
-        eos_token="<|end|>",
-        chat_template=CHAT_TEMPLATE,
-        clean_up_tokenization_spaces=False,
-        model_max_length=1024,
+    tokens = enumerate(dict.fromkeys((*SPECIAL, *phrases)), start=len(BYTES))
+    exact = dict(single_word=False, lstrip=False, rstrip=False, normalized=False)
+    layout = dict(
+        version="1.0",
+        added_tokens=[dict(id=i, content=t, special=t.startswith("<|"), **exact) for i, t in tokens],
+        pre_tokenizer=dict(type="ByteLevel", add_prefix_space=False, trim_offsets=True, use_regex=False),
+        decoder=dict(type="ByteLevel", add_prefix_space=True, trim_offsets=True, use_regex=True),
+        model=dict(type="BPE", vocab={symbol: i for i, symbol in enumerate(BYTES)}, merges=[]),
     )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "tokenizer.json")
+        file.write_text(json.dumps(layout), encoding="utf-8")
+        return PreTrainedTokenizerFast(
+            tokenizer_file=str(file),
+            pad_token="<|pad|>",
+            eos_token="<|end|>",
+            chat_template=CHAT_TEMPLATE,
+            clean_up_tokenization_spaces=False,
+            model_max_length=1024,
+        )

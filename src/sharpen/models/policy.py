@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
@@ -24,6 +23,7 @@ from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserErr
 from sharpen.models import adapters, logprobs
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import generate, transformer
+from sharpen.models.loading import end_ids, fast_bf16, load_model
 from sharpen.objectives import active, weigh
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
@@ -109,6 +109,9 @@ class LocalPolicy:
         messages = json.dumps([dict(m) for m in ask.messages])
         if ask.after is None:
             return self.encode(self.render(messages, True))
+        if ask.insert:  # within the model's own turn: the mark that ended it, if there is one, is taken back
+            kept = len(ask.after.tokens) - (int(ask.after.tokens[-1]) in self.end_ids)
+            return np.concatenate([ask.after.tokens[:kept], self.encode(ask.insert)])
         # What the template writes between an assistant's words and the next turn, found on a conversation that holds a
         # mark; the real conversation's tokens stay as they were sampled.
         opening = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "@@"}]
@@ -128,11 +131,11 @@ class LocalPolicy:
         done: Callable[[int, Turn], None] | None = None,
     ) -> list[Turn]:
         """Answer every ask, in order. Forced answers cost no generation."""
-        prompts = [self.prompt_tokens(ask) for ask in asks]
+        prompts, drawn = [self.prompt_tokens(ask) for ask in asks], [how(ask, sampling) for ask in asks]
         turns: dict[int, Turn] = {}
 
         def finish(i: int, made: generate.Generation) -> None:
-            turns[i] = self.turn(asks[i], prompts[i], made, asks[i].sampling or sampling)
+            turns[i] = self.turn(asks[i], prompts[i], made, drawn[i])
             if done:
                 done(i, turns[i])
 
@@ -143,7 +146,7 @@ class LocalPolicy:
         requests = []
         for i in generated:
             limit = max_tokens if (own := asks[i].max_tokens) is None else own
-            requests.append(generate.Request(prompts[i], seeds[i], limit, asks[i].sampling or sampling))
+            requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
         generate.generate(
             self.model, requests, self.end_ids, self.pad_id, self.stops, lambda j, made: finish(generated[j], made)
         )
@@ -156,8 +159,10 @@ class LocalPolicy:
     def turn(self, ask: Ask, prompt: np.ndarray, made: generate.Generation, sampling: Sampling) -> Turn:
         sampled, logprobs = np.zeros(len(prompt), dtype=bool), np.zeros(len(prompt), dtype=np.float32)
         if ask.after is not None:
-            sampled[: len(ask.after.tokens)] = ask.after.sampled
-            logprobs[: len(ask.after.tokens)] = ask.after.logprobs
+            n = min(len(ask.after.tokens), len(prompt))
+            sampled[:n], logprobs[:n] = ask.after.sampled[:n], ask.after.logprobs[:n]
+            if ask.insert and prompt[len(ask.after.tokens) - 1] != ask.after.tokens[-1]:  # that mark is not there any more
+                sampled[len(ask.after.tokens) - 1], logprobs[len(ask.after.tokens) - 1] = False, 0.0
         text = self.text(made.tokens)
         if made.stop == "stop":
             text = text[: min(at for at in map(text.find, sampling.stop) if at >= 0)]
@@ -366,35 +371,7 @@ class LocalPolicy:
         self.refresh()
 
 
-def load_model(path: Path) -> tuple[Any, Any]:
-    """(model, tokenizer) of a local Hugging Face directory, float32. Raises UserError where it is not one that loads.
-
-    Nothing is downloaded, and no code of the directory is run.
-    """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    if not (path / "config.json").is_file():
-        raise UserError(f"{path} is not a model: it holds no config.json. Name a directory written by save_pretrained.")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise UserError(f"{path} does not load as a causal language model: {error}") from error
-    return model.eval(), tokenizer
-
-
-def end_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Ids that end a turn. Raises UserError where neither the tokenizer nor the generation settings name one."""
-    settings = getattr(model.generation_config, "eos_token_id", None)
-    listed = [settings] if isinstance(settings, int) else list(settings or [])
-    found = dict.fromkeys(i for i in [tokenizer.eos_token_id, *listed] if i is not None)
-    if not found:
-        raise UserError("the tokenizer names no end-of-turn token: set eos_token in its tokenizer_config.json")
-    return list(found)
-
-
-def fast_bf16(device: str = "cpu") -> bool:
-    """True where the processor (AMX, AVX512-BF16) or the GPU multiplies bfloat16 matrices in hardware."""
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+def how(ask: Ask, sampling: Sampling) -> Sampling:
+    """How an ask is drawn: its own way or the run's, ended by its own strings too."""
+    own = ask.sampling or sampling
+    return replace(own, stop=(*own.stop, *ask.stop)) if ask.stop else own

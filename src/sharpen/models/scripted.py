@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import Ask, Batch, Message, Sampling, Tableau, Turn
+from sharpen.core import PLAIN, Ask, Batch, Message, Sampling, Tableau, Turn
 
 
 class ScriptedPolicy:
@@ -37,15 +37,23 @@ class ScriptedPolicy:
         turns = []
         for ask in asks:
             before = ask.after.tokens if ask.after is not None else np.zeros(0, dtype=np.int32)
-            prompt = np.concatenate([before, as_bytes("".join(f"<{m['role']}>{m['content']}" for m in ask.messages))])
-            text = ask.answer if ask.answer is not None else self.reply(ask.messages)
+            words = "".join(f"<{m['role']}>{m['content']}" for m in ask.messages)
+            prompt = np.concatenate([before, as_bytes(words + ask.insert)])
+            text = (
+                ask.answer
+                if ask.answer is not None
+                else self.reply(ask.messages or ({"role": "context", "content": ask.insert},))
+            )
+            ends = [text.find(end) for end in (*(ask.sampling or sampling or PLAIN).stop, *ask.stop) if end in text]
+            if ends and ask.answer is None:
+                text = text[: min(ends)]
             limit = max_tokens if ask.max_tokens is None else ask.max_tokens
-            words = as_bytes(text) if ask.answer is not None else as_bytes(text)[:limit]
-            sampled = np.concatenate([np.zeros(len(prompt), dtype=bool), np.ones(len(words), dtype=bool)])
+            said = as_bytes(text) if ask.answer is not None else as_bytes(text)[:limit]
+            sampled = np.concatenate([np.zeros(len(prompt), dtype=bool), np.ones(len(said), dtype=bool)])
             if ask.after is not None:
                 sampled[: len(before)] = ask.after.sampled
-            stop = "forced" if ask.answer is not None else "length" if len(words) == limit else "end"
-            tokens = np.concatenate([prompt, words])
+            stop = "forced" if ask.answer is not None else "stop" if ends else "length" if len(said) == limit else "end"
+            tokens = np.concatenate([prompt, said])
             turns.append(Turn(text, tokens, sampled, np.where(sampled, -0.1, 0).astype(np.float32), stop, self.version))
             if done:
                 done(len(turns) - 1, turns[-1])

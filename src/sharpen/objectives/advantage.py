@@ -33,6 +33,12 @@ def grouped(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return reward, index, size
 
 
+def group_mean(batch: Batch) -> np.ndarray:
+    """(B,) mean reward of each row's group."""
+    reward, index, size = grouped(batch)
+    return (np.bincount(index, reward, len(size)) / np.maximum(size, 1))[index]
+
+
 def silent(batch: Batch) -> np.ndarray:
     """(B,) bool: true for rows whose group has no two different rewards, so that comparing within it teaches nothing."""
     reward, index, size = grouped(batch)
@@ -96,6 +102,27 @@ def normalised(batch: Batch, unbiased: bool = False, eps: float = 1e-6) -> np.nd
     deviation = np.sqrt(np.bincount(index, difference**2, len(size)) / degrees)
     # A silent group has deviation 0, and eps may be 0: its differences are 0 already, so divide them by one.
     return difference / np.where(deviation > 0, deviation + eps, 1.0)[index]
+
+
+def by_turn(batch: Batch, unbiased: bool = False, eps: float = 1e-6) -> np.ndarray:
+    """(B, T): each of the student's turns compared with the same turn of the group's other rollouts, and divided by their
+    deviation as in `normalised`. 0 where no turn is trained, or where a turn is worth the same in all of them.
+
+    Where the verdicts credit no turns, every token has what `normalised` gives its row.
+    """
+    if batch.turn is None or batch.credit is None:
+        return np.broadcast_to(normalised(batch, unbiased, eps)[:, None], batch.mask.shape) * batch.mask
+    found = np.zeros(batch.mask.shape)
+    for group in np.unique(batch.group):
+        rows = np.flatnonzero(batch.group == group)
+        for turn in np.unique(batch.turn[rows][batch.turn[rows] >= 0]):
+            on = batch.turn[rows] == turn
+            having = on.any(axis=1)
+            worth = (batch.credit[rows] * on).sum(axis=1)[having] / on.sum(axis=1)[having]
+            spread = worth.std(ddof=1) if unbiased and len(worth) > 1 else worth.std()
+            if spread > 0:
+                found[rows[having]] += on[having] * ((worth - worth.mean()) / (spread + eps))[:, None]
+    return found
 
 
 def signed(batch: Batch, wrong: float) -> np.ndarray:

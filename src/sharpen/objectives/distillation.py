@@ -6,8 +6,8 @@
     taid             KL(softmax((1 - t) student's + t teacher's logits) || q), t rising to 1
     weak_to_strong   (1 - c) KL(p || q) - c log q(student's own first choice)
 
-Losses are means over tokens; rewards are not read. The teacher is a directory with a model of the student's vocabulary
-(`Recipe.teacher`). Logits are compared as they are: at temperature 1 and without cuts, however tokens were drawn.
+Losses are means over tokens; rewards are not read. The teacher is a role: a directory with a model of the student's
+vocabulary. Logits are compared as they are: at temperature 1 and without cuts, however tokens were drawn.
 """
 
 from __future__ import annotations

@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sharpen.core import Batch, Sample, Tableau
+from sharpen.core import Batch, Policy, Sample, Tableau
 from sharpen.data import keep_all
 from sharpen.objectives import policy_gradient
 from sharpen.objectives.tableau import Rows
-from sharpen.protocol import Policy
 
 # --------------------------------------------------------------------------------------------------------------------- data
 

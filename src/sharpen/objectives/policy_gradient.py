@@ -189,6 +189,11 @@ def grpo(
     return Tableau(credit, normaliser, token_ratio, partial(trust_region, low=clip_low, high=clip_high))
 
 
+def grpo_by_turn(clip: float = 0.2) -> Tableau:
+    """GRPO with each turn compared with the same turn of the group's other rollouts: for verdicts that credit turns."""
+    return replace(grpo(clip_low=clip, clip_high=clip), advantage=advantage.by_turn)
+
+
 def dr_grpo(length: int, clip: float = 0.2) -> Tableau:
     """GRPO "done right" (arXiv 2503.20783): centred only, and token sums divided by a constant, the longest response.
 

@@ -8,7 +8,7 @@ a loss l(h) has the gradient l'(h) * (score' of the better - score' of the worse
 -l'(h) * advantage, times 1 / tokens of the row where the score is a mean. So an objective is a function h -> -l'(h), its pull:
 
     objective  loss of a pair                             score, reference    pull
-    dpo        -log sigma(b h), smoothed: cDPO            sum                 b (sigma(-b h) - smoothing)
+    dpo        -log sigma(b h), smoothed: cDPO            sum, or mean        b (sigma(-b h) - smoothing)
     spin       the same, or max(0, 1 - b h)               sum                 b [b h < 1]
     ipo        (h - 1/(2 b))^2                            mean                1/b - 2 h
     simpo      -log sigma(b h - gamma)                    mean, none          b sigma(gamma - b h)
@@ -170,16 +170,21 @@ def paired(ratio: Callable[[Rows], Tensor], reference: str, nll: float = 0.0) ->
     return Tableau(better_or_worse, pair_mean, ratio, no_clip, extra, reference=reference, together=True)
 
 
-def dpo(beta: float = 0.1, smoothing: float = 0.0, nll: float = 0.0, reference: str = "start") -> Tableau:
+def dpo(
+    beta: float = 0.1, smoothing: float = 0.0, nll: float = 0.0, reference: str = "start", per_token: bool = False
+) -> Tableau:
     """Direct preference optimisation (arXiv 2305.18290, equation 7).
 
     smoothing  > 0: conservative DPO (the authors' note of 2023): labels are wrong that often, and the margin has a finite
                optimum, b h = log((1 - smoothing) / smoothing)
     nll        1: iterative RPO (arXiv 2404.19733, equation 1)
     reference  as in `core.Tableau`
+    per_token  length-normalised DPO (Tulu 3, arXiv 2411.15124, section 5.1.2): the score is a mean over tokens. On pairs of one
+               length L it is DPO with beta / L, so the paper's beta of 5 is mild
     """
     positive(beta=beta)
-    return paired(partial(contrast, pull=partial(logistic, beta=beta, smoothing=smoothing)), reference, nll)
+    pull = partial(logistic, beta=beta, smoothing=smoothing)
+    return paired(partial(contrast, pull=pull, per_token=per_token), reference, nll)
 
 
 def ipo(beta: float = 0.1, reference: str = "start", per_token: bool = True) -> Tableau:

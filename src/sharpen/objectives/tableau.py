@@ -9,7 +9,7 @@ of a batch, R rows of one pass, T tokens, padded on the right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,12 +54,22 @@ def _scales(tableau: Tableau, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     """Advantage, (B, 1) or (B, T), and normaliser * weight, (B,), as float64, after checking that they can be trusted."""
     advantage.require_finite("reward", batch.reward)
     advantage.require_finite("weight", batch.weight)
-    credit = np.asarray(tableau.advantage(batch), dtype=np.float64)
+    credit = np.asarray(of_rollouts(tableau.advantage, batch), dtype=np.float64)
     credit = credit[:, None] if credit.ndim == 1 else credit
     scale = np.asarray(tableau.normaliser(batch), dtype=np.float64) * np.asarray(batch.weight, dtype=np.float64)
     advantage.require_finite("advantage", credit.sum(axis=1))
     advantage.require_finite("normaliser", scale)
     return credit, scale
+
+
+def of_rollouts(function: Callable[[Batch], np.ndarray], batch: Batch) -> np.ndarray:
+    """An advantage of a batch in which several rows may be one rollout: each rollout is compared once, by its last row, and all
+    its rows have the result. One for each token sees every row."""
+    if batch.sample is None:
+        return function(batch)
+    _, backwards, which = np.unique(batch.sample[::-1], return_index=True, return_inverse=True)
+    found = function(batch.take(len(batch) - 1 - backwards))
+    return found[which[::-1]] if found.ndim == 1 else function(batch)
 
 
 def active(tableau: Tableau, batch: Batch) -> np.ndarray:
@@ -137,8 +147,8 @@ def _view(
             raise NotFinite(f"{name} of a trained token is not finite in rows {shown}", number[bad].tolist())
         return kept
 
-    reward, index, size = advantage.grouped(batch)
-    accuracy = (np.bincount(index, reward, len(size)) / np.maximum(size, 1))[index]
+    reward, index, _ = advantage.grouped(batch)
+    accuracy = of_rollouts(advantage.group_mean, batch)
     forced = np.zeros(len(batch), dtype=bool) if batch.forced is None else batch.forced
     return Rows(
         logp=blanked("log-probability", logp),

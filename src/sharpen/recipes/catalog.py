@@ -24,9 +24,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sharpen import hashing
+from sharpen import core, hashing
 from sharpen.core import UserError, suggest
-from sharpen.recipe import SLOTS, Recipe, asked_for
+from sharpen.recipe import SLOTS, Method, Recipe, Stages, asked_for, opening
+from sharpen.recipes import staging
 from sharpen.recipes.validation import CALLS, validate
 
 RECIPES = Path(__file__).parent
@@ -40,6 +41,9 @@ ROOM_OF = {
     "objective": "objectives",
     "guard": "guard",
     "control": "guard",
+    "gate": "guard",
+    "hand_over": "guard",
+    "grow": "data",
 }
 
 TIERS = {"setting": (0, 30), "piece": (1, 60), "loop": (99, 120)}  # new functions, lines
@@ -48,6 +52,7 @@ STATUSES = ("claimed", "reproduced on a toy", "reproduced", "refuted here")
 # For a model that is trained already: the embedded student's learning rate would wreck it, and its answers are longer.
 TRAINED = {"warmup_steps": "0", "lr": "1e-5", "max_tokens": "512"}
 WARMUP = ("warmup_levels", "warmup_demos", "warmup_rows", "warmup_lr")  # these do nothing where warmup_steps is 0
+GROWTH = ("grow_limit", "grow_tries")  # and these where nothing grows
 
 
 @dataclass(frozen=True)
@@ -177,13 +182,16 @@ def load(info: RecipeInfo) -> ModuleType:
 
 def build(
     recipe: str, settings: Iterable[str] = (), model: str | None = None, tasks: str | None = None, budget: str | None = None
-) -> Recipe:
+) -> Method:
     """A recipe by name or path, with settings `key=value` applied in this order, whatever order they come in:
 
     1. an argument of the file's function `recipe`;
     2. a number of `Recipe`;
     3. a slot: the name of a public function of that slot's module (for `tasks` also a task SPEC);
     4. `slot.argument`: one argument of that slot's function.
+
+    Where a recipe has stages, all but the first kind are those of every stage that has such a setting; with the stage's name or
+    number before them, `dpo.lr` or `2.lr`, of that one alone, which goes before. `dpo.share` and the like are the stage's own.
 
     `model`, `tasks` and `budget` are the settings `student`, `tasks` and `budget`. A model in a directory is taken to be
     trained already, and gets the settings of TRAINED where no others are given.
@@ -201,13 +209,19 @@ def build(
         given = {**TRAINED, **given}
     knobs = parameters(info)
     built = _apply(info, knobs, given)
-    validate(built)
+    if isinstance(built, Stages):
+        staging.validate(built)
+    else:
+        validate(built)
     for key in [k for k in given if k in knobs]:
         if typed(key, given[key], knobs[key]) != knobs[key].default and _idle(key, info, knobs, given, built):
             raise UserError(f"{key}={given[key]} would do nothing: the recipe comes out the same without it.")
-    if built.warmup_steps == 0:
+    if opening(built).warmup_steps == 0:
         for key in [k for k in WARMUP if k in given]:
             raise UserError(f"{key}={given[key]} would do nothing: there is no warm-up. Set warmup_steps too.")
+    if isinstance(built, Recipe) and built.grow is core.growth.nothing:
+        for key in [k for k in GROWTH if k in given]:
+            raise UserError(f"{key}={given[key]} would do nothing: no task is grown. Set grow too.")
     return built
 
 
@@ -233,7 +247,7 @@ def _split(settings: Iterable[str]) -> dict[str, str]:
     return given
 
 
-def _idle(key: str, info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], given: Mapping[str, str], built: Recipe) -> bool:
+def _idle(key: str, info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], given: Mapping[str, str], built: Method) -> bool:
     try:
         without = _apply(info, knobs, {k: v for k, v in given.items() if k != key})
     except UserError:  # another setting needs this one
@@ -241,11 +255,18 @@ def _idle(key: str, info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], gi
     return str(without) == str(built)
 
 
-def _apply(info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], given: Mapping[str, str]) -> Recipe:
+def _apply(info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], given: Mapping[str, str]) -> Method:
     built = load(info).recipe(**{k: typed(k, v, knobs[k]) for k, v in given.items() if k in knobs})
+    rest = {k: v for k, v in given.items() if k not in knobs}
+    if isinstance(built, Stages):
+        return staging.changed(info.name, built, rest, functools.partial(_changed, info.name, ()))
     if not isinstance(built, Recipe):
         raise UserError(f"{info.path}: recipe() returned {type(built).__name__}, and must return a Recipe.")
-    rest = {k: v for k, v in given.items() if k not in knobs}
+    return _changed(info.name, knobs, built, rest)
+
+
+def _changed(name: str, knobs: Iterable[str], built: Recipe, rest: Mapping[str, str]) -> Recipe:
+    """The recipe with these settings of kinds 2 to 4. UserError for one that it does not have."""
     numbers = {k: p for k, p in inspect.signature(Recipe).parameters.items() if k not in SLOTS}
     changes: dict[str, Any] = {k: typed(k, v, numbers[k]) for k, v in rest.items() if k in numbers}
     changes |= {k: slot_function(k, v) for k, v in rest.items() if k in SLOTS}
@@ -254,11 +275,9 @@ def _apply(info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], given: Mapp
         slot, dot, argument = key.partition(".")
         if not dot or slot not in SLOTS:
             known = [*knobs, *numbers, *SLOTS, *(f"{s}.{a}" for s in SLOTS for a in arguments(s, getattr(built, s)))]
-            raise UserError(
-                f"Recipe {info.name} has no setting {key!r}.{suggest(key, known)} `sharpen show {info.name}` lists them."
-            )
-        override: dict[str, Any] = {slot: _override(slot, argument, rest[key], getattr(built, slot))}
-        built = dataclasses.replace(built, **override)
+            raise UserError(f"Recipe {name} has no setting {key!r}.{suggest(key, known)} `sharpen show {name}` lists them.")
+        changed: dict[str, Any] = {slot: override(slot, argument, rest[key], getattr(built, slot))}
+        built = dataclasses.replace(built, **changed)
     return built
 
 
@@ -279,7 +298,8 @@ def choices(slot: str) -> dict[str, Callable[..., Any]]:
     that return what the slot returns."""
     room = importlib.import_module(f"sharpen.{ROOM_OF[slot]}")
     offered = [getattr(room, name) for name in room.__all__]
-    found = {}
+    default = inspect.signature(Recipe).parameters[slot].default
+    found = {} if default is inspect.Parameter.empty else {default.__name__: default}
     for module in (room, *filter(inspect.ismodule, offered)):
         for name, function in vars(module).items():
             if not name.startswith("_") and inspect.isfunction(function) and fits(slot, function, room.__name__):
@@ -295,6 +315,7 @@ def fits(slot: str, function: Callable[..., Any], room: str) -> bool:
     positional = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
     needed = [annotation(p.annotation) for p in positional[count:] if p.default is p.empty]
     returned = annotation(function.__annotations__.get("return"))
+    returned = "Verdict" if returned == "VerdictGenerator" else returned
     return own and returned == returns and len(positional) >= count and {"int", "float", "str", "bool"}.issuperset(needed)
 
 
@@ -309,7 +330,7 @@ def arguments(slot: str, function: Callable[..., Any]) -> dict[str, inspect.Para
     return {p.name: p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
 
-def _override(slot: str, argument: str, text: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def override(slot: str, argument: str, text: str, function: Callable[..., Any]) -> Callable[..., Any]:
     partial = function if isinstance(function, functools.partial) else functools.partial(function)
     known = arguments(slot, function)
     if argument not in known:
@@ -327,11 +348,7 @@ def annotation(value: Any) -> str:
     """An annotation as text, whether or not its module postpones evaluation. Nothing is evaluated here."""
     if value is None or value is inspect.Parameter.empty:
         return ""
-    return (
-        value
-        if isinstance(value, str)
-        else inspect.formatannotation(value).replace("sharpen.core.", "").replace("sharpen.recipe.", "")
-    )
+    return value if isinstance(value, str) else re.sub(r"\bsharpen\.(?:\w+\.)*", "", inspect.formatannotation(value))
 
 
 def typed(key: str, text: str, parameter: inspect.Parameter) -> Any:

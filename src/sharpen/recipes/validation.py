@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import math
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,9 @@ CALLS = {
     "objective": (0, "Tableau"),
     "guard": (2, "Decision"),
     "control": (1, "str | None"),
+    "gate": (2, "Decision"),
+    "hand_over": (1, "dict[int, float]"),
+    "grow": (3, "GrowthGenerator"),
 }
 
 ABOVE_ZERO = ("warmup_lr", "temperature", "verdict_s")
@@ -38,6 +42,7 @@ AT_LEAST_ONE = (
     "round_steps",
     "validation",
     "test",
+    "grow_limit",
 )
 PRECISIONS = ("auto", "bf16", "fp32")
 ISOLATIONS = ("full", "reduced", "none")
@@ -68,19 +73,36 @@ def validate(recipe: Recipe) -> None:
             raise UserError(f"{name}={value!r}:{suggest(str(value), known)} There are: {', '.join(known)}.")
     parse_budget(recipe.budget)
     for slot in SLOTS:
-        function = getattr(recipe, slot)
-        inner = function.func if isinstance(function, functools.partial) else function
-        if not inspect.isfunction(inner) or inner.__name__ == "<lambda>":
-            raise UserError(f"{slot} holds {describe(function)}: a slot holds a named function or a functools.partial of one.")
-        try:
-            inspect.signature(function).bind(*[None] * CALLS[slot][0], **dict.fromkeys(asked_for(function)))
-        except (TypeError, ValueError) as e:
-            raise UserError(f"{slot}={describe(function)} cannot be called as the loop calls it: {e}.") from e
+        callable_as(slot, getattr(recipe, slot))
+    check_grower(recipe)
     if recipe.replay and not first_objective(recipe).advantage(_one_success()).any():
         raise UserError(
             f"replay={recipe.replay} would do nothing: {describe(recipe.objective)} compares responses within a group, "
             "and a replayed success is alone in its. Take objective=sft with it, or replay=0."
         )
+
+
+def callable_as(slot: str, function: Any) -> None:
+    """Refuse what cannot stand in this slot: UserError."""
+    inner = function.func if isinstance(function, functools.partial) else function
+    if not inspect.isfunction(inner) or inner.__name__ == "<lambda>":
+        raise UserError(f"{slot} holds {describe(function)}: a slot holds a named function or a functools.partial of one.")
+    try:
+        inspect.signature(function).bind(*[None] * CALLS[slot][0], **dict.fromkeys(asked_for(function)))
+    except (TypeError, ValueError) as e:
+        raise UserError(f"{slot}={describe(function)} cannot be called as the loop calls it: {e}.") from e
+
+
+def check_grower(recipe: Recipe) -> None:
+    """Refuse what would fail only when the first round ends."""
+    function = recipe.grow
+    if not inspect.isgeneratorfunction(function.func if isinstance(function, functools.partial) else function):
+        raise UserError(
+            f"grow={describe(function)} has no `yield`, and a grower is a generator function: let it ask with `yield`, or, "
+            "where it asks for nothing, begin with `yield from ()`."
+        )
+    if recipe.grow_tries == 1:
+        raise UserError("grow_tries=1: one rollout cannot both succeed and fail. Take 2 or more, or 0 to try nothing.")
 
 
 def _one_success() -> core.Batch:

@@ -7,6 +7,7 @@ May import: store.
 
 from sharpen.report import charts, page
 from sharpen.report.charts import Line, level, short
+from sharpen.report.markup import Markup
 from sharpen.report.report import render, summary
 
-__all__ = ["Line", "charts", "level", "page", "render", "short", "summary"]
+__all__ = ["Line", "Markup", "charts", "level", "page", "render", "short", "summary"]

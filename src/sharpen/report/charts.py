@@ -5,7 +5,7 @@
 3. Colours are classes of the page's style sheet, so that light, dark and print differ only there.
 4. Every mark carries a <title>: the numbers behind it, shown on hover and read out by screen readers.
 
-Whatever is put into markup goes through `Markup.format`, which escapes it.
+Whatever is put into markup goes through `Markup.format`, which escapes it (markup.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
+from sharpen.report.markup import Markup
 
 STRETCH = 1000  # width, in user units, of the nested SVG that holds lines
 
@@ -119,7 +119,7 @@ def _line(line: Line, x: Callable[[float], float], y: Callable[[float], float]) 
         path = Markup('<path class="line {}" d="{}"/>').format(
             line.style, _path([place(a, b) for a, b in line.points], line.steps)
         )
-    return band + path
+    return Markup("").join((band, path))
 
 
 def plot(

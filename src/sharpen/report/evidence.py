@@ -30,26 +30,32 @@ pairs AS (
   FROM judged b JOIN tasks t ON t.id = b.task LEFT JOIN judged a ON a.task = b.task AND a.purpose = 'test'
   WHERE b.purpose = 'before')
 """
+STATES = {"better": "kept", "unclear": "unclear", "worse": "rolled back"}
 
 
 @dataclass(frozen=True)
 class Round:
     """One round: what the guard decided (None where it has not yet), and accuracy on the validation stream before that.
 
-    step is the last learning step of the round; the start, with which the first round is compared, has none.
+    step   the last learning step of the round; the start, with which the first round is compared, has none, nor has the round
+           between two stages
+    stage  the stage that the round belongs to, "" where a recipe has none; the round between two closes the earlier one
     """
 
     number: int
     decision: Decision | None
     accuracy: Estimate | None
     step: int | None
+    stage: str = ""
 
     @property
     def state(self) -> str:
-        """start, kept, rolled back or undecided."""
+        """start, kept, unclear, rolled back or undecided; of a round between stages handed over or refused."""
         if self.step is None and self.number == 0:
             return "start"
-        return "undecided" if self.decision is None else "kept" if self.decision.accepted else "rolled back"
+        if self.step is None and self.decision is not None:
+            return "handed over" if self.decision.accepted else "refused"
+        return "undecided" if self.decision is None else STATES[self.decision.answer]
 
 
 @dataclass(frozen=True)
@@ -171,8 +177,10 @@ def _rounds(store: Store) -> Sequence[Round]:
         parts.setdefault(r["round"], []).append(share(r["correct"], r["n"]))
     decisions = store.decisions()
     ends = dict(map(tuple, store.rows("SELECT round, max(step) FROM steps WHERE phase = 'loop' GROUP BY round")))
+    begun = [(stage["round"], stage["name"]) for stage in store.meta().get("stages", [])]
+    stages = {number: [name for first, name in begun if first < max(number, 1)] for number in parts.keys() | decisions.keys()}
     return [
-        Round(number, decisions.get(number), mean(parts.get(number, ())), ends.get(number))
+        Round(number, decisions.get(number), mean(parts.get(number, ())), ends.get(number), (stages[number] or [""])[-1])
         for number in sorted(parts.keys() | decisions.keys())
     ]
 

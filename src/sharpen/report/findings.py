@@ -43,8 +43,10 @@ def verdict(evidence: Evidence) -> Mapping[str, str]:
 
 def _unmoved(evidence: Evidence) -> str:
     states = [r.state for r in evidence.rounds]
-    unmoved = "rolled back" in states and "kept" not in states
-    return " Every round was rolled back, so the weights are those from before the loop." if unmoved else ""
+    if "kept" in states or not {"rolled back", "unclear"} & set(states):
+        return ""
+    what = "No round was shown to be better" if "unclear" in states else "Every round was rolled back"
+    return f" {what}, so the weights are those from before the loop."
 
 
 def _interim(evidence: Evidence) -> str:

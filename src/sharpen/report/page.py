@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from sharpen.core import Arm, UserError
 from sharpen.estimate import Estimate, mean
 from sharpen.report import charts
 from sharpen.report.charts import level, percent, short
-from sharpen.report.evidence import Evidence, Round, Skills
+from sharpen.report.evidence import STATES, Evidence, Round, Skills
 from sharpen.report.findings import checks, duration, points, verdict
+from sharpen.report.markup import Markup
 
 LONGEST = 2000  # characters of a prompt or response that the page shows
 GIST = 90  # characters of a prompt in the line that stands for a closed sample
@@ -52,7 +52,8 @@ KINDS = (  # (was, became) -> title, what to look for
     ((0, None), "Wrong before", "not tried again yet"),
     ((1, None), "Right before", "not tried again yet"),
 )
-SHAPES = {"start": "ring", "undecided": "ring", "kept": "dot", "rolled back": "cross"}
+SHAPES = {"start": "ring", "undecided": "ring", "unclear": "ring", "kept": "dot", "rolled back": "cross"}
+SHAPES |= {"handed over": "ring", "refused": "cross"}
 HIDDEN = "\x7f\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
 VISIBLE = {ord(c): f"⟨U+{ord(c):04X}⟩" for c in HIDDEN} | {i: chr(0x2400 + i) for i in range(32) if chr(i) not in "\n\t"}
 
@@ -167,11 +168,11 @@ def _rounds(rounds: Sequence[Round]) -> Mapping[str, Any]:
     for r in rounds:
         if r.accuracy is None:
             continue
-        if r.state == "kept" or kept is None:
+        if r.state in ("kept", "handed over") or kept is None:
             kept = r.accuracy.value
         line.append((float(r.number), kept))
         low, high = (r.accuracy.low, r.accuracy.high) if len(rounds) <= WHISKERS else (None, None)
-        title = f"round {r.number}, {r.state}: {_interval(r.accuracy)}"
+        title = f"round {r.number}{f' of {r.stage}' * bool(r.stage)}, {r.state}: {_interval(r.accuracy)}"
         marks.append(charts.Mark(r.number, r.accuracy.value, title, SHAPES[r.state], low, high))
     chart = charts.plot(
         [charts.Line(line, "kept", steps=True)] if line else [],
@@ -185,7 +186,8 @@ def _rounds(rounds: Sequence[Round]) -> Mapping[str, Any]:
     )
     states = [r.state for r in rounds]
     table = [(r, _numbers(r.decision.numbers) if r.decision else "") for r in rounds]
-    return {"chart": chart, "table": table, "kept": states.count("kept"), "rolled_back": states.count("rolled back")}
+    counts = {state.replace(" ", "_"): states.count(state) for state in STATES.values()}
+    return {"chart": chart, "table": table, **counts}
 
 
 def _numbers(values: Mapping[str, Any]) -> str:

@@ -24,7 +24,9 @@ def summary(directory: Path | str) -> dict[str, Any]:
     """The run as one JSON object, without NaN: what is not known yet is null.
 
     recipe, seed, finished, steps, seconds (all phases), tokens (sampled, evaluations included, worked solutions not)
-    rounds      decided ones, without the start: round, accepted, reason, numbers; accuracy, ci95, n of the validation stream
+    rounds      decided ones, without the start: round, answer, accepted (the answer is better), reason, numbers, stage where
+                there are several; accuracy,
+                ci95, n of the validation stream
     before, after  test split: accuracy = mean over arms of the arm's accuracy, ci95 = MOVER of the arms' Wilson intervals
                 (`estimate.mean`), n = tasks, arms = the same for each "family/level"
     difference  after - before on the tasks tried both times: the same keys, ci95 = MOVER of the arms' paired intervals
@@ -45,7 +47,9 @@ def summary(directory: Path | str) -> dict[str, Any]:
             "seconds": sum(evidence.seconds.values()),
             "tokens": sum(tokens for _, tokens in evidence.tokens.values()),
             "rounds": [
-                {"round": r.number, "accepted": r.decision.accepted, "reason": r.decision.reason, "numbers": r.decision.numbers}
+                ({"stage": r.stage} if r.stage else {})
+                | {"round": r.number, "accepted": r.decision.accepted}
+                | vars(r.decision)
                 | _fields(r.accuracy)
                 for r in evidence.rounds
                 if r.decision and r.state != "start"

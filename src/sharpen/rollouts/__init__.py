@@ -1,10 +1,29 @@
 """Who is asked what, in which order: rollouts as generators, and the driver that batches them.
 
-rollout.py has the strategies (single, self_correct, rationalise, demonstrate) and `drive`.
+rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools. driver.py runs
+generators side by side; answers.py says what comes of programs, environments and measurements; judges.py runs verdicts that
+need a model.
 
-May import: verify.
+May import: verify.maths, verify.code, verify, data.
 """
 
-from sharpen.rollouts.rollout import demonstrate, demonstrating, drive, rationalise, self_correct, single, unaided
+from sharpen.rollouts.driver import Roles, drive, perform
+from sharpen.rollouts.judges import RoleJudges, judging
+from sharpen.rollouts.rollout import demonstrate, demonstrating, rationalise, self_correct, single, unaided
+from sharpen.rollouts.tools import Calculator, with_tools
 
-__all__ = ["demonstrate", "demonstrating", "drive", "rationalise", "self_correct", "single", "unaided"]
+__all__ = [
+    "Calculator",
+    "RoleJudges",
+    "Roles",
+    "demonstrate",
+    "demonstrating",
+    "drive",
+    "judging",
+    "perform",
+    "rationalise",
+    "self_correct",
+    "single",
+    "unaided",
+    "with_tools",
+]

@@ -1,21 +1,16 @@
 """Rollouts as generators: what to ask, in which order. No I/O inside, so three `send`s test one without a model.
 
-A rollout takes a task, yields an `Ask` (or a list of them), is sent the `Turn` (or the list), and returns its last turn.
-`drive` runs any number of them side by side and batches what they ask for.
+A rollout takes a task, yields an event (or a list of them), is sent what came of it (or the list), and returns its last turn.
+core/events.py has the events; driver.py runs any number of rollouts side by side and batches what they ask for.
 """
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
-from sharpen.core import Ask, Rollout, RolloutGenerator, Sampling, Task, Turn, UserError
-from sharpen.hashing import derive
-from sharpen.protocol import Policy
+from sharpen.core import Ask, RolloutGenerator, Task, UserError
 from sharpen.verify import final_answer
 
 
@@ -79,74 +74,3 @@ def rationalise(
 
 def with_system(task: Task, system: str) -> tuple:
     return ({"role": "system", "content": system}, *task.prompt) if system else task.prompt
-
-
-def drive(
-    policy: Policy,
-    rollout: Callable[[Task], RolloutGenerator],
-    tasks: Sequence[Task],
-    ids: Sequence[str],
-    *,
-    seed: int,
-    max_tokens: int,
-    sampling: Sampling,
-    finished: Callable[[int, Rollout], None] | None = None,
-) -> list[Rollout]:
-    """Run one rollout for each task; everything that is asked at the same time is generated in one batch.
-
-    Rollout i samples with derive(seed, ids[i], ask number), so a result does not depend on its neighbours. A generator that
-    raises becomes a rollout with stop "failed" and the error as its text, and costs only itself; `judge` makes it unscorable.
-    A UserError passes through: it is about the run, not about one rollout.
-
-    finished  is called with the number of a rollout and the rollout as soon as it is complete, while others go on, so that
-              it can be judged beside them
-    """
-    generators = [rollout(task) for task in tasks]
-    waiting: dict[int, list[Ask] | Ask] = {}
-    turns: list[list[Turn]] = [[] for _ in tasks]
-    done: dict[int, Rollout] = {}
-
-    def resume(i: int, answer: Turn | list[Turn] | None) -> None:
-        try:
-            wish = generators[i].send(answer)
-            while wish == []:  # nothing is asked, so nothing will come
-                wish = generators[i].send([])
-            waiting[i] = wish
-        except StopIteration as end:
-            complete(i, end.value)
-        except UserError:
-            raise
-        except Exception:  # the one boundary where a failed rollout becomes data
-            empty = np.zeros(0)
-            turns[i].append(Turn(traceback.format_exc(limit=-3), empty.astype(np.int32), empty > 0, empty, "failed"))
-            complete(i, turns[i][-1])
-
-    def complete(i: int, last: Turn) -> None:
-        waiting.pop(i, None)
-        texts = tuple(t.text for t in turns[i])
-        seed_of = derive(seed, ids[i], 0)
-        done[i] = Rollout(tasks[i], last.tokens, last.sampled, last.logprobs, texts, last.stop, last.version, seed_of, ids[i])
-        if finished:
-            finished(i, done[i])
-
-    for i in range(len(tasks)):
-        resume(i, None)
-    while waiting:
-        wanted, told = dict(waiting), {i: len(t) for i, t in enumerate(turns)}
-        asks = {(i, n): ask for i, want in wanted.items() for n, ask in enumerate(want if isinstance(want, list) else [want])}
-        places, seeds = list(asks), [derive(seed, ids[i], told[i] + n) for i, n in asks]
-        take = partial(_take, places, wanted, turns, told, {}, resume)
-        policy.respond(list(asks.values()), seeds, max_tokens, sampling, take)
-    return [done[i] for i in range(len(tasks))]
-
-
-def _take(
-    places: list, wanted: dict, turns: list, told: dict, answers: dict, resume: Callable, number: int, turn: Turn
-) -> None:
-    """Note the answer to one ask; when a rollout has all that it asked for, go on with it."""
-    i, n = places[number]
-    own = answers.setdefault(i, {})
-    own[n] = turn
-    if len(own) == (len(wanted[i]) if isinstance(wanted[i], list) else 1):
-        turns[i].extend(own[n] for n in sorted(own))
-        resume(i, turns[i][told[i] :] if isinstance(wanted[i], list) else turn)

@@ -8,6 +8,7 @@ Mappings and tuples are JSON. Arrays are bytes, little-endian: tokens int32, sam
 
 from __future__ import annotations
 
+import base64
 import errno
 import fcntl
 import json
@@ -15,31 +16,33 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sharpen.core import Rollout, Sample, Task, UserError, Verdict
+from sharpen.core import Rollout, Sample, Span, Task, Turn, UserError, Verdict
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # NOT NULL and CHECK also refuse NaN, which SQLite would store as NULL.
 SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tasks(id TEXT PRIMARY KEY, family TEXT NOT NULL, level INTEGER NOT NULL, split TEXT NOT NULL,
-    prompt TEXT NOT NULL, answer TEXT, verifier TEXT NOT NULL, data TEXT NOT NULL, solution TEXT, parents TEXT NOT NULL);
+    prompt TEXT NOT NULL, answer TEXT, verifier TEXT NOT NULL, data TEXT NOT NULL, solution TEXT, parents TEXT NOT NULL,
+    operator TEXT NOT NULL);
 CREATE TABLE rollouts(id TEXT PRIMARY KEY, purpose TEXT NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
     task TEXT NOT NULL, grp INTEGER NOT NULL, turns TEXT NOT NULL, tokens BLOB NOT NULL, sampled BLOB NOT NULL,
     logprobs BLOB NOT NULL, n_prompt INTEGER NOT NULL, n_sampled INTEGER NOT NULL, stop TEXT NOT NULL,
-    version INTEGER NOT NULL, seed INTEGER NOT NULL, parent TEXT);
+    version INTEGER NOT NULL, seed INTEGER NOT NULL, parent TEXT, more TEXT);
 CREATE INDEX rollouts_by_step ON rollouts(purpose, step, n_sampled);
 CREATE TABLE verdicts(rollout TEXT PRIMARY KEY, outcome TEXT NOT NULL,
     reward REAL CHECK ((reward IS NULL) = (outcome = 'unscorable')),
     parts TEXT NOT NULL, feedback TEXT NOT NULL, rule TEXT NOT NULL, verifier_version TEXT NOT NULL,
-    isolation TEXT NOT NULL) WITHOUT ROWID;
+    isolation TEXT NOT NULL, credit TEXT) WITHOUT ROWID;
 CREATE TABLE batches(step INTEGER NOT NULL, rollout TEXT NOT NULL, reward REAL NOT NULL, weight REAL NOT NULL);
 CREATE TABLE steps(step INTEGER PRIMARY KEY, phase TEXT NOT NULL, round INTEGER NOT NULL, stats TEXT NOT NULL);
 CREATE TABLE arm_stats(step INTEGER NOT NULL, family TEXT NOT NULL, level INTEGER NOT NULL, n INTEGER NOT NULL,
@@ -47,9 +50,14 @@ CREATE TABLE arm_stats(step INTEGER NOT NULL, family TEXT NOT NULL, level INTEGE
 CREATE TABLE task_stats(step INTEGER NOT NULL, number INTEGER NOT NULL, n INTEGER NOT NULL, successes INTEGER NOT NULL);
 CREATE TABLE evaluations(round INTEGER NOT NULL, purpose TEXT NOT NULL, family TEXT NOT NULL, level INTEGER NOT NULL,
     n INTEGER NOT NULL, correct INTEGER NOT NULL, solved TEXT NOT NULL, PRIMARY KEY(round, purpose, family, level));
-CREATE TABLE decisions(round INTEGER PRIMARY KEY, accepted INTEGER NOT NULL, reason TEXT NOT NULL, numbers TEXT NOT NULL);
+CREATE TABLE decisions(round INTEGER PRIMARY KEY, answer TEXT NOT NULL CHECK (answer IN ('better', 'unclear', 'worse')),
+    reason TEXT NOT NULL, numbers TEXT NOT NULL);
 CREATE TABLE diagnoses(step INTEGER NOT NULL, name TEXT NOT NULL, fatal INTEGER NOT NULL, evidence TEXT NOT NULL,
     cure TEXT NOT NULL);
+CREATE TABLE grown(place INTEGER PRIMARY KEY, round INTEGER NOT NULL, task TEXT NOT NULL UNIQUE, tries INTEGER NOT NULL,
+    correct INTEGER NOT NULL);
+CREATE TABLE refusals(round INTEGER NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL, example TEXT NOT NULL,
+    PRIMARY KEY(round, reason));
 CREATE TABLE timings(session INTEGER NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL);
 CREATE TABLE commits(n INTEGER PRIMARY KEY, phase TEXT NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
     checkpoint TEXT, accepted TEXT, finished INTEGER NOT NULL);
@@ -65,7 +73,8 @@ INT, FLOAT = np.dtype("<i4"), np.dtype("<f4")
 def task_row(task: Task) -> tuple:
     prompt, data, parents = to_json(task.prompt), to_json(task.data), to_json(task.parents)
     answer, solution = _text(task.answer), _text(task.solution)
-    return (task.id, task.family, task.level, task.split, prompt, answer, task.verifier, data, solution, parents)
+    where = (task.id, task.family, task.level, task.split)
+    return (*where, prompt, answer, task.verifier, data, solution, parents, _text(task.operator))
 
 
 def rollout_row(sample: Sample, purpose: str, step: int, round: int) -> tuple:
@@ -80,20 +89,48 @@ def rollout_row(sample: Sample, purpose: str, step: int, round: int) -> tuple:
     if not _is_utf8(turns):
         turns = to_json(r.turns)
     where = (r.id, purpose, step, round, r.task.id, sample.group)
-    return (*where, turns, tokens, sampled, logprobs, prompt, n, r.stop, r.version, r.seed, r.parent)
+    more = (
+        None
+        if not r.others and len(r.spans) <= 1
+        else to_json({"spans": list(map(astuple, r.spans)), "others": list(map(_turn, r.others))})
+    )
+    return (*where, turns, tokens, sampled, logprobs, prompt, n, r.stop, r.version, r.seed, r.parent, more)
+
+
+def only_span(rollout: Rollout) -> Span:
+    """The span of a rollout in which the student spoke once, last of what it said."""
+    n = np.flatnonzero(rollout.sampled)
+    start = int(n[0]) if len(n) else len(rollout.tokens)
+    turn = max(len(rollout.turns) - 1, 0)
+    return Span(start, len(rollout.tokens), "", rollout.version, turn, rollout.stop == "forced")
+
+
+def _turn(turn: Turn) -> list[Any]:
+    """A conversation as JSON; its arrays are those of a rollout, in base 64."""
+    arrays = np.asarray(turn.tokens, INT), np.asarray(turn.sampled, bool), np.asarray(turn.logprobs, FLOAT)
+    packed = [base64.b64encode(a.tobytes()).decode() for a in arrays]
+    return [turn.text, *packed, turn.stop, turn.version, list(map(astuple, turn.spans))]
+
+
+def _unturn(text: str, tokens: str, sampled: str, logprobs: str, stop: str, version: int, spans: list[Any]) -> Turn:
+    said, by, logp = (
+        np.frombuffer(base64.b64decode(a), kind) for a, kind in ((tokens, INT), (sampled, bool), (logprobs, FLOAT))
+    )
+    return Turn(text, said, by, logp, stop, version, tuple(Span(*span) for span in spans))
 
 
 def verdict_row(sample: Sample) -> tuple:
     v = sample.verdict
     parts = to_json(v.parts) if v.parts else "{}"
-    return (sample.rollout.id, v.outcome, v.reward, parts, _text(v.feedback), v.rule, v.version, v.isolation)
+    credit = to_json(v.credit) if v.credit else None
+    return (sample.rollout.id, v.outcome, v.reward, parts, _text(v.feedback), v.rule, v.version, v.isolation, credit)
 
 
 # In the order in which `read_sample` takes them.
 COLUMNS = """
-SELECT r.id, r.task, r.grp, r.turns, r.tokens, r.sampled, r.logprobs, r.stop, r.version, r.seed, r.parent,
-    v.outcome, v.reward, v.parts, v.feedback, v.rule, v.verifier_version, v.isolation,
-    t.family, t.level, t.split, t.prompt, t.answer, t.verifier, t.data, t.solution, t.parents
+SELECT r.id, r.task, r.grp, r.turns, r.tokens, r.sampled, r.logprobs, r.stop, r.version, r.seed, r.parent, r.more,
+    v.outcome, v.reward, v.parts, v.feedback, v.rule, v.verifier_version, v.isolation, v.credit,
+    t.family, t.level, t.split, t.prompt, t.answer, t.verifier, t.data, t.solution, t.parents, t.operator
 """
 JUDGED = "rollouts r JOIN verdicts v ON v.rollout = r.id JOIN tasks t ON t.id = r.task"
 SAMPLES = f"""{COLUMNS} FROM {JUDGED}
@@ -111,19 +148,32 @@ latest AS (SELECT place, row_number() OVER (PARTITION BY family, level ORDER BY 
 """
 
 
+def read_task(row: Sequence[Any]) -> Task:
+    """Its columns in the order of the schema, without the id."""
+    family, level, split, prompt, answer, verifier, data, solution, parents, operator = row
+    question, origin, answer, solution = (
+        tuple(json.loads(prompt)),
+        tuple(json.loads(parents)),
+        _untext(answer),
+        _untext(solution),
+    )
+    return Task(question, answer, family, level, split, verifier, json.loads(data), solution, origin, _untext(operator))
+
+
 def read_sample(row: tuple, tasks: dict[str, Task]) -> Sample:
     """tasks holds those read so far, so that samples of one task share it."""
-    id, task_id, group, turns, tokens, sampled, logprobs, stop, version, seed, parent = row[:11]
-    outcome, reward, *notes = row[11:18]
+    id, task_id, group, turns, tokens, sampled, logprobs, stop, version, seed, parent, more = row[:12]
+    outcome, reward, *notes = row[12:20]
     if task_id not in tasks:
-        family, level, split, prompt, answer, verifier, data, solution, parents = row[18:]
-        question, origin = tuple(json.loads(prompt)), tuple(json.loads(parents))
-        answer, solution = _untext(answer), _untext(solution)
-        tasks[task_id] = Task(question, answer, family, level, split, verifier, json.loads(data), solution, origin)
+        tasks[task_id] = read_task(row[20:])
     arrays = (np.frombuffer(tokens, INT), np.frombuffer(sampled, bool), np.frombuffer(logprobs, FLOAT))
     rollout = Rollout(tasks[task_id], *arrays, tuple(json.loads(turns)), stop, version, seed, id, parent)
-    parts, feedback, rule, verifier_version, isolation = notes
-    verdict = Verdict(outcome, reward, json.loads(parts), _untext(feedback), rule, verifier_version, isolation)
+    kept = json.loads(more) if more else {"spans": [astuple(only_span(rollout))], "others": []}
+    spans, others = tuple(Span(*span) for span in kept["spans"]), tuple(_unturn(*turn) for turn in kept["others"])
+    rollout = replace(rollout, spans=spans, others=others)
+    parts, feedback, rule, verifier_version, isolation, credit = notes
+    worth = tuple(json.loads(credit)) if credit else ()
+    verdict = Verdict(outcome, reward, json.loads(parts), _untext(feedback), rule, verifier_version, isolation, worth)
     return Sample(rollout, verdict, group)
 
 

@@ -160,8 +160,7 @@ class Store:
 
     def add_batch(self, step: int, samples: Iterable[Sample]) -> None:
         """The samples that a learning step trains on, with the reward and weight they have there."""
-        rows = ((step, s.rollout.id, s.verdict.reward, float(s.weight)) for s in samples)
-        self._pending["batches"].extend(rows)
+        self._pending["batches"].extend((step, s.rollout.id, s.verdict.reward, float(s.weight)) for s in samples)
 
     def add_step(self, step: int, phase: str, round: int, stats: Mapping[str, Any]) -> None:
         """What a step measured, as JSON. phase is warmup or loop; steps count on across phases."""
@@ -175,9 +174,9 @@ class Store:
             self._pending["arm_stats"].append(row)
             history[s.arm].append(s)
 
-    def add_task_stats(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
-        """(step, number of the task in its pool, scored rollouts, successes), for curricula over single tasks (attempts.py)."""
-        self._pending["task_stats"].extend(rows)
+    def add_rows(self, table: str, rows: Iterable[tuple]) -> None:
+        """Rows of `task_stats` (attempts.py), `grown` or `refusals`, as database.py has their columns."""
+        self._pending[table].extend(rows)
 
     def add_evaluation(self, round: int, purpose: str, evaluation: Evaluation) -> None:
         """purpose is validation, before or test. Column `solved` keeps 1, 0 or ? (not judged) for each task, in order."""
@@ -188,12 +187,12 @@ class Store:
 
     def add_decision(self, round: int, decision: Decision) -> None:
         """A round that is rolled back keeps its rows: they happened."""
-        row = (round, bool(decision.accepted), decision.reason, database.to_json(decision.numbers))
+        row = (round, decision.answer, decision.reason, database.to_json(decision.numbers))
         self._pending["decisions"].append(row)
 
     def add_diagnosis(self, step: int, diagnosis: Diagnosis) -> None:
-        row = (step, diagnosis.name, bool(diagnosis.fatal), database.to_json(diagnosis.evidence), diagnosis.cure)
-        self._pending["diagnoses"].append(row)
+        evidence = database.to_json(diagnosis.evidence)
+        self._pending["diagnoses"].append((step, diagnosis.name, bool(diagnosis.fatal), evidence, diagnosis.cure))
 
     def add_timing(self, phase: str, seconds: float, step: int) -> None:
         """Wall seconds; those of one phase and step add up until the next commit."""
@@ -317,22 +316,22 @@ class Store:
 
     def decisions(self) -> dict[int, Decision]:
         """By round, in order."""
-        rows = self._read("SELECT round, accepted, reason, numbers FROM decisions ORDER BY round")
-        return {n: Decision(bool(accepted), reason, json.loads(numbers)) for n, accepted, reason, numbers in rows}
+        rows = self._read("SELECT round, answer, reason, numbers FROM decisions ORDER BY round")
+        return {n: Decision(answer, reason, json.loads(numbers)) for n, answer, reason, numbers in rows}
 
     def rounds(self) -> list[dict[str, Any]]:
-        """Every decided round in order: `round`, `accepted`, and on validation, of the weights that it ended with, `accuracy`
-        (mean over arms) and `n` tasks."""
+        """Every decided round in order: `round`, `answer`, `accepted` (it was better), and on validation, of the weights that
+        it ended with, `accuracy` (mean over arms) and `n` tasks."""
         arms: dict[int, list[tuple[int, int]]] = defaultdict(list)
         sql = "SELECT round, n, correct FROM evaluations WHERE purpose = 'validation' AND n > 0 ORDER BY rowid"
         for number, n, correct in self._read(sql):
             arms[number].append((n, correct))
         found = []
-        for number, accepted in self._read("SELECT round, accepted FROM decisions ORDER BY round"):
+        for number, answer in self._read("SELECT round, answer FROM decisions ORDER BY round"):
             seen = arms[number]
             accuracy = sum(correct / n for n, correct in seen) / len(seen) if seen else 0.0
-            row = {"round": number, "accepted": bool(accepted), "accuracy": accuracy, "n": sum(n for n, _ in seen)}
-            found.append(row)
+            row = {"round": number, "answer": answer, "accepted": answer == "better", "accuracy": accuracy}
+            found.append({**row, "n": sum(n for n, _ in seen)})
         return found
 
     def diagnoses(self) -> list[tuple[int, Diagnosis]]:

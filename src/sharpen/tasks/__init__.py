@@ -1,7 +1,7 @@
 """Task sources: reasoning-gym's procedural families, small programs to write, JSONL files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-files.py reads JSONL.
+files.py reads JSONL; grown.py makes tasks of others, and draws them.
 
 May import: families, verify.code, verify.
 """
@@ -18,6 +18,7 @@ from sharpen.hashing import question_key
 from sharpen.tasks import decisions
 from sharpen.tasks.decisions import Ruling, content
 from sharpen.tasks.files import clip, jsonl, kind, messages, parse
+from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
 from sharpen.tasks.gym import gym
 from sharpen.tasks.mixture import mixture
 from sharpen.tasks.programs import programs
@@ -27,11 +28,14 @@ __all__ = [
     "Ruling",
     "blocked",
     "clip",
+    "composed",
     "content",
     "decisions",
     "families",
     "gym",
+    "halfway",
     "held_out",
+    "interpolated",
     "jsonl",
     "kind",
     "listing",
@@ -41,6 +45,7 @@ __all__ = [
     "parse_spec",
     "problems",
     "programs",
+    "with_grown",
 ]
 
 REPEATS = 100  # draws in a row that bring nothing new before an arm counts as exhausted

@@ -1,6 +1,6 @@
 """HumanEval's and MBPP's tests, which are Python functions full of asserts, as cases for `code_io`.
 
-    python -m sharpen.code.convert HumanEval.jsonl.gz > humaneval.jsonl
+    python -m sharpen.tasks.convert HumanEval.jsonl.gz > humaneval.jsonl
     sharpen run grpo --model path/to/model --tasks humaneval.jsonl --set max_tokens=512
 
 1. The reference solution runs once, in the sandbox, under the asserts. Every call that they make is a case: its arguments, and

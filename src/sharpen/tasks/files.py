@@ -5,7 +5,7 @@
 Needed: `prompt` (text, or a list of chat messages) and `answer` (text). Also read: `family` (else the file's name), `level`
 (else 1), `verifier` (else "exact"; any of FOR_FILES), `split` and `solution` (text). Other fields are left alone,
 unless their name looks like a slip of one of these. Empty lines are skipped. With "verifier": "code_io" a line has no answer
-but `language`, `tests` and whatever else `sharpen.code.problems` explains.
+but `language`, `tests` and whatever else `sharpen.verify.code` (problems.py) explains.
 
 A line that `sharpen audit` found in dispute, and a person decided against, is left out (decisions.py).
 

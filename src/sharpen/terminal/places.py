@@ -24,6 +24,11 @@ def here_setting(setting: str) -> str:
     return f"{key}{equals}{value}"
 
 
+def here_role(role: str) -> str:
+    name, equals, who = role.partition("=")
+    return f"{name}{equals}{here(who)}"
+
+
 def new_directory(name: str) -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     names = (f"{stamp}-{name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))

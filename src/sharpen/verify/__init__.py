@@ -2,14 +2,17 @@
 
 verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed
 (process.py). answers.py reads multiple choice and JSON, rewards.py pays for form, length and rubrics, judge_model.py asks a
-judge behind an endpoint, consensus.py needs no gold answer. Mathematics is in maths/, programs are in code/.
+judge behind an endpoint, consensus.py needs no gold answer, judged.py asks a role, credit.py says what each turn is worth.
+Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
 
 from sharpen.verify import judge_model
 from sharpen.verify.answers import answers_of, labelled
+from sharpen.verify.credit import discounted, each_turn, improvement
 from sharpen.verify.final import final_answer, read_number, read_numbers
+from sharpen.verify.judged import judged, likelihood_of_gold
 from sharpen.verify.judging import Judges, join, judge
 from sharpen.verify.rewards import rubric_problem
 from sharpen.verify.verdicts import (
@@ -34,13 +37,18 @@ __all__ = [
     "boundary",
     "choice",
     "code_io",
+    "discounted",
+    "each_turn",
     "exact",
     "final_answer",
     "gym",
+    "improvement",
     "join",
     "judge",
     "judge_model",
+    "judged",
     "labelled",
+    "likelihood_of_gold",
     "named",
     "number",
     "numbers",

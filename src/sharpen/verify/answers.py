@@ -7,6 +7,7 @@ may ask for much work, and who judges many responses runs verifiers in processes
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import re
 import unicodedata
@@ -312,7 +313,14 @@ def same_calls(one: Any, other: Any) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _validator(schema: str) -> Any:
-    """Raises ValueError where it is no schema. Patterns are matched with a deadline, and nothing is fetched."""
+    """Patterns are matched with a deadline, and nothing is fetched.
+
+    Raises ValueError where it is no schema, UserError where jsonschema is not installed.
+    """
+    if importlib.util.find_spec("jsonschema") is None:
+        raise UserError(
+            'A task has a JSON Schema, and jsonschema, which reads it, is not installed: pip install "sharpen[schema]"'
+        )
     import jsonschema
     import referencing
 

@@ -20,15 +20,16 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from sharpen.core import Task, UserError, Verdict
 from sharpen.hashing import derive, digest
 from sharpen.verify.maths import without_thoughts
 
+Answer = TypeVar("Answer")
 VERSION = "1"
 LONGEST_REPLY = 2**20  # bytes
 LONGEST_RESPONSE = 100_000  # characters of a candidate's response that a judge is shown
@@ -128,16 +129,27 @@ def ask(task: Task, response: str, criteria: Sequence[str], endpoint: Endpoint) 
         "max_tokens": 1024,
     }
     version = f"{VERSION}, {endpoint.model}"
+    try:
+        return Ruling(*asked(endpoint, body, lambda reply: read(reply, nonce, len(criteria))), version)
+    except NoAnswer as e:
+        return Ruling(None, f"the judge gave no usable answer: {e}", version)
+
+
+def asked(endpoint: Endpoint, body: Mapping[str, Any], understand: Callable[[bytes], Answer]) -> Answer:
+    """What an endpoint says to a request, understood; tried again where that may help, all within the endpoint's timeout.
+
+    Raises NoAnswer.
+    """
     end = time.monotonic() + endpoint.timeout
     for attempt in range(max(endpoint.attempts, 1)):
         try:
-            return Ruling(*read(post(endpoint, json.dumps(body).encode(), end), nonce, len(criteria)), version)
+            return understand(post(endpoint, json.dumps(body).encode(), end))
         except NoAnswer as e:
-            why, pause = str(e), 0.5 * 2**attempt
+            pause = 0.5 * 2**attempt
             if not e.again or attempt + 1 >= endpoint.attempts or time.monotonic() + pause >= end:
-                break
+                raise
         time.sleep(pause)
-    return Ruling(None, f"the judge gave no usable answer: {why}", version)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def messages(task: Task, response: str, criteria: Sequence[str], nonce: str) -> list[dict[str, str]]:
@@ -174,7 +186,7 @@ def post(endpoint: Endpoint, body: bytes, end: float) -> bytes:
     """The body of a successful reply, before the moment `end` of the monotonic clock. Raises NoAnswer."""
     address = urlsplit(endpoint.url)
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise UserError(f"The judge's address {endpoint.url!r} is none. It looks like http://localhost:8000/v1.")
+        raise UserError(f"The address {endpoint.url!r} is none. It looks like http://localhost:8000/v1.")
     path = address.path.rstrip("/")
     path = path if path.endswith("/chat/completions") else f"{path}/chat/completions"
     left = end - time.monotonic()

@@ -23,9 +23,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sharpen.core import Rollout, Sample, Task, UserError, Verdict
+from sharpen.recipe import asked_for
 from sharpen.verify import verdicts as verifiers
 from sharpen.verify.process import Lost, Process, Reply, pack
-from sharpen.verify.verdicts import Verifier, boundary
+from sharpen.verify.verdicts import Verifier, boundary, seen_with
 
 DEADLINE_S = 120.0  # for one verdict, beyond what its task grants to a program; a judge model has 60 s of its own
 PORTION_S = 0.05  # work that a process is given at once: little, so that none is left with much at the end
@@ -33,13 +34,18 @@ PORTION = 64  # responses in it at most
 HOPELESS = 12  # processes lost in a row, with no verdict between, after which the verifier itself is to blame
 
 
+Said = tuple[str, str, tuple[str, ...]]  # id of the task, the response, and the turns before it where they are judged too
+
+
 @dataclass(frozen=True)
 class Job:
-    """A response to be judged. `tried` is the worker that could not, once there was one."""
+    """A response to be judged. `turns` are all that the student said, where the verifier asks for them; `tried` is the worker
+    that could not judge, once there was one."""
 
     key: str
     task: Task
     response: str
+    turns: tuple[str, ...] = ()
     tried: int | None = None
 
 
@@ -56,12 +62,12 @@ class Judges:
     def __init__(self, verify: Verifier, *, workers: int | None = None, deadline_s: float = DEADLINE_S) -> None:
         self.verify, self.deadline_s = verify, deadline_s
         self.workers = workers or len(os.sched_getaffinity(0))
-        self._packed = pack(verify)
+        self._packed, self._sees_turns = pack(verify), "turns" in asked_for(verify)
         self._changed = threading.Condition()  # guards what follows, and wakes workers and who waits for verdicts
         self._waiting: deque[Job] = deque()
         self._again: deque[Job] = deque()  # jobs that a worker could not do
-        self._submitted: dict[str, tuple[str, str]] = {}  # key -> (task, response), in order, until they are taken
-        self._first: dict[tuple[str, str], str] = {}  # (task, response) -> the first key among those submitted
+        self._submitted: dict[str, Said] = {}  # key -> what was said, in order, until they are taken
+        self._first: dict[Said, str] = {}  # what was said -> the first key among those submitted
         self._same: dict[str, list[str]] = {}  # a first key -> the others, while its verdict is awaited
         self._judged: dict[str, Reply] = {}
         self._threads: list[threading.Thread] = []  # one for each process
@@ -72,14 +78,15 @@ class Judges:
         self._failure: BaseException | None = None
         self._closed = False
 
-    def submit(self, key: str, task: Task, response: str) -> None:
+    def submit(self, key: str, task: Task, response: str, turns: Sequence[str] = ()) -> None:
         """Have a response judged. A key that was submitted and not yet taken is not judged again."""
         if key in self._submitted:
             return
-        self._submitted[key] = said = (task.id, response)
+        turns = tuple(turns) if self._sees_turns else ()
+        self._submitted[key] = said = (task.id, response, turns)
         if instant(self.verify, task):
             began = time.perf_counter()
-            self._judged[key] = boundary(self.verify)(task, response), time.perf_counter() - began
+            self._judged[key] = boundary(seen_with(self.verify, turns))(task, response), time.perf_counter() - began
             return
         with self._changed:
             first = self._first.setdefault(said, key)
@@ -88,7 +95,7 @@ class Judges:
             elif first != key:
                 self._same.setdefault(first, []).append(key)
             else:
-                self._waiting.append(Job(key, task, response))
+                self._waiting.append(Job(key, task, response, turns))
                 self._call(len(self._waiting))
 
     def take(self, key: str) -> Reply:
@@ -116,7 +123,7 @@ class Judges:
     def begin(self, number: int, rollout: Rollout) -> None:
         """Submit a finished rollout under its id, while others are still generated: what `rollouts.drive` calls `finished`."""
         if rollout.stop != "failed":
-            self.submit(rollout.id, rollout.task, rollout.response)
+            self.submit(rollout.id, rollout.task, rollout.response, rollout.turns)
 
     def judge(self, rollouts: Sequence[Rollout], groups: Sequence[int]) -> list[Sample]:
         """What `judge` returns. Those that `begin` knows already are only waited for."""
@@ -157,7 +164,7 @@ class Judges:
                 done, started, deadlines = 0, False, [self.deadline_s + patience(job.task) for job in jobs]
                 try:
                     process, started = self._process(me, process), True
-                    for replies in process.judge([(job.task, job.response) for job in jobs], deadlines):
+                    for replies in process.judge([(job.task, job.response, job.turns) for job in jobs], deadlines):
                         self._settle(me, jobs[done : done + len(replies)], replies)
                         done += len(replies)
                 except (Lost, UserError) as reason:
@@ -262,8 +269,8 @@ def patience(task: Task) -> float:
 
 def judge(rollouts: Sequence[Rollout], groups: Sequence[int], verify: Callable[[Task, str], Verdict]) -> list[Sample]:
     """Verdicts for rollouts, made here and one after another; `judging.Judges` makes them in processes that can be killed."""
-    guarded = boundary(verify)
-    return join(rollouts, groups, lambda rollout: guarded(rollout.task, rollout.response))
+    sees_turns = "turns" in asked_for(verify)
+    return join(rollouts, groups, lambda r: boundary(seen_with(verify, r.turns if sees_turns else ()))(r.task, r.response))
 
 
 def join(rollouts: Sequence[Rollout], groups: Sequence[int], verdict: Callable[[Rollout], Verdict]) -> list[Sample]:

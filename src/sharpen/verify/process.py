@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sharpen.core import Task, UserError, Verdict
-from sharpen.verify.verdicts import Verifier, boundary
+from sharpen.verify.verdicts import Verifier, boundary, seen_with
 
 START_S = 60.0  # until a process is ready: it may have to import a user's libraries
 GRACE_S = 1.0  # until a process that is told to end has ended by itself
@@ -89,7 +89,7 @@ class Process:
     def alive(self) -> bool:
         return self._ended() is None
 
-    def judge(self, jobs: Sequence[tuple[Task, str]], deadlines_s: Sequence[float]) -> Iterator[list[Reply]]:
+    def judge(self, jobs: Sequence[tuple[Task, str, tuple[str, ...]]], deadlines_s: Sequence[float]) -> Iterator[list[Reply]]:
         """Replies in the order of the jobs, some at a time. Lost where one gets none in time; a UserError as raised there."""
         self._send(pickle.dumps(jobs), time.monotonic() + deadlines_s[0])
         done = 0
@@ -97,7 +97,7 @@ class Process:
             lines = self._lines(deadlines_s[done])
             done += len(lines)
             said = [json.loads(line) for line in lines]
-            yield [(Verdict(**fields), seconds) for fields, seconds, mistake in said if mistake is None]
+            yield [(_verdict(fields), seconds) for fields, seconds, mistake in said if mistake is None]
             if said[-1][2] is not None:  # it has ended: nothing follows
                 raise UserError(said[-1][2])
 
@@ -188,10 +188,9 @@ def serve(parent: int) -> None:
         _say(replies, traceback.format_exc(limit=-3))
         return
     _say(replies, None)
-    guarded = boundary(verify)
     while frame := _frame(frames):
-        for task, response in pickle.loads(frame):
-            reply = _judge(guarded, task, response)
+        for task, response, turns in pickle.loads(frame):
+            reply = _judge(boundary(seen_with(verify, turns)), task, response)
             _say(replies, reply)
             if reply[2] is not None:
                 return
@@ -228,7 +227,12 @@ def _judge(guarded: Verifier, task: Task, response: str) -> tuple[dict[str, Any]
     return plain(verdict), seconds, None
 
 
+def _verdict(fields: dict[str, Any]) -> Verdict:
+    return Verdict(**{**fields, "credit": tuple(fields["credit"])})
+
+
 def plain(verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON: numbers of numpy and others become Python's."""
     reward = None if verdict.reward is None else float(verdict.reward)
-    return asdict(verdict) | {"reward": reward, "parts": {str(k): float(v) for k, v in verdict.parts.items()}}
+    parts, credit = {str(k): float(v) for k, v in verdict.parts.items()}, tuple(float(v) for v in verdict.credit)
+    return asdict(verdict) | {"reward": reward, "parts": parts, "credit": credit}

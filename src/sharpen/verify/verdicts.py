@@ -17,7 +17,7 @@ import functools
 import importlib
 import importlib.metadata
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -27,7 +27,7 @@ from sharpen.verify.final import STRAIGHT, final_answer, read_number, read_numbe
 from sharpen.verify.final import tidy_text as tidy
 from sharpen.verify.maths import without_thoughts
 
-Verifier = Callable[[Task, str], Verdict]
+Verifier = Callable[..., Verdict]  # (task, response), and what else it asks for by name: `turns`
 
 VERSION = "2"  # raised whenever a verdict could change: scores of different versions are not comparable
 LONGEST_ANSWER = 10_000  # characters that an answer may have beyond the length of the task's own
@@ -46,6 +46,11 @@ def named(name: str) -> Verifier:
     if name not in VERIFIERS:
         raise UserError(f"There is no verifier {name!r}.{suggest(name, VERIFIERS)} There are: {', '.join(VERIFIERS)}.")
     return VERIFIERS[name]
+
+
+def seen_with(verifier: Verifier, turns: Sequence[str]) -> Verifier:
+    """A verifier that asks for `turns`, given what the student said in all of them; without turns, the verifier itself."""
+    return functools.partial(verifier, turns=tuple(turns)) if turns else verifier
 
 
 def boundary(verifier: Verifier) -> Verifier:

@@ -14,13 +14,15 @@ from functools import partial
 
 import numpy as np
 
+from sharpen.core import Role
 from sharpen.objectives import distillation, example_penalty
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 
 
 def recipe() -> Recipe:
-    return replace(grpo.recipe(), objective=partial(distillation.distil, beta=0.0))
+    teacher = Role("teacher", gives="distributions")
+    return replace(grpo.recipe(), objective=partial(distillation.distil, beta=0.0), roles=(teacher,))
 
 
 NEUTRAL: dict[str, object] = {}

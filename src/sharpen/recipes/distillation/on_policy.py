@@ -13,13 +13,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from sharpen.core import Role
 from sharpen.objectives import distillation, example
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 
 
 def recipe() -> Recipe:
-    return replace(grpo.recipe(), objective=distillation.on_policy)
+    return replace(grpo.recipe(), objective=distillation.on_policy, roles=(Role("teacher", gives="distributions"),))
 
 
 NEUTRAL: dict[str, object] = {}

@@ -7,6 +7,7 @@ May import: nothing but the ground files.
 """
 
 from sharpen.verify.maths import maths
+from sharpen.verify.maths.arithmetic import calculate
 from sharpen.verify.maths.equality import asks_percent
 from sharpen.verify.maths.extraction import (
     NUMBERS,
@@ -29,6 +30,7 @@ __all__ = [
     "Found",
     "after_marker",
     "asks_percent",
+    "calculate",
     "extract",
     "find",
     "last_box",

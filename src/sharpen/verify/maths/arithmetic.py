@@ -18,7 +18,8 @@ from typing import Any
 import mpmath
 
 from sharpen.hashing import derive
-from sharpen.verify.maths.expressions import Node, walk
+from sharpen.verify.maths.expressions import Node, Unreadable, parse, walk
+from sharpen.verify.maths.notation import tidy
 
 PRECISION, AGREE, LARGEST = 400, 300, 100  # decimal digits, digits that must agree, decimal exponent
 MOST_BITS = 100_000  # of an exact number; 5,000! has 54,000
@@ -321,3 +322,15 @@ CALLS = {
     **{name: getattr(real, name) for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")},
     **{f"arc{name}": getattr(real, f"a{name}") for name in ("sin", "cos", "tan")},
 }
+
+
+def calculate(text: str) -> str | None:
+    """The value of an expression without letters, exact where it is rational (391, 3/4), else to twelve digits.
+
+    None where it is none, has no value, or costs too much.
+    """
+    try:
+        value = evaluate(parse(tidy(text)), {})
+    except (Unreadable, Unknown, TooCostly):
+        return None
+    return str(value) if isinstance(value, Fraction) else str(real.nstr(value, 12))

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from sharpen.core import Ask, Batch, Sampling, Tableau, Turn
+from sharpen.core.events import Ask
+from sharpen.core.learning import Batch, Tableau
+from sharpen.core.rollouts import Sampling, Turn
 
 
-class Policy(Protocol):
-    """A model that can be asked, scored, trained and saved; `models` has those that ship."""
+class Speaker(Protocol):
+    """A model that can be asked for words: all that a role has to be."""
 
     version: int
-    pad_id: int  # a token that stands for nothing
-
-    def text(self, tokens: np.ndarray) -> str:
-        """The words that tokens stand for, without marks."""
 
     def respond(
         self,
@@ -33,6 +30,15 @@ class Policy(Protocol):
 
         done  is called with the number of an ask and its turn as soon as there is one, in any order
         """
+
+
+class Policy(Speaker, Protocol):
+    """A model that can also be scored, trained and saved; `models` has those that ship."""
+
+    pad_id: int  # a token that stands for nothing
+
+    def text(self, tokens: np.ndarray) -> str:
+        """The words that tokens stand for, without marks."""
 
     def logprobs(self, batch: Batch) -> np.ndarray:
         """(B, T) float32 log-probabilities of each token given those before it; 0 where the mask is 0."""

@@ -1,0 +1,85 @@
+"""The nouns of sharpen. Read this file first.
+
+1. A `TaskSource` draws `Task`s; an `Arm` (family, level) is what a curriculum chooses between.
+2. A rollout is a generator: it yields events (`Ask`, `Run`, `Act`, `Measure`), is sent what came of them, and returns its
+   last `Turn`; the record is a `Rollout`.
+3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
+4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
+5. A `Policy` is a model that can be asked, scored, trained and saved.
+6. Between rounds a grower (`GrowthGenerator`) may make new tasks of what failed.
+7. A `Recipe` (recipe.py) holds nine functions and a few numbers: that is a whole method.
+
+Everything here is frozen data: no I/O, and no torch.
+
+May import: nothing but the ground files.
+"""
+
+from sharpen.core import growth
+from sharpen.core.errors import FatalDiagnosis, NotFinite, UserError, suggest
+from sharpen.core.events import (
+    Act,
+    Ask,
+    Environment,
+    Event,
+    Failed,
+    GrowthGenerator,
+    Measure,
+    Measured,
+    Observation,
+    Ran,
+    Role,
+    RolloutGenerator,
+    Run,
+    VerdictGenerator,
+)
+from sharpen.core.learning import Batch, Tableau
+from sharpen.core.policy import Policy, Speaker
+from sharpen.core.rollouts import GREEDY, PLAIN, Rollout, Sampling, Span, Turn
+from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource
+from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Verdict
+
+__all__ = [
+    "ANSWERS",
+    "Act",
+    "Arm",
+    "ArmStats",
+    "Ask",
+    "Batch",
+    "Choices",
+    "Decision",
+    "Environment",
+    "Evaluation",
+    "Event",
+    "Failed",
+    "FatalDiagnosis",
+    "GREEDY",
+    "GrowthGenerator",
+    "HISTORY",
+    "Measure",
+    "Measured",
+    "Message",
+    "NotFinite",
+    "OUTCOMES",
+    "Observation",
+    "PLAIN",
+    "Policy",
+    "Ran",
+    "Role",
+    "Rollout",
+    "RolloutGenerator",
+    "Run",
+    "SPLITS",
+    "Sample",
+    "Sampling",
+    "Span",
+    "Speaker",
+    "Tableau",
+    "Task",
+    "TaskSource",
+    "Turn",
+    "UserError",
+    "Verdict",
+    "VerdictGenerator",
+    "growth",
+    "suggest",
+]

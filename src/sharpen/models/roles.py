@@ -1,0 +1,126 @@
+"""Who stands behind the roles that a recipe names (`core.Role`): bound and checked before the first step.
+
+a directory         a causal LM of its own
+student             the same weights, under another prompt
+start, accepted     the student as it was when the loop began, or at the last round that was kept
+http://…#model      an OpenAI-compatible server (endpoint.py)
+module:function     a script: a function of the messages that returns the answer
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sharpen.core import Policy, Role, UserError, suggest
+from sharpen.models.endpoint import EndpointPolicy
+from sharpen.models.scripted import ScriptedPolicy
+
+SNAPSHOTS = ("start", "accepted")
+WAYS = "a model's directory, student, start, accepted, http://host:port/v1#model, or module:function"
+
+
+def named(roles: Sequence[Role], given: Sequence[str]) -> tuple[Role, ...]:
+    """A recipe's roles as `--role NAME=WHO` binds them. UserError for a name that the recipe does not have."""
+    found = {role.name: role for role in roles}
+    for text in given:
+        name, equals, who = text.partition("=")
+        if name not in found:
+            has = f"It has: {', '.join(found)}." if found else "It has none."
+            raise UserError(f"--role {text}: the recipe has no role {name!r}.{suggest(name, found)} {has}")
+        if not equals or not who:
+            raise UserError(f"--role {text}: say who it is, such as --role {name}=student. It may be {WAYS}.")
+        found[name] = replace(found[name], bound=who)
+    return tuple(found.values())
+
+
+def check(role: Role) -> None:
+    """Refuse what cannot be, before anything is loaded. UserError."""
+    who, cure = role.bound, f"Bind it with --role {role.name}=…: {WAYS}."
+    if not who:
+        raise UserError(f"the recipe asks the role {role.name!r}, and nobody is bound to it. {cure}")
+    remote, script = who.startswith(("http://", "https://")), ":" in who and not Path(who).exists()
+    if role.objective and (remote or script or who == "student"):
+        why = "the student learns already; take start for a copy of it" if who == "student" else "it has no weights here"
+        raise UserError(f"the role {role.name!r} learns, and {who} cannot: {why}.")
+    if remote and "#" not in who:
+        raise UserError(f"--role {role.name}={who}: the model's name is missing. Write it behind a #: {who}#model.")
+    if role.gives == "distributions" and who == "student":
+        raise UserError(f"the role {role.name!r} is compared with the student, so it cannot be the student. {cure}")
+    if role.gives != "words" and (remote or script):
+        raise UserError(
+            f"the role {role.name!r} has to give {role.gives}, and {who} gives words only. Take a model's directory."
+        )
+    if not remote and not script and who not in ("student", *SNAPSHOTS) and not Path(who).is_dir():
+        raise UserError(f"--role {role.name}={who}: there is no such directory.{suggest(who, ('student', *SNAPSHOTS))} {cure}")
+
+
+def bind(roles: Sequence[Role], student: Policy, like: Callable[[Path], Any]) -> dict[str, Any]:
+    """The policy behind each role. A snapshot is the student itself until `take` puts another in its place.
+
+    like  directory -> a policy of the run's precision and device. UserError for what cannot be loaded, reached or imported
+    """
+    found: dict[str, Any] = {}
+    for role in roles:
+        check(role)
+        who = role.bound
+        if role.gives == "distributions":
+            continue
+        if who == "student" or who in SNAPSHOTS:
+            found[role.name] = student
+        elif who.startswith(("http://", "https://")):
+            url, _, model = who.partition("#")
+            server = EndpointPolicy(url, model, role.seconds)
+            server.reach()
+            found[role.name] = server
+        elif Path(who).is_dir():
+            found[role.name] = like(Path(who))
+        else:
+            found[role.name] = ScriptedPolicy(script(role.name, who))
+    return found
+
+
+def script(name: str, who: str) -> Callable[..., str]:
+    """The function that module:function names. It is the user's own code. UserError where there is none."""
+    module, _, function = who.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function, None)
+    except ImportError as error:
+        raise UserError(f"--role {name}={who}: {module} cannot be imported: {error}.") from error
+    if not callable(found):
+        raise UserError(f"--role {name}={who}: {module} has no function {function!r}.")
+    return found
+
+
+def learners(roles: Sequence[Role]) -> list[Role]:
+    return [role for role in roles if role.objective]
+
+
+def save(roles: Sequence[Role], bound: Mapping[str, Any], checkpoint: Path, student: Policy) -> None:
+    """Put each role that learns beside a checkpoint of the student's, once it has weights of its own."""
+    for role in learners(roles):
+        if bound[role.name] is not student:
+            path = checkpoint / "roles" / role.name
+            path.mkdir(parents=True)
+            bound[role.name].save(str(path))
+
+
+def load(roles: Sequence[Role], bound: dict[str, Any], checkpoint: Path, like: Callable[[Path], Any]) -> None:
+    """The roles that learn as they were at that checkpoint."""
+    for role in learners(roles):
+        path = checkpoint / "roles" / role.name
+        if path.is_dir():
+            bound[role.name] = like(path)
+            bound[role.name].load(str(path))
+
+
+def take(
+    roles: Sequence[Role], bound: dict[str, Any], kind: str, model: Path, student: Policy, like: Callable[[Path], Any]
+) -> None:
+    """Put the model of that directory behind every role that is a snapshot of that kind; one that learns begins there once."""
+    for role in roles:
+        if role.bound == kind and role.gives != "distributions" and (not role.objective or bound[role.name] is student):
+            bound[role.name] = like(model)

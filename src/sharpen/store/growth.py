@@ -1,0 +1,22 @@
+"""Tasks as the store has them: those that have grown, and those of any condition."""
+
+from __future__ import annotations
+
+from sharpen.core import Task
+from sharpen.store import database
+from sharpen.store.store import Store
+
+COLUMNS = "t.family, t.level, t.split, t.prompt, t.answer, t.verifier, t.data, t.solution, t.parents, t.operator"
+DEADLINE = 600.0  # seconds
+
+
+def grown(store: Store) -> list[tuple[int, Task]]:
+    """(round, task) of every grown task that is committed, in the order in which they were added."""
+    sql = f"SELECT {COLUMNS}, g.round FROM grown g JOIN tasks t ON t.id = g.task ORDER BY g.place"
+    return [(row["round"], database.read_task(tuple(row)[:10])) for row in store.rows(sql, deadline=DEADLINE)]
+
+
+def tasks(store: Store, condition: str) -> list[Task]:
+    """The committed tasks for which a condition of SQL on `t` holds, in order of writing."""
+    sql = f"SELECT {COLUMNS} FROM tasks t WHERE {condition} ORDER BY t.rowid"
+    return [database.read_task(row) for row in store.rows(sql, deadline=DEADLINE)]
