@@ -148,3 +148,22 @@ def test_tests_are_read_and_not_run_here(tmp_path):
     with pytest.raises(UserError, match="fails its own tests"):
         convert.convert(record)
     assert not mark.exists() and ast.parse(record["test"])
+
+
+def test_an_expected_exception_is_a_case_and_a_reference_lends_nothing():
+    """MBPP's asserts in a try: who does not raise fails. What only the reference imports or defines, a candidate lacks."""
+    record = {
+        "text": "Return the square root of a number that is not negative.",
+        "code": "import math\ndef helper(x): return math.sqrt(x)\ndef root(x):\n    return helper(x)",
+        "test_list": [
+            "assert root(4) == 2",
+            "try:\n    root(-1)\n    assert False, 'no error'\nexcept ValueError:\n    pass",
+        ],
+    }
+    task = convert.task(convert.convert(record))
+    assert {"args": [-1], "kwargs": {}, "raises": "ValueError"} in task.data["tests"]
+    assert task.data["function"] == {"name": "root", "preamble": ""}
+    right = "import math\ndef root(x):\n    return math.sqrt(x)"
+    assert code_io(task, right).correct
+    for wrong in ("def root(x): return abs(x) ** 0.5", "def root(x): return helper(x)", "def root(x): return math.sqrt(x)"):
+        assert not code_io(task, wrong).correct, wrong

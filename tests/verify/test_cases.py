@@ -15,7 +15,7 @@ from sharpen.verify import verify
 from sharpen.verify.code import missing
 
 CASES = Path(__file__).parents[3] / "shared/cases/verify"
-EXPECTED = [json.loads(line) for line in (CASES / "expected.jsonl").open()] if CASES.exists() else []
+EXPECTED = [json.loads(s) for s in (CASES / "expected.jsonl").read_text().splitlines()] if CASES.exists() else []
 LEVEL = sandbox.probe().level
 
 pytestmark = pytest.mark.skipif(not CASES.exists(), reason=f"{CASES} is not there")

@@ -392,51 +392,51 @@ g = json.dumps(CALL)
 @pytest.mark.parametrize(
     "response",
     [
-        "```json\n%s\n```\n\nRun it:\n\n```python\nbook(nights=3)\n```" % g,
-        "```tool_call\n%s\n```" % g,
-        "<tool_call>\n%s\n</tool_call>" % g,
-        "Here is the call: %s" % g,
-        "%s\nThis books it." % g,
-        "```json-schema\n%s\n```" % g,
-        "```JSON\n%s\n```" % g,
-        "``` json\n%s\n```" % g,
-        "```\n%s\n```" % g,
-        "~~~json\n%s\n~~~" % g,
-        "```json\n%s\n```\nOutput:\n```\nok\n```" % g,
-        '<think>{"a":1}</think>%s' % g,
-        "<answer>%s</answer>" % g,
-        "<answer>```json\n%s\n```</answer>" % g,
-        "1. Call:\n   ```json\n   %s\n   ```" % g,
-        "<function_call>%s</function_call>" % g,
-        "Sure! %s Let me know." % g,
-        "```json\n%s" % g,
+        "```json\n%s\n```\n\nRun it:\n\n```python\nbook(nights=3)\n```",
+        "```tool_call\n%s\n```",
+        "<tool_call>\n%s\n</tool_call>",
+        "Here is the call: %s",
+        "%s\nThis books it.",
+        "```json-schema\n%s\n```",
+        "```JSON\n%s\n```",
+        "``` json\n%s\n```",
+        "```\n%s\n```",
+        "~~~json\n%s\n~~~",
+        "```json\n%s\n```\nOutput:\n```\nok\n```",
+        '<think>{"a":1}</think>%s',
+        "<answer>%s</answer>",
+        "<answer>```json\n%s\n```</answer>",
+        "1. Call:\n   ```json\n   %s\n   ```",
+        "<function_call>%s</function_call>",
+        "Sure! %s Let me know.",
+        "```json\n%s",
         json.dumps(CALL, indent=2),
-        "```jsonc\n%s\n```" % g,
-        "```javascript\n%s\n```" % g,
-        "<tool_call>%s" % g,
+        "```jsonc\n%s\n```",
+        "```javascript\n%s\n```",
+        "<tool_call>%s",
     ],
 )
 def test_json_wherever_a_model_puts_it(response):
-    assert judge("json", g, response).correct
-    assert not judge("json", g.replace("3", "4"), response).correct
+    assert judge("json", g, response.replace("%s", g)).correct
+    assert not judge("json", g.replace("3", "4"), response.replace("%s", g)).correct
 
 
 @pytest.mark.parametrize(
     "response",
     [
-        "%s or %s" % (g, g.replace("3", "4")),
-        "<think>%s</think>" % g,
-        "<think>%s" % g,
-        "{%s" % g,
-        "<tool_call>%s</tool_call><tool_call>%s</tool_call>" % (g, g),
-        "not %s %s" % (g, g),
+        "%s or " + g.replace("3", "4"),
+        "<think>%s</think>",
+        "<think>%s",
+        "{%s",
+        "<tool_call>%s</tool_call><tool_call>%s</tool_call>",
+        "not %s %s",
         g[:-1],
-        "[%s]" % g,
+        "[%s]",
         "```python\nbook(nights=3)\n```",
     ],
 )
 def test_json_twice_in_thoughts_cut_or_wrapped(response):
-    assert not judge("json", g, response).correct
+    assert not judge("json", g, response.replace("%s", g)).correct
 
 
 def test_calls_at_the_same_time_have_no_order():
@@ -448,3 +448,15 @@ def test_calls_at_the_same_time_have_no_order():
         assert not judge("json", there, other).correct
     assert not judge("json", "[1, 2]", "[2, 1]").correct  # what is no call keeps its order, and so does what lies deeper
     assert not judge("json", json.dumps({"a": calls}), json.dumps({"a": calls[::-1]})).correct
+
+
+@pytest.mark.parametrize(
+    "response", ["<think>thanks</think>no", "<think>thanks", "thanks</think>no", "<Thinking>thanks</Thinking>no"]
+)
+def test_no_verifier_looks_into_thoughts(response):
+    assert not judge("rubric", None, response, rubric=[{"kind": "contains", "value": "thanks"}]).correct
+    assert judge("rubric", None, f"{response}<think></think>thanks", rubric=[{"kind": "contains", "value": "thanks"}]).correct
+    for verifier in ("exact", "choice", "math"):
+        assert (
+            not judge(verifier, "thanks", response).correct and judge(verifier, "thanks", f"{response}</think>thanks").correct
+        )

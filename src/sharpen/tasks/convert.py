@@ -4,9 +4,9 @@
     sharpen run grpo --model path/to/model --tasks humaneval.jsonl --set max_tokens=512
 
 1. The reference solution runs once, in the sandbox, under the asserts. Every call that they make is a case: its arguments, and
-   what the reference returned, or the exception that it raised. So tests with loops, random arguments (the generator is seeded with 0) and helper functions need
-   no special care; of the hundred calls of some loops the first MOST_CASES are taken. A reference that fails its own asserts
-   is a UserError.
+   what the reference returned, or the exception that it raised. So tests with loops, random arguments (the generator is seeded
+   with 0) and helper functions need no special care; of the hundred calls of some loops the first MOST_CASES are taken. A
+   reference that fails its own asserts is a UserError. What only the reference imports or defines is not lent to a candidate.
 2. Where every assert has the form `candidate(…) == …`, a case passes where the candidate returns what the reference did; for
    Python's == is transitive on plain values.
 3. Every other test (a tolerance, `is True`, the truth of a value, a property instead of a value) becomes a checker: the

@@ -1,9 +1,9 @@
 """Verdicts: what an answer is worth, decided by strict rules outside of the model.
 
-verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed (process.py). answers.py reads
-multiple choice and JSON, rewards.py pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint,
-consensus.py needs no gold answer, judged.py asks a
-role, credit.py says what each turn is worth. Mathematics is in maths/, programs are in code/.
+verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed
+(process.py). answers.py reads multiple choice and JSON, rewards.py pays for form, length and rubrics, judge_model.py asks a
+judge behind an endpoint, consensus.py needs no gold answer, judged.py asks a role, credit.py says what each turn is worth.
+Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """

@@ -1,7 +1,7 @@
 """Verifiers of answers with a fixed form: one of several choices, and JSON.
 
-Both find the final answer first (`maths.extraction`). Neither bounds its own time beyond the length of what it reads: a schema may
-ask for much work, and who judges many responses runs verifiers in processes with a deadline.
+Both find the final answer first (`maths.extraction`). Neither bounds its own time beyond the length of what it reads: a schema
+may ask for much work, and who judges many responses runs verifiers in processes with a deadline.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def choice_made(response: str, choices: Mapping[str, str], several: bool) -> tup
     if not lines:
         return frozenset(), "none"
     marked, line = after_marker(text)
-    found = find(text)
-    boxed = found.text if found.how == "box" else None
+    answer = find(text)
+    boxed = answer.text if answer.how == "box" else None
     last = "whole" if len(lines) == 1 else "last line"
     made = read(boxed, choices) if boxed is not None else frozenset()
     if marked and (boxed is None or not made or text.rfind(line) > text.rfind("\\boxed")):
@@ -199,8 +199,7 @@ def json_value(task: Task, response: str) -> Verdict:
     true is not 1, the order of keys does not count, nor that of the objects in a list of nothing but objects: calls of tools
     at the same time. The JSON is what stands in the last <answer>, in <tool_call>s, in the last fenced block (one that is
     tagged as JSON before others), else the whole response, or the only JSON in it. `malformed`: no JSON, a key twice, NaN.
-    Parts: `parsed`, `valid`, `equal`. Remote references of a schema are not fetched. Raises UserError where a task has a
-    schema and the extra `schema` is not installed.
+    Parts: `parsed`, `valid`, `equal`. Remote references of a schema are not fetched.
     """
     schema = task.data.get("schema")
     try:

@@ -28,6 +28,7 @@ from sharpen.verify.maths import (
     without_unit,
 )
 
+LONGEST_SAID = 20_000  # characters from the end of a response, beyond the length of an answer, in which one is looked for
 LONGEST_NUMBER = 1_000  # characters of one number; Python's own integers refuse more than 4,300 digits
 
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -39,6 +40,9 @@ BRACKETS = re.compile(r"\[([^\[\]]{1,2000})\]")
 AND = re.compile(r",?\s+and\s+")
 AROUND = re.compile(r"[^0-9\[\](){}]*[A-Za-z]{2,}[^0-9\[\](){}]*")
 ENDED = re.compile(r"[*_`$\s]*(?:[.!;,]|$|[A-Za-z])")
+SAID = re.compile(
+    r"[A-Za-zÀ-ÿ]{2,}[^\n]{0,200}[.:!?](?:\W|$)|[A-Za-zÀ-ÿ]{2,} [A-Za-zÀ-ÿ]{2,}(?:[ ,]+[A-Za-zÀ-ÿ]+)+|[^\x00-\u024f]{4}"
+)
 CHANGES = re.compile(r"\b(?:or|not|no|never|neither|nor|maybe|perhaps)\b|n't\b", re.IGNORECASE)
 MARKS = frozenset("*_`\"' “”‘’")
 STRAIGHT = str.maketrans("’‘“”\u00a0", "''\"\" ")
@@ -57,9 +61,14 @@ def final_answer(task: Task, response: str, rule: str = "") -> tuple[str, str]:
     squeezed = squeeze(text)
     if any(squeezed == squeeze(gold) for gold in golds):
         return text, "whole"
+    if len(text) > LONGEST_SAID + max(map(len, golds)):
+        if "\n" not in text:
+            return text, "whole"
+        text = text[-LONGEST_SAID:]
     if read_numbers(golds[0]) is None:
         return _words(text, golds)
-    if read_number(text) is not None or read_numbers(text) is not None:
+    listed = [line for line in text.split("\n") if read_numbers(line) is not None]
+    if read_number(text) is not None or read_numbers(text) is not None or len(listed) > 1:  # several answers are none
         return text, "whole"
     found = find(text)
     value = found.text
@@ -92,8 +101,10 @@ def _words(text: str, golds: list[str]) -> tuple[str, str]:
     said, how = [tidy(found.text), found.text], found.how
     if how == "marker":  # "St. Louis" is no sentence that ends after "St."
         said = [*sentences(found.line), found.text]
-    elif how != "box":
-        said, how = [lines[-1]], "whole" if len(lines) == 1 else "last line"
+    elif how != "box":  # the last line, after a sentence; what stands twice, or in columns, is no answer and its reasons
+        lines = [line.strip() for line in lines if line.strip()]
+        alone = len(lines) > 1 and lines[-1] != lines[-2] and any(SAID.search(line) for line in lines[:-1])
+        said, how = ([lines[-1]], "last line") if alone else ([text], "whole")
     stripped = [_unmarked(form, gold) for gold in golds for each in said for form in (each, undecorated(each))]
     wanted = {squeeze(gold) for gold in golds}
     return next((each for each in stripped if squeeze(each) in wanted), _unmarked(said[-1], golds[0])), how

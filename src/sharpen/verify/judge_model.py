@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 
 from sharpen.core import Task, UserError, Verdict
 from sharpen.hashing import derive, digest
+from sharpen.verify.maths import without_thoughts
 
 Answer = TypeVar("Answer")
 VERSION = "1"
@@ -94,13 +95,14 @@ def judge(task: Task, response: str, endpoint: Endpoint | None = None) -> Verdic
     """The verifier. Reward is the mean score over the criteria; correct where each is at least 0.5.
 
     Task data `criteria`: a list of texts; without it, one asks whether the response is right. `answer` is shown to the judge as
-    a reference where there is one. `unscorable` where the judge fails, is late or answers nonsense.
+    a reference where there is one; thoughts are not. `unscorable` where the judge fails, is late or answers nonsense.
     """
     criteria = task.data.get("criteria", [CRITERION])
     if not isinstance(criteria, list | tuple) or not criteria or not all(isinstance(text, str) and text for text in criteria):
         return Verdict(
             "unscorable", None, feedback="the task's criteria are not a list of texts", rule="judge", version=VERSION
         )
+    response = without_thoughts(response)
     if not response.strip():
         return Verdict("malformed", 0.0, feedback="There is no answer.", rule="judge", version=VERSION)
     if len(response) > LONGEST_RESPONSE:

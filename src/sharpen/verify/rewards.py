@@ -16,7 +16,7 @@ import regex
 
 from sharpen.core import OUTCOMES, Task, UserError, Verdict, suggest
 from sharpen.verify import judge_model
-from sharpen.verify.maths import NUMBERS
+from sharpen.verify.maths import NUMBERS, without_thoughts
 from sharpen.verify.verdicts import Verifier, read_number
 
 VERSION = "1"
@@ -82,6 +82,8 @@ def repetition(task: Task, response: str, n: int = 4, least: float = 0.8) -> Ver
 def rubric(task: Task, response: str, endpoint: judge_model.Endpoint | None = None) -> Verdict:
     """A checklist: reward is the weight of the items that are met over the weight of all; correct where every item is met.
 
+    Thoughts are not looked at.
+
     Task data `rubric`: a list of {"kind", "value"} objects, which may have `weight` (1), `name`, and `not` (true: must not be
     so). Kinds: contains, starts_with, ends_with (texts, blind to case), regex (searched; a match that takes too long is an
     unmet item), number (a number of this value stands in the text), max_words, min_words, max_characters, min_characters, and
@@ -91,6 +93,7 @@ def rubric(task: Task, response: str, endpoint: judge_model.Endpoint | None = No
     items = task.data.get("rubric") or ()
     if problem := rubric_problem(items):
         return Verdict("unscorable", None, feedback=problem, rule="rubric", version=VERSION)
+    response = without_thoughts(response)
     if not response.strip():
         return Verdict("malformed", 0.0, feedback="There is no answer.", rule="rubric", version=VERSION)
     if len(response) > LONGEST:

@@ -20,7 +20,8 @@ def names(code: str) -> tuple[str, str]:
     code = SKIPPED.sub('""', code)
     package = PACKAGE.search(code)
     inside: list[str] = []  # for each open brace the class that it opens, or ""
-    coming, mains, public = "", [], ""
+    coming, public = "", ""
+    mains: list[list[str]] = []
     for match in PIECES.finditer(code):
         if match[1]:
             coming = match[1]
@@ -33,5 +34,6 @@ def names(code: str) -> tuple[str, str]:
             inside.pop()
         elif match[2] and any(inside):
             mains.append([name for name in inside if name])
-    entry = "$".join(min(reversed(mains), key=len)) if mains else public or "Main"
+    shortest: list[str] = min(reversed(mains), key=len, default=[])
+    entry = "$".join(shortest) or public or "Main"
     return f"{public or 'Main'}.java", f"{package[1]}.{entry}" if package else entry

@@ -30,8 +30,10 @@ from sharpen.core import UserError, suggest
 from sharpen.verify.code.comparing import WHITESPACE
 from sharpen.verify.code.languages import Language, language_of
 
-FIELDS = ("language", "tests", "time_limit_s", "memory_mb", "stack_mb", "packages", "whitespace", "tolerance", "partial")
-FIELDS += ("function", "checker")
+FIELDS = (
+    *("language", "tests", "time_limit_s", "memory_mb", "stack_mb", "packages"),
+    *("whitespace", "tolerance", "partial", "function", "checker"),
+)
 IN_FUNCTIONS = ("python", "javascript")
 MOST_CASES = 1000
 LONGEST_LIMIT_S = 300.0

@@ -18,14 +18,14 @@ NUMERALS = (
     "half|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
 )
 NUMERALS += "|one|two|three|four|five|six|seven|eight|nine|hundred"
-BETWEEN = (
-    rf"(?: (?!(?:{NUMERALS}|after|if|when|with|for|given|from|than|number|price|cost|value|amount|many|plus)\b)[a-z'-]+){{0,5}}"
-)
+OTHERS = "after|if|when|with|for|given|from|than|number|price|cost|value|amount|many|plus"  # what is asked for instead
+BETWEEN = rf"(?: (?!(?:{NUMERALS}|{OTHERS})\b)[a-z'-]+){{0,5}} ?"
+SIGN = r"(?:percent\b|per cent\b|percentages?\b|%)"
 ASKS_PERCENT = re.compile(
-    rf"\b(?:what|which|what's)(?: is| was| are| were)?{BETWEEN} ?(?:percent\b|per cent\b|percentages?\b|%)"
-    rf"|\b(?:find|calculate|compute|determine|estimate|give|state|report|work out)(?: the| a| an)?{BETWEEN} ?(?:percent\b|percentages?\b|%)"
-    rf"|\bas an? (?:[a-z]+ ){{0,2}}percent(?:age)?\b|\bby (?:what|how many|how much) (?:percent|per cent|%)|\bhow (?:many|much) percent"
-    r"|(?<![0-9] )(?<![0-9])\b(?:in|to the nearest(?: [a-z]+ of a)?) (?:percent(?:age)?s?\b|%)(?! of)|\(in (?:percent|%)\)|\(%\)"
+    rf"\b(?:what|which|what's)(?: is| was| are| were)?{BETWEEN}{SIGN}"
+    rf"|\b(?:find|calculate|compute|determine|estimate|give|state|report|work out)(?: the| a| an)?{BETWEEN}{SIGN}"
+    rf"|\bas an? (?:[a-z]+ ){{0,2}}percent(?:age)?\b|\bby (?:what|how many|how much) {SIGN}|\bhow (?:many|much) percent"
+    r"|(?<![0-9] )\b(?:in|to the nearest(?: [a-z]+ of a)?) (?:percent(?:age)?s?\b|%)(?! of)|\(in (?:percent|%)\)|\(%\)"
 )
 
 

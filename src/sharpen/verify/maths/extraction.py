@@ -29,23 +29,35 @@ JOINT = re.compile(r"(?:[\s$,;&]|\\[,; ]|\\q?quad|\band\b|\bor\b|\\text\s?\{\s?(
 BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 THOUGHT_ENDS = re.compile(r"</(?:think|thinking|thought)>|\[/THINK\]", re.IGNORECASE)
 THOUGHT_BEGINS = re.compile(r"<(?:think|thinking|thought)>|\[THINK\]", re.IGNORECASE)
-ABROAD = (  # "answer" in other languages, before a colon or a verb
+LATIN = (  # "answer" in other languages, before a colon or a verb
     "ответ відповідь antwort lösung réponse respuesta resposta risposta antwoord odpowiedź svar cevap yanıt jawaban odpověď "
-    "răspuns vastaus válasz απάντηση उत्तर الإجابة الجواب 정답 답 答案 答え 回答 答"
+    "răspuns vastaus válasz απάντηση उत्तर الإجابة الجواب"
 )
+EASTERN = "정답 답 答案 答え 回答 答"  # written without spaces between words
+KINDS = "correcta|correcte|richtige|corretta|correta|finale?"
 VERBS = r"[:：=]|(?:ist|lautet|est|es|é|è|is|to|är|adalah|là|это)\b|是|为|為|は"
 MARKER = re.compile(
     r"(?<!#)####(?!#)"
     r"|\b(?:answer|ANSWER)\b[*_ \t]{0,8}(?:\bis\b|\bIS\b|[:：]|=)|\b(?:Answer|ANSWER)\b[*_ \t]{0,8}(?:\bis\b|[:：]|=)"
-    rf"|(?i:{'|'.join(ABROAD.split())})(?: (?:correcta|correcte|richtige|corretta|correta|finale?))?[*_ \t]{{0,8}}(?:{VERBS})|(?<![\w'])A:"
+    r"|(?<![\w'])A:"
+)
+ABROAD = re.compile(
+    rf"(?:(?<!\w)(?:{'|'.join(LATIN.split())})|{'|'.join(EASTERN.split())})(?: (?:{KINDS}))?[*_ \t]{{0,8}}(?:{VERBS})",
+    re.IGNORECASE,
 )
 ENUMERATED = re.compile(
     r"[\s*]{0,4}(?:(?:step|part|case|section|question|problem|example|note)\b|[0-9]{1,3}[.):]\s+\S*[A-Za-z])", re.I
 )
 TURNED = re.compile(
-    r"(?:\b(?:not|never|neither|half(?: of)?|twice|minus|negative|below|under|over|than)|n't)\s+$", re.IGNORECASE
+    r"(?:\b(?:not|never|neither|half(?: of)?|twice|minus|negative|below|under|over|than|perhaps|maybe|possibly|probably|"
+    r"at least|at most|up to)|n't)\s+$",
+    re.IGNORECASE,
 )
-SCALED = re.compile(r"\s?(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial)\b", re.IGNORECASE)
+SCALED = re.compile(
+    r"\s?(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|(?:and|&) (?:a|an|one) [a-z]+|"
+    r"or (?:so|more|less|fewer|thereabouts|maybe)|[,(]? ?(?:perhaps|maybe))\b",
+    re.IGNORECASE,
+)
 HEADING = re.compile(r"\s{0,3}#{1,6}\s.*[A-Za-z]{3}")
 SENTENCE = re.compile(r"[.!?](?=\s)|[。！？]|,? (?:because|since|which|so that|as there|and this|where)\b|\s\((?=[A-Za-z]{3,})")
 DECORATION = r"[\U0001F000-\U0001FAFF\u2600-\u2653\u2668-\u266C\u2670-\u27BF\u2B00-\u2BFF\uFE0F\u200D\s]+"  # no suits of cards
@@ -164,7 +176,7 @@ def after_marker(text: str) -> tuple[str, str]:
     found = [
         m for m in MARKER.finditer(text) if m[0] != "####" or (m.end() > last_line and not ENUMERATED.match(text, m.end()))
     ]
-    for match in reversed(found[-3:]):
+    for match in reversed((found or list(ABROAD.finditer(text)))[-3:]):
         rest = text[match.end() : match.end() + 20_000].lstrip(" \t\r\n:：*_")
         line = rest.partition("\n")[0]
         if line.startswith(("$$", "\\[")) and len(line) < 3:  # display mathematics on lines of its own

@@ -63,7 +63,7 @@ def named(node: Node) -> tuple[str, Node] | None:
 
 
 def as_tuple(node: Node, other: str) -> Node:
-    """(x, y) = (1, 2) as (1, 2), also as the first of a list; where the other is a tuple, x = 1, y = 2 too. Names by alphabet."""
+    """(x, y) = (1, 2) as (1, 2), also as the first of a list; where the other is a tuple, x = 1, y = 2 too. By alphabet."""
     if node.op == "list" and node.args[0].op == "relation" and all(item.op == "group" for item in node.args[1:]):
         first = as_tuple(node.args[0], other)
         in_order = first.op == "group" and first.args == node.args[0].args[1].args

@@ -1,8 +1,8 @@
 """One spelling for what LaTeX, Unicode, Markdown and plain text write in many ways. Text to text, in linear time.
 
 What comes out holds only the few LaTeX commands that `expressions` reads (\\frac, \\sqrt, \\binom, functions, \\begin, braces),
-ASCII operators, and these characters: ± ∓ π ∞ ∪ ∈ ∅ ℝ √ ≈ ° µ Ω, the repeating-decimal mark ‾, and ＄ for a dollar that is money.
-Digits are ASCII only: other digits are left as they are, and nothing reads them.
+ASCII operators, and these characters: ± ∓ π ∞ ∪ ∈ ∅ ℝ √ ≈ ° µ Ω, the repeating-decimal mark ‾, and ＄ for a dollar that is
+money. Digits are ASCII only: other digits are left as they are, and nothing reads them.
 """
 
 from __future__ import annotations

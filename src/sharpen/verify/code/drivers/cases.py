@@ -174,7 +174,8 @@ for name in ("exit", "quit"):
     setattr(sys.modules["builtins"], name, Quitter(name, "Ctrl-D"))
 sys.argv = [program.co_filename]
 # Twice, as the interpreter has it: a program may put a wrapper of its buffer in its place, and must not thereby close it.
-sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+setattr(sys, "__stdin__", sys.stdin)  # noqa: B010
 sys.modules["__main__"] = module = type(sys)("__main__")
 module.__file__ = program.co_filename
 failed = None
