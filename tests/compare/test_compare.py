@@ -376,3 +376,16 @@ def test_a_copy_of_another_warm_up_is_refused(killed, echo, tmp_path):
     with pytest.raises(UserError, match="warmed up in another way"):
         loop.start(request, terminal.Quiet(), origin=origin)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_role_goes_to_the_recipes_that_have_it(echo, tmp_path):
+    def plan(*roles):
+        return runner.plan(("grpo", "self_judge"), "4steps", 1, None, echo, compared_run.SETTINGS, 1, tmp_path, roles=roles)[1]
+
+    asked = plan("judge=scripted_roles:strict_judge")
+    assert [recipe.roles[0].bound for recipe in runner.check(asked)[1:]] == ["scripted_roles:strict_judge"]
+    alone, judged = (runner.request(asked, one, 0, tmp_path) for one in asked.contenders)
+    assert alone.roles == () and judged.argv[-2:] == ("--role", "judge=scripted_roles:strict_judge")
+    assert runner.check(plan())[1].roles[0].bound == "student"
+    with pytest.raises(UserError, match="no recipe of this comparison has a role"):
+        runner.check(plan("teacher=student"))

@@ -28,6 +28,7 @@ from sharpen.core import (
 )
 from sharpen.data import make_batch
 from sharpen.models import ScriptedPolicy
+from sharpen.recipes import catalog
 from sharpen.rollouts import answers, drive
 from sharpen.verify import judged, likelihood_of_gold
 
@@ -252,3 +253,16 @@ def test_spans_survive_the_mark_that_was_taken_back():
     first = Turn("a", np.array([1, 2, 9]), np.array([False, True, True]), np.zeros(3), "end", spans=(Span(1, 3),))
     on = Turn("b", np.array([1, 2, 5, 7]), np.array([False, True, False, True]), np.zeros(4), "end")
     assert spanned(Ask((), after=first, insert="x"), on, 1).spans == (Span(1, 2), Span(3, 4, turn=1))
+
+
+@pytest.mark.parametrize("name", sorted(catalog.choices("rollout")))
+def test_every_rollout_says_who_wrote_what(name):
+    """Driven by a script: each token that is learnt from lies in a span, each span is of a turn, and context is in none."""
+    task = Task(TASK.prompt, "391", "products", 1, solution="so <answer>391</answer>")
+    said = iter(["a <calc>1</calc>", "b", "c", "d"])
+    made = once(lambda _: catalog.choices("rollout")[name](task), ScriptedPolicy(lambda m: next(said)))
+    covered = np.zeros(len(made.tokens), dtype=bool)
+    for span in made.spans:
+        assert not covered[span.start : span.stop].any() and span.author == "" and span.turn < len(made.turns)
+        covered[span.start : span.stop] = True
+    assert (covered == made.sampled).all() and made.spans[-1].stop == len(made.tokens)

@@ -102,6 +102,9 @@ def compare(
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="SPEC", help="Tasks, as for `sharpen run`.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting for all of them.")] = None,
+    roles: Annotated[
+        list[str] | None, typer.Option("--role", metavar="NAME=WHO", help="As for `sharpen run`, for recipes with such a role.")
+    ] = None,
     run_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where it goes; alone: what goes on. [default: runs/compare-HASH]")
     ] = None,
@@ -125,8 +128,8 @@ def compare(
 
     given = (budget, seeds, model, tasks, settings, jobs)
     if recipes:
-        directory, plan = comparing.plan(recipes, *given, run_dir, first_seed)
-    elif run_dir and not any((*given, first_seed)):
+        directory, plan = comparing.plan(recipes, *given, run_dir, first_seed, roles)
+    elif run_dir and not any((*given, first_seed, roles)):
         directory, plan = run_dir, comparing.read_plan(run_dir)
     else:
         raise core.UserError("Name recipes to compare, such as: sharpen compare grpo rloo. With --run-dir alone one goes on.")

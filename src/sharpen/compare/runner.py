@@ -26,7 +26,7 @@ from sharpen.compare.workers import workers
 from sharpen.core import FatalDiagnosis, UserError
 from sharpen.guard import control
 from sharpen.loop import Request, beginning, session, signature
-from sharpen.recipe import Method, identities, opening
+from sharpen.recipe import Method, Recipe, identities, opening
 from sharpen.recipes import catalog
 from sharpen.store import Store, database
 from sharpen.terminal import Quiet, places
@@ -50,6 +50,7 @@ class Plan:
     """What a user asked for; all that is needed to make the same comparison again.
 
     settings  for every contender
+    roles     NAME=WHO, for every contender that has a role of that name
     threads   of one trial, while `jobs` of them go on side by side
     """
 
@@ -61,6 +62,7 @@ class Plan:
     settings: tuple[str, ...] = ()
     jobs: int = 1
     threads: int = 1
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def plan(
     jobs: int | None,
     directory: Path | None = None,
     first_seed: int | None = None,
+    roles: Sequence[str] | None = None,
 ) -> tuple[Path, Plan]:
     """What was asked on the command line, None where nothing was, and where it goes: the same for the same question, so that
     the same command goes on with the same comparison.
@@ -106,6 +109,7 @@ def plan(
         tuple(map(places.here_setting, settings or ())),
         jobs,
         max(torch.get_num_threads() // jobs, 1),
+        tuple(map(places.here_role, roles or ())),
     )
     return directory or Path("runs") / f"compare-{hashing.digest(_asked(made))[:8]}", made
 
@@ -133,7 +137,10 @@ def check(plan: Plan) -> list[Method]:
             if key in (*SAME, "budget", "seed"):
                 cure = f"Give it to all: --{'model' if key == 'student' else key}" + f", or --set {setting}." * (key in SAME)
                 raise UserError(f"{one.name}: {key} is the same for all that is compared, or it would not be fair. {cure}")
-    built = [catalog.build(**_build(plan, one)) for one in plan.contenders]
+    asked = [_build(plan, one) for one in plan.contenders]
+    if idle := [role for role in plan.roles if not any(role in one["roles"] for one in asked)]:
+        raise UserError(f"--role {idle[0]}: no recipe of this comparison has a role of that name.")
+    built = [session.build_recipe(Request(**one)) for one in asked]
     seen: dict[str, Contender] = {}
     for one, recipe in zip(plan.contenders, built):
         text = str(identities(recipe))
@@ -152,16 +159,20 @@ def check(plan: Plan) -> list[Method]:
 
 
 def _build(plan: Plan, one: Contender) -> dict[str, Any]:
-    """Arguments of `catalog.build` and of `Request`; a contender's own setting stands before the one for all."""
+    """Arguments of `Request`; a contender's own setting stands before the one for all."""
     own = {setting.partition("=")[0].strip() for setting in one.settings}
     common = [setting for setting in plan.settings if setting.partition("=")[0].strip() not in own]
-    return dict(
+    asked = dict(
         recipe=one.recipe,
         settings=(*common, *one.settings),
         model=plan.model,
         tasks=plan.tasks,
         budget=loop_budget(plan.budget),
     )
+    made = catalog.build(**asked) if plan.roles else None
+    recipes = [made] if isinstance(made, Recipe) else [stage.recipe for stage in made.stages] if made else []
+    names = {role.name for recipe in recipes for role in recipe.roles}
+    return asked | {"roles": tuple(role for role in plan.roles if role.partition("=")[0] in names)}
 
 
 def loop_budget(text: str) -> str:
@@ -180,8 +191,8 @@ def read_plan(directory: Path) -> Plan:
     try:
         found = json.loads((directory / "compare.json").read_text("utf-8"))
         contenders = tuple(Contender(c["name"], c["recipe"], tuple(c["settings"])) for c in found.pop("contenders"))
-        settings, seeds = tuple(found.pop("settings")), tuple(found.pop("seeds"))
-        return Plan(contenders, seeds, settings=settings, **found)
+        settings, seeds, roles = (tuple(found.pop(name)) for name in ("settings", "seeds", "roles"))
+        return Plan(contenders, seeds, settings=settings, roles=roles, **found)
     except FileNotFoundError as error:
         raise UserError(f"{directory} holds no comparison. Name recipes to begin one: sharpen compare RECIPE…") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -248,7 +259,8 @@ def request(plan: Plan, one: Contender, seed: int, directory: Path) -> Request:
     asked = _build(plan, one)
     chosen = [part for setting in asked["settings"] for part in ("--set", setting)]
     options = [part for key in ("model", "tasks", "budget") if asked[key] is not None for part in (f"--{key}", asked[key])]
-    argv = ("sharpen", "run", one.recipe, "--seed", str(seed), *options, *chosen)
+    played = [part for role in asked["roles"] for part in ("--role", role)]
+    argv = ("sharpen", "run", one.recipe, "--seed", str(seed), *options, *chosen, *played)
     return Request(seed=seed, directory=directory, argv=argv, **asked)
 
 
