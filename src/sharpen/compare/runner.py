@@ -162,7 +162,7 @@ def _build(plan: Plan, one: Contender) -> dict[str, Any]:
     """Arguments of `Request`; a contender's own setting stands before the one for all."""
     own = {setting.partition("=")[0].strip() for setting in one.settings}
     common = [setting for setting in plan.settings if setting.partition("=")[0].strip() not in own]
-    asked = dict(
+    asked: dict[str, Any] = dict(
         recipe=one.recipe,
         settings=(*common, *one.settings),
         model=plan.model,
