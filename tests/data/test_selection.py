@@ -128,7 +128,7 @@ def turn(text):
 
 
 def test_a_hint_is_given_for_a_wrong_answer_only_and_never_kept():
-    for first, hinted in (("<answer>13</answer>", False), ("so 13", True), ("<answer>12</answer>", True)):
+    for first, hinted in (("<answer>13</answer>", False), ("so 13", False), ("<answer>12</answer>", True)):
         going = rollout.rationalise(SUM)
         assert next(going) == Ask(SUM.prompt)
         try:

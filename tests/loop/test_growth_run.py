@@ -14,7 +14,7 @@ from sharpen.core import HISTORY, Arm, ArmStats, Evaluation, UserError
 from sharpen.curriculum import state, testbed, trainable
 from sharpen.data import screen
 from sharpen.loop import growing, loop
-from sharpen.recipe import call
+from sharpen.recipe import asked_for, call
 from sharpen.recipes import catalog
 from sharpen.store import Store
 from sharpen.store import growth as stored
@@ -92,7 +92,7 @@ def test_every_task_is_tried_before_it_is_added(tmp_path):
         ("copies", 1, {screen.DUPLICATE: 4}),
         ("many", 1, {screen.DUPLICATE: 1023, screen.BEYOND: 10**6 - 1024}),
         ("raises", 0, {screen.RAISED: 1}),
-        ("asks", 0, {screen.RAISED: 1}),
+        ("asks", 0, {screen.NO_TASK: 1}),
         ("returns_words", 0, {screen.NO_LIST: 1}),
         ("returns_none", 0, {}),
     ],
@@ -189,6 +189,12 @@ def test_every_curriculum_sees_arms_that_come_later(tmp_path, name):
         assert Arm("zz", source.arms[0].level) in late
 
 
+def offered(knows, recipe, progress) -> dict:
+    """What a curriculum asks for by name."""
+    everything = {"progress": progress, **{n: getattr(knows, n) for n in ("totals", "evaluations", "attempts", "kept")}}
+    return {name: everything[name] for name in asked_for(recipe.curriculum)}
+
+
 def practised(recipe, source, grown, directory) -> list[set[Arm]]:
     """The arms that a curriculum chooses in each of ten steps before three tasks have grown, ten more, and twenty after six."""
     with Store.create(directory / "run", {}) as store:
@@ -201,7 +207,7 @@ def practised(recipe, source, grown, directory) -> list[set[Arm]]:
             lessons.grow(whole, grown[:3] if step == 10 else grown[3:])
         rng = np.random.default_rng(step)
         seen = {arm: stats[-HISTORY:] for arm, stats in history.items()}
-        choices = call(recipe.curriculum, seen, trainable(whole), 20, 4, rng, **lessons.offers(step / 40))
+        choices = call(recipe.curriculum, seen, trainable(whole), 20, 4, rng, **offered(lessons, recipe, step / 40))
         results = {}
         for what, n in choices:
             arm, right = (what.arm if hasattr(what, "arm") else what), int(luck.binomial(n, 0.4))

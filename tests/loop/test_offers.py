@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sharpen import data, guard, objectives, rollouts
-from sharpen.core import Sample, UserError
+from sharpen.core import Sample, UserError, growth
 from sharpen.curriculum import state, uniform
 from sharpen.loop import loop, offers
 from sharpen.loop.offers import Moment
@@ -31,6 +31,7 @@ WORK = {
     "objective": objectives.policy_gradient.sft,
     "guard": guard.always,
     "control": guard.never,
+    "grow": growth.nothing,
 }
 
 
@@ -62,7 +63,8 @@ def test_every_slot_is_given_everything_that_is_listed_for_it(tmp_path):
     seen: dict = {}
     slots = {slot: asking(slot, offers.names(slot), seen) for slot in WORK}
     going(tmp_path, replace(grpo.recipe(), **slots, **SMALL))
-    assert {slot for offer in offers.OFFERS.values() for slot in offer.slots} == set(WORK) == set(seen)
+    assert set(WORK) == set(seen)  # who judges gives `turns` to a verifier: test_events.py
+    assert {slot for offer in offers.OFFERS.values() for slot in offer.slots} == {*WORK, "verify"}
     # An objective is also called to see what reference it needs, without a policy.
     seen["objective"] = [named for named in seen["objective"] if named["policy"] is not None]
     for slot, calls in seen.items():

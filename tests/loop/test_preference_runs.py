@@ -64,11 +64,11 @@ def test_extrapolation_beside_a_mean_of_the_weights_is_refused():
         catalog.build("apo", ["average=0.9"])
 
 
-def run(name: str, tmp_path: Path, lines: list[dict], *settings: str) -> Store:
+def run(name: str, tmp_path: Path, lines: list[dict], *settings: str, roles: tuple[str, ...] = ()) -> Store:
     path = tmp_path / "tasks.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     given = (*SETTINGS, *settings)
-    loop.start(loop.Request(name, given, 0, "4steps", None, str(path), tmp_path / "run"), terminal.Quiet())
+    loop.start(loop.Request(name, given, 0, "4steps", None, str(path), tmp_path / "run", roles=roles), terminal.Quiet())
     return Store.open(tmp_path / "run")
 
 
@@ -103,16 +103,16 @@ def test_a_demonstration_needs_a_worked_solution(tmp_path):
 
 @pytest.mark.parametrize("name", ["forward_kl", "on_policy", "taid", "weak_to_strong"])
 def test_a_teacher_must_be_named(name, tmp_path):
-    with pytest.raises(UserError, match="--set teacher=DIR"):
+    with pytest.raises(UserError, match="--role teacher="):
         run(name, tmp_path, HARD)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_teacher_must_be_a_model_that_speaks_the_students_tongue(tmp_path):
     with pytest.raises(UserError, match="holds no config.json"):
-        run("forward_kl", tmp_path, HARD, f"teacher={tmp_path}")
+        run("forward_kl", tmp_path, HARD, roles=(f"teacher={tmp_path}",))
     stranger = local()
     stranger.save(str(tmp_path / "teacher"))
     (tmp_path / "second").mkdir()
     with pytest.raises(UserError, match="its tokenizer is not the student's"):
-        run("forward_kl", tmp_path / "second", HARD, f"teacher={tmp_path / 'teacher'}")
+        run("forward_kl", tmp_path / "second", HARD, roles=(f"teacher={tmp_path / 'teacher'}",))

@@ -72,7 +72,8 @@ def test_killed_at_commit_points(tmp_path, guard):
 
 def test_all_three_answers_and_all_that_is_kept_come_back(tmp_path):
     """Six rounds of one step, of which each keeps arrays, samples and notes: killed at each kind of commit, and anywhere."""
-    settings = [str(Path(__file__).with_name("asking.py")), *(s for s in SETTINGS if "round_steps" not in s), "round_steps=1"]
+    own = Path(__file__).with_name("asking.py")
+    settings = [f"recipe={own}", *(s for s in SETTINGS if "round_steps" not in s), "round_steps=1"]
     # Commits: the start, unclear, better, unclear, unclear, worse (which saves nothing), unclear, the end.
     cases = [*(f"committed:{n}" for n in range(1, 9)), "saved:2", "renamed:4", "inserted:6", "written:7", "events:3"]
     said = run_cases(tmp_path, settings, cases)

@@ -18,7 +18,7 @@ from sharpen.data import batching
 from sharpen.loop import learning, loop
 from sharpen.models import critic, embedded, logprobs, policy
 from sharpen.objectives import advantage, entropy, hybrid, off_policy, policy_gradient
-from sharpen.recipe import call
+from sharpen.recipe import Stages, call
 from sharpen.recipes import catalog
 from sharpen.store.store import Store
 from sharpen.terminal import terminal
@@ -315,12 +315,13 @@ def test_what_is_not_finite_changes_no_weight(local):
 @pytest.mark.parametrize("name", [info.name for info in catalog.recipes()])
 def test_a_step_without_anything_to_learn_from_is_no_step(name):
     """All members unscorable: nothing is kept, and an empty batch is never trained on."""
-    recipe = catalog.build(name)
+    built = catalog.build(name)
     none = np.zeros(0)
     lost = Rollout(Task((), "4", "f", 1), none.astype(np.int32), none > 0, none, ("",), "failed", 0, 0, "r")
     offers = dict(progress=0.1, demos=[], entropy=[none], logprobs=[none], retell=None, decode=None, mask_token=0, buffer=[])
-    made = call(recipe.select, [Sample(lost, Verdict("unscorable", None), 0)], **offers, rng=np.random.default_rng(0))
-    assert made == []
+    for recipe in [stage.recipe for stage in built.stages] if isinstance(built, Stages) else [built]:
+        made = call(recipe.select, [Sample(lost, Verdict("unscorable", None), 0)], **offers, rng=np.random.default_rng(0))
+        assert made == []
 
 
 # ------------------------------------------------------------------------------------------------------------ accumulation

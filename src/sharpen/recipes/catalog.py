@@ -298,8 +298,8 @@ def choices(slot: str) -> dict[str, Callable[..., Any]]:
     that return what the slot returns."""
     room = importlib.import_module(f"sharpen.{ROOM_OF[slot]}")
     offered = [getattr(room, name) for name in room.__all__]
-    default = inspect.signature(Recipe).parameters[slot].default
-    found = {} if default is inspect.Parameter.empty else {default.__name__: default}
+    default = getattr(Recipe, slot, None)  # where a recipe need not name one
+    found = {default.__name__: default} if default else {}
     for module in (room, *filter(inspect.ismodule, offered)):
         for name, function in vars(module).items():
             if not name.startswith("_") and inspect.isfunction(function) and fits(slot, function, room.__name__):
