@@ -45,7 +45,7 @@ class Cut(terminal.Quiet):
         self.left, self.looping = steps, False
 
     def phase(self, name: str, *given, **named) -> None:
-        self.looping = name == "loop"
+        self.looping = name != "warm-up" and not name.startswith("evaluate")  # a stage is a phase of its own name
 
     def advance(self, n: int, **named) -> None:
         self.left -= n * self.looping
