@@ -81,7 +81,7 @@ def test_a_proposer_learns_beside_the_student_and_its_words_are_not_the_students
 
 
 def test_killed_at_any_commit_a_learning_role_goes_on_as_if_never_killed(mine, tmp_path):
-    cases = ["saved:2", "synced:3", "renamed:2", "committed:3", "events:1"]
+    cases = ["saved:2", "renamed:3", "committed:3"]
     said = run_cases(tmp_path, [*SETTINGS, "guard=always", f"recipe={mine}"], cases)
     assert "killed 0" not in said
     for case in cases:
