@@ -23,12 +23,16 @@ SETTINGS = (
 WARMUP = ("student=micro", "warmup_levels=3", "warmup_steps=50", "warmup_rows=32", "warmup_demos=0", "warmup_lr=0.004")
 STEPS, FIRST, THEN = 40, 4, 5  # steps of a run; of one that is interrupted after the first few and, resumed, after some more
 # Two or three tongues to learn at once; a fifth of the tokens; fewer tasks at a time; smaller gradients.
-SLOW = {"chain_of_hindsight": 60, "d3s": 50, "view_batch": 60, "cispo": 50, "luffy": 45, "window_entropy": 60}
-SLOW |= {"exo": 50, "sppo": 50, "srpo": 50, "knapsack": 50, "redi": 50, "srft": 50, "apo": 50, "spo": 50}
+SLOW = {"chain_of_hindsight": 60, "d3s": 50, "view_batch": 70, "cispo": 50, "luffy": 50, "window_entropy": 70}
+SLOW |= {"exo": 50, "sppo": 60, "srpo": 80, "knapsack": 50, "redi": 50, "srft": 60, "apo": 60, "spo": 50, "mixing": 50}
+SLOW |= {"loop": 50, "ppo": 60, "cdpo": 50, "pcl": 60, "stat_sel": 50, "reinforce": 50, "retrospective": 50, "leti": 50}
+SLOW |= {"omni": 60, "targeted_entropy": 60, "thompson": 50, "ipo": 50, "grpo": 50, "clip_cov": 50, "gkd": 50, "online_dpo": 50}
 SLOW |= {"tulu": 60}  # three stages
 OWN = {
     "cures": ("subsets=1",),  # of some thirty tasks, fifteen subsets would have two each
     "cispo": ("lr=0.0003",),  # nothing holds a second pass back: at three times this rate some runs fall again
+    "loop": ("lr=0.0005",),  # the same where the clip comes too late
+    "ppo": ("lr=0.0005",),
     "score": ("rollout.again=?", "alpha=1"),  # a second turn that the warm-up has not shown
     "view_batch": ("views=2",),  # four tasks a step pull a student this small to and fro
 }
