@@ -80,9 +80,12 @@ def test_a_proposer_learns_beside_the_student_and_its_words_are_not_the_students
     assert own.is_file() and own.read_bytes() != student.read_bytes()
 
 
-def test_killed_at_any_commit_a_learning_role_goes_on_as_if_never_killed(mine, tmp_path):
-    cases = ["saved:2", "renamed:3", "committed:3"]
-    said = run_cases(tmp_path, [*SETTINGS, "guard=always", f"recipe={mine}"], cases)
+@pytest.mark.parametrize(
+    ("guard", "cases"), [("always", ("saved:2", "renamed:3", "committed:3")), ("ratchet", ("committed:3",))]
+)
+def test_killed_at_any_commit_a_learning_role_goes_on_as_if_never_killed(mine, tmp_path, guard, cases):
+    """With the ratchet, rounds are taken back to the first checkpoint, which is older than the role's own weights."""
+    said = run_cases(tmp_path, [*SETTINGS, f"guard={guard}", f"recipe={mine}"], cases)
     assert "killed 0" not in said
     for case in cases:
         assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))

@@ -273,6 +273,8 @@ def go_back(this: Run) -> None:
     last = this.store.last_commit()
     assert last is not None and last.accepted is not None
     load_checkpoint(this, last.accepted)
+    if models.roles.learners(this.recipe.roles):
+        refer(this)  # one that had learnt nothing by then begins again
 
 
 def finish(this: Run, step: int, rounds: Sequence[dict[str, Any]], handed: Sequence[dict[str, Any]]) -> None:

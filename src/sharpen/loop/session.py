@@ -229,7 +229,7 @@ def load_checkpoint(this: Run, name: str) -> None:
     """Go on from a checkpoint that a commit names."""
     path = this.store.checkpoint_path(name)
     this.policy.load(str(path))
-    models.roles.load(this.recipe.roles, this.roles, path, partial(like_student, this.recipe))
+    models.roles.load(this.recipe.roles, this.roles, path, this.policy, partial(like_student, this.recipe))
     offers.load(this, path)
 
 

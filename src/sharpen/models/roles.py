@@ -108,13 +108,15 @@ def save(roles: Sequence[Role], bound: Mapping[str, Any], checkpoint: Path, stud
             bound[role.name].save(str(path))
 
 
-def load(roles: Sequence[Role], bound: dict[str, Any], checkpoint: Path, like: Callable[[Path], Any]) -> None:
-    """The roles that learn as they were at that checkpoint."""
+def load(roles: Sequence[Role], bound: dict[str, Any], checkpoint: Path, student: Policy, like: Callable[[Path], Any]) -> None:
+    """The roles that learn as they were at that checkpoint; one that had no weights of its own by then has none again."""
     for role in learners(roles):
         path = checkpoint / "roles" / role.name
         if path.is_dir():
             bound[role.name] = like(path)
             bound[role.name].load(str(path))
+        elif role.bound in SNAPSHOTS:
+            bound[role.name] = student
 
 
 def take(
