@@ -248,7 +248,7 @@ def test_settings_reach_all_stages_or_one():
         (["rl.hand_over=between", "rl.hand_over.alpha=1.5"], "0 <= alpha <= 1"),
         (["lora=4"], "stage sft: hand_over=mean averages weights"),
         (["dpo.lr=-1"], "stage dpo: lr=-1"),
-        (["imitate=1.5"], "none is below 0"),
+        (["imitate=1.5"], "may not be below 0"),
     ],
 )
 def test_bad_input_is_refused_before_the_first_step(settings, says):

@@ -107,12 +107,12 @@ def test_what_an_environment_says_is_cut_in_the_middle_and_is_text():
     assert odd.text == "a?b" and odd.parts == {"n": 1.5}
 
 
-def test_something_else_than_an_event_is_said():
+def test_something_else_than_an_event_is_said_and_costs_its_own_rollout():
     def confused(task):
-        yield "ask"
+        yield [Ask(task.prompt), "ask"]
 
-    with pytest.raises(TypeError, match="no Ask, Run, Act or Measure"):
-        once(confused)
+    made = once(confused)
+    assert made.stop == "failed" and "'ask' is no Ask, Run, Act or Measure" in made.turns[-1]
 
 
 def test_a_role_that_nobody_plays_is_the_users_mistake():

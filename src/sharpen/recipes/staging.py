@@ -30,7 +30,8 @@ def sequence(*stages: Stage) -> Stages:
     So a knob at 0 leaves a stage out. UserError where no share is above 0, or one is below."""
     total = sum(stage.share for stage in stages)
     if total <= 0 or min(stage.share for stage in stages) < 0:
-        raise UserError(f"shares {', '.join(f'{s.name}={s.share:g}' for s in stages)}: none is below 0, and one is above.")
+        said = ", ".join(f"{s.name}={s.share:g}" for s in stages)
+        raise UserError(f"shares {said}: a share may not be below 0, and one at least has to be above.")
     return Stages(tuple(dataclasses.replace(s, share=round(s.share / total, 9)) for s in stages if s.share))
 
 

@@ -186,7 +186,7 @@ def _rounds(rounds: Sequence[Round]) -> Mapping[str, Any]:
     )
     states = [r.state for r in rounds]
     table = [(r, _numbers(r.decision.numbers) if r.decision else "") for r in rounds]
-    counts = {state.replace(" ", "_"): states.count(state) for state in STATES.values()}
+    counts = {state.replace(" ", "_"): states.count(state) for state in (*STATES.values(), "refused", "handed over")}
     return {"chart": chart, "table": table, **counts}
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,7 @@ def _round(
             elif isinstance(event, Measure):
                 measures.setdefault(event.role, []).append((i, n, event))
             else:
-                raise TypeError(f"a generator yielded {event!r}, which is no Ask, Run, Act or Measure, nor a list of them")
+                outside.append((i, n, partial(Failed, f"{event!r:.200} is no Ask, Run, Act or Measure, nor a list of them")))
     for role, listed in asks.items():
         answer(whose(role, policy, roles), listed, take, waiting, max_tokens, sampling)
     for role, wanted in measures.items():
