@@ -3,26 +3,31 @@
 1. `generate` takes prompts as token ids and answers with tokens and the log-probabilities they were drawn with.
 2. Each row draws from its own seed, so a result does not depend on what it was batched with (up to rounding).
 3. Rows with prompts of any length are decoded together (cache.py).
-4. Models of the Llama family take the path of transformer.py; any other causal LM its own forward pass (generic.py).
+4. Models of the Llama family take the path of transformer.py, on a GPU with Triton as a captured step (captured.py); any other
+   causal LM its own forward pass (generic.py).
+5. A batch that does not fit a GPU's memory is generated in two halves, which changes nothing in its answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sharpen.core import PLAIN, Sampling
-from sharpen.models.engine import decode_step, generic, transformer
+from sharpen.core import PLAIN, Sampling, UserError
+from sharpen.models.engine import captured, decode_step, generic, transformer
 from sharpen.models.engine.cache import Cache
 from sharpen.models.engine.sampling import sample, uniforms
 
 MAX_ROWS = 512  # rows decoded together …
 CACHE_BYTES = 4 * 2**30  # … as long as their keys and values fit
+GPU_ROWS, GPU_CACHE_BYTES = captured.SIZES[-1], 16 * 2**30  # the same where a captured step decodes
 FOREIGN_SPREAD = 64  # longest minus shortest prompt of a batch that is padded to the longest
 COMPACT = 0.6  # finished rows leave once fewer than this share of the rows is active
 
@@ -86,13 +91,30 @@ def generate(
             done(i, made)
 
     packed = decode_step.pack(model) if compile else None
-    for batch in batches(model, requests):
-        decode(model, {i: requests[i] for i in batch}, end_ids, pad_id, stops, finish, packed)
+    waiting = batches(model, requests)
+    while waiting:
+        batch = {i: requests[i] for i in waiting.pop(0) if i not in results}
+        try:
+            if captured.usable(model):
+                decode_captured(model, batch, end_ids, stops, finish)
+            else:
+                decode(model, batch, end_ids, pad_id, stops, finish, packed)
+        except torch.OutOfMemoryError as error:
+            left = [i for i in batch if i not in results]
+            if len(left) < 2:
+                raise UserError(
+                    "the GPU's memory does not hold one row of generation beside what else is there: take a smaller model or "
+                    "fewer max_tokens"
+                ) from error
+            warnings.warn(f"out of GPU memory with {len(left)} rows: generating them in two halves", stacklevel=2)
+            captured.release()
+            waiting = [left[: len(left) // 2], left[len(left) // 2 :], *waiting]
     return [results[i] for i in range(len(requests))]
 
 
 def batches(model: Any, requests: Sequence[Request]) -> list[list[int]]:
     """Numbers of the requests that are decoded together, sorted by prompt: as many as MAX_ROWS and CACHE_BYTES allow."""
+    rows, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) else (MAX_ROWS, CACHE_BYTES)
     config = model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -102,7 +124,7 @@ def batches(model: Any, requests: Sequence[Request]) -> list[list[int]]:
     held = 0
     for i in sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].prompt.tobytes(), i)):
         need = (len(requests[i].prompt) + requests[i].max_tokens) * token_bytes
-        full = out and (len(out[-1]) >= MAX_ROWS or held + need > CACHE_BYTES)
+        full = out and (len(out[-1]) >= rows or held + need > room)
         if not out or full or len(requests[i].prompt) - len(requests[out[-1][0]].prompt) > spread:
             out.append([])
             held = 0
@@ -163,6 +185,47 @@ def decode(
         logits = cache.extend(model, token)
 
 
+def decode_captured(
+    model: Any,
+    requests: dict[int, Request],
+    end_ids: Sequence[int],
+    stops: Callable[[tuple[str, ...]], StopStrings] | None,
+    finish: Callable[[int, Generation], None],
+    ops: ModuleType | None = None,
+) -> None:
+    """The same as `decode`, by captured.py. `ops` as there."""
+    numbers = [i for i, r in requests.items() if r.max_tokens > 0]
+    for i in requests.keys() - set(numbers):
+        finish(i, Generation(np.zeros(0, np.int32), np.zeros(0, np.float32), "length"))
+    if not numbers:
+        return
+    asked = [requests[i] for i in numbers]
+    recognisers = recognised({r.sampling for r in asked}, stops)
+    last = {how: recogniser.last.cpu().numpy() for how, recogniser in recognisers.items()}
+
+    def completed(row: int, tokens: np.ndarray, looked: int) -> int:
+        how = asked[row].sampling
+        ends = looked + np.flatnonzero(last[how][tokens[looked:]]) + 1
+        return next((int(end) for end in ends if recognisers[how].found(tokens[:end])), 0)
+
+    def hand_over(row: int, tokens: np.ndarray, logprobs: np.ndarray) -> None:
+        how = asked[row].sampling
+        stopped = how in recognisers and recognisers[how].found(tokens)
+        stop = "end" if tokens[-1] in end_ids else "stop" if stopped else "length"
+        finish(numbers[row], Generation(tokens, logprobs, stop))
+
+    captured.decode(model, asked, end_ids, hand_over, completed, ops)
+
+
+def recognised(
+    kinds: Collection[Sampling], stops: Callable[[tuple[str, ...]], StopStrings] | None
+) -> dict[Sampling, StopStrings]:
+    """What recognises the stop strings of each kind of drawing that has any."""
+    if any(how.stop for how in kinds) and stops is None:
+        raise ValueError("a request has stop strings, and there is no tokenizer to recognise them")
+    return {how: stops(how.stop) for how in kinds if how.stop and stops}
+
+
 class Drawing:
     """How each row of a batch is drawn and what else ends it; rows that share a `Sampling` are drawn together."""
 
@@ -171,9 +234,7 @@ class Drawing:
         self.kind = torch.tensor([self.kinds.index(r.sampling) for r in asked], device=device)
         greedy = [0 if r.sampling.temperature == 0 else r.max_tokens for r in asked]
         self.noise = uniforms([r.seed for r in asked], greedy).to(device)
-        if any(how.stop for how in self.kinds) and stops is None:
-            raise ValueError("a request has stop strings, and there is no tokenizer to recognise them")
-        self.stops = {how: stops(how.stop) for how in self.kinds if how.stop and stops}
+        self.stops = recognised(self.kinds, stops)
 
     def __call__(self, logits: Tensor, rows: Tensor, t: int) -> tuple[Tensor, Tensor]:
         """Token t of the given rows, and its log-probability."""

@@ -91,14 +91,25 @@ def norm(x: Tensor, layer: Any) -> Tensor:
 
 def linear(layers: Sequence[Any], x: Tensor) -> Sequence[Tensor]:
     """What each layer makes of x (N, D). One product for all of them where `fuse` has laid their weights side by side."""
-    if torch.is_grad_enabled() or not all(type(layer) is nn.Linear for layer in layers):
+    fused = None if torch.is_grad_enabled() else block(layers)
+    if fused is None:
         return [layer(x) for layer in layers]
-    weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
-    weight = _side_by_side(weights)
+    return F.linear(x, *fused).split([len(layer.weight) for layer in layers], dim=-1)
+
+
+def together(layers: Sequence[Any], x: Tensor) -> Tensor:
+    """The same side by side, (N, the sum of their widths), without gradient."""
+    fused = block(layers)
+    return F.linear(x, *fused) if fused else torch.cat([layer(x) for layer in layers], dim=-1)
+
+
+def block(layers: Sequence[Any]) -> tuple[Tensor, Tensor | None] | None:
+    """The weights and biases that `fuse` laid side by side, as one of each; None where they do not lie so (any more)."""
+    if not all(type(layer) is nn.Linear for layer in layers):
+        return None
+    weight, biases = _side_by_side([layer.weight for layer in layers]), [layer.bias for layer in layers]
     bias = None if biases[0] is None else _side_by_side(biases)
-    if weight is None or (bias is None) != (biases[0] is None):
-        return [layer(x) for layer in layers]
-    return F.linear(x, weight, bias).split([len(w) for w in weights], dim=-1)
+    return None if weight is None or (bias is None) != (biases[0] is None) else (weight, bias)
 
 
 def fuse(model: Any) -> None:
@@ -109,8 +120,8 @@ def fuse(model: Any) -> None:
             for name in ("weight", "bias"):
                 parts: list[Any] = [getattr(part, name, None) for part in together]
                 if all(part is not None for part in parts):
-                    block = torch.cat([part.detach() for part in parts])
-                    for part, piece in zip(parts, block.split([len(p) for p in parts]), strict=True):
+                    laid = torch.cat([part.detach() for part in parts])
+                    for part, piece in zip(parts, laid.split([len(p) for p in parts]), strict=True):
                         part.data = piece
 
 
