@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from sharpen.core import Batch, Sampling
-from sharpen.models.engine import common_beginnings, pack, sampling, transformer
+from sharpen.models.engine import common_beginnings, pack, sampling, train_fused, transformer
 
 CHUNK_LOGITS = 2**25  # logits held at once
 
@@ -104,13 +104,48 @@ def scores(
     functions |= {"reference": partial(chosen_by_other, how=batch.drawn)} if other else {}
     functions |= {"penalty": penalty} if penalty else {}
     functions |= {"entropy": spread} if entropy else {}
-    found = [*of_targets(head, states, targets, list(functions.values()), other)]
     names = [*functions]
+    if fused(head, states, batch.drawn, penalty, entropy):
+        found = fused_scores(head, states, targets, batch.drawn, entropy, other)
+    else:
+        found = [*of_targets(head, states, targets, list(functions.values()), other)]
     if value is not None:
         names, found = [*names, "value"], [*found, value(states)]
     on = torch.from_numpy(mask).to(model.device)
     empty = torch.zeros(mask.shape, device=model.device)
     return Scores(**{name: empty.masked_scatter(on, values) for name, values in zip(names, found, strict=True)})
+
+
+def fused(head: Any, states: Tensor, how: Sampling, penalty: Any, entropy: bool) -> bool:
+    """Whether `train_fused.log_probabilities` finds what is wanted: on a GPU, where nothing reads whole distributions.
+
+    Entropies are those of temperature 1.
+    """
+    plain = type(head) is torch.nn.Linear and head.bias is None
+    return train_fused.usable(states) and plain and not how.cuts and penalty is None and (not entropy or heat(how) == 1)
+
+
+def heat(how: Sampling) -> float:
+    """The temperature that log-probabilities are taken under; greedy tokens have those of 1."""
+    return how.temperature or 1.0
+
+
+def fused_scores(
+    head: Any,
+    states: Tensor,
+    targets: Tensor,
+    how: Sampling,
+    entropy: bool,
+    other: tuple[Callable[[Tensor], Tensor], Tensor] | None,
+) -> list[Tensor]:
+    """Log-probabilities, then those of the reference and entropies where there are any."""
+    logp, spreads = train_fused.log_probabilities(head.weight, states, targets, heat(how))
+    found = [logp]
+    if other is not None:
+        beside: Any = other[0]
+        with torch.no_grad():
+            found.append(train_fused.log_probabilities(beside.weight, other[1], targets, heat(how))[0])
+    return [*found, spreads] if entropy else found
 
 
 def before_trained(

@@ -2,12 +2,13 @@
 
 generate.py answers many prompts at once (cache.py, sampling.py; generic.py: any causal LM), transformer.py is the forward
 pass of the Llama family on packed rows (packing.py). native.py compiles decode_step.c and train_step.c where there is a
-compiler; decode_step.py and train_step.py call them.
+compiler; decode_step.py and train_step.py call them. On a GPU captured.py decodes (decode_ops.py in torch, decode_kernels.py in
+Triton) and train_fused.py trains (train_kernels.py).
 
 May import: nothing but the ground files.
 """
 
-from sharpen.models.engine import generate, sampling, transformer
+from sharpen.models.engine import captured, generate, sampling, train_fused, transformer
 from sharpen.models.engine.packing import common_beginnings, pack
 
-__all__ = ["common_beginnings", "generate", "pack", "sampling", "transformer"]
+__all__ = ["captured", "common_beginnings", "generate", "pack", "sampling", "train_fused", "transformer"]

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sharpen.models.engine import train_step
+from sharpen.models.engine import train_fused, train_step
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,10 @@ class Pack:
         causal = torch.ones(length, length, dtype=torch.bool, device=self.starts.device).tril()
         return torch.cat((first[:, None].expand(rows, length, width), causal.expand(rows, length, length)), dim=-1)[:, None]
 
+    @cached_property
+    def stretches(self) -> train_fused.Stretches:
+        return train_fused.stretches(*self.families.given, self.tokens.device)
+
     def number(self, row: Tensor, position: Tensor) -> Tensor:
         """Numbers in the pack of the tokens at these positions of these rows."""
         behind = position - self.starts[row]
@@ -128,6 +132,8 @@ class Pack:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Causal attention within rows: (N, H, E) from q (N, H, E) and k, v (N, G, E)."""
+        if train_fused.flashes(q):
+            return train_fused.attend(q, k, v, self.stretches)
         found = train_step.attend(q, k, v, self.families)
         if found is not None:
             return found
