@@ -88,6 +88,7 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalP
         recipe.lora,
         recipe.device,
         recipe.micro_tokens,
+        recipe.offload,
     )
 
 

@@ -26,11 +26,11 @@ from sharpen.models.engine import common_beginnings, pack, sampling, train_fused
 CHUNK_LOGITS = 2**25  # logits held at once
 
 
-def passes(batch: Batch, rows: np.ndarray, tokens: int, together: bool = False) -> Iterator[np.ndarray]:
+def passes(batch: Batch, rows: np.ndarray, tokens: int, together: bool = False, even: bool = False) -> Iterator[np.ndarray]:
     """Row numbers of each pass. Rows of a group are neighbours, and groups of like length, so that little is padded.
 
     A prompt that a group shares counts once; a row longer than `tokens` is a pass of its own. With `together` a group is
-    never cut, however long it is.
+    never cut, however long it is. With `even` the passes are of like size, so that none is a small rest.
     """
     if not len(rows):
         return
@@ -39,6 +39,10 @@ def passes(batch: Batch, rows: np.ndarray, tokens: int, together: bool = False) 
     np.maximum.at(longest, group[rows], batch.lengths[rows])
     order = rows[np.lexsort((batch.lengths[rows], group[rows], longest[group[rows]]))]
     shared = common_beginnings(batch.tokens[order], batch.mask[order], group[order])
+    if even:
+        first = np.diff(group[order], prepend=group[order[0]] - 1) != 0
+        total = int((batch.lengths[order] - np.where(first, 0, shared)).sum())
+        tokens = min(tokens, -(-total // -(-total // tokens)) + int(batch.lengths[order].max()))
     start = held = 0
     for end, row in enumerate(order):
         again = end > start and group[order[end - 1]] == group[row]

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
-from sharpen.models import adapters, logprobs
+from sharpen.models import adapters, logprobs, memory
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import generate, transformer
 from sharpen.models.loading import end_ids, fast_bf16, load_model
@@ -29,8 +29,6 @@ from sharpen.objectives import active, weigh
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
 MAX_GRAD_NORM = 1.0
-# On a processor a larger pass is no faster, and 8,192 tokens need twice the memory; a GPU is idle between small ones.
-MICRO_TOKENS = {"cpu": 1536, "gpu": 16384}
 
 
 class LocalPolicy:
@@ -45,7 +43,9 @@ class LocalPolicy:
     recompute  gradient checkpointing: less memory, a third more time for learning
     lora       > 0: train adapters of this rank instead of the weights (adapters.py)
     device     "cpu", "cuda", …; "auto": a GPU where there is one
-    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: MICRO_TOKENS
+    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: `memory.pass_tokens`. Where a
+               GPU's memory does not hold them, passes are halved
+    offload    beside a bfloat16 model on a GPU: what is trained, and the optimizer, are in the processor's memory
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class LocalPolicy:
         lora: int = 0,
         device: str = "auto",
         micro_tokens: int = 0,
+        offload: bool = False,
     ):
         self.tokenizer, self.average, self.lora = tokenizer, average, lora
         self.recompute = recompute
@@ -65,13 +66,21 @@ class LocalPolicy:
         self.reference: Any = None
         self.critic: ValueHead | None = None
         device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        self.micro_tokens = micro_tokens or MICRO_TOKENS["gpu" if device.startswith("cuda") else "cpu"]
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
-        self.trained: dict[str, Tensor] = {n: p.detach().clone() for n, p in named.items()} if bf16 else dict(named)
+        if offload and not (bf16 and device.startswith("cuda")):
+            raise UserError(
+                "offload=true moves float32 weights off a GPU that trains in bfloat16, and here are none: leave it out"
+            )
+        self.kept = "cpu" if offload else str(self.model.device)  # where what is trained lies
+        self.trained: dict[str, Tensor] = dict(named)
         if bf16:
+            self.trained = {n: p.detach().to(self.kept, copy=True) for n, p in named.items()}
             self.model.to(torch.bfloat16)
+            for name, image in named.items():
+                image.register_post_accumulate_grad_hook(partial(memory.collect, self.trained[name]))
+        self.micro_tokens = micro_tokens or memory.pass_tokens(self.model, recompute)
         if transformer.supported(self.model):
             transformer.fuse(self.model)
         self.end_ids = end_ids(model, tokenizer)
@@ -191,13 +200,20 @@ class LocalPolicy:
     def look(self, batch: Batch, **wanted: Any) -> dict[str, np.ndarray]:
         """What `logprobs.scores` finds at the trained tokens of every row, (B, T) float32 each, without gradient."""
         out: dict[str, np.ndarray] = {"logp": np.zeros(batch.tokens.shape, dtype=np.float32)}
-        with torch.no_grad():
-            for rows in logprobs.passes(batch, np.flatnonzero(batch.mask.any(axis=1)), self.micro_tokens):
+
+        def over(tokens: int) -> None:
+            for rows in self.passes(batch, np.flatnonzero(batch.mask.any(axis=1)), tokens):
                 found = vars(logprobs.scores(self.model, batch, rows, **wanted))
                 for name, values in ((n, v) for n, v in found.items() if v is not None):
                     array = out.setdefault(name, np.zeros(batch.tokens.shape, dtype=np.float32))
                     array[rows, : values.shape[1]] = values.cpu().numpy()
+
+        with torch.no_grad():
+            _, self.micro_tokens = memory.halving(over, self.micro_tokens, lambda: None)
         return out
+
+    def passes(self, batch: Batch, rows: np.ndarray, tokens: int, together: bool = False) -> Iterator[np.ndarray]:
+        return logprobs.passes(batch, rows, tokens, together, even=self.model.device.type == "cuda")
 
     def expected(self, states: Tensor) -> Tensor:
         """What the value head says of states (M, D); it is made when it is first asked."""
@@ -226,31 +242,48 @@ class LocalPolicy:
 
     def accumulate(self, batch: Batch, tableau: Tableau) -> dict[str, float]:
         """Gradients of the loss, left at the weights; returns `update`'s measurements but the gradient's norm."""
+        work = partial(self.over_passes, batch, tableau)
+        measured, self.micro_tokens = memory.halving(work, self.micro_tokens, self.forget_gradients)
+        return measured
+
+    def forget_gradients(self) -> None:
+        self.optimizer.zero_grad()
+        self.model.zero_grad()
+        if self.critic is not None:
+            self.critic.optimizer.zero_grad()
+
+    def over_passes(self, batch: Batch, tableau: Tableau, tokens: int) -> dict[str, float]:
+        """`accumulate` in passes of so many tokens."""
         rows = np.flatnonzero(active(tableau, batch))
         if tableau.reference and self.reference is None:
             raise ValueError(f"the objective compares with a reference model ({tableau.reference}) and none was given: `refer`")
         beside = self.reference if tableau.reference else None
         value = self.expected if tableau.returns else None
         returns = tableau.returns(batch) if tableau.returns else None
-        loss, gap, seen, trained = 0.0, 0.0, 0, float(batch.mask[rows].sum())
-        for part in logprobs.passes(batch, rows, self.micro_tokens, tableau.together):
+        trained = float(batch.mask[rows].sum())
+        losses: list[Tensor] = []  # read when all passes are under way: a GPU waits for nobody between them
+        made: list[tuple[np.ndarray, Tensor]] = []
+        for part in self.passes(batch, rows, tokens, tableau.together):
             found = logprobs.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value)
             logp = found.logp
             given, factors = weigh(tableau, batch, logp.detach(), part, found.reference, found.entropy)
             term = -(given * logp).sum()
             if found.penalty is not None:
                 term = term + (factors * found.penalty).sum()
-            loss += float(term.detach())
-            sampling = batch.sampling[part, : logp.shape[1]]
+            losses.append(term.detach())
+            made.append((part, logp.detach()))
             if found.value is not None and returns is not None and self.critic is not None:
                 old = np.zeros_like(batch.mask) if batch.values is None else batch.values
                 arrays = (a[part, : logp.shape[1]] for a in (old, returns, batch.mask))
                 term = term + self.critic.loss(found.value, trained, *arrays)
             term.backward()
-            self.collect()
+        loss, gap, seen = 0.0, 0.0, 0
+        for term, (part, logp) in zip(losses, made, strict=True):
+            loss += float(term)
+            sampling = batch.sampling[part, : logp.shape[1]]
             # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
             drawn = (sampling != 0) & (batch.version is None or (batch.version[part] == self.version)[:, None])
-            gap += float(np.abs(logp.detach().cpu().numpy() - sampling)[drawn].sum())
+            gap += float(np.abs(logp.cpu().numpy() - sampling)[drawn].sum())
             seen += int(drawn.sum())
         mismatch = gap / seen if seen else 0.0
         return dict(loss=loss, mismatch=mismatch, rows_trained=float(len(rows)), tokens_trained=trained)
@@ -265,15 +298,6 @@ class LocalPolicy:
             )
         dtype = next(iter(self.model.parameters())).dtype
         self.reference = model.to(device=self.model.device, dtype=dtype).requires_grad_(False)
-
-    def collect(self) -> None:
-        """Add the gradients of a bfloat16 model to those of the float32 weights it is an image of."""
-        for name, computed in self.model.named_parameters():
-            trained = self.trained.get(name)
-            if trained is not None and trained is not computed and computed.grad is not None:
-                gradient = computed.grad.float()
-                trained.grad = gradient if trained.grad is None else trained.grad.add_(gradient)
-                computed.grad = None
 
     def step(self, lr: float) -> float:
         """Clip, step, average; returns the norm of the gradient."""
@@ -301,10 +325,10 @@ class LocalPolicy:
 
     def refresh(self) -> None:
         """Make a bfloat16 model the image of the trained weights again; a float32 model holds them itself."""
-        with torch.no_grad():
-            for name, computed in self.model.named_parameters():
-                if name in self.trained and self.trained[name] is not computed:
-                    computed.copy_(self.trained[name])
+        images = {n: p for n, p in self.model.named_parameters() if n in self.trained and self.trained[n] is not p}
+        if images:
+            with torch.no_grad():
+                torch._foreach_copy_([*images.values()], [self.trained[n] for n in images])
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -351,7 +375,7 @@ class LocalPolicy:
             self.mean = [t.detach().clone() for t in self.trained.values()] if self.average else []
         numbers = {n: i for i, n in enumerate(self.trained)}
         learned: dict[int, Tensor] = {}
-        for key, tensor in load_file(path / "optimizer.safetensors", device=str(self.model.device)).items():
+        for key, tensor in load_file(path / "optimizer.safetensors", device=self.kept).items():
             field, name = key.split(":", 1)
             if field == "latest":
                 self.trained[name].data.copy_(tensor)

@@ -25,7 +25,15 @@ MODELS = {
 END = 7
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 OPS = [decode_ops, captured.kernels()] if INTERPRETED else [decode_ops]
-KINDS = (Sampling(), GREEDY, Sampling(0.5), Sampling(top_k=3), Sampling(top_p=0.7), Sampling(min_p=0.2), Sampling(2.0, 9, 0.8, 0.1))
+KINDS = (
+    Sampling(),
+    GREEDY,
+    Sampling(0.5),
+    Sampling(top_k=3),
+    Sampling(top_p=0.7),
+    Sampling(min_p=0.2),
+    Sampling(2.0, 9, 0.8, 0.1),
+)
 
 
 pytestmark = [pytest.mark.filterwarnings("ignore")] if INTERPRETED else []  # numpy on its exp of -inf

@@ -190,7 +190,9 @@ def draw(rows: Rows, logits: Tensor, cuts: bool) -> None:
             args = (rows.slot, rows.temperature, rows.top_k, rows.top_p, rows.min_p, rows.lowest, rows.floor)
             sizes = dict(CHUNKS=chunks, BLOCK=block, SHORT=short, STEP=4096)
             _cut[(n,)](logits, best, summed, *args, vocabulary, **sizes, num_warps=16)
-        _stats[(n, chunks)](logits, best, summed, where, *how, vocabulary, chunks, CUT=cut, SHORT=short, BLOCK=CHUNK, num_warps=8)
+        _stats[(n, chunks)](
+            logits, best, summed, where, *how, vocabulary, chunks, CUT=cut, SHORT=short, BLOCK=CHUNK, num_warps=8
+        )
     state = (rows.plan, rows.slot, rows.greedy, rows.noise, rows.limit, rows.ends, len(rows.ends))
     out = (rows.token, rows.tokens, rows.logprobs, rows.length)
     sizes = dict(CUT=cuts, SHORT=short, BLOCK=block, INNER=CHUNK)
@@ -296,7 +298,9 @@ def _pick(
     found = tl.minimum(tl.sum((passed <= goal - before).to(tl.int32), axis=0), final)
     chosen = chunk * INNER + found
     if tl.load(greedy + slot) != 0:
-        chosen = tl.min(tl.where(tops == top, tl.load(where + row * chunks + part, mask=part < chunks, other=0), vocabulary), axis=0)
+        chosen = tl.min(
+            tl.where(tops == top, tl.load(where + row * chunks + part, mask=part < chunks, other=0), vocabulary), axis=0
+        )
     reached = tl.load(logits + row * vocabulary + chosen).to(tl.float32) / heat
     tl.store(token + row, chosen.to(tl.int64))
     tl.store(tokens + slot * capacity + step, chosen.to(tl.int32))

@@ -118,7 +118,8 @@ class _Together(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, widths: list[int], weight: Tensor, bias: Tensor | None, *parts: Tensor) -> Any:
         ctx.save_for_backward(x, weight)
         ctx.widths, ctx.biased = widths, bias is not None
-        return F.linear(x, weight, bias).split(widths, dim=-1)
+        *parts_of, last = F.linear(x, weight, bias).split(widths, dim=-1)
+        return *parts_of, last.clone()  # values are kept for the backward pass, and would keep queries and keys beside them
 
     @staticmethod
     @once_differentiable

@@ -1,0 +1,64 @@
+"""What fits into memory: how many tokens a pass has, where gradients go, and what is done where a GPU's memory ends."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from sharpen.core import UserError
+from sharpen.models.engine import captured
+
+CPU_TOKENS = 1536  # on a processor a larger pass is no faster, and 8,192 tokens need twice the memory
+ACTIVATION_BYTES = 6 * 10**9  # on a GPU: what a pass keeps for its backward pass; a GPU is idle between small ones
+LEAST, MOST = 256, 32768  # tokens of a GPU's pass
+
+T = TypeVar("T")
+
+
+def pass_tokens(model: Any, recompute: bool) -> int:
+    """Tokens of one forward and backward pass of this model where it is. `recompute` as in `transformer.hidden_states`."""
+    if model.device.type != "cuda":
+        return CPU_TOKENS
+    config = model.config
+    width, heads = config.hidden_size, config.num_attention_heads
+    groups = getattr(config, "num_key_value_heads", None) or heads
+    head = getattr(config, "head_dim", None) or width // heads
+    inner = getattr(config, "intermediate_size", None) or 4 * width
+    kept = width if recompute else 4 * width + (2 * heads + 2 * groups) * head + 2 * inner  # of a layer, as in train_fused.py
+    fits = ACTIVATION_BYTES // (kept * config.num_hidden_layers * model.dtype.itemsize)
+    return int(min(max(fits, LEAST), MOST))
+
+
+def halving(work: Callable[[int], T], tokens: int, again: Callable[[], object]) -> tuple[T, int]:
+    """(work(tokens), tokens), and where a GPU's memory does not hold it, the same with half as many, and half of these, …
+
+    again  takes back what a work that failed has left behind
+    Raises UserError where a pass of LEAST tokens does not fit.
+    """
+    while True:
+        try:
+            return work(tokens), tokens
+        except torch.OutOfMemoryError as error:
+            again()
+            if tokens <= LEAST:
+                raise UserError(
+                    f"the GPU's memory does not hold a pass of {tokens} tokens beside the weights and the optimizer: take a "
+                    "smaller model, or --set lora=16, recompute=true or offload=true"
+                ) from error
+        captured.release()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        tokens = max(tokens // 2, LEAST)
+        warnings.warn(f"out of GPU memory: passes have {tokens} tokens from here on, to the same gradient", stacklevel=2)
+
+
+def collect(trained: Tensor, image: Tensor) -> None:
+    """Add the gradient of a bfloat16 image to that of the float32 weights, as soon as it is there."""
+    assert image.grad is not None
+    gradient = image.grad.to(trained.device, torch.float32)
+    trained.grad = gradient if trained.grad is None else trained.grad.add_(gradient)
+    image.grad = None
