@@ -13,7 +13,7 @@ from sharpen.core import UserError
 from sharpen.models.engine import captured
 
 CPU_TOKENS = 1536  # on a processor a larger pass is no faster, and 8,192 tokens need twice the memory
-ACTIVATION_BYTES = 6 * 10**9  # on a GPU: what a pass keeps for its backward pass; a GPU is idle between small ones
+ACTIVATION_BYTES = 8 * 10**9  # on a GPU: what a pass keeps for its backward pass; a GPU is idle between small ones
 LEAST, MOST = 256, 32768  # tokens of a GPU's pass
 
 T = TypeVar("T")
@@ -59,6 +59,6 @@ def halving(work: Callable[[int], T], tokens: int, again: Callable[[], object]) 
 def collect(trained: Tensor, image: Tensor) -> None:
     """Add the gradient of a bfloat16 image to that of the float32 weights, as soon as it is there."""
     assert image.grad is not None
-    gradient = image.grad.to(trained.device, torch.float32)
-    trained.grad = gradient if trained.grad is None else trained.grad.add_(gradient)
+    gradient = image.grad.to(trained.device)
+    trained.grad = gradient.float() if trained.grad is None else trained.grad.add_(gradient)
     image.grad = None

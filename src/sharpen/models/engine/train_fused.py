@@ -84,6 +84,15 @@ def score_backward(logits: Tensor, targets: Tensor, log: Tensor, g: Tensor, heat
     return logits.copy_(p * (g / heat)[:, None])
 
 
+def join(out: Tensor, log: Tensor, more: Tensor, more_log: Tensor, at: Tensor) -> None:
+    """Make attention's outputs (N, H, E) and softmax's logarithms (H, N), at these numbers, those over the keys of both parts."""
+    own = log[:, at]
+    joined = torch.logaddexp(own, more_log)
+    shares = [(part - joined).exp().t()[..., None] for part in (own, more_log)]
+    out[at] = (out[at] * shares[0] + more * shares[1]).to(out.dtype)
+    log[:, at] = joined
+
+
 def mlp(x: Tensor, opening: Any, value: Any, closing: Any, block: Tensor) -> Tensor:
     """SwiGLU MLP of x (N, D); `block` is the weights of the layers `opening` and `value` as one."""
     return _Mlp.apply(x, opening.weight, value.weight, closing.weight, block)
@@ -193,15 +202,17 @@ class Stretches:
 
     every         boundaries of all beginnings and remainders; each sees itself
     first, after  boundaries of the beginnings that are continued, and of all that continues each
-    continued, continuing  numbers of those tokens in the pack
+    continuing    numbers in the pack of the tokens behind a beginning
+    keys, queries the places of those of `first` and of `after`: slices where that is all there is, else numbers
     longest       of every, first and after
     """
 
     every: Tensor
     first: Tensor
     after: Tensor
-    continued: Tensor
     continuing: Tensor
+    keys: slice | Tensor
+    queries: slice | Tensor
     longest: tuple[int, int, int]
 
 
@@ -226,12 +237,17 @@ def stretches(firsts: Sequence[int], remainders: Sequence[int], origin: Sequence
         return put(np.concatenate(([0], n.cumsum())), np.int32)
 
     longest = tuple(int(n.max(initial=0)) for n in (every, first[both], after[both]))
+    continued, continuing = spans(starts[both], first[both]), spans(at[rows], behind[rows])
+    before, whole = int(first.sum()), int(every.sum())
+    plain = len(continued) == before and np.array_equal(continuing, np.arange(before, whole))
+    numbers = put(continuing, np.int64)
     return Stretches(
         boundaries(every),
         boundaries(first[both]),
         boundaries(after[both]),
-        put(spans(starts[both], first[both]), np.int64),
-        put(spans(at[rows], behind[rows]), np.int64),
+        numbers,
+        slice(0, before) if plain else put(continued, np.int64),
+        slice(before, whole) if plain else numbers,
         (longest[0], longest[1], longest[2]),
     )
 
@@ -267,13 +283,10 @@ class _Attend(torch.autograd.Function):
         every = ((where.every, where.every), (where.longest[0],) * 2)
         out, log, ctx.state = kernel.forward(q, k, v, *every, True)
         if len(where.continuing):
-            after, first = where.continuing, where.continued
             over = ((where.after, where.first), (where.longest[2], where.longest[1]))
-            more, more_log, ctx.more_state = kernel.forward(q[after], k[first], v[first], *over, False)
-            own_log = log[:, after]
-            joined = torch.logaddexp(own_log, more_log)
-            out[after] = (out[after] * _share(own_log, joined) + more * _share(more_log, joined)).to(out.dtype)
-            log[:, after] = joined
+            given = (q[where.queries], k[where.keys], v[where.keys])
+            more, more_log, ctx.more_state = kernel.forward(*given, *over, False)
+            ops(q).join(out, log, more, more_log, where.continuing)
         ctx.save_for_backward(q, k, v, out, log)
         ctx.where, ctx.kernel = where, kernel
         return out
@@ -287,15 +300,13 @@ class _Attend(torch.autograd.Function):
         # The joined outputs and logarithms make each half's gradient that of the whole softmax.
         dq, dk, dv = kernel.backward(g, (q, k, v, out, log), *every, True, ctx.state)
         if len(where.continuing):
-            after, first = where.continuing, where.continued
+            after, first = where.queries, where.keys
             over = ((where.after, where.first), (where.longest[2], where.longest[1]))
             given = (q[after], k[first], v[first], out[after], log[:, after].contiguous())
             more = kernel.backward(g[after], given, *over, False, ctx.more_state)
             for whole, at, part in zip((dq, dk, dv), (after, first, first), more, strict=True):
-                whole[at] += part
+                if isinstance(at, slice):
+                    whole[at].add_(part)
+                else:
+                    whole.index_add_(0, at, part)
         return dq, dk, dv, None, None
-
-
-def _share(log: Tensor, joined: Tensor) -> Tensor:
-    """(N, H, 1) from logarithms (H, N)."""
-    return (log - joined).exp().t()[..., None]

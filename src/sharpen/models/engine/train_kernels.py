@@ -79,6 +79,34 @@ def _rotate(
     tl.store(there + HALF, (b * c + a * s).to(out.dtype.element_ty), mask=on)
 
 
+def join(out: Tensor, log: Tensor, more: Tensor, more_log: Tensor, at: Tensor) -> None:
+    n, heads, head = more.shape
+    sizes = dict(HEAD=head, WIDE=triton.next_power_of_2(head), BLOCK=triton.next_power_of_2(heads))
+    _join[(n,)](out, log, more, more_log, at, heads, log.stride(0), more_log.stride(0), **sizes, num_warps=4)
+
+
+@triton.jit
+def _join(
+    out, log, more, more_log, at, heads, by_head, by_more,
+    HEAD: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    there = tl.load(at + row)
+    head, e = tl.arange(0, BLOCK), tl.arange(0, WIDE)
+    on = head < heads
+    a = tl.load(log + head * by_head + there, mask=on, other=0.0)
+    b = tl.load(more_log + head * by_more + row, mask=on, other=0.0)
+    best = tl.maximum(a, b)
+    joined = best + tl.log(tl.exp(a - best) + tl.exp(b - best))
+    tl.store(log + head * by_head + there, joined, mask=on)
+    both = on[:, None] & (e[None, :] < HEAD)
+    place = head[:, None] * HEAD + e[None, :]
+    own = tl.load(out + there * heads * HEAD + place, mask=both, other=0.0).to(tl.float32)
+    over = tl.load(more + row * heads * HEAD + place, mask=both, other=0.0).to(tl.float32)
+    mixed = own * tl.exp(a - joined)[:, None] + over * tl.exp(b - joined)[:, None]
+    tl.store(out + there * heads * HEAD + place, mixed.to(out.dtype.element_ty), mask=both)
+
+
 def score(logits: Tensor, targets: Tensor, heat: float) -> tuple[Tensor, Tensor, Tensor]:
     rows, vocabulary = logits.shape
     logp, log, entropy = (logits.new_empty(rows, dtype=torch.float32) for _ in range(3))
