@@ -27,7 +27,13 @@ def batch(rows: int = 64) -> Batch:
     mask = (np.arange(20) < lengths[:, None]) & (np.arange(20) > 3)
     reward, group = (rng.random(rows) < 0.5).astype(np.float32), np.arange(rows) // 4
     return Batch(
-        rng.integers(0, 250, (rows, 20)), mask.astype(np.float32), -mask.astype(np.float32), reward, group, np.ones(rows), lengths
+        rng.integers(0, 250, (rows, 20)),
+        mask.astype(np.float32),
+        -mask.astype(np.float32),
+        reward,
+        group,
+        np.ones(rows),
+        lengths,
     )
 
 

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from sharpen.core import Batch, Sampling
-from sharpen.models.engine import common_beginnings, pack, sampling, train_fused, transformer
+from sharpen.models.engine import common_beginnings, pack, put, sampling, train_fused, transformer
 
 CHUNK_LOGITS = 2**25  # logits held at once
 
@@ -98,7 +98,7 @@ def scores(
     """
     mask = batch.mask[rows, : int(batch.lengths[rows].max())] > 0
     row, position = np.nonzero(mask)
-    targets = torch.from_numpy(batch.tokens[rows[row], position]).to(model.device)
+    targets = put(batch.tokens[rows[row], position], model.device)
     head, states = before_trained(model, batch, rows, recompute)
     other = None
     if reference is not None:
@@ -115,7 +115,7 @@ def scores(
         found = [*of_targets(head, states, targets, list(functions.values()), other)]
     if value is not None:
         names, found = [*names, "value"], [*found, value(states)]
-    on = torch.from_numpy(mask).to(model.device)
+    on = put(mask, model.device)
     empty = torch.zeros(mask.shape, device=model.device)
     return Scores(**{name: empty.masked_scatter(on, values) for name, values in zip(names, found, strict=True)})
 
@@ -168,7 +168,7 @@ def before_trained(
         ends = np.minimum(np.maximum(last, shared), batch.lengths[rows])
         real = [read[r, :end] for r, end in zip(rows, ends, strict=True)]
         packed = pack(real, shared.tolist(), batch.group[rows].tolist(), device)
-        before = packed.number(torch.from_numpy(row).to(device), torch.from_numpy(position - 1).to(device))
+        before = packed.number(put(row, device), put(position - 1, device))
         wanted = torch.zeros(len(packed.tokens), dtype=torch.bool, device=device).index_fill_(0, before, True)
         hidden = transformer.hidden_states(
             model, packed.tokens, packed.positions, packed.attend, recompute, wanted.nonzero().squeeze(1)

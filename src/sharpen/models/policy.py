@@ -43,8 +43,8 @@ class LocalPolicy:
     recompute  gradient checkpointing: less memory, a third more time for learning
     lora       > 0: train adapters of this rank instead of the weights (adapters.py)
     device     "cpu", "cuda", …; "auto": a GPU where there is one
-    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: `memory.pass_tokens`. Where a
-               GPU's memory does not hold them, passes are halved
+    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: `memory.pass_tokens`.
+               Where a GPU's memory does not hold them, passes are halved
     offload    beside a bfloat16 model on a GPU: what is trained, and the optimizer, are in the processor's memory
     """
 

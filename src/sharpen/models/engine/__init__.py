@@ -9,6 +9,6 @@ May import: nothing but the ground files.
 """
 
 from sharpen.models.engine import captured, generate, sampling, train_fused, transformer
-from sharpen.models.engine.packing import common_beginnings, pack
+from sharpen.models.engine.packing import common_beginnings, pack, put
 
-__all__ = ["captured", "common_beginnings", "generate", "pack", "sampling", "train_fused", "transformer"]
+__all__ = ["captured", "common_beginnings", "generate", "pack", "put", "sampling", "train_fused", "transformer"]

@@ -171,7 +171,7 @@ class Decoder:
         ops.draw(rows, model.lm_head(normed), cuts)
 
     def step(self, model: Any, size: int, cuts: bool) -> None:
-        """The same, replayed where it can be. A kind of step runs once before it is captured: libraries set themselves up then."""
+        """The same, replayed where it can. A step runs once before it is captured: libraries set themselves up then."""
         kind = (size, cuts)
         if self.captures and kind in self.seen and kind not in self.graphs:
             self.capture(model, kind)
@@ -223,8 +223,8 @@ def decode(
     """Generate one batch of generate.Request, sorted by prompt, to its end.
 
     finish     is called with the number of a row, its tokens and their log-probabilities as soon as they are seen
-    completed  (row, tokens (T,), how many of them were looked at before) -> length at which one of its stop strings is complete;
-               0 where none is
+    completed  (row, tokens (T,), how many of them were looked at before) -> length at which one of its stop strings is
+               complete; 0 where none is
     ops        decode_ops.py in place of the kernels
     """
     ops = ops or kernels()

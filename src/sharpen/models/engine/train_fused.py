@@ -71,7 +71,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, way: float) -> Tensor:
 
 
 def score(logits: Tensor, targets: Tensor, heat: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Of logits (M, V) at a temperature: log-probabilities of the targets, the softmax's logarithms and entropies, (M,) each."""
+    """Of logits (M, V) at a temperature: log-probabilities of the targets, logarithms of the softmax, entropies; (M,) each."""
     x = logits.float() / heat
     log = x.logsumexp(-1)
     return x.gather(1, targets[:, None]).squeeze(1) - log, log, log - ((x - log[:, None]).exp() * x).sum(-1)
@@ -85,7 +85,7 @@ def score_backward(logits: Tensor, targets: Tensor, log: Tensor, g: Tensor, heat
 
 
 def join(out: Tensor, log: Tensor, more: Tensor, more_log: Tensor, at: Tensor) -> None:
-    """Make attention's outputs (N, H, E) and softmax's logarithms (H, N), at these numbers, those over the keys of both parts."""
+    """Make outputs (N, H, E) and softmax's logarithms (H, N), at these numbers, those over the keys of both parts."""
     own = log[:, at]
     joined = torch.logaddexp(own, more_log)
     shares = [(part - joined).exp().t()[..., None] for part in (own, more_log)]
@@ -231,7 +231,8 @@ def stretches(firsts: Sequence[int], remainders: Sequence[int], origin: Sequence
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def put(a: np.ndarray, kind: Any) -> Tensor:
-        return torch.from_numpy(a.astype(kind)).to(device)
+        found = torch.from_numpy(a.astype(kind))
+        return found.pin_memory().to(device, non_blocking=True) if torch.device(device).type == "cuda" else found.to(device)
 
     def boundaries(n: np.ndarray) -> Tensor:
         return put(np.concatenate(([0], n.cumsum())), np.int32)

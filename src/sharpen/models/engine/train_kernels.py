@@ -1,4 +1,4 @@
-"""What training does on a GPU between its products, in Triton; train_fused.py says what each computes, and has the same in torch.
+"""What training does on a GPU between its products, in Triton. train_fused.py says what each computes, and has it in torch.
 
 Imported only where Triton is.
 """

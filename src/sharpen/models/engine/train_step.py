@@ -1,7 +1,8 @@
 """What a small model does between its matrix products, forwards and backwards, with the functions of train_step.c.
 
-torch's own operations do the same wherever these cannot (on a GPU those of train_fused.py): in bfloat16, where no C compiler is, for widths that are not
-whole vectors. What each computes is written in those lines, and the tests hold both beside each other.
+torch's own operations do the same wherever these cannot (on a GPU those of train_fused.py): in bfloat16, where no C compiler
+is, for widths that are not whole vectors. What each computes is written in those lines, and the tests hold both beside each
+other.
 
 Dimensions: N tokens, D width, H query heads, G key/value heads, E head width.
 """
