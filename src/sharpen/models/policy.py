@@ -261,8 +261,7 @@ class LocalPolicy:
         value = self.expected if tableau.returns else None
         returns = tableau.returns(batch) if tableau.returns else None
         trained = float(batch.mask[rows].sum())
-        losses: list[Tensor] = []  # read when all passes are under way: a GPU waits for nobody between them
-        made: list[tuple[np.ndarray, Tensor]] = []
+        made: list[tuple[Tensor, Tensor, np.ndarray]] = []  # read when all passes are under way: a GPU waits for nobody
         for part in self.passes(batch, rows, tokens, tableau.together):
             found = logprobs.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value)
             logp = found.logp
@@ -270,15 +269,14 @@ class LocalPolicy:
             term = -(given * logp).sum()
             if found.penalty is not None:
                 term = term + (factors * found.penalty).sum()
-            losses.append(term.detach())
-            made.append((part, logp.detach()))
+            made.append((term.detach(), logp.detach(), part))
             if found.value is not None and returns is not None and self.critic is not None:
                 old = np.zeros_like(batch.mask) if batch.values is None else batch.values
                 arrays = (a[part, : logp.shape[1]] for a in (old, returns, batch.mask))
                 term = term + self.critic.loss(found.value, trained, *arrays)
             term.backward()
         loss, gap, seen = 0.0, 0.0, 0
-        for term, (part, logp) in zip(losses, made, strict=True):
+        for term, logp, part in made:
             loss += float(term)
             sampling = batch.sampling[part, : logp.shape[1]]
             # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
