@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +21,6 @@ def derive(seed: int, *keys: str | int) -> int:
 # Made once: json.dumps makes one for every call, which for a million questions are seconds.
 CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 READABLE = json.JSONEncoder(ensure_ascii=False)
-SPACES = re.compile(r"\s+")
 
 
 def digest(value: Any) -> str:
@@ -33,7 +31,7 @@ def digest(value: Any) -> str:
 
 def question_key(prompt: Sequence[Mapping[str, Any]]) -> str:
     """Hash of the question alone, blind to case and spacing: what must never be shared between splits."""
-    return digest(SPACES.sub(" ", READABLE.encode(list(prompt))).strip().lower())
+    return digest(" ".join(READABLE.encode(list(prompt)).split()).lower())
 
 
 def split_of(prompt: Sequence[Mapping[str, Any]], validation: float = 0.1, test: float = 0.1) -> str:

@@ -32,7 +32,7 @@ BESIDE = {
 MORE = ("choices", "schema", "tools", "tests", "language")  # fields that some verifiers need
 # Not those that need more than a line: reasoning-gym's own entries, a rubric, a judge.
 FOR_FILES = tuple(n for n in VERIFIERS if n not in ("gym", "reasoning_gym", "rubric", "judge"))
-ENCODER = json.JSONEncoder(ensure_ascii=False)
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Checked:
@@ -67,18 +67,32 @@ NEVER = re.compile(r"(?!)")
 PLAIN = {"exact": WORDS, "choice": WORDS, "number": NUMBER, "math": NUMBER}
 
 
-def task_of(
-    record: Any,
-    family: str,
-    where: str,
-    right: Callable[[Task], bool] | None = accepts,
-    split_by: Callable[[tuple[Message, ...]], str] = split_of,
-) -> tuple[Task, bool]:
-    """The task on one line, and whether the line says its split. Raises UserError.
+def task_of(record: Any, family: str, where: str) -> tuple[Task, bool]:
+    """The task on one line, and whether the line says its split. Raises UserError."""
+    task, has_split = made(record, family, where)
+    whole(record, where)
+    right(task, where)
+    return task, has_split
 
-    right     whether its own verifier accepts the task's answer; None: it was seen to
-    split_by  the split of a prompt, where the line says none
-    """
+
+def whole(record: Any, where: str) -> bytes:
+    """The line, in JSON. Raises UserError where it has half of a character."""
+    try:
+        return ENCODER.encode(record).encode("utf-8")
+    except UnicodeEncodeError as e:
+        raise UserError(f"{where}: half of a surrogate pair, which is no character. Write the whole character.") from e
+
+
+def right(task: Task, where: str, accepted: Callable[[Task], bool] = accepts) -> None:
+    """Raises UserError where its own verifier does not accept a task's answer."""
+    if task.answer is not None and not accepted(task):
+        raise UserError(
+            f"{where}: the answer {clip(task.answer)} is not accepted by its own verifier, {task.verifier}. Mend either."
+        )
+
+
+def made(record: Any, family: str, where: str, split_by: Callable[[tuple[Message, ...]], str] = split_of) -> tuple[Task, bool]:
+    """As `task_of`, of a line whose characters and answer were looked at. `split_by` finds the split of a prompt that says none."""
     if not isinstance(record, dict):
         raise UserError(f'{where}: {kind(record)} where an object is wanted, such as {{"prompt": "2 + 3 =", "answer": "5"}}.')
     others, slip = slips(tuple(record))
@@ -113,16 +127,6 @@ def task_of(
         data=code_data(record, where) if in_code else data_of(record, verifier, accepted),
         solution=record.get("solution"),
     )
-    if right is None:
-        return task, split is not None
-    try:
-        ENCODER.encode(record).encode("utf-8")
-    except UnicodeEncodeError as e:
-        raise UserError(f"{where}: half of a surrogate pair, which is no character. Write the whole character.") from e
-    if not in_code and not right(task):
-        raise UserError(
-            f"{where}: the answer {clip(task.answer)} is not accepted by its own verifier, {verifier}. Mend either."
-        )
     return task, split is not None
 
 

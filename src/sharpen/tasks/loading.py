@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import re
 from array import array
 from collections import Counter
@@ -28,7 +27,7 @@ import numpy as np
 from sharpen.core import SPLITS, Arm, Message, Task, TaskSource, UserError, suggest
 from sharpen.hashing import derive, question_key, split_of_key
 from sharpen.tasks import decisions, files, formats, shapes
-from sharpen.tasks.files import FIELDS, MORE, task_of
+from sharpen.tasks.files import FIELDS, MORE
 from sharpen.tasks.keeping import OnDisk, Packed
 from sharpen.tasks.reading import Shape
 
@@ -36,7 +35,6 @@ SAMPLE = 100  # rows that tell the shape of a file
 LARGE = 64 * 2**20  # bytes: lines of a larger file are left where they are
 MOST_ARMS = 1000  # a curriculum chooses among few, and each is measured
 MADE = 1024  # tasks that are kept as they were made
-ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 AGAIN, OTHERWISE = "the same question again", "the same question again, with another answer"
 TOO_FEW = "its family and level have fewer than three tasks"
 
@@ -183,7 +181,9 @@ class Seen:
         record = self.shape.convert(row.value) if self.strict or isinstance(row.value, dict) else row.value
         if self.unused and isinstance(record, dict) and decisions.content({"verifier": "exact"} | record) in self.unused:
             return
-        task, has_split = task_of(record, self.family, where, self.checked.accepts, self.split_by)
+        task, has_split = files.made(record, self.family, where, self.split_by)
+        raw = row.raw.strip() if self.shape is OWN and b"\\u" not in row.raw else files.whole(record, where)
+        files.right(task, where, self.checked.accepts)
         if row.split and not has_split and row.split in self.named:
             split = row.split
             if split == "train" and task.split not in self.named:
@@ -203,7 +203,7 @@ class Seen:
         if isinstance(self.kept, OnDisk):
             self.kept.offsets.append(row.offset)
         else:
-            self.kept.add(row.raw.strip() if row.raw and self.shape is OWN else ENCODER.encode(record).encode())
+            self.kept.add(raw)
 
     def split_by(self, prompt: Sequence[Message]) -> str:
         self.key = question_key(prompt)  # which is wanted a little later
@@ -279,8 +279,7 @@ class Seen:
     def made(self, row: int) -> Task:
         """The task of one row, made again. Raises UserError where the file has changed."""
         where = f"{self.path}, {formats.label(self.kind)} {self.numbers[row]}"
-        task, _ = task_of(formats.parse(self.kept[row], where), self.family, where, None, lambda prompt: "train")
-        return task
+        return files.made(formats.parse(self.kept[row], where), self.family, where, lambda prompt: "train")[0]
 
     def notes(self) -> Iterator[str]:
         """What a person should know before a run starts, a sentence each."""
