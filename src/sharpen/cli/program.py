@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands
+from sharpen.cli import commands, listing
 from sharpen.terminal import places
 
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
@@ -77,6 +77,7 @@ Tasks = Annotated[
     str | None,
     typer.Option(metavar="SPEC", help="Tasks, with commas between: chain_sum, chain_sum/2, chain_sum/1-3, default, my.jsonl."),
 ]
+Columns = commands.Columns
 
 
 @app.command()
@@ -89,6 +90,7 @@ def run(
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
     tasks: Tasks = None,
+    columns: Columns = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
@@ -110,7 +112,7 @@ def run(
     directory = run_dir or places.new_directory(Path(recipe).stem)
     request = loop.Request(
         recipe=recipe,
-        settings=tuple(places.here_setting(s) for s in settings or []),
+        settings=tuple(places.here_setting(s) for s in commands.with_columns(settings, columns)),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
@@ -180,6 +182,7 @@ def report(
 def evaluate(
     model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A Hugging Face causal LM.")],
     tasks: Tasks = None,
+    columns: Columns = None,
     n: Annotated[int, typer.Option("-n", min=1, help="At most so many tasks of each arm.")] = 64,
     seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
@@ -193,8 +196,10 @@ def evaluate(
     from sharpen import tasks as sources
     from sharpen.terminal import Terminal, tables
 
-    source = sources.parse_spec(tasks or "default")
+    source = sources.parse_spec(tasks or "default", columns or "")
     with Terminal() as progress:
+        for note in source.notes:
+            progress.say(note)
         figures = loop.evaluate_model(model_dir, source, n=n, seed=seed, progress=progress, max_tokens=max_tokens)
     if as_json:
         print(json.dumps(figures, indent=1))
@@ -254,46 +259,6 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
             print(f"  {slot}={'|'.join(names)}")
 
 
-@app.command("tasks")
-def show_tasks(
-    source: Annotated[
-        str | None, typer.Argument(metavar="SPEC", help="A family, an arm such as chain_sum/2, or a .jsonl.")
-    ] = None,
-    level: Annotated[int | None, typer.Option(help="Only this level.")] = None,
-    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="Problems of each level.")] = 3,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
-    seed: Annotated[int, typer.Option(help="Another seed draws other problems.")] = 0,
-) -> None:
-    """List the task sources, or show problems of one.
-
-    Problems come with their answers, and worked solutions where somebody wrote how.
-    """
-    from sharpen import core
-    from sharpen import tasks as sources
-    from sharpen.hashing import derive
-    from sharpen.terminal import tables
-
-    if source is None:
-        tables.show(("family", "levels", ""), sources.listing())
-        return
-    if split not in core.SPLITS:
-        raise core.UserError(f"--split {split}: there are {', '.join(core.SPLITS)}.")
-    found = sources.parse_spec(source)
-    arms = [a for a in found.arms if level is None or a.level == level]
-    if not arms:
-        raise core.UserError(f"{source} has no level {level}; it has {', '.join(sorted({str(a.level) for a in found.arms}))}.")
-    for arm in arms:
-        for index in range(n):
-            task = found.draw(arm, split, index, derive(seed, "tasks"))
-            print(f"── {arm} · {task.verifier}")
-            for message in task.prompt:
-                content = message["content"]
-                print(tables.safe(content if isinstance(content, str) else json.dumps(content)))
-            print(f"answer    {tables.safe(str(task.answer))}")
-            if task.solution is not None:
-                print(f"solution  {tables.safe(task.solution)}")
-
-
 @app.command()
 def export(
     directory: RunDir, model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="New directory for the model.")]
@@ -344,6 +309,7 @@ def query(
         tables.show(rows[0].keys(), rows)
 
 
+app.command("tasks")(listing.show_tasks)
 app.command()(commands.verify)
 app.command()(commands.audit)
 app.command()(commands.compare)

@@ -22,7 +22,7 @@ from sharpen.tasks.files import clip, kind, messages
 from sharpen.tasks.formats import parse
 from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
 from sharpen.tasks.gym import gym
-from sharpen.tasks.loading import TaskFile, jsonl, lines_of, read_file, understood
+from sharpen.tasks.loading import TaskFile, is_own, jsonl, lines_of, read_file
 from sharpen.tasks.mixture import mixture
 from sharpen.tasks.programs import programs
 from sharpen.tasks.solutions import WRITERS
@@ -41,6 +41,7 @@ __all__ = [
     "gym",
     "halfway",
     "held_out",
+    "is_own",
     "interpolated",
     "jsonl",
     "kind",
@@ -53,7 +54,6 @@ __all__ = [
     "problems",
     "programs",
     "read_file",
-    "understood",
     "with_grown",
 ]
 

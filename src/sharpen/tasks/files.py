@@ -2,10 +2,11 @@
 
     {"prompt": "What is 2 + 3?", "answer": "5", "verifier": "number"}
 
-Needed: `prompt` (text, or a list of chat messages) and `answer` (text, a number, or a list of answers that are right). Also read: `family` (else the file's name), `level`
-(else 1), `verifier` (else "exact"; any of FOR_FILES), `split` and `solution` (text). Other fields are left alone,
-unless their name looks like a slip of one of these. Empty lines are skipped. With "verifier": "code_io" a line has no answer
-but `language`, `tests` and whatever else `sharpen.verify.code` (problems.py) explains.
+Needed: `prompt` (text, or a list of chat messages) and `answer` (text, a number, or a list of answers that are right; letters
+for `multiple_choice`). Also read: `family` (else the file's name), `level` (else 1), `verifier` (else "exact"; any of
+FOR_FILES), `split` and `solution` (text), and what a verifier needs beside (BESIDE). Other fields are left alone, unless their
+name looks like a slip of one of these. Empty lines are skipped. With "verifier": "code_io" a line has no answer but `language`,
+`tests` and whatever else `sharpen.verify.code` (problems.py) explains.
 
 Files of other shapes are made into such lines first (shapes.py), and loading.py makes a source of them.
 """
@@ -92,7 +93,7 @@ def right(task: Task, where: str, accepted: Callable[[Task], bool] = accepts) ->
 
 
 def made(record: Any, family: str, where: str, split_by: Callable[[tuple[Message, ...]], str] = split_of) -> tuple[Task, bool]:
-    """As `task_of`, of a line whose characters and answer were looked at. `split_by` finds the split of a prompt that says none."""
+    """As `task_of`, of a line whose characters and answer were looked at. `split_by` finds the split where it says none."""
     if not isinstance(record, dict):
         raise UserError(f'{where}: {kind(record)} where an object is wanted, such as {{"prompt": "2 + 3 =", "answer": "5"}}.')
     others, slip = slips(tuple(record))

@@ -1,12 +1,12 @@
 """A file of tasks as a source, whatever its format and shape.
 
 1. formats.py gives its rows, shapes.py says what its columns mean, `--map` goes before that, files.py makes a task of a row.
-2. A row without a split goes where the hash of its question says (`hashing.split_of`), so that adding rows moves no others; only
-   where that leaves a split of a small arm empty, another split gives it one. Where a directory names splits, they hold; one that
-   it lacks is taken out of its training rows, by hash.
+2. A row without a split goes where the hash of its question says (`hashing.split_of`), so that adding rows moves no others;
+   only where that leaves a split of a small arm empty, another split gives it one. Where a directory names splits, they hold;
+   one that it lacks is taken out of its training rows, by hash.
 3. JSON Lines in our own shape are written for this program: the first row that is no task, or that asks a question again, is an
    error. Of other people's files such rows are left out, counted by reason, and told (`TaskFile`, `TaskSource.notes`).
-4. Rows are looked at once and kept small (keeping.py): of each there are its hash, its arm and its split. A draw makes its task.
+4. Rows are looked at once and kept small (keeping.py): of each there are its hash, arm and split. A draw makes the task.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sharpen.hashing import derive, question_key, split_of_key
 from sharpen.tasks import decisions, files, formats, shapes
 from sharpen.tasks.files import FIELDS, MORE
 from sharpen.tasks.keeping import OnDisk, Packed
-from sharpen.tasks.reading import Shape
+from sharpen.tasks.reading import WORDS, Shape
 
 SAMPLE = 100  # rows that tell the shape of a file
 LARGE = 64 * 2**20  # bytes: lines of a larger file are left where they are
@@ -66,25 +66,27 @@ class TaskFile:
 def jsonl(path: str | Path) -> TaskSource:
     """The tasks of a file. Draws go through all tasks of an arm and split in an order set by the seed, then again in another.
 
-    Raises UserError, with the file, the place and the cure, where the file cannot be read or holds no task; of JSON Lines in our
-    own shape also where a question is asked twice, a line is no task, or its own verifier does not accept an answer.
+    Raises UserError, with the file, the place and the cure, where the file cannot be read or holds no task; of JSON Lines in
+    our own shape also where a question is asked twice, a line is no task, or its own verifier does not accept an answer.
     """
     return read_file(Path(path)).source
 
 
-def read_file(path: Path, map: str = "") -> TaskFile:
-    """A file or directory of tasks, of any format and shape; `map` as parse_map reads it. Raises UserError as `jsonl` does."""
+def read_file(path: Path, map: str = "", large: int = LARGE) -> TaskFile:
+    """A file or directory of tasks, of any format and shape; `map` as parse_map reads it. Raises UserError as `jsonl` does.
+
+    Lines of a file of more than `large` bytes stay on disk."""
     kind = formats.kind_of(path)
     shape, own = understood(path, kind, map)
     strict = own and kind == "jsonl" and not map
-    seen = Seen(path, kind, shape, strict)
+    seen = Seen(path, kind, shape, strict, large)
     for row in formats.rows(path, shape.reads or None):
         seen.add(row)
     return seen.finish()
 
 
 def understood(path: Path, kind: str, map: str = "") -> tuple[Shape, bool]:
-    """(the shape of a file, whether it is our own). Raises UserError where it is unknown, and where `map` names what is not there."""
+    """(the shape of a file, whether it is our own). UserError where it is unknown, and where `map` names what is not there."""
     try:
         sample = [row.value for row in itertools.islice(formats.rows(path), SAMPLE)]
     except UserError:
@@ -143,7 +145,7 @@ OWN = Shape("own", own_line)
 class Seen:
     """The rows of one file, as they are looked at, one after the other."""
 
-    def __init__(self, path: Path, kind: str, shape: Shape, strict: bool):
+    def __init__(self, path: Path, kind: str, shape: Shape, strict: bool, large: int):
         self.path, self.kind, self.shape, self.strict = path, kind, shape, strict
         self.family = family_of(path)
         self.unused = decisions.unused(path)
@@ -157,8 +159,8 @@ class Seen:
         named = {split for _, split in formats.files_in(path)} if kind == "directory" else set()
         self.named = named if "train" in named else {""}
         plain = kind == "jsonl" and path.suffix.lower() != ".gz" and shape is OWN
-        large = plain and path.is_file() and path.stat().st_size > LARGE
-        self.kept: OnDisk | Packed = OnDisk(path, formats.LONGEST_LINE) if large else Packed()
+        stays = plain and path.is_file() and path.stat().st_size > large
+        self.kept: OnDisk | Packed = OnDisk(path, formats.LONGEST_LINE) if stays else Packed()
         self.checked = files.Checked()
 
     def add(self, row: formats.Row) -> None:
@@ -199,7 +201,7 @@ class Seen:
         self.verifiers[task.verifier] += 1
         if task.verifier == "code_io":
             self.languages |= files.languages_of(task)
-        self.texts += task.verifier == "exact" and len(str(task.answer).split()) > 2 * shapes.WORDS
+        self.texts += task.verifier == "exact" and len(str(task.answer).split()) > 2 * WORDS
         if isinstance(self.kept, OnDisk):
             self.kept.offsets.append(row.offset)
         else:
@@ -248,8 +250,8 @@ class Seen:
         return np.sort(order[~again])
 
     def divided(self, rows: np.ndarray) -> dict[tuple[Arm, str], np.ndarray]:
-        """Numbers of rows by arm and split, in the order of their questions' hashes. An arm none of whose rows names a split gets
-        no empty one: it takes, from the split that has most, the question with the smallest hash.
+        """Numbers of rows by arm and split, in the order of their questions' hashes. An arm none of whose rows names a split
+        gets no empty one: it takes, from the split that has most, the question with the smallest hash.
 
         Raises UserError where such an arm has fewer rows than there are splits; where rows may be left out, they are.
         """
@@ -266,8 +268,8 @@ class Seen:
                     continue
                 if len(members) < len(SPLITS):
                     raise UserError(
-                        f"{self.path}: {arm} has {len(members)} task{'s' * (len(members) > 1)}, and each of {', '.join(SPLITS)} "
-                        'needs one. Add lines, or give each a "split".'
+                        f"{self.path}: {arm} has {len(members)} task{'s' * (len(members) > 1)}, and each of "
+                        f'{", ".join(SPLITS)} needs one. Add lines, or give each a "split".'
                     )
                 for at, part in enumerate(parts):
                     if not len(part):
@@ -294,7 +296,8 @@ class Seen:
                 "(`sharpen run sft`); to practise on them, name a judge: --map verifier=judge."
             )
         if self.checked.left:
-            yield f"{self.path}: {self.checked.left:,} answers, beyond the first {files.MOST_CHECKED:,}, were not tried on their verifier."
+            said = f"beyond the first {files.MOST_CHECKED:,}, were not tried on their verifier"
+            yield f"{self.path}: {self.checked.left:,} answers, {said}."
 
 
 def family_of(path: Path) -> str:
@@ -340,9 +343,18 @@ def drawn(
     return TaskSource(name, tuple(sorted({arm for arm, _ in splits})), draw, size, notes, languages)
 
 
+def is_own(path: Path) -> bool:
+    """Whether a file is JSON Lines in our own shape, or looks like nothing else."""
+    try:
+        kind = formats.kind_of(path)
+    except UserError:
+        return True  # JSON Lines may have any name
+    return kind == "jsonl" and path.suffix.lower() != ".gz" and understood(path, kind)[1]
+
+
 def lines_of(path: Path, map: str = "") -> Iterator[tuple[int, dict[str, Any] | UserError]]:
-    """(number, line) of each row of a file of other people's shape, as files.py describes lines, with an `id`: the row's own, or
-    its number. In the place of a row that holds no task stands why. Raises UserError as `understood` does."""
+    """(number, line) of each row of a file of other people's shape, as files.py describes lines, with an `id`: the row's own,
+    or its number. In the place of a row that holds no task stands why. Raises UserError as `understood` does."""
     kind = formats.kind_of(path)
     shape, _ = understood(path, kind, map)
     for row in formats.rows(path):

@@ -1,4 +1,4 @@
-"""What a shape of a file is, and what is read out of the cells of other people's files: text, levels, final answers, and which verifier fits an answer.
+"""What a shape is, and what is read out of the cells of other people's files: text, levels, final answers, verifiers that fit.
 
 Everything raises UserError with a short reason where a cell does not hold what is wanted; a row with such a cell is left out.
 """

@@ -22,7 +22,6 @@ from sharpen.tasks.files import FIELDS, MORE
 from sharpen.tasks.formats import SPLIT_WORDS
 from sharpen.tasks.reading import (
     CALCULATOR,
-    WORDS,
     Line,
     Record,
     Shape,
@@ -81,8 +80,11 @@ def mmlu(row: Record) -> Line:
     letters = "ABCDEFGHIJ"
     choices = row.get("choices", row.get("options"))
     choices = [row[letter] for letter in letters if row.get(letter) is not None] if choices is None else choices
-    question, choices = listed_choices(text_of(row["question"], "question"), loaded_list(choices))
+    choices = loaded_list(choices)
     answer = next((row[name] for name in ("answerKey", "answer", "answer_index") if row.get(name) is not None), None)
+    if isinstance(choices, Mapping) and answer in (labels := choices.get("label") or []):
+        answer, choices = labels.index(answer), choices["text"]  # ARC's labels are letters, or 1 to 4
+    question, choices = listed_choices(text_of(row["question"], "question"), choices)
     line: Line = {"prompt": question, "choices": choices, "answer": chosen(answer, choices), "verifier": "multiple_choice"}
     topic = row.get("subject") or row.get("category")
     if isinstance(row.get("cot_content"), str) and row["cot_content"].strip():
@@ -242,7 +244,7 @@ BESIDE = ("level", "split", "verifier")  # read where there is a column of that 
 
 
 def with_map(fields: Mapping[str, str], columns: Sequence[str], path: Path, base: Shape | None) -> Shape:
-    """The shape that `--map` asks for. `verifier` may name one instead of a column. UserError for a column that is not there."""
+    """The shape that `--map` asks for; its `verifier` may be a verifier instead of a column. UserError for a missing column."""
     constant = {}
     for name, column in fields.items():
         if name == "verifier" and column not in columns and column in VERIFIERS:
@@ -290,7 +292,7 @@ def mapped(name: str, fields: Mapping[str, str], base: Shape | None = None, cons
     into an object: `answer=reward_model.ground_truth`."""
 
     def convert(row: Record) -> Line:
-        line = base.convert(row) if base else {}
+        line = dict(base.convert(row)) if base else {}
         given = {key: inner(row, column) for key, column in fields.items()} | dict(constant or {})
         given = {key: value for key, value in given.items() if value is not None}
         said = given.pop("verifier", None)
