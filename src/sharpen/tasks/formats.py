@@ -2,8 +2,8 @@
 
 1. A row is what the file holds, as JSON has it, and where it stands. Nothing is kept: memory does not grow with the file.
 2. `.json` is a list of objects, objects one after the other, an object with one list of objects in it, or an object of columns.
-   `.csv` and `.tsv` are UTF-8, with or without a byte order mark; the first line names the columns, and its most frequent mark
-   of , ; tab | parts them.
+   `.csv` and `.tsv` are UTF-8, with or without a byte order mark; the first line names the columns, and cells are
+   parted by , ; tab or |, whichever the first lines have.
 3. A directory is one that Hugging Face `datasets` saved (`save_to_disk`), or one of data files. Files that are named after a
    split, such as test-00000-of-00001.parquet, hold that split.
 4. What is read is data. Pickles, and scripts that would load a data set, are refused by name.
@@ -92,11 +92,11 @@ def rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
         elif kind == "jsonl":
             yield from _lines(path)
         elif kind == "json":
-            with opened(path) as file:
-                yield from _json(io.TextIOWrapper(file, "utf-8-sig"), path)
+            with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig") as text:
+                yield from _json(text, path)
         elif kind == "csv":
-            with opened(path) as file:
-                yield from _csv(io.TextIOWrapper(file, "utf-8-sig", newline=""), path)
+            with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+                yield from _csv(text, path)
         else:
             yield from (_parquet if kind == "parquet" else _arrow)(path, columns)
     except UnicodeDecodeError as e:
@@ -217,12 +217,11 @@ def inside(value: Any) -> list[Any]:
 
 
 def _csv(file: io.TextIOWrapper, path: Path) -> Iterator[Row]:
-    first = file.readline(LONGEST_ROW)
-    unquoted = re.sub(r'"[^"]*"', "", first)
-    mark = max(MARKS, key=unquoted.count)
+    first = [line for line in (file.readline(LONGEST_ROW) for _ in range(5)) if line]
+    mark = mark_of(first)
     before = csv.field_size_limit(LONGEST_ROW)
     try:
-        reader = csv.reader(_chained(first, file), delimiter=mark)
+        reader = csv.reader(itertools.chain(first, file), delimiter=mark)
         names = next(reader, [])
         names = [name.strip() for name in names]
         if len(names) == 6 and names[5] in ("A", "B", "C", "D"):  # MMLU's own files name no columns
@@ -245,9 +244,10 @@ def _csv(file: io.TextIOWrapper, path: Path) -> Iterator[Row]:
         csv.field_size_limit(before)
 
 
-def _chained(first: str, rest: io.TextIOWrapper) -> Iterator[str]:
-    yield first
-    yield from rest
+def mark_of(first: Sequence[str]) -> str:
+    """What parts the cells of these lines: a mark that each of them has as often as the others, or else that the first has most."""
+    counts = {mark: [re.sub(r'"[^"]*"', "", line).count(mark) for line in first if line.strip()] or [0] for mark in MARKS}
+    return max(MARKS, key=lambda mark: (min(counts[mark]) == max(counts[mark]) > 0, counts[mark][0]))
 
 
 # Parquet, Arrow and directories

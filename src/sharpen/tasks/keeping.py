@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
+import weakref
 import zlib
 from array import array
 from bisect import bisect_right
@@ -18,6 +19,7 @@ from pathlib import Path
 from sharpen.core import UserError
 
 BLOCK = 32 * 1024  # bytes compressed together: a draw unpacks so many
+PART = 64 * 1024  # bytes read at once to find the end of a line
 
 
 class Packed:
@@ -54,18 +56,20 @@ class Packed:
 class OnDisk:
     """Lines of a file that stays as it is. Raises UserError at the first draw after it was changed."""
 
-    def __init__(self, path: Path, longest: int) -> None:
-        self.path, self.longest = path, longest
-        self.file = path.open("rb")  # so that a file that takes its name later is not read instead
-        self.offsets = array("Q")
+    def __init__(self, path: Path) -> None:
+        self.path, self.offsets = path, array("Q")
+        self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # so that a file that takes its name later is not read instead
+        weakref.finalize(self, os.close, self.file)
         self.state = self.looks()
 
     def looks(self) -> tuple[int, int]:
-        found = os.fstat(self.file.fileno())
+        found = os.fstat(self.file)
         return found.st_size, found.st_mtime_ns
 
     def __getitem__(self, index: int) -> bytes:
         if self.looks() != self.state:
             raise UserError(f"{self.path} was changed while it was in use. Put it back as it was, then resume the run.")
-        self.file.seek(self.offsets[index])
-        return self.file.readline(self.longest)
+        raw, start = b"", self.offsets[index]
+        while b"\n" not in raw and (more := os.pread(self.file, PART, start + len(raw))):
+            raw += more
+        return raw.partition(b"\n")[0]

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import re
@@ -88,7 +89,8 @@ def read_file(path: Path, map: str = "", large: int = LARGE) -> TaskFile:
 def understood(path: Path, kind: str, map: str = "") -> tuple[Shape, bool]:
     """(the shape of a file, whether it is our own). UserError where it is unknown, and where `map` names what is not there."""
     try:
-        sample = [row.value for row in itertools.islice(formats.rows(path), SAMPLE)]
+        with contextlib.closing(formats.rows(path)) as rows:
+            sample = [row.value for row in itertools.islice(rows, SAMPLE)]
     except UserError:
         if kind != "jsonl" or map:
             raise
@@ -97,10 +99,14 @@ def understood(path: Path, kind: str, map: str = "") -> tuple[Shape, bool]:
     columns = list(dict.fromkeys(column for value in sample for column in value))
     own = ("prompt" in columns and "answer" in columns) or "verifier" in columns
     shape = OWN if own and kind == "jsonl" else shapes.own(columns, str(path)) if own else shapes.recognised(columns, sample)
+    if shape and shape.name == "BFCL" and "ground_truth" not in columns:
+        shape = shapes.with_truths(shape, beside(path))
     if map:
         return shapes.with_map(parse_map(map), columns, path, shape), False
     if shape is None and kind == "jsonl":
         return OWN, True
+    if not columns:
+        raise UserError(f"{path} holds no tasks: there is no row in it, or no column is named.")
     if shape is None:
         listed = ", ".join(columns[:30]) + (", …" if len(columns) > 30 else "")
         example = next((column for column in columns if len(column) < 30), "question")
@@ -109,6 +115,13 @@ def understood(path: Path, kind: str, map: str = "") -> tuple[Shape, bool]:
             f"--map prompt={example},answer=…. Its columns: {listed or 'none'}."
         )
     return shape, own
+
+
+def beside(path: Path) -> dict[str, Any]:
+    """BFCL keeps what is right in another file of the same name: {id: ground truth}; empty where there is none."""
+    other = path.parent / "possible_answer" / path.name
+    found = (row.value for row in formats.rows(other)) if other.is_file() else ()
+    return {str(value.get("id")): value.get("ground_truth") for value in found if isinstance(value, dict)}
 
 
 def parse_map(text: str) -> dict[str, str]:
@@ -160,7 +173,7 @@ class Seen:
         self.named = named if "train" in named else {""}
         plain = kind == "jsonl" and path.suffix.lower() != ".gz" and shape is OWN
         stays = plain and path.is_file() and path.stat().st_size > large
-        self.kept: OnDisk | Packed = OnDisk(path, formats.LONGEST_LINE) if stays else Packed()
+        self.kept: OnDisk | Packed = OnDisk(path) if stays else Packed()
         self.checked = files.Checked()
 
     def add(self, row: formats.Row) -> None:

@@ -13,6 +13,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,15 @@ def bfcl(row: Record) -> Line:
     system = prompt.pop(0)["content"] + "\n\n" if prompt[0]["role"] == "system" else ""
     prompt = [{"role": "system", "content": system + said}, *prompt]
     return {"prompt": prompt, "tools": tools, "answer": expected, "verifier": "tool_call"}
+
+
+def with_truths(shape: Shape, truths: Mapping[str, Any]) -> Shape:
+    """The same shape, of rows whose ground truths stand elsewhere, by id."""
+
+    def convert(row: Record) -> Line:
+        return shape.convert({**row, "ground_truth": truths.get(str(row.get("id")))})
+
+    return replace(shape, convert=convert)
 
 
 def as_schema(value: Any) -> Any:
