@@ -106,17 +106,13 @@ def test_every_format_gives_the_same_tasks_in_the_same_splits(tmp_path, packed):
         assert source.draw(Arm("sums", 1), "train", 0, 1) == wanted.draw(Arm("sums", 1), "train", 0, 1), name
 
 
-def test_a_saved_data_set_keeps_its_splits_and_gets_the_one_that_it_lacks(tmp_path):
-    """As `datasets` saved it: 30 training and 10 test rows, no validation. Nothing that is held out was a training row of another
-    split, and a test row never is one for training."""
+def test_a_saved_data_set_keeps_its_splits_and_gets_the_one_that_it_lacks():
+    """As `datasets` saved it: 30 training and 10 test rows, no validation."""
     found = tasks.read_file(HERE / "saved")
     split = drawn(found.source)
-    whole = tasks.jsonl(
-        written(tmp_path, "sums.jsonl", lines([{**r, "solution": f"It is <answer>{r['answer']}</answer>"} for r in OWN]))
-    )
     assert found.kind == "directory" and found.rows == 40 and sum(s == "test" for s in split.values()) == 10
     assert 0 < sum(s == "validation" for s in split.values()) < 10
-    assert found.source.arms == whole.arms
+    assert found.source.arms == (Arm("sums", 1), Arm("sums", 2))
 
 
 def test_a_directory_of_files_that_are_named_after_splits(tmp_path):
@@ -308,11 +304,7 @@ def test_questions_that_occur_again_are_left_out_and_the_held_out_one_stays(tmp_
     ]
     found = tasks.read_file(written(tmp_path, "qa.csv", table(rows + again)))
     told = {reason: count for reason, (count, _) in found.left_out.items()}
-    assert told == {
-        "the same question again": 1,
-        "the same question again, with another answer": 1,
-        "no question": 1,
-    } or told == {"the same question again": 1, "the same question again, with another answer": 1, "no prompt": 1}
+    assert told == {"the same question again": 1, "the same question again, with another answer": 1, "no prompt": 1}
     assert len(drawn(found.source)) == 30 and any("3 of 33 rows are left out" in note for note in found.source.notes)
     written(tmp_path, "both/train.jsonl", lines([{**r, "verifier": "number", "prompt": r["question"]} for r in rows]))
     written(
@@ -400,8 +392,8 @@ def test_lines_of_a_large_file_stay_on_disk_and_are_the_same_tasks(tmp_path):
 
 
 def test_memory_does_not_grow_with_what_rows_hold(tmp_path):
-    """8,000 rows of 3 kB each: 24 MB of text, and a few MB of memory in each format."""
-    rows = [{"question": f"What is {i}?", "answer": "Let us think. " * 200 + f"\n#### {i}"} for i in range(8000)]
+    """4,000 rows of 3 kB each: 12 MB of text, and a few MB of memory in each format."""
+    rows = [{"question": f"What is {i}?", "answer": "Let us think. " * 200 + f"\n#### {i}"} for i in range(4000)]
     for name, content in (("a.jsonl", lines(rows)), ("a.parquet", parquet(rows))):
         path = written(tmp_path, name, content)
         tasks.read_file(written(tmp_path, f"b.{name}", parquet(rows[:9]) if name.endswith("t") else lines(rows[:9])))  # imports
@@ -411,7 +403,7 @@ def test_memory_does_not_grow_with_what_rows_hold(tmp_path):
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        assert sum(source.size(Arm("a", 1), split) for split in SPLITS) == 8000 and peak < 12 * 2**20, (name, peak)
+        assert sum(source.size(Arm("a", 1), split) for split in SPLITS) == 4000 and peak < 6 * 2**20, (name, peak)
 
 
 # Commands

@@ -245,7 +245,7 @@ def _csv(file: io.TextIOWrapper, path: Path) -> Iterator[Row]:
 
 
 def mark_of(first: Sequence[str]) -> str:
-    """What parts the cells of these lines: a mark that each of them has as often as the others, or else that the first has most."""
+    """What parts the cells of these lines: a mark that all have equally often, or else the one that the first has most."""
     counts = {mark: [re.sub(r'"[^"]*"', "", line).count(mark) for line in first if line.strip()] or [0] for mark in MARKS}
     return max(MARKS, key=lambda mark: (min(counts[mark]) == max(counts[mark]) > 0, counts[mark][0]))
 
