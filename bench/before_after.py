@@ -69,7 +69,7 @@ def step(process: subprocess.Popen, first: bool = False) -> float:
 
 
 def pair(both: list[subprocess.Popen], n: int) -> list[float]:
-    """Seconds of the n-th step before and after; the one goes first as often as the other, for the second finds warmer caches."""
+    """Seconds of the n-th step before and after. Each goes first as often: the second finds warmer caches."""
     order = (0, 1) if n % 2 == 0 else (1, 0)
     seconds = {i: step(both[i], first=n == 0) for i in order}
     return [seconds[0], seconds[1]]
