@@ -30,6 +30,7 @@ MODEL_FILES = (
     "tokenizer*",
     "special_tokens*",
     "chat_template*",
+    "asking.json",
 )
 
 
@@ -78,6 +79,11 @@ Tasks = Annotated[
     typer.Option(metavar="SPEC", help="Tasks, with commas between: chain_sum, chain_sum/2, chain_sum/1-3, default, my.jsonl."),
 ]
 
+System = Annotated[
+    str | None,
+    typer.Option("--system", metavar="TEXT|@FILE", help="System message before every prompt; it replaces what is told."),
+]
+
 
 @app.command()
 def run(
@@ -93,6 +99,7 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
     ] = None,
+    system: System = None,
     roles: Annotated[
         list[str] | None,
         typer.Option(
@@ -110,7 +117,7 @@ def run(
     directory = run_dir or places.new_directory(Path(recipe).stem)
     request = loop.Request(
         recipe=recipe,
-        settings=tuple(places.here_setting(s) for s in settings or []),
+        settings=(*map(places.here_setting, settings or []), *places.system_setting(system)),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
@@ -182,26 +189,34 @@ def evaluate(
     tasks: Tasks = None,
     n: Annotated[int, typer.Option("-n", min=1, help="At most so many tasks of each arm.")] = 64,
     seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest answer, in tokens. [default: what it was trained with, or 256]")
+    ] = None,
+    system: System = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="As in `sharpen run`: prompt_suffix, temperature, top_p, stop, …"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on the test split.
 
-    Greedy answers; the accuracy of each arm with its 95 % interval.
+    Greedy answers; the accuracy of each arm with its 95 % interval. A model is asked as it was trained: its directory says how.
     """
     from sharpen import loop
     from sharpen import tasks as sources
     from sharpen.terminal import Terminal, tables
 
     source = sources.parse_spec(tasks or "default")
+    told = [*(settings or []), *places.system_setting(system), *([f"max_tokens={max_tokens}"] if max_tokens else [])]
     with Terminal() as progress:
-        figures = loop.evaluate_model(model_dir, source, n=n, seed=seed, progress=progress, max_tokens=max_tokens)
+        figures = loop.evaluate_model(model_dir, source, n=n, seed=seed, progress=progress, settings=told)
     if as_json:
         print(json.dumps(figures, indent=1))
     else:
         tables.show_accuracy(figures)
         if figures["truncated"]:
-            print(f"{figures['truncated']:.1%} of the answers were cut off at {max_tokens} tokens; raise --max-tokens.")
+            print(f"{figures['truncated']:.1%} of the answers were cut off; raise --max-tokens.")
 
 
 @app.command("list")
@@ -234,6 +249,7 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
     """What a recipe claims and is made of, and what --set takes."""
     from sharpen.recipe import functions
     from sharpen.recipes import catalog
+    from sharpen.verify import INSTRUCTIONS, VERIFIERS
 
     info = catalog.find(recipe)
     built = catalog.build(recipe)
@@ -252,6 +268,9 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
         names = catalog.choices(slot)
         if len(names) > 1:
             print(f"  {slot}={'|'.join(names)}")
+    print("\nA chat model is told how its answer is read, by verifier (--system, or --set prompt_suffix=…, replaces it):")
+    for name in VERIFIERS:
+        print(f"  {name:<16} {INSTRUCTIONS[name] or '-'}")
 
 
 @app.command("tasks")
@@ -266,12 +285,14 @@ def show_tasks(
 ) -> None:
     """List the task sources, or show problems of one.
 
-    Problems come with their answers, and worked solutions where somebody wrote how.
+    Problems come with their answers, worked solutions where somebody wrote how, and what a chat model is told of the form of
+    an answer.
     """
     from sharpen import core
     from sharpen import tasks as sources
     from sharpen.hashing import derive
     from sharpen.terminal import tables
+    from sharpen.verify import instruction
 
     if source is None:
         tables.show(("family", "levels", ""), sources.listing())
@@ -292,6 +313,8 @@ def show_tasks(
             print(f"answer    {tables.safe(str(task.answer))}")
             if task.solution is not None:
                 print(f"solution  {tables.safe(task.solution)}")
+            if told := instruction(task):
+                print(f"told      {tables.safe(told)}")
 
 
 @app.command()

@@ -35,7 +35,7 @@ from sharpen.core.events import (
 from sharpen.core.learning import Batch, Tableau
 from sharpen.core.policy import Policy, Speaker
 from sharpen.core.rollouts import GREEDY, PLAIN, Rollout, Sampling, Span, Turn
-from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource
+from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource, flat
 from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Verdict
 
 __all__ = [
@@ -81,5 +81,6 @@ __all__ = [
     "Verdict",
     "VerdictGenerator",
     "growth",
+    "flat",
     "suggest",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,13 @@ from sharpen.core import (
 from sharpen.curriculum import State
 from sharpen.data import Memory
 from sharpen.guard import control
-from sharpen.loop import offers
+from sharpen.loop import offers, telling
 from sharpen.loop.growing import Grown
 from sharpen.loop.offers import Moment
 from sharpen.models import embedded
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog
-from sharpen.rollouts import RoleJudges, Roles
+from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles
 from sharpen.store import Position, Store
 from sharpen.verify import Judges, code
 
@@ -129,6 +129,7 @@ class Run:
     budget: control.Budget  # the stage's own
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
+    asking: Asking = UNTOLD  # what the student is told beside the questions
 
     @property
     def source(self) -> TaskSource:
@@ -170,7 +171,8 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
         greedy = replace(GREEDY, stop=recipe.stop)
         unaided = rollouts.unaided(moment(this, step, number).bound("rollout"))
         longest = max(stage.recipe.max_tokens for stage in this.stages)  # so that stages can be compared
-        samples = answers(this.policy, longest, greedy, unaided, this.judges, listed, prefix, this.seed, this.roles)
+        how = this.roles, this.asking
+        samples = answers(this.policy, longest, greedy, unaided, this.judges, listed, prefix, this.seed, *how)
         correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
         for (arm, _), sample in zip(flat, samples, strict=True):
             correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)
@@ -202,10 +204,12 @@ def answers(
     prefix: str,
     seed: int,
     roles: Roles | None = None,
+    asking: Asking = UNTOLD,
 ) -> list[Sample]:
     """One greedy, judged answer to each task."""
     ids = [f"{prefix}.{i:06d}" for i in range(len(listed))]
     settings: dict[str, Any] = dict(seed=seed, max_tokens=max_tokens, sampling=sampling, finished=judges.begin, roles=roles)
+    settings["asking"] = asking
     made = rollouts.drive(answering, roll_out, listed, ids, **settings)
     return judges.judge(made, range(len(listed)))
 
@@ -223,6 +227,7 @@ def write_checkpoint(this: Run, path: Path) -> None:
     this.policy.save(str(path))
     models.roles.save(this.recipe.roles, this.roles, path, this.policy)
     offers.save(this, path)
+    telling.write(this, path)
 
 
 def load_checkpoint(this: Run, name: str) -> None:
@@ -277,9 +282,9 @@ def extrapolate(this: Run) -> None:
 
 
 def evaluate_model(
-    model_dir: Path, source: TaskSource, n: int = 64, seed: int = 0, progress: Any = None, max_tokens: int = 256
+    model_dir: Path, source: TaskSource, n: int = 64, seed: int = 0, progress: Any = None, settings: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Greedy accuracy of a saved model on up to n test tasks of every arm.
+    """Greedy accuracy of a saved model on up to n test tasks of every arm, asked as its directory says (`telling.of_directory`).
 
     {"model", "accuracy" (mean over arms), "ci95", "n", "truncated" (share of answers cut at max_tokens), "arms":
     {"family/level": {"accuracy", "ci95", "n"}}}
@@ -287,6 +292,8 @@ def evaluate_model(
     code.require(source)
     model, tokenizer = models.load_model(model_dir)
     answering = models.LocalPolicy(model, tokenizer)
+    asking = telling.of_directory(model_dir, tokenizer, settings)
+    max_tokens = asking.max_tokens or telling.LONGEST
     stream = tasks.held_out(source, "test", n, seed)
     if progress is not None:
         progress.phase("evaluate", total=len(stream))
@@ -294,7 +301,9 @@ def evaluate_model(
     cut = 0
     with Judges(verify.verify) as judges:
         for arm, listed in stream.items():
-            samples = answers(answering, max_tokens, GREEDY, rollouts.single, judges, listed, f"eval.{arm}", seed)
+            samples = answers(
+                answering, max_tokens, asking.sampling, rollouts.single, judges, listed, f"eval.{arm}", seed, asking=asking
+            )
             cut += sum(s.rollout.stop == "length" for s in samples)
             arms[arm] = estimate.share(
                 sum(s.verdict.correct for s in samples), sum(s.verdict.reward is not None for s in samples)
@@ -304,7 +313,7 @@ def evaluate_model(
     overall = estimate.mean(list(arms.values()))
     truncated = cut / max(sum(len(listed) for listed in stream.values()), 1)
     by_arm = {str(arm): shown(found) for arm, found in arms.items()}
-    return {"model": str(model_dir), **shown(overall), "truncated": truncated, "arms": by_arm}
+    return {"model": str(model_dir), **shown(overall), "truncated": truncated, "asked": asdict(asking), "arms": by_arm}
 
 
 def shown(found: estimate.Estimate | None) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
     {"prompt": "What is 2 + 3?", "answer": "5", "verifier": "number"}
 
-Needed: `prompt` (text, or a list of chat messages) and `answer` (text). Also read: `family` (else the file's name), `level`
-(else 1), `verifier` (else "exact"; any of FOR_FILES), `split` and `solution` (text). Other fields are left alone,
+Needed: `prompt` (text, or a list of chat messages) and `answer` (text, a number, or a list). Also read: `family` (else the
+file's name), `level` (else 1), `verifier` (else "exact"; any of FOR_FILES), `split` and `solution` (text), and what the
+verifier needs: `accept`, `choices`, `schema`, `tools`, `rubric`, `criteria` (verify/fields.py). Other fields are left alone,
 unless their name looks like a slip of one of these. Empty lines are skipped. With "verifier": "code_io" a line has no answer
 but `language`, `tests` and whatever else `sharpen.verify.code` (problems.py) explains.
 
@@ -24,15 +25,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
+from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, flat, suggest
 from sharpen.hashing import derive, question_key, split_of
 from sharpen.tasks import decisions
-from sharpen.verify import VERIFIERS, named
+from sharpen.verify import NO_ANSWER, VERIFIERS, accepts_its_own, task_fields, with_choices
 
 LONGEST_LINE = 4 * 2**20  # bytes; read no further than this to find the end of a line
 FIELDS = ("prompt", "answer", "family", "level", "verifier", "split", "solution")
-# Not those that need more than an answer: reasoning-gym's own entries, a schema, choices, a rubric, a judge.
-FOR_FILES = tuple(n for n in VERIFIERS if n not in ("gym", "reasoning_gym", "multiple_choice", "json", "rubric", "judge"))
+FOR_FILES = tuple(n for n in VERIFIERS if n not in ("gym", "reasoning_gym"))  # not those of reasoning-gym's own entries
 
 Splits = Mapping[tuple[Arm, str], Sequence[Task]]
 
@@ -126,11 +126,13 @@ def task_of(record: Any, family: str, where: str) -> tuple[Task, bool]:
         if slip := difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.8):
             raise UserError(f"{where}: there is no field {name!r}. Did you mean {slip[0]!r}?")
     in_code = record.get("verifier") == "code_io"
-    for name in ("prompt",) if in_code else ("prompt", "answer"):
+    for name in ("prompt",) if record.get("verifier") in ("code_io", *NO_ANSWER) else ("prompt", "answer"):
         if name not in record:
             instead = f" Rename one of: {', '.join(others[:10])}." if others else ""
             raise UserError(f"{where}: the field {name!r} is missing.{instead}")
-    for name in ("answer", "family", "verifier", "split", "solution"):
+    if "answer" in record and (record["answer"] is None or record["answer"] == "" or record["answer"] == {}):
+        raise UserError(f"{where}: 'answer' is {kind(record['answer'])}; it must be text, such as \"5\", a number or a list.")
+    for name in ("family", "verifier", "split", "solution"):
         if name in record and not (isinstance(record[name], str) and record[name].strip()):
             raise UserError(f'{where}: {name!r} is {kind(record[name])}; it must be text, such as "{EXAMPLES[name]}".')
     level = record.get("level", 1)
@@ -143,21 +145,27 @@ def task_of(record: Any, family: str, where: str) -> tuple[Task, bool]:
     if verifier not in FOR_FILES:
         raise UserError(f"{where}: no verifier {verifier!r}.{suggest(verifier, FOR_FILES)} There are: {', '.join(FOR_FILES)}.")
     prompt = messages(record["prompt"], where)
+    if verifier == "multiple_choice":
+        prompt = (*prompt[:-1], {**prompt[-1], "content": with_choices(prompt[-1]["content"], record.get("choices"))})
+    try:
+        answer, data = (None, code_data(record, where)) if in_code else task_fields(verifier, record)
+    except UserError as e:
+        raise (e if in_code else UserError(f"{where}: {e}")) from e
     task = Task(
         prompt=prompt,
-        answer=None if in_code else record["answer"],
+        answer=answer,
         family=record.get("family", family),
         level=level,
         split=split or split_of(prompt),
         verifier=verifier,
-        data=code_data(record, where) if in_code else {},
+        data=data,
         solution=record.get("solution"),
     )
     try:
         json.dumps(record, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as e:
         raise UserError(f"{where}: half of a surrogate pair, which is no character. Write the whole character.") from e
-    if not in_code and not named(verifier)(task, f"<answer>{task.answer}</answer>").correct:
+    if not in_code and not accepts_its_own(task):
         raise UserError(
             f"{where}: the answer {clip(task.answer)} is not accepted by its own verifier, {verifier}. Mend either."
         )
@@ -195,7 +203,10 @@ def messages(prompt: Any, where: str) -> tuple[dict[str, Any], ...]:
             raise UserError(f'{where}: message {number} of the prompt must be {{"role": "user", "content": "…"}}.')
     if prompt[-1]["role"] == "assistant":
         raise UserError(f"{where}: the prompt ends with the assistant. Its last message is what the model answers.")
-    return tuple(prompt)
+    try:
+        return tuple(map(flat, prompt))
+    except UserError as e:
+        raise UserError(f"{where}: {e}") from e
 
 
 def divide(tasks: Mapping[str, Task], placed: set[str], name: str) -> Splits:
