@@ -84,9 +84,10 @@ def _readable(tally: Tally, verifiers: Collection[str], knobs: Mapping[str, str]
 
 def unread(tally: Tally) -> str:
     """ "98 % of 128 answers could not be read (61 % malformed, 37 % cut off)"."""
-    parts = ((tally.malformed, "malformed"), (tally.cut_off, "cut off"))
+    lost = tally.judged - tally.readable
+    parts = ((tally.malformed, "malformed"), (lost - tally.malformed, "cut off"))
     why = ", ".join(f"{percent(n, tally.judged)} {name}" for n, name in parts if n)
-    return f"{percent(tally.judged - tally.readable, tally.judged)} of {tally.judged:,} answers could not be read ({why})"
+    return f"{percent(lost, tally.judged)} of {tally.judged:,} answers could not be read ({why})"
 
 
 def words(tally: Tally) -> str:
