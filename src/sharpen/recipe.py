@@ -75,6 +75,8 @@ class Recipe:
       isolation        least isolation at which code of a response may run: "full", "reduced" or "none" (sandbox/)
       verdict_s        seconds until a verifier without a verdict is killed, beyond the time that a task grants to programs
       unscorable_limit share of verdicts that may fail on our side; above it the doctor stops the run
+      unreadable_limit share of the first evaluation's answers that cannot be read, from which the doctor stops a run that
+                       would learn from right answers only, and has none; 1: never
       validation       validation tasks for each arm
       test             test tasks for each arm
       grow_limit       grown tasks that a round may add; what a grower returns beyond them is refused
@@ -126,6 +128,7 @@ class Recipe:
     isolation: str = "full"
     verdict_s: float = 120.0
     unscorable_limit: float = 0.05
+    unreadable_limit: float = 0.98
     validation: int = 32
     test: int = 64
     grow_limit: int = 64

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from sharpen import __version__
 from sharpen.cli import commands
+from sharpen.cli.commands import AsJson, Spec, System
 from sharpen.terminal import places
 
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
@@ -73,16 +74,6 @@ def options(
 
 
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Tasks = Annotated[
-    str | None,
-    typer.Option(metavar="SPEC", help="Tasks, with commas between: chain_sum, chain_sum/2, chain_sum/1-3, default, my.jsonl."),
-]
-
-System = Annotated[
-    str | None,
-    typer.Option("--system", metavar="TEXT|@FILE", help="System message before every prompt; it replaces what is told."),
-]
 
 
 @app.command()
@@ -94,7 +85,7 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
-    tasks: Tasks = None,
+    tasks: Spec = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
@@ -147,17 +138,21 @@ def check(directory: RunDir) -> None:
     """
     from sharpen.guard import doctor
     from sharpen.store import Store
+    from sharpen.terminal import tables
 
     with Store.open(directory, write=False) as store:
         found = doctor.diagnose(store.steps(), store.rounds())
         earlier = [(step, d) for step, d in store.diagnoses() if d.name not in {now.name for now in found}]
-    for diagnosis in found:
-        print(f"{'FATAL ' if diagnosis.fatal else ''}{diagnosis}")
+        last = store.last_commit()
+    stopped = [d for step, d in earlier if d.fatal and last and step == last.step]  # such as the look before the first step
+    for diagnosis in [*found, *stopped]:
+        tables.say(f"{'FATAL ' if diagnosis.fatal else ''}{diagnosis}")
     for step, diagnosis in earlier:
-        print(f"earlier, at step {step}: {diagnosis}")
+        if diagnosis not in stopped:
+            tables.say(f"earlier, at step {step}: {diagnosis}")
     if not found and not earlier:
         print("nothing found")
-    if any(d.fatal for d in found):
+    if any(d.fatal for d in [*found, *stopped]):
         raise typer.Exit(FATAL)
 
 
@@ -181,42 +176,6 @@ def report(
     else:
         tables.show_change(summary)
         print(f"The report is at {path}")
-
-
-@app.command("eval")
-def evaluate(
-    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A Hugging Face causal LM.")],
-    tasks: Tasks = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="At most so many tasks of each arm.")] = 64,
-    seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest answer, in tokens. [default: what it was trained with, or 256]")
-    ] = None,
-    system: System = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="As in `sharpen run`: prompt_suffix, temperature, top_p, stop, …"),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure a model on the test split.
-
-    Greedy answers; the accuracy of each arm with its 95 % interval. A model is asked as it was trained: its directory says how.
-    """
-    from sharpen import loop
-    from sharpen import tasks as sources
-    from sharpen.terminal import Terminal, tables
-
-    source = sources.parse_spec(tasks or "default")
-    told = [*(settings or []), *places.system_setting(system), *([f"max_tokens={max_tokens}"] if max_tokens else [])]
-    with Terminal() as progress:
-        figures = loop.evaluate_model(model_dir, source, n=n, seed=seed, progress=progress, settings=told)
-    if as_json:
-        print(json.dumps(figures, indent=1))
-    else:
-        tables.show_accuracy(figures)
-        if figures["truncated"]:
-            print(f"{figures['truncated']:.1%} of the answers were cut off; raise --max-tokens.")
 
 
 @app.command("list")
@@ -306,15 +265,15 @@ def show_tasks(
     for arm in arms:
         for index in range(n):
             task = found.draw(arm, split, index, derive(seed, "tasks"))
-            print(f"── {arm} · {task.verifier}")
+            tables.say(f"── {arm} · {task.verifier}")
             for message in task.prompt:
                 content = message["content"]
-                print(tables.safe(content if isinstance(content, str) else json.dumps(content)))
-            print(f"answer    {tables.safe(str(task.answer))}")
+                tables.say(content if isinstance(content, str) else json.dumps(content))
+            tables.say(f"answer    {task.answer}")
             if task.solution is not None:
-                print(f"solution  {tables.safe(task.solution)}")
+                tables.say(f"solution  {task.solution}")
             if told := instruction(task):
-                print(f"told      {tables.safe(told)}")
+                tables.say(f"told      {told}")
 
 
 @app.command()
@@ -367,6 +326,7 @@ def query(
         tables.show(rows[0].keys(), rows)
 
 
+app.command("eval")(commands.evaluate)
 app.command()(commands.verify)
 app.command()(commands.audit)
 app.command()(commands.compare)
@@ -402,5 +362,7 @@ def _json(value: Any) -> Any:
 
 
 def _fail(message: str, code: int) -> None:
-    print(message, file=sys.stderr)
+    from sharpen.terminal import tables
+
+    tables.say(message, sys.stderr)
     raise typer.Exit(code)

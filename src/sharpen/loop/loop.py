@@ -27,13 +27,13 @@ from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.curriculum import state
 from sharpen.guard import doctor
 from sharpen.loop import growing, stages, telling
+from sharpen.loop.baseline import look as first_look
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
     Run,
     build_policy,
     build_recipe,
-    evaluate_model,
     extrapolate,
     like_student,
     load_checkpoint,
@@ -50,7 +50,7 @@ from sharpen.recipe import Method, opening
 from sharpen.store import Fault, Position, Store, database, no_fault
 from sharpen.verify import code
 
-__all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
+__all__ = ["Request", "build_recipe", "resume", "run", "start"]
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
 
 
@@ -156,8 +156,11 @@ def run(
             save(this, Position("loop", step, 0, accepted="this"))
             if stopped(interrupted, pause):
                 return
-        # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         rounds = store.rounds()
+        if len(rounds) == 1 and not any(s["phase"] == "loop" for s in this.steps):
+            for found in first_look(this):
+                note(this, step, rounds, found)
+        # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         stages.take_up(this, rounds)
         while True:
             if reason := stop_reason(this, step, rounds):

@@ -12,7 +12,7 @@ from sharpen import models, verify
 from sharpen.core import GREEDY, Sampling, UserError, suggest
 from sharpen.recipe import Recipe
 from sharpen.recipes import catalog
-from sharpen.rollouts import UNTOLD, Asking, asking
+from sharpen.rollouts import Asking, asking
 
 if TYPE_CHECKING:
     from sharpen.loop.session import Run
@@ -27,26 +27,32 @@ def of_recipe(recipe: Recipe, tokenizer: Any) -> Asking:
     An embedded student is told nothing: it has never read a sentence.
     """
     known = asking.read(Path(recipe.student)) if Path(recipe.student).is_dir() else None
-    found = known or of_tokenizer(tokenizer, verify.instructions_for(recipe.verify))
+    told = known or Asking(prompt_suffix=None, instructions=dict(verify.instructions_for(recipe.verify)))
     changes: dict[str, Any] = {"max_tokens": recipe.max_tokens, "sampling": recipe.sampling}
     changes |= {name: value for name in ("system", "prompt_suffix") if (value := getattr(recipe, name)) != AUTO}
-    return dataclasses.replace(found, **changes)
+    return dataclasses.replace(suited(told, tokenizer), **changes)
 
 
-def of_tokenizer(tokenizer: Any, instructions: Any = verify.INSTRUCTIONS) -> Asking:
-    """How a model without an asking.json is asked."""
-    return UNTOLD if models.embedded.is_own(tokenizer) else Asking(prompt_suffix=None, instructions=dict(instructions))
-
-
-def of_directory(directory: Path, tokenizer: Any, settings: Iterable[str] = ()) -> Asking:
-    """How a saved model is asked when it is measured or served: as its directory says, and greedily, with `settings` KEY=VALUE.
+def of_directory(directory: Path, tokenizer: Any, settings: Iterable[str] = (), greedy: bool = True) -> Asking:
+    """How a saved model is asked when it is measured or served: as its directory says, with `settings` KEY=VALUE.
 
     The settings are those of a run: system, prompt_suffix, max_tokens, temperature, top_k, top_p, min_p, stop. Raises UserError
     for any other, and for values that make no sense.
     """
-    found = asking.read(directory) or of_tokenizer(tokenizer)
-    found = dataclasses.replace(found, sampling=dataclasses.replace(GREEDY, stop=found.sampling.stop))
-    return changed(found, settings)
+    return suited(changed(trained(directory, greedy), settings), tokenizer)
+
+
+def trained(directory: Path, greedy: bool = True) -> Asking:
+    """What a directory says; where that is nothing, what a chat model without it is told. `greedy`: not as it was sampled."""
+    found = asking.read(directory) or Asking(prompt_suffix=None, instructions=dict(verify.INSTRUCTIONS))
+    sampling = dataclasses.replace(GREEDY, stop=found.sampling.stop) if greedy else found.sampling
+    return dataclasses.replace(found, sampling=sampling)
+
+
+def suited(found: Asking, tokenizer: Any) -> Asking:
+    """The same, but that an embedded student is told nothing by default."""
+    own = found.prompt_suffix is None and models.embedded.is_own(tokenizer)
+    return dataclasses.replace(found, prompt_suffix="") if own else found
 
 
 def changed(found: Asking, settings: Iterable[str]) -> Asking:
