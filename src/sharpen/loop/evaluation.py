@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sharpen import estimate, models, rollouts, tasks, verify
-from sharpen.core import Arm, RolloutGenerator, Sample, TaskSource, UserError, came_out, tally
+from sharpen.core import Arm, RolloutGenerator, Sample, TaskSource, came_out, tally
 from sharpen.estimate import Estimate
 from sharpen.guard import baseline
 from sharpen.loop import telling
@@ -50,14 +50,10 @@ def evaluate_model(
     examples (answers, verbatim). Raises UserError for several greedy samples, which are all the same, and FatalDiagnosis where
     the model's numbers are not finite.
     """
-    settings = [*settings, *([] if temperature is None else [f"temperature={temperature}"])]
-    settings += [] if max_tokens is None else [f"max_tokens={max_tokens}"]
-    asking = telling.changed(telling.trained(model_dir, greedy=samples == 1), settings)
-    temperature, max_tokens = asking.sampling.temperature, asking.max_tokens or telling.LONGEST
-    if samples > 1 and temperature == 0:
-        raise UserError("Greedy answers to a task are all the same: take --samples 1, or a --temperature above 0.")
+    told = telling.measured(model_dir, settings, samples, max_tokens, temperature)
     code.require(source)
     model, tokenizer = models.load_model(model_dir)
+    told = telling.suited(told, tokenizer)
     answering = models.LocalPolicy(model, tokenizer, precision, device=device)
     stream = tasks.held_out(source, "test", n, seed)
     arms, listed, ids = [], [], []
@@ -71,15 +67,14 @@ def evaluate_model(
         progress.phase("evaluate", total=len(ids))
     began = time.monotonic()
     with Judges(verify.verify) as judges:
-        told = telling.suited(asking, tokenizer)
         how: dict[str, Any] = {"progress": progress, "asking": told}
-        made = answers(answering, max_tokens, asking.sampling, rollout, judges, listed, ids, seed, **how)
+        made = answers(answering, told.max_tokens, told.sampling, rollout, judges, listed, ids, seed, **how)
     seconds = time.monotonic() - began
     by_arm: dict[Arm, list[list[Sample]]] = {arm: [] for arm in stream}
     for at in range(0, len(made), samples):
         by_arm[arms[at]].append(made[at : at + samples])
     precision = str(answering.model.dtype).removeprefix("torch.")
-    asked = dict(samples=samples, temperature=temperature, max_tokens=max_tokens, precision=precision)
+    asked = dict(samples=samples, temperature=told.sampling.temperature, max_tokens=told.max_tokens, precision=precision)
     return {
         "model": str(model_dir),
         "tasks": source.name,
@@ -91,7 +86,7 @@ def evaluate_model(
         "truncated": sum(s.rollout.stop == "length" for s in made) / max(len(made), 1),
         **figures(by_arm),
         "arms": {str(arm): counted(groups) for arm, groups in by_arm.items()},
-        "findings": findings(made, max_tokens),
+        "findings": findings(made, told.max_tokens),
         "examples": examples(made),
     }
 

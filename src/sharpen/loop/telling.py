@@ -42,6 +42,21 @@ def of_directory(directory: Path, tokenizer: Any, settings: Iterable[str] = (), 
     return suited(changed(trained(directory, greedy), settings), tokenizer)
 
 
+def measured(
+    directory: Path, settings: Iterable[str], samples: int, max_tokens: int | None, temperature: float | None
+) -> Asking:
+    """How a saved model is asked for so many answers to each task: one greedy, several as they were drawn in training.
+
+    Raises UserError as `changed` does, and for several greedy answers, which are all the same.
+    """
+    given = {"max_tokens": max_tokens, "temperature": temperature}
+    settings = [*settings, *(f"{name}={value}" for name, value in given.items() if value is not None)]
+    found = changed(trained(directory, greedy=samples == 1), settings)
+    if samples > 1 and found.sampling.temperature == 0:
+        raise UserError("Greedy answers to a task are all the same: take --samples 1, or a --temperature above 0.")
+    return dataclasses.replace(found, max_tokens=found.max_tokens or LONGEST)
+
+
 def trained(directory: Path, greedy: bool = True) -> Asking:
     """What a directory says; where that is nothing, what a chat model without it is told. `greedy`: not as it was sampled."""
     found = asking.read(directory) or Asking(prompt_suffix=None, instructions=dict(verify.INSTRUCTIONS))

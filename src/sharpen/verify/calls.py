@@ -138,7 +138,7 @@ def of_json(value: Any, names: Collection[str]) -> list[Call]:
 def python_calls(text: str) -> list[Call]:
     """The calls that a text consists of, in Python's notation; none where it is anything else, or too deep for the parser."""
     text = text.strip().strip("`").strip()
-    if not re.match(r"[\[(]?\s*[A-Za-z_][\w.]*\s*\(", text):
+    if not re.match(r"[\[(]?\s*[A-Za-z_][\w.]*\(", text):
         return []
     for form in (text, f"[{text}]"):  # the second for f(a=1), g(b=2) over several lines
         with warnings.catch_warnings(), contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
