@@ -92,12 +92,16 @@ def test_a_failure_is_raised_where_it_was_asked_for_and_the_end_is_the_rollouts_
 
 
 def test_a_bare_answer_is_demonstrated_in_the_form_that_is_told():
-    assert first(AUTO, roll_out=rollouts.demonstrate).answer == "<answer>4</answer>"
-    math = Task((QUESTION,), "4", "sum", 1, verifier="math")
-    assert first(AUTO, math, rollouts.demonstrate).answer == "\\boxed{4}"
+    assert first(AUTO, roll_out=rollouts.demonstrate).answer == "The answer is 4"
+    for suffix, form in (("Put it in \\boxed{}.", "\\boxed{4}"), ("Between <answer> and </answer>.", "<answer>4</answer>")):
+        assert first(Asking(prompt_suffix=suffix), roll_out=rollouts.demonstrate).answer == form
     solved = Task((QUESTION,), "4", "sum", 1, verifier="number", solution="Four: <answer>4</answer>")
     assert first(AUTO, solved, rollouts.demonstrate).answer == solved.solution
-    assert first(UNTOLD, roll_out=rollouts.demonstrate).answer == "4"
+    assert (
+        first(UNTOLD, roll_out=rollouts.demonstrate).answer
+        == first(Asking(prompt_suffix="Now!"), roll_out=rollouts.demonstrate).answer
+        == "4"
+    )
 
 
 def test_tools_go_with_the_question_whatever_is_told():

@@ -32,29 +32,39 @@ def task(verifier: str, answer: str | None = "5", prompt: str = "2 + 3 =", **dat
 
 # (verifier, answer, data, the answer in the form that the instruction asks for)
 TOLD = [
-    ("exact", "b a", {}, "I turn it round.\n<answer>b a</answer>"),
-    ("choice", "True", {}, "<answer>true</answer>"),
-    ("number", "12", {}, "3 * 4 is 12.\n<answer>12</answer>"),
-    ("numbers", "1, 2, 3", {}, "<answer>1, 2, 3</answer>"),
-    ("math", "\\frac{1}{2}", {}, "It is half, \\boxed{0.5}."),
-    ("multiple_choice", "B", {"choices": ["Lima", "Rome"]}, "<answer>B</answer>"),
-    ("multiple_choice", "A, C", {"choices": ["1", "4", "3"]}, "<answer>C, A</answer>"),
+    ("exact", "b a", {}, "I turn it round. The answer is b a"),
+    ("exact", "b a", {}, "The answer is b a."),
+    ("exact", "['8', '1']", {}, "The answer is ['8', '1']."),
+    ("exact", "5 8\n0 7", {}, "I turn it.\n<answer>\n5 8\n0 7\n</answer>"),
+    ("choice", "True", {}, "Both hold. The answer is true."),
+    ("number", "12", {}, "3 * 4 is 12. The answer is 12."),
+    ("number", "-3.5", {}, "The answer is -3.5."),
+    ("numbers", "1, 2, 3", {}, "The answer is 1, 2, 3."),
+    ("math", "\\frac{1}{2}", {}, "It is half. The answer is 1/2."),
+    ("multiple_choice", "B", {"choices": ["Lima", "Rome"]}, "The answer is B."),
+    ("multiple_choice", "A, C", {"choices": ["1", "4", "3"]}, "The answer is A, C."),
     ("json", '{"n": 1}', {}, '{"n": 1}'),
 ]
 
 
 @pytest.mark.parametrize(("verifier", "answer", "data", "said"), TOLD)
 def test_an_answer_in_the_form_that_is_told_is_read(verifier, answer, data, said):
+    """And it is read there: the same form with another answer is wrong, with the right one in the sentence before it."""
     asked = task(verifier, answer, **data)
     form = instruction(asked)
-    for mark in ("<answer>", "\\boxed"):
+    for mark in ("<answer>", "The answer is"):
         assert (mark in form) == (mark in said)
     assert verify(asked, said).correct
-    assert not verify(asked, said.replace(answer, "x")).correct or verifier in ("math", "choice", "multiple_choice")
+    if verifier != "json":
+        other = {"math": "7", "number": "7", "numbers": "7, 8", "multiple_choice": "D"}.get(verifier, "false")
+        spoilt = f"It might be {answer}. The answer is {other}."
+        assert not verify(asked, spoilt).correct
 
 
 def test_every_verifier_has_its_instruction_and_no_other_name_has():
-    assert set(INSTRUCTIONS) - set(VERIFIERS) == {"multiple_choice, several"} and set(VERIFIERS) <= set(INSTRUCTIONS)
+    assert set(INSTRUCTIONS) - set(VERIFIERS) == {"multiple_choice, several", "an answer of several lines"} and set(
+        VERIFIERS
+    ) <= set(INSTRUCTIONS)
 
 
 def test_an_instruction_names_what_is_the_tasks_own():

@@ -176,8 +176,13 @@ def test_pythons_notation_is_read_and_nothing_of_it_is_run(tmp_path):
     written = "f(a=-2.5, b=(1, 2), c={'k': [True, None]}, d=true, e=name, g=2**9, h=+3)"
     ((call,), _) = calls_of(written)
     assert call.arguments == {
-        **{"a": -2.5, "b": (1, 2), "c": {"k": [True, None]}, "d": True, "e": "name"},
-        **{"g": "2 ** 9", "h": 3},  # no arithmetic is done
+        "a": -2.5,
+        "b": (1, 2),
+        "c": {"k": [True, None]},
+        "d": True,
+        "e": "name",
+        "g": "2 ** 9",  # no arithmetic is done
+        "h": 3,
     }
     mark = tmp_path / "run"
     evil = f"f(a=__import__('os').system('touch {mark}'), b=[open({str(mark)!r}, 'w') for _ in 'x'])"

@@ -125,9 +125,12 @@ def after_system(said: Sequence[Message], system: str) -> tuple[Message, ...]:
 
 def formed(answer: str, suffix: str) -> str:
     """A bare right answer in the form that the model is told to give it in, so that what is shown is what is asked for."""
-    if "<answer>" in suffix:
-        return f"<answer>{answer}</answer>"
-    return f"\\boxed{{{answer}}}" if "\\boxed" in suffix else answer
+    forms = {
+        "<answer>": f"<answer>{answer}</answer>",
+        "\\boxed": f"\\boxed{{{answer}}}",
+        "The answer is": f"The answer is {answer}",
+    }
+    return next((form for mark, form in forms.items() if mark in suffix), answer)
 
 
 # The file.

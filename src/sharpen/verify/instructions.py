@@ -17,19 +17,21 @@ from sharpen.verify.answers import labelled, letters_of
 from sharpen.verify.credit import each_turn
 from sharpen.verify.rewards import composite
 
-TAGGED = "Write your final answer like this: <answer>your answer</answer>"
-SEVERAL = "multiple_choice, several"
-# By verifier. {language} and {schema} are the task's own.
+# The least of models says "The answer is"; it copies what stands between tags as it is, or goes round in circles.
+MARKED = 'End with "The answer is" and the answer.'
+SEVERAL, LINES = "multiple_choice, several", "an answer of several lines"
+# By verifier, and for two kinds of answers. {language} and {schema} are the task's own.
 INSTRUCTIONS: Mapping[str, str] = {
-    "exact": TAGGED,
-    "choice": TAGGED,
-    "number": "Write your final answer like this: <answer>the number</answer>",
-    "numbers": "Write your final answer like this, with commas between the numbers: <answer>1, 2, 3</answer>",
-    "gym": TAGGED,
-    "reasoning_gym": TAGGED,
-    "math": "Put your final answer within \\boxed{}.",
-    "multiple_choice": "Write the letter of your choice like this: <answer>B</answer>",
-    SEVERAL: "Write the letters of all right choices like this: <answer>A, C</answer>",
+    "exact": MARKED,
+    "choice": MARKED,
+    "number": 'End with "The answer is" and the number.',
+    "numbers": 'End with "The answer is" and the numbers, with commas between them.',
+    "gym": MARKED,
+    "reasoning_gym": MARKED,
+    LINES: "Put the final answer between <answer> and </answer>.",
+    "math": MARKED,
+    "multiple_choice": 'End with "The answer is" and the letter of your choice.',
+    SEVERAL: 'End with "The answer is" and the letters of all choices that are right, with commas between them.',
     "json": "Answer with JSON and nothing else.{schema}",
     "tool_call": "",  # how to call a tool is said with the tools
     "rubric": "",
@@ -37,7 +39,7 @@ INSTRUCTIONS: Mapping[str, str] = {
     "code_io": "Answer with the {language} code, all of it in one block that begins with ```{language} and ends with ```.",
 }
 # What a prompt that says itself how to answer holds.
-SAID = re.compile(r"<answer>|\\boxed|\\\\boxed|####|```")
+SAID = re.compile(r"<answer>|\\boxed|####|```")
 
 
 def instruction(task: Task, instructions: Mapping[str, str] = INSTRUCTIONS) -> str:
@@ -47,6 +49,8 @@ def instruction(task: Task, instructions: Mapping[str, str] = INSTRUCTIONS) -> s
     name = task.verifier
     if name == "multiple_choice" and len(letters_of(task.answer or "", labelled(task.data.get("choices")))) > 1:
         name = SEVERAL if SEVERAL in instructions else name
+    if name in ("exact", "gym", "reasoning_gym") and "\n" in (task.answer or "").strip() and LINES in instructions:
+        name = LINES
     text = instructions.get(name, "")
     if "{schema}" in text:
         schema = task.data.get("schema")
