@@ -100,12 +100,12 @@ def words(tally: Tally) -> str:
 def percent(n: int, of: int) -> str:
     """A share in whole per cent, which says 0 and 100 only of none and all."""
     whole = round(100 * n / of) if of else 0
-    return f"{min(max(whole, 0 < n), 99 if n < of else 100)} %"
+    return f"{min(max(whole, int(n > 0)), 99 if n < of else 100)} %"
 
 
 def pick(kinds: Sequence[str], keys: Sequence[str], most: int = SHOWN) -> list[int]:
-    """Numbers of the answers that are shown: of every way to come out (`core.came_out`) in turn, the most frequent first and the
-    right ones last, and of each those with the smallest keys. Keys that are hashes make that nobody's choice."""
+    """Numbers of the answers that are shown: of every way to come out (`core.came_out`) in turn, the most frequent first and
+    the right ones last, and of each those with the smallest keys. Keys that are hashes make that nobody's choice."""
     found = defaultdict(list)
     for i in sorted(range(len(kinds)), key=lambda i: (keys[i], i)):
         found[kinds[i]].append(i)
