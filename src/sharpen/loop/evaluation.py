@@ -103,25 +103,7 @@ def findings(made: Sequence[Sample], max_tokens: int) -> list[str]:
 def examples(made: Sequence[Sample]) -> list[dict[str, Any]]:
     """Answers that show how they come out, verbatim (`baseline.pick`)."""
     kinds = [came_out(s.verdict.outcome, s.rollout.stop) for s in made]
-    return [example(made[i]) for i in baseline.pick(kinds, [s.rollout.task.id for s in made])]
-
-
-def example(sample: Sample) -> dict[str, Any]:
-    """One judged answer as JSON."""
-    rollout, verdict = sample.rollout, sample.verdict
-    return {
-        "arm": str(rollout.task.arm),
-        "task": rollout.task.id,
-        "came_out": came_out(verdict.outcome, rollout.stop),
-        "prompt": [dict(message) for message in rollout.task.prompt],
-        "answer": rollout.task.answer,
-        "response": rollout.response,
-        "outcome": verdict.outcome,
-        "rule": verdict.rule,
-        "feedback": verdict.feedback,
-        "stop": rollout.stop,
-        "tokens": rollout.n_sampled,
-    }
+    return [baseline.example(made[i]) for i in baseline.pick(kinds, [s.rollout.task.id for s in made])]
 
 
 def figures(told: Mapping[Arm, Groups]) -> dict[str, Any]:

@@ -135,6 +135,7 @@ def comparison_row(row: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[st
     clock = found["budget"]["kind"] == "loop seconds"
     middle = to["seconds" if clock else found["budget"]["kind"]]
     when = "not reached" if middle is None else f"{middle:,.0f}{' s' if clock else ''}"
+    when = "met at the start" if to["at_start"] else when
     return (
         row["name"],
         _known(accuracy["value"]),
