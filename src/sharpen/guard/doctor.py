@@ -9,8 +9,8 @@ Pure functions of stored rows, so a run that is going and `sharpen check RUN` us
    What only wastes part of the budget, or what the ratchet catches, is said and not stopped.
 
 Read from a step: step, phase, round; its stats reward, correct, silent, truncated, malformed, timeout, unscorable, rollouts,
-tokens, loss, grad_norm, mismatch, lr, temperature, unscorable_limit, solutions_right; a check whose numbers are missing is quiet. From a round:
-round, accuracy, n.
+tokens, loss, grad_norm, mismatch, lr, temperature, unscorable_limit, solutions_right; a check whose numbers are missing is
+quiet. From a round: round, accuracy, n.
 """
 
 from __future__ import annotations

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sharpen import estimate, models, rollouts, tasks, verify
-from sharpen.core import Arm, RolloutGenerator, Sample, Sampling, TaskSource, UserError, came_out, tally
+from sharpen.core import Arm, RolloutGenerator, Sample, Sampling, Task, TaskSource, UserError, came_out, tally
 from sharpen.estimate import Estimate
 from sharpen.guard import baseline
 from sharpen.loop.session import answers
@@ -53,30 +54,18 @@ def evaluate_model(
     model, tokenizer = models.load_model(model_dir)
     answering = models.LocalPolicy(model, tokenizer, precision, device=device)
     stream = tasks.held_out(source, "test", n, seed)
-    arms, listed, ids = [], [], []
-    for arm, drawn in stream.items():
-        for i, task in enumerate(drawn):
-            for j in range(samples):
-                arms.append(arm)
-                listed.append(task)
-                ids.append(f"eval.{arm}.{i:06d}" + (f".{j:03d}" if j else ""))
-    if progress is not None:
-        progress.phase("evaluate", total=len(ids))
     began = time.monotonic()
-    with Judges(verify.verify) as judges:
-        sampling = Sampling(temperature)
-        made = answers(answering, max_tokens, sampling, rollout, judges, listed, ids, seed, progress=progress)
+    told = ask(answering, stream, Sampling(temperature), rollout, max_tokens, samples, seed, progress)
     seconds = time.monotonic() - began
-    told: dict[Arm, list[list[Sample]]] = {arm: [] for arm in stream}
-    for at in range(0, len(made), samples):
-        told[arms[at]].append(made[at : at + samples])
-    precision = str(answering.model.dtype).removeprefix("torch.")
-    asked = dict(samples=samples, temperature=temperature, max_tokens=max_tokens, precision=precision)
+    made = [sample for groups in told.values() for group in groups for sample in group]
     return {
         "model": str(model_dir),
         "tasks": source.name,
         "seed": seed,
-        **asked,
+        "samples": samples,
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+        "precision": str(answering.model.dtype).removeprefix("torch."),
         "device": str(answering.model.device),
         "seconds": seconds,
         "truncated": sum(s.rollout.stop == "length" for s in made) / max(len(made), 1),
@@ -85,6 +74,28 @@ def evaluate_model(
         "findings": findings(made, max_tokens),
         "examples": examples(made),
     }
+
+
+def ask(
+    answering: models.LocalPolicy,
+    stream: Mapping[Arm, Sequence[Task]],
+    sampling: Sampling,
+    rollout: Callable[..., RolloutGenerator],
+    max_tokens: int,
+    samples: int,
+    seed: int,
+    progress: Any = None,
+) -> dict[Arm, Groups]:
+    """The judged answers of each arm, task by task, all generated together. What the first of them says does not depend on how
+    many there are."""
+    asked = [(arm, i, task, j) for arm, own in stream.items() for i, task in enumerate(own) for j in range(samples)]
+    ids = [f"eval.{arm}.{i:06d}" + (f".{j:03d}" if j else "") for arm, i, _, j in asked]
+    if progress is not None:
+        progress.phase("evaluate", total=len(ids))
+    with Judges(verify.verify) as judges:
+        listed = [task for _, _, task, _ in asked]
+        made = iter(answers(answering, max_tokens, sampling, rollout, judges, listed, ids, seed, progress=progress))
+    return {arm: [list(islice(made, samples)) for _ in own] for arm, own in stream.items()}
 
 
 def findings(made: Sequence[Sample], max_tokens: int) -> list[str]:

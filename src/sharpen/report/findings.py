@@ -26,11 +26,12 @@ def verdict(evidence: Evidence) -> Mapping[str, str]:
     before, after, gain = (mean(list(s.values())) for s in (evidence.before, evidence.after, evidence.change))
     if after is None or before is None or gain is None:
         return {"tone": "open", "word": "Not measured yet.", "sentence": _interim(evidence)}
+    zero = ", which includes zero" if gain.low <= 0 <= gain.high else ""
     numbers = (
         f"On the same {gain.n:,} held-out tasks, accuracy went from {percent(before.value, 1)} to {percent(after.value, 1)}: "
-        f"{points(gain.value)} points, 95\u202f% interval {points(gain.low)} to {points(gain.high)}{', which includes zero' * (gain.low <= 0 <= gain.high)}"
+        f"{points(gain.value)} points, 95\u202f% interval {points(gain.low)} to {points(gain.high)}{zero}"
+        f"{_of_answers(evidence, before, after)}"
     )
-    numbers += f"{_of_answers(evidence, before, after)}"
     made = "".join(f" {sentence}" for sentence in answers.sentences(evidence)[1:])
     if gain.low > 0 or gain.high < 0:
         tone = "better" if gain.low > 0 else "worse"
@@ -40,11 +41,8 @@ def verdict(evidence: Evidence) -> Mapping[str, str]:
 
 def _of_answers(evidence: Evidence, before: Estimate, after: Estimate) -> str:
     """The share of all answers, where it is another figure than the mean over arms."""
-    shares = [
-        sum(e.value * e.n for e in s.values() if e) / sum(e.n for e in s.values() if e)
-        for s in (evidence.before, evidence.after)
-    ]
-    said = [percent(share, 1) for share in shares]
+    known = [[e for e in skills.values() if e] for skills in (evidence.before, evidence.after)]
+    said = [percent(sum(e.value * e.n for e in own) / sum(e.n for e in own), 1) for own in known]
     if said == [percent(before.value, 1), percent(after.value, 1)]:
         return ""
     return f" (mean over arms; of all answers {said[0]} to {said[1]})"
