@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from itertools import zip_longest
+from typing import Any
 
-from sharpen.core import Tally
+from sharpen.core import Sample, Tally, came_out
 from sharpen.guard.doctor import Diagnosis
 
 RUN = {"system": "--set rollout.system", "max_tokens": "--set max_tokens"}
@@ -35,7 +36,7 @@ def look(
     tally: Tally,
     verifiers: Collection[str] = (),
     *,
-    max_tokens: int,
+    max_tokens: int = 0,
     knobs: Mapping[str, str] = RUN,
     hopeless: bool = False,
     limit: float = 1.0,
@@ -43,6 +44,7 @@ def look(
     """What is wrong with these answers, the worst first; nothing where fewer than FEWEST could be judged.
 
     verifiers  names of those that judged them, for the cure
+    max_tokens the longest answer that was allowed, for the cure; 0: not known
     hopeless   whether the method learns from its own right answers only, and none earned anything
     limit      share of unreadable answers from which a hopeless run is stopped (`Recipe.unreadable_limit`)
     """
@@ -55,7 +57,7 @@ def look(
         "right": right,
         "answers": float(tally.judged),
     }
-    longer = f"raise {knobs['max_tokens']}, which is {max_tokens}, to {4 * max_tokens}"
+    longer = f"raise {knobs['max_tokens']}" + (f", which is {max_tokens}, to {4 * max_tokens}" if max_tokens else "")
     if lost >= MUCH:
         fatal = hopeless and limit < 1 and lost >= limit
         cure = f"{unread(tally)}. {_readable(tally, verifiers, knobs, longer)}"
@@ -100,15 +102,33 @@ def words(tally: Tally) -> str:
 def percent(n: int, of: int) -> str:
     """A share in whole per cent, which says 0 and 100 only of none and all."""
     whole = round(100 * n / of) if of else 0
-    return f"{min(max(whole, 0 < n), 99 if n < of else 100)} %"
+    return f"{min(max(whole, int(n > 0)), 99 if n < of else 100)} %"
 
 
 def pick(kinds: Sequence[str], keys: Sequence[str], most: int = SHOWN) -> list[int]:
-    """Numbers of the answers that are shown: of every way to come out (`core.came_out`) in turn, the most frequent first and the
-    right ones last, and of each those with the smallest keys. Keys that are hashes make that nobody's choice."""
+    """Numbers of the answers that are shown: of every way to come out (`core.came_out`) in turn, the most frequent first and
+    the right ones last, and of each those with the smallest keys. Keys that are hashes make that nobody's choice."""
     found = defaultdict(list)
     for i in sorted(range(len(kinds)), key=lambda i: (keys[i], i)):
         found[kinds[i]].append(i)
     ordered = sorted(found, key=lambda kind: (kind == "correct", -len(found[kind]), kind))
     rounds = zip_longest(*(found[kind] for kind in ordered))
     return [i for turn in rounds for i in turn if i is not None][:most]
+
+
+def example(sample: Sample) -> dict[str, Any]:
+    """One judged answer as JSON."""
+    rollout, verdict = sample.rollout, sample.verdict
+    return {
+        "arm": str(rollout.task.arm),
+        "task": rollout.task.id,
+        "came_out": came_out(verdict.outcome, rollout.stop),
+        "prompt": [dict(message) for message in rollout.task.prompt],
+        "answer": rollout.task.answer,
+        "response": rollout.response,
+        "outcome": verdict.outcome,
+        "rule": verdict.rule,
+        "feedback": verdict.feedback,
+        "stop": rollout.stop,
+        "tokens": rollout.n_sampled,
+    }

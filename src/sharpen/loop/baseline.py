@@ -9,7 +9,6 @@ import numpy as np
 from sharpen import rollouts
 from sharpen.core import Batch, Tally
 from sharpen.guard import baseline, doctor
-from sharpen.loop.evaluation import example
 from sharpen.loop.session import Run
 from sharpen.objectives import active
 from sharpen.recipe import Recipe, asked_for, first_objective
@@ -38,8 +37,8 @@ def look(this: Run) -> list[doctor.Diagnosis]:
         by_arm = [(arm, tally) for e in seen[:1] for arm, tally in e.tallies.items() if tally.judged]
         for arm, tally in by_arm:
             this.progress.say(f"  {arm}: {baseline.words(tally)}")
-        for sample in this.store.read_named(evaluations.examples(this.store.rows, "before")):
-            this.progress.say(tables.said(example(sample)))
+        for sample in evaluations.examples(this.store.rows, "before"):
+            this.progress.say(tables.said(baseline.example(sample)))
     return found
 
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sharpen import estimate, models, rollouts, tasks, verify
-from sharpen.core import Arm, RolloutGenerator, Sample, TaskSource, came_out, tally
+from sharpen.core import Arm, RolloutGenerator, Sample, Task, TaskSource, came_out, tally
 from sharpen.estimate import Estimate
 from sharpen.guard import baseline
 from sharpen.loop import telling
 from sharpen.loop.session import answers
+from sharpen.rollouts import Asking
 from sharpen.verify import Judges, code, final_answer
 
 Groups = Sequence[Sequence[Sample]]  # the answers to each task
@@ -56,31 +58,19 @@ def evaluate_model(
     told = telling.suited(told, tokenizer)
     answering = models.LocalPolicy(model, tokenizer, precision, device=device)
     stream = tasks.held_out(source, "test", n, seed)
-    arms, listed, ids = [], [], []
-    for arm, drawn in stream.items():
-        for i, task in enumerate(drawn):
-            for j in range(samples):
-                arms.append(arm)
-                listed.append(task)
-                ids.append(f"eval.{arm}.{i:06d}" + (f".{j:03d}" if j else ""))
-    if progress is not None:
-        progress.phase("evaluate", total=len(ids))
     began = time.monotonic()
-    with Judges(verify.verify) as judges:
-        how: dict[str, Any] = {"progress": progress, "asking": told}
-        made = answers(answering, told.max_tokens, told.sampling, rollout, judges, listed, ids, seed, **how)
+    by_arm = ask(answering, stream, told, rollout, samples, seed, progress)
     seconds = time.monotonic() - began
-    by_arm: dict[Arm, list[list[Sample]]] = {arm: [] for arm in stream}
-    for at in range(0, len(made), samples):
-        by_arm[arms[at]].append(made[at : at + samples])
-    precision = str(answering.model.dtype).removeprefix("torch.")
-    asked = dict(samples=samples, temperature=told.sampling.temperature, max_tokens=told.max_tokens, precision=precision)
+    made = [sample for groups in by_arm.values() for group in groups for sample in group]
     return {
         "model": str(model_dir),
         "tasks": source.name,
         "seed": seed,
-        **asked,
+        "samples": samples,
+        "temperature": told.sampling.temperature,
+        "max_tokens": told.max_tokens,
         "asked": str(told),
+        "precision": str(answering.model.dtype).removeprefix("torch."),
         "device": str(answering.model.device),
         "seconds": seconds,
         "truncated": sum(s.rollout.stop == "length" for s in made) / max(len(made), 1),
@@ -89,6 +79,28 @@ def evaluate_model(
         "findings": findings(made, told.max_tokens),
         "examples": examples(made),
     }
+
+
+def ask(
+    answering: models.LocalPolicy,
+    stream: Mapping[Arm, Sequence[Task]],
+    told: Asking,
+    rollout: Callable[..., RolloutGenerator],
+    samples: int,
+    seed: int,
+    progress: Any = None,
+) -> dict[Arm, Groups]:
+    """The judged answers of each arm, task by task, all generated together. What the first of them says does not depend on how
+    many there are."""
+    asked = [(arm, i, task, j) for arm, own in stream.items() for i, task in enumerate(own) for j in range(samples)]
+    ids = [f"eval.{arm}.{i:06d}" + (f".{j:03d}" if j else "") for arm, i, _, j in asked]
+    if progress is not None:
+        progress.phase("evaluate", total=len(ids))
+    with Judges(verify.verify) as judges:
+        listed = [task for _, _, task, _ in asked]
+        how: dict[str, Any] = {"progress": progress, "asking": told}
+        made = iter(answers(answering, told.max_tokens, told.sampling, rollout, judges, listed, ids, seed, **how))
+    return {arm: [list(islice(made, samples)) for _ in own] for arm, own in stream.items()}
 
 
 def findings(made: Sequence[Sample], max_tokens: int) -> list[str]:
@@ -107,25 +119,7 @@ def findings(made: Sequence[Sample], max_tokens: int) -> list[str]:
 def examples(made: Sequence[Sample]) -> list[dict[str, Any]]:
     """Answers that show how they come out, verbatim (`baseline.pick`)."""
     kinds = [came_out(s.verdict.outcome, s.rollout.stop) for s in made]
-    return [example(made[i]) for i in baseline.pick(kinds, [s.rollout.task.id for s in made])]
-
-
-def example(sample: Sample) -> dict[str, Any]:
-    """One judged answer as JSON."""
-    rollout, verdict = sample.rollout, sample.verdict
-    return {
-        "arm": str(rollout.task.arm),
-        "task": rollout.task.id,
-        "came_out": came_out(verdict.outcome, rollout.stop),
-        "prompt": [dict(message) for message in rollout.task.prompt],
-        "answer": rollout.task.answer,
-        "response": rollout.response,
-        "outcome": verdict.outcome,
-        "rule": verdict.rule,
-        "feedback": verdict.feedback,
-        "stop": rollout.stop,
-        "tokens": rollout.n_sampled,
-    }
+    return [baseline.example(made[i]) for i in baseline.pick(kinds, [s.rollout.task.id for s in made])]
 
 
 def figures(told: Mapping[Arm, Groups]) -> dict[str, Any]:

@@ -29,6 +29,15 @@ def load_model(path: Path) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
+def broken(model: Any) -> str:
+    """Which tensors of a model hold a number that is not finite, and the cure, in words."""
+    bad = [name for name, tensor in model.state_dict().items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if not bad:
+        return "Its weights are finite, and what it computes is not: try precision fp32, or check its config.json."
+    more = f" and {len(bad) - 1} more tensors" if len(bad) > 1 else ""
+    return f"NaN or infinity is in {bad[0]}{more}: the weights are damaged, or training diverged. Take an earlier checkpoint."
+
+
 def end_ids(model: Any, tokenizer: Any) -> list[int]:
     """Ids that end a turn, first the one with which the chat template ends it: a forced answer ends with that.
 

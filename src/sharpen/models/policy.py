@@ -19,11 +19,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
-from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
+from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tableau, Turn, UserError
 from sharpen.models import adapters, logprobs, templates
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import generate, transformer
-from sharpen.models.loading import end_ids, fast_bf16, load_model
+from sharpen.models.loading import broken, end_ids, fast_bf16, load_model
 from sharpen.objectives import active, weigh
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
@@ -130,7 +130,10 @@ class LocalPolicy:
         sampling: Sampling,
         done: Callable[[int, Turn], None] | None = None,
     ) -> list[Turn]:
-        """Answer every ask, in order. Forced answers cost no generation."""
+        """Answer every ask, in order. Forced answers cost no generation.
+
+        Raises FatalDiagnosis where a log-probability is not finite, as those of a model with NaN among its weights.
+        """
         prompts, drawn = [self.prompt_tokens(ask) for ask in asks], [how(ask, sampling) for ask in asks]
         turns: dict[int, Turn] = {}
 
@@ -147,9 +150,12 @@ class LocalPolicy:
         for i in generated:
             limit = max_tokens if (own := asks[i].max_tokens) is None else own
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
-        generate.generate(
-            self.model, requests, self.end_ids, self.pad_id, self.stops, lambda j, made: finish(generated[j], made)
-        )
+        try:
+            generate.generate(
+                self.model, requests, self.end_ids, self.pad_id, self.stops, lambda j, made: finish(generated[j], made)
+            )
+        except NotFinite as error:
+            raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
         return [turns[i] for i in range(len(asks))]
 
     def force(self, answer: str) -> generate.Generation:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from sharpen.core import Arm, Evaluation, Tally, came_out
+from sharpen.core import Arm, Evaluation, Sample, Tally, came_out
 from sharpen.guard import baseline
+from sharpen.store import database
 
 ONE = "SELECT * FROM evaluations WHERE round = ? AND purpose = ? ORDER BY rowid"
 MEANING = {"1": True, "0": False, "?": None}
@@ -40,11 +41,9 @@ def read(found: Sequence[Sequence[Any]]) -> Evaluation | None:
     return Evaluation(correct, tallies) if correct else None
 
 
-def examples(rows: Callable[..., Sequence[Any]], purpose: str, most: int = baseline.SHOWN) -> list[str]:
-    """Ids of the rollouts that show what the answers of the latest evaluation of this purpose look like (`baseline.pick`).
-
-    rows  `Store.rows`
-    """
+def examples(rows: Callable[..., Sequence[Any]], purpose: str, most: int = baseline.SHOWN) -> list[Sample]:
+    """What the answers of the latest evaluation of this purpose look like (`baseline.pick`). `rows` as in `Store.rows`."""
     found = rows(OF, (purpose, purpose))
     chosen = baseline.pick([came_out(r["outcome"], r["stop"]) for r in found], [r["task"] for r in found], most)
-    return [found[i]["id"] for i in chosen]
+    sql = f"{database.COLUMNS} FROM {database.JUDGED} WHERE r.id = ?"
+    return [database.read_sample(tuple(rows(sql, (found[i]["id"],))[0]), {}) for i in chosen]

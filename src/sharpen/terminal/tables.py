@@ -34,7 +34,7 @@ def say(text: str, file: TextIO | None = None) -> None:
 
 def show_evaluation(figures: Mapping[str, Any]) -> None:
     """How the answers of every arm came out, what is wrong with them, and some of them verbatim."""
-    several = [name for name in figures if name.startswith(("pass@", "maj@"))]
+    several = [name for name in figures if name.startswith(("pass@", "maj@")) and name != "pass@1"]
     columns = ("arm", "right", "95 %", *several, "wrong", "malformed", "cut off", "readable", "right of readable", "tasks")
     total = {**figures, **figures["share"], **dict.fromkeys(several)}
     named = [*figures["arms"].items()]
@@ -111,8 +111,8 @@ def show_change(summary: Mapping[str, Any]) -> None:
 
 def _came_out(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Shares before and after: wrong, malformed, cut off, readable."""
-    counts = [f.get("outcomes") for f in (before, after)]
-    if not all(counts):
+    counts = [f["outcomes"] for f in (before, after) if f.get("outcomes")]
+    if len(counts) < 2:
         return [""] * 4
     judged = [max(sum(c[key] for key in PARTS), 1) for c in counts]
     return [" → ".join(f"{100 * c[key] / n:.0f}" for c, n in zip(counts, judged)) + " %" for key in (*PARTS[1:], "readable")]
@@ -135,6 +135,7 @@ def comparison_row(row: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[st
     clock = found["budget"]["kind"] == "loop seconds"
     middle = to["seconds" if clock else found["budget"]["kind"]]
     when = "not reached" if middle is None else f"{middle:,.0f}{' s' if clock else ''}"
+    when = "met at the start" if to["at_start"] else when
     return (
         row["name"],
         _known(accuracy["value"]),

@@ -29,6 +29,9 @@ FORMATS = {
     "reward": "reward {:.2f}",
     "silent": "silent {:.0%}",
     "tokens_per_second": "{:,.0f} tokens/s",
+    "loss": "loss {:.3g}",
+    "solutions": "{:,.0f} worked solutions a step",
+    "learnt_per_second": "{:,.0f} of their tokens/s",
 }
 
 
