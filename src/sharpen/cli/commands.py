@@ -17,7 +17,9 @@ import typer
 from sharpen.terminal import places
 
 FATAL = 3
-TasksFile = Annotated[Path, typer.Argument(metavar="TASKS.jsonl", help="One task a line: id, verifier, answer or tests, …")]
+TasksFile = Annotated[
+    Path, typer.Argument(metavar="TASKS", help="One task a line: id, verifier, answer or tests, …; or any file of tasks.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Spec = Annotated[
     str | None,
@@ -27,13 +29,23 @@ System = Annotated[
     str | None,
     typer.Option("--system", metavar="TEXT|@FILE", help="System message before every prompt; it replaces what is told."),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option("--map", metavar="FIELD=COLUMN,…", help="What a file's columns are: prompt=question,answer=solution."),
+]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Verifier processes. [default: one for each core]")]
 Isolation = Annotated[str, typer.Option(help="Least isolation at which code may run: full, reduced or none.")]
+
+
+def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
+    """`--map` is the setting `tasks.map`: so a run that is resumed, or compared, reads its files in the same way."""
+    return [*(settings or []), *([f"tasks.map={columns}"] if columns else [])]
 
 
 def evaluate(
     model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A Hugging Face causal LM.")],
     tasks: Spec = None,
+    columns: Columns = None,
     n: Annotated[int, typer.Option("-n", min=1, help="At most so many tasks of each arm.")] = 64,
     seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
     max_tokens: Annotated[
@@ -62,8 +74,10 @@ def evaluate(
     from sharpen import tasks as sources
     from sharpen.terminal import Terminal, tables
 
-    source = sources.parse_spec(tasks or "default")
+    source = sources.parse_spec(tasks or "default", columns or "")
     with Terminal() as progress:
+        for note in source.notes:
+            progress.say(note)
         figures = loop.evaluate_model(
             model_dir,
             source,
@@ -88,6 +102,7 @@ def verify(
     responses: Annotated[
         Path, typer.Argument(metavar="RESPONSES.jsonl", help="One response a line: id (of its task), response.")
     ],
+    columns: Columns = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each response, in order.")] = False,
     jobs: Jobs = None,
     cache: Annotated[bool, typer.Option(help="Take verdicts that were given before from the user's cache.")] = True,
@@ -100,7 +115,7 @@ def verify(
     from sharpen.audit import offline
     from sharpen.terminal import Terminal
 
-    lines = offline.read_tasks(tasks)
+    lines = offline.read_tasks(tasks, map=columns or "")
     count = offline.check_responses(responses, lines)
     outcomes: dict[str, Counter[str]] = {}
     seconds: Counter[str] = Counter()
@@ -119,6 +134,7 @@ def verify(
 
 def audit(
     tasks: TasksFile,
+    columns: Columns = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     decide: Annotated[
         list[str] | None,
@@ -136,9 +152,9 @@ def audit(
     from sharpen.terminal import tables
 
     if decide:
-        for said in auditing.decide(tasks, decide, jobs, isolation):
+        for said in auditing.decide(tasks, decide, jobs, isolation, columns or ""):
             tables.say(said, sys.stderr)
-    found = auditing.audit(tasks, jobs, isolation)
+    found = auditing.audit(tasks, jobs, isolation, columns=columns or "")
     if as_json:
         print(json.dumps(auditing.plain(found), indent=1))
     else:
@@ -165,6 +181,7 @@ def compare(
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="SPEC", help="Tasks, as for `sharpen run`.")] = None,
+    columns: Columns = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting for all of them.")] = None,
     roles: Annotated[
         list[str] | None, typer.Option("--role", metavar="NAME=WHO", help="As for `sharpen run`, for recipes with such a role.")
@@ -190,7 +207,7 @@ def compare(
     from sharpen.compare import result
     from sharpen.terminal import Terminal, tables
 
-    given = (budget, seeds, model, tasks, settings, jobs)
+    given = (budget, seeds, model, tasks, with_columns(settings, columns) or None, jobs)
     if recipes:
         directory, plan = comparing.plan(recipes, *given, run_dir, first_seed, roles)
     elif run_dir and not any((*given, first_seed, roles)):

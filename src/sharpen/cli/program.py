@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands
-from sharpen.cli.commands import AsJson, Spec, System
+from sharpen.cli import commands, listing
+from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
@@ -86,6 +86,7 @@ def run(
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
     tasks: Spec = None,
+    columns: Columns = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
@@ -108,7 +109,10 @@ def run(
     directory = run_dir or places.new_directory(Path(recipe).stem)
     request = loop.Request(
         recipe=recipe,
-        settings=(*map(places.here_setting, settings or []), *places.system_setting(system)),
+        settings=(
+            *map(places.here_setting, commands.with_columns(settings, columns)),
+            *places.system_setting(system),
+        ),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
@@ -232,50 +236,6 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
         print(f"  {name:<16} {INSTRUCTIONS[name] or '-'}")
 
 
-@app.command("tasks")
-def show_tasks(
-    source: Annotated[
-        str | None, typer.Argument(metavar="SPEC", help="A family, an arm such as chain_sum/2, or a .jsonl.")
-    ] = None,
-    level: Annotated[int | None, typer.Option(help="Only this level.")] = None,
-    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="Problems of each level.")] = 3,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
-    seed: Annotated[int, typer.Option(help="Another seed draws other problems.")] = 0,
-) -> None:
-    """List the task sources, or show problems of one.
-
-    Problems come with their answers, worked solutions where somebody wrote how, and what a chat model is told of the form of
-    an answer.
-    """
-    from sharpen import core
-    from sharpen import tasks as sources
-    from sharpen.hashing import derive
-    from sharpen.terminal import tables
-    from sharpen.verify import instruction
-
-    if source is None:
-        tables.show(("family", "levels", ""), sources.listing())
-        return
-    if split not in core.SPLITS:
-        raise core.UserError(f"--split {split}: there are {', '.join(core.SPLITS)}.")
-    found = sources.parse_spec(source)
-    arms = [a for a in found.arms if level is None or a.level == level]
-    if not arms:
-        raise core.UserError(f"{source} has no level {level}; it has {', '.join(sorted({str(a.level) for a in found.arms}))}.")
-    for arm in arms:
-        for index in range(n):
-            task = found.draw(arm, split, index, derive(seed, "tasks"))
-            tables.say(f"── {arm} · {task.verifier}")
-            for message in task.prompt:
-                content = message["content"]
-                tables.say(content if isinstance(content, str) else json.dumps(content))
-            tables.say(f"answer    {task.answer}")
-            if task.solution is not None:
-                tables.say(f"solution  {task.solution}")
-            if told := instruction(task):
-                tables.say(f"told      {told}")
-
-
 @app.command()
 def export(
     directory: RunDir, model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="New directory for the model.")]
@@ -327,6 +287,7 @@ def query(
 
 
 app.command("eval")(commands.evaluate)
+app.command("tasks")(listing.show_tasks)
 app.command()(commands.verify)
 app.command()(commands.audit)
 app.command()(commands.compare)

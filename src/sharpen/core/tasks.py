@@ -92,12 +92,16 @@ class TaskSource:
     draw   (arm, split, index, seed) -> Task. The same arguments give the same task. Raises UserError where the arm holds
            no task of that split.
     size   (arm, split) -> how many tasks there are, or None where there is no end
+    notes  what a person should know of it before a run starts, a sentence each
+    languages  of the programs that are run to judge its tasks; None where nobody has looked
     """
 
     name: str
     arms: tuple[Arm, ...]
     draw: Callable[[Arm, str, int, int], Task]
     size: Callable[[Arm, str], int | None] = lambda arm, split: None
+    notes: tuple[str, ...] = ()
+    languages: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,8 @@ def start(
     recipe = build_recipe(request)
     first = opening(recipe)
     source = first.tasks()
+    for note in source.notes:
+        progress.say(note)
     code.require(source, first.isolation)
     asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
     meta = {

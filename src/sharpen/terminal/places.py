@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# What a file of tasks is called, and what it then is; each also with .gz behind it.
+KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+KINDS |= {".arrow": "arrow"}
+META = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # of a data set, beside its data
+
 
 def here(path: str) -> str:
     """A path that stays right when the run is resumed from another directory; a name that is no path is left as it is."""
@@ -15,7 +20,20 @@ def here(path: str) -> str:
 
 
 def here_tasks(spec: str) -> str:
-    return ",".join(here(part) if part.endswith(".jsonl") else part for part in spec.split(","))
+    return ",".join(here(part.strip()) if names_data(part.strip()) else part for part in spec.split(","))
+
+
+def names_data(part: str) -> bool:
+    """Whether a part of a specification of tasks names a file or directory of them, and not a family."""
+    name = part.lower().removesuffix(".gz")
+    if name.endswith(tuple(KINDS)) or name != part.lower():
+        return True
+    path = Path(part)
+    return path.is_dir() and any(child.is_file() or child.name == "data" or holds(child) for child in path.iterdir())
+
+
+def holds(folder: Path) -> bool:
+    return folder.is_dir() and any(child.name.lower().removesuffix(".gz").endswith(tuple(KINDS)) for child in folder.iterdir())
 
 
 def here_setting(setting: str) -> str:
