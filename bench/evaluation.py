@@ -1,4 +1,4 @@
-"""What an evaluation costs beside one batch of as many answers: `python bench/evaluation.py [MODEL_DIR] [TASKS] [N] [MAX_TOKENS]`.
+"""What an evaluation costs beside one batch of as many answers: `python bench/evaluation.py [MODEL] [TASKS] [N] [MAX_TOKENS]`.
 
 Processor seconds, median of three: of bare generation of all prompts at once, of `loop.evaluation.ask` (generation, judging,
 progress), and of the same arm by arm. Without a model the embedded student `tiny`, as it is before it learns.
