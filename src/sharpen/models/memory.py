@@ -62,3 +62,11 @@ def collect(trained: Tensor, image: Tensor) -> None:
     gradient = image.grad.to(trained.device)
     trained.grad = gradient.float() if trained.grad is None else trained.grad.add_(gradient)
     image.grad = None
+
+
+def forget(policy: Any) -> None:
+    """Drop the gradients that passes have left at a LocalPolicy."""
+    policy.optimizer.zero_grad()
+    policy.model.zero_grad()
+    if policy.critic is not None:
+        policy.critic.optimizer.zero_grad()

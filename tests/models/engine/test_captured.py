@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from sharpen.core import GREEDY, Sampling
+from sharpen.core import GREEDY, NotFinite, Sampling
 from sharpen.models.engine import captured, decode_ops, generate, transformer
 
 SHAPE = dict(vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, head_dim=16)
@@ -112,6 +112,13 @@ def test_stop_strings_end_a_row_with_the_token_that_completes_them(model, ops):
     for a, b in zip(run(model, asked, ops, (), stops), plain, strict=True):
         assert a.tokens.tolist() == b.tokens.tolist() and a.stop == b.stop
     assert {m.stop for m in plain} == {"stop", "length"}
+
+
+def test_a_model_of_no_numbers_is_found_out(model, ops):
+    with torch.no_grad():
+        model.model.norm.weight[3] = float("nan")
+    with pytest.raises(NotFinite, match="log-probability nan"):
+        run(model, requests(3), ops)
 
 
 def test_nothing_is_asked_for_or_nothing_ends(model, ops):

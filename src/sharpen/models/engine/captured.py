@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sharpen.core import NotFinite
 from sharpen.models.engine import decode_ops, transformer
 from sharpen.models.engine.packing import pack
 from sharpen.models.engine.sampling import uniforms
@@ -226,6 +227,7 @@ def decode(
     completed  (row, tokens (T,), how many of them were looked at before) -> length at which one of its stop strings is
                complete; 0 where none is
     ops        decode_ops.py in place of the kernels
+    Raises NotFinite where the model gives a first token a log-probability that is no number.
     """
     ops = ops or kernels()
     assert ops is not None and all(r.max_tokens for r in asked)
@@ -244,6 +246,9 @@ def decode(
     room = own.begin(asked, distinct, of_row)
     cuts, rows = any(r.sampling.cuts for r in asked), own.rows
     own.ops.draw(rows, own.prefill(model, distinct)[torch.tensor(of_row, device=model.device)], cuts)
+    first = rows.logprobs[: len(asked) * room].view(-1, room)[:, 0]
+    if not first.isfinite().all():  # the later ones are looked at when their row ends
+        raise NotFinite(f"a token has the log-probability {first[~first.isfinite()][0].item()}")
     live, drawn, size, looked = np.arange(len(asked)), 1, 0, 0
     while len(live):
         length = rows.length[: len(asked)].cpu().numpy()

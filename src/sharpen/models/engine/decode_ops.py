@@ -116,7 +116,8 @@ def draw(rows: Rows, logits: Tensor, cuts: bool) -> None:
     logp = (logits.float() / rows.temperature[slot, None]).log_softmax(-1)
     if cuts:
         logp = torch.cat([_cut(rows, one[None], int(s)) for one, s in zip(logp, slot, strict=True)])
-    drawn = sampling.invert(logp.exp(), rows.noise[slot * room + step])
+    p = logp.exp().nan_to_num(0.0)  # what is no number shows in the log-probability
+    drawn = sampling.invert(p, rows.noise[slot * room + step])
     token = torch.where(rows.greedy[slot] != 0, logits.argmax(-1), drawn)
     rows.token[: len(token)] = token
     rows.tokens[slot * room + step] = token.int()
