@@ -239,11 +239,13 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
         this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
 
 
-def write_checkpoint(this: Run, path: Path) -> None:
-    this.policy.save(str(path))
+def write_checkpoint(this: Run, path: Path) -> Callable[[], object] | None:
+    """What is left to be written comes back, as from `checkpoints.write`'s `save`."""
+    rest = models.save_soon(this.policy, str(path))
     models.roles.save(this.recipe.roles, this.roles, path, this.policy)
     offers.save(this, path)
     telling.write(this, path)
+    return rest
 
 
 def load_checkpoint(this: Run, name: str) -> None:
