@@ -26,7 +26,7 @@ import numpy as np
 
 from sharpen.core import Rollout, Sample, Span, Task, Turn, UserError, Verdict
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 # NOT NULL and CHECK also refuse NaN, which SQLite would store as NULL.
 SCHEMA = """
@@ -60,7 +60,7 @@ CREATE TABLE refusals(round INTEGER NOT NULL, reason TEXT NOT NULL, n INTEGER NO
     PRIMARY KEY(round, reason));
 CREATE TABLE timings(session INTEGER NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL);
 CREATE TABLE commits(n INTEGER PRIMARY KEY, phase TEXT NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
-    checkpoint TEXT, accepted TEXT, finished INTEGER NOT NULL);
+    checkpoint TEXT, accepted TEXT, finished INTEGER NOT NULL, checksum TEXT);
 """
 CONFLICT = {"meta": "OR REPLACE", "tasks": "OR IGNORE"}  # a task drawn again is the same task
 
@@ -235,7 +235,7 @@ os.register_at_fork(after_in_child=_release_in_child)
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Be the one process that writes, or raise a UserError that names it. The kernel frees the lock of a dead process."""
-    descriptor = os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     _held.add(descriptor)
     try:
         try:
