@@ -189,7 +189,8 @@ def changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 def other_versions(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Versions that differ: those that are refused, and those that are only said."""
-    refused, told = [], []
+    refused: list[str] = []
+    told: list[str] = []
     for name in sorted(then.keys() & now.keys()):
         if then[name] != now[name]:
             alike = name not in EXACT and then[name].split(".")[:2] == now[name].split(".")[:2]
