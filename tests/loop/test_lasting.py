@@ -142,8 +142,11 @@ def test_versions_and_the_chat_template_count_and_a_third_number_is_only_said(ru
 
 def test_a_model_is_hashed_in_full_and_known_again_by_its_times(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(inputs, "LARGE", 10)
-    monkeypatch.setattr(inputs, "SETTLED", -1.0)
+
+    def hashed() -> str:
+        (digest,) = inputs.known_digests([model / "model.safetensors"], large=10, settled=-1.0).values()
+        return digest
+
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text("{}")
@@ -151,11 +154,14 @@ def test_a_model_is_hashed_in_full_and_known_again_by_its_times(tmp_path, monkey
     (model / "model.safetensors").write_bytes(b"x" * 1000)
     first = dict(inputs.digests("model", model))
     assert [Path(key).name for key in first] == ["config.json", "model.safetensors"]
+    assert not inputs.cache().exists()  # small files are read again
+    hashed()
     known = json.loads(inputs.cache().read_text())
-    assert list(known.values()) == [first[f"model: {model / 'model.safetensors'}"]]  # small files are not kept there
+    assert list(known.values()) == [first[f"model: {model / 'model.safetensors'}"]]
     inputs.write(inputs.cache(), dict.fromkeys(known, "from the cache"))
-    assert "from the cache" in dict(inputs.digests("model", model)).values()
+    assert hashed() == "from the cache"
     (model / "model.safetensors").write_bytes(b"x" * 999 + b"y")  # the same size
+    assert hashed() != "from the cache"
     second = dict(inputs.digests("model", model))
     assert inputs.changed(first, second) == [f"model: {model / 'model.safetensors'} has changed"]
     shutil.copytree(model, tmp_path / "copy")

@@ -58,7 +58,9 @@ def no_objective(scale: float = 0.0):
 
 
 def test_an_objective_of_ones_own_is_asked_too():
-    with pytest.raises(UserError, match=r"objective=no_objective.* teaches nothing: with these settings every coefficient is 0"):
+    with pytest.raises(
+        UserError, match=r"objective=no_objective.* teaches nothing: with these settings every coefficient is 0"
+    ):
         teaching.check(replace(grpo.recipe(), objective=no_objective))
     with pytest.raises(UserError, match="every coefficient is 0"):
         teaching.check(replace(sft.recipe(), objective=partial(no_objective, scale=1.0)))

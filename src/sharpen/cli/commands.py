@@ -113,6 +113,7 @@ def compare(
         float | None, typer.Option(min=0, max=1, help="Accuracy to time. [default: the median of what is reached]")
     ] = None,
     slice_s: Annotated[float, typer.Option("--slice", min=0, metavar="SECONDS", help="How long one run's turn is.")] = 30.0,
+    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a directory from elsewhere names.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Which method is better here? Recipes at equal budget, with intervals.
@@ -135,7 +136,7 @@ def compare(
         raise core.UserError("Name recipes to compare, such as: sharpen compare grpo rloo. With --run-dir alone one goes on.")
     with Terminal() as progress:
         try:
-            comparing.compare(directory, plan, progress, slice_s)
+            comparing.compare(directory, plan, progress, slice_s, asked=bool(recipes), trusted=trust)
         except KeyboardInterrupt:
             progress.say(f"What is done is kept. Go on with: sharpen compare --run-dir {directory}")
             raise

@@ -100,9 +100,7 @@ def run(
             "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
         ),
     ] = None,
-    commit_every: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost: time between commits within a round.")
-    ] = 120.0,
+    commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
 ) -> None:
     """Make a model better, and prove it.
 
@@ -132,12 +130,8 @@ def run(
 @app.command()
 def resume(
     directory: RunDir,
-    budget: Annotated[
-        str | None, typer.Option(metavar="10m|40steps|2Mtokens", help="Give a finished run so much beyond its budget.")
-    ] = None,
-    accept_changes: Annotated[
-        bool, typer.Option("--accept-changes", help="Go on although its tasks, model, code or versions have changed.")
-    ] = False,
+    budget: Annotated[str | None, typer.Option(metavar="10m|40steps|2Mtokens", help="More, for a finished run.")] = None,
+    accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Go on with inputs that have changed.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Run the code that a directory from elsewhere names.")] = False,
 ) -> None:
     """Go on with an interrupted run, exactly as if it never stopped; or with a finished one, beyond its budget.

@@ -95,7 +95,7 @@ def digests(kind: str, path: Path) -> Iterator[tuple[str, str]]:
     yield from ((f"{kind}: {file}", digest) for file, digest in known_digests([f for f in listed if f.is_file()]).items())
 
 
-def known_digests(files: Iterable[Path]) -> dict[Path, str]:
+def known_digests(files: Iterable[Path], large: int = LARGE, settled: float = SETTLED) -> dict[Path, str]:
     """SHA-256 of these files; of a large one that was hashed before and has not changed since, from the user's cache."""
     place = cache()
     known = read(place)
@@ -103,9 +103,9 @@ def known_digests(files: Iterable[Path]) -> dict[Path, str]:
     for file in files:
         stat = file.stat()
         key = f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
-        if stat.st_size < LARGE or key not in known:
+        if stat.st_size < large or key not in known:
             found[file] = checkpoints.digest(file)
-            if stat.st_size >= LARGE and time.time() - stat.st_ctime > SETTLED:
+            if stat.st_size >= large and time.time() - stat.st_ctime > settled:
                 new[key] = found[file]
         else:
             found[file] = known[key]

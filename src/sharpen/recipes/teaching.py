@@ -1,9 +1,9 @@
 """Whether a recipe can teach anything: its own curriculum, select function and objective are asked, on toy batches.
 
-A method that compares the answers to one prompt learns nothing of one answer, nor of answers that are all the same; which methods
-those are, the objective knows, and no list of names. Asked are reward patterns from all wrong to all right, at likelihood ratios
-around 1, at the beginning and in the midst of the budget. One coefficient that is not zero, or one penalty with a gradient, is
-enough. What cannot be asked without a model, or is not sharpen's own, is taken to teach.
+A method that compares the answers to one prompt learns nothing of one answer, nor of answers that are all the same; which
+methods those are, the objective knows, and no list of names. Asked are reward patterns from all wrong to all right, at
+likelihood ratios around 1, at the beginning and in the midst of the budget. One coefficient that is not zero, or one penalty
+with a gradient, is enough. What cannot be asked without a model, or is not sharpen's own, is taken to teach.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def check(recipe: Recipe) -> None:
     """Refuse a recipe that would run and learn nothing. UserError that names the setting."""
     learning_roles = [role for role in recipe.roles if role.objective]
     if recipe.lr == 0 and not any(role.lr for role in learning_roles):
-        raise UserError("lr=0: no weight would ever change. Take a learning rate above 0, such as lr=1e-5; `eval` only measures.")
+        raise UserError(
+            "lr=0: no weight would ever change. Take a learning rate above 0, such as lr=1e-5; `eval` only measures."
+        )
     if learning_roles or recipe.replay:
         return
     sizes, same = answers(recipe), greedy(recipe)
@@ -38,11 +40,14 @@ def check(recipe: Recipe) -> None:
         return
     what, n = describe(recipe.objective), max(sizes)
     if not kept_any(recipe, n, same) and not kept_any(recipe, ENOUGH, False):
-        raise UserError(f"select={describe(recipe.select)} leaves nothing to learn from, whatever the rewards. Mend its settings.")
+        raise UserError(
+            f"select={describe(recipe.select)} leaves nothing to learn from, whatever the rewards. Mend its settings."
+        )
     if same and teaches(recipe, n, False):
         raise UserError(
-            f"temperature={recipe.temperature}, top_k={recipe.top_k}, top_p={recipe.top_p}, min_p={recipe.min_p}: all answers to "
-            f"a prompt come out the same, and objective={what} learns only where they differ. Sample with temperature=1."
+            f"temperature={recipe.temperature}, top_k={recipe.top_k}, top_p={recipe.top_p}, min_p={recipe.min_p}: "
+            f"all answers to a prompt come out the same, and objective={what} learns only where they differ. Sample with "
+            "temperature=1."
         )
     if n < ENOUGH and teaches(recipe, ENOUGH, same):
         raise UserError(
