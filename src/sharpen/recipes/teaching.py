@@ -51,8 +51,8 @@ def check(recipe: Recipe) -> None:
         )
     if n < ENOUGH and teaches(recipe, ENOUGH, same):
         raise UserError(
-            f"samples={recipe.samples}: objective={what} compares the answers to one prompt with each other, and so would learn "
-            "nothing. Take samples=8, or an objective that needs no comparison, such as reinforce or sft."
+            f"samples={recipe.samples}: objective={what} compares the answers to one prompt with each other, and so would "
+            "learn nothing. Take samples=8, or an objective that needs no comparison, such as reinforce or sft."
         )
     raise UserError(
         f"objective={what} teaches nothing: with these settings every coefficient is 0, whatever the rewards and the answers. "
