@@ -6,6 +6,8 @@ import json
 import shutil
 import sqlite3
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -302,3 +304,36 @@ def test_a_seal_covers_the_hashes_of_code_and_needs_the_secret(run, tmp_path, mo
 
 def test_a_plain_recipe_needs_no_trust():
     assert trust.acts({"recipe": "grpo", "roles": ["judge=student"], "settings": ["lr=1e-5", "isolation=full"]}) == []
+
+
+# A round that has begun.
+
+
+class StopsAfter(terminal.Quiet):
+    """Asks to stop once the loop has made so many steps."""
+
+    def __init__(self, steps: int):
+        self.left, self.loop = steps, False
+
+    def phase(self, name, total=None, done=0):
+        self.loop = name == "loop"
+
+    def advance(self, n=1, **numbers):
+        self.left -= n if self.loop else 0
+
+    def interruptible(self):
+        return nullcontext(lambda: self.left <= 0)
+
+
+@pytest.mark.parametrize("steps", [1, 2], ids=["in a round", "at its end"])
+def test_a_round_that_has_begun_is_measured_although_its_time_is_over(made, tmp_path, steps):
+    """Stopped in a round of two steps, and its budget gone when it is resumed: no weights are tested that were not measured."""
+    asked = replace(request(made, budget="1000s loop"), directory=tmp_path / "stopped")
+    with pytest.raises(KeyboardInterrupt):
+        loop.start(asked, StopsAfter(steps))
+    with sqlite3.connect(tmp_path / "stopped" / "run.db") as db:
+        db.execute("INSERT INTO timings VALUES (1, 7, 'generate', 5000)")
+    resume(tmp_path / "stopped")
+    with Store.open(tmp_path / "stopped") as store:
+        assert store.last_commit().finished and [r["round"] for r in store.rounds()] == [0, 1]
+        assert len(store.steps()) == 6 + steps and store.evaluation(1, "validation") and store.evaluation(1, "test")
