@@ -155,17 +155,7 @@ def run(
     with this.judges, progress.interruptible() as interrupted:
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
-            step = warm_up(this, step, interrupted)
-            if store.evaluation(0, "before") is None:
-                if this.due():
-                    save(this, Position("warmup", step, 0), wait=False)
-                extrapolate(this)
-                measure(this, "before", step, 0)
-                if this.due():
-                    save(this, Position("warmup", step, 0), wait=False)
-            baseline = measure(this, "validation", step, 0)
-            store.add_decision(0, guard.always(baseline, baseline))
-            save(this, Position("loop", step, 0, accepted="this"))
+            step = prepare(this, step, interrupted)
             if stopped(interrupted, pause):
                 return
         # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
@@ -186,6 +176,22 @@ def run(
         # 3. The accepted weights on the test split.
         progress.say(f"stopping: {reason}")
         finish(this, step, rounds, handed)
+
+
+def prepare(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
+    """Warm up, and measure both splits, committed. Returns the number of steps done."""
+    step = warm_up(this, step, interrupted)
+    if this.store.evaluation(0, "before") is None:
+        if this.due():
+            save(this, Position("warmup", step, 0), wait=False)
+        extrapolate(this)
+        measure(this, "before", step, 0)
+        if this.due():
+            save(this, Position("warmup", step, 0), wait=False)
+    baseline = measure(this, "validation", step, 0)
+    this.store.add_decision(0, guard.always(baseline, baseline))
+    save(this, Position("loop", step, 0, accepted="this"))
+    return step
 
 
 def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted: Callable[[], bool]) -> int:

@@ -224,7 +224,10 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
     with this.timed("store", position.step):
         offers.commit(this)
         this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
+    often = this.due.every
     this.due.committed(began)
+    if this.due.every > max(often, this.due.seconds):
+        this.progress.say(f"a commit takes long here: within a round one comes every {this.due.every:.0f} s, not more often")
 
 
 def write_checkpoint(this: Run, path: Path) -> None:

@@ -10,6 +10,7 @@ that have begun are in the store's meta.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -100,8 +101,13 @@ def keep(this: Run, rounds: Sequence[Round]) -> None:
 
 
 def forget(store: Store) -> None:
-    """Remove what a run kept for a hand-over, once it is finished."""
-    shutil.rmtree(store.directory / "kept", ignore_errors=True)
+    """Remove what a run kept for a hand-over, once it is finished; what was never its own stays."""
+    place = store.directory / "kept"
+    checkpoints.plain(place)
+    for path in [p for p in place.glob("*") if re.fullmatch(r"\d{5}(\.partial)?", p.name, re.ASCII) and not p.is_symlink()]:
+        shutil.rmtree(path)
+    if place.is_dir() and not any(place.iterdir()):
+        place.rmdir()
 
 
 def hand_over(this: Run, step: int, rounds: list[Round], reason: str) -> tuple[list[Round], Run | None]:
