@@ -135,3 +135,17 @@ def test_a_run_that_was_removed_while_it_goes_on_is_not_written_to_in_vain(run):
         with pytest.raises(UserError, match="run is gone: it was removed, or moved to another disk"):
             store.commit(Position("loop", 2, 0, "this"), save)
     assert not run.exists()
+
+
+def test_a_damaged_page_of_the_database_is_found_before_a_run_goes_on(run):
+    with Store.open(run, write=True) as store:
+        for step in range(1, 400):
+            store.add_step(step, "loop", 0, {"text": "x" * 200})
+        store.commit(Position("loop", 400, 0))
+    file = run / "run.db"
+    content = bytearray(file.read_bytes())
+    page = content.rfind(b"x" * 200) // 16384 * 16384  # of its header, the number of cells
+    content[page + 3] ^= 0x10
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="run.db is damaged"):
+        Store.open(run, write=True)

@@ -350,6 +350,18 @@ def check(db: sqlite3.Connection, directory: Path) -> None:
         raise UserError(f"{directory} {why}. Use the sharpen that made it, {cure}.")
 
 
+def whole(db: sqlite3.Connection, directory: Path) -> None:
+    """Raise UserError where a page of the database is not what SQLite wrote: before more is built on it."""
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise UserError(DAMAGED.replace("{}", str(directory)).replace(". ", f" ({found.splitlines()[-1]}). ", 1))
+
+
+DAMAGED = (
+    "{}/run.db is damaged. Go back to a copy of the run, or begin anew with --model and the newest directory in checkpoints/."
+)
+
+
 # What SQLite or the system refuses (names of errors, or how they begin), what it means, and the cure; {} is the directory.
 INTACT = "The last committed step is intact: make room, then go on with `sharpen resume {}`."
 TROUBLES = (

@@ -74,6 +74,7 @@ class Store:
             self._reader = stack.enter_context(closing(database.connect(path, "ro"))) if write else self._db
             self.session: int = self._db.execute("SELECT coalesce(max(session), 0) + 1 FROM timings").fetchone()[0]
             if write:
+                database.whole(self._db, directory)
                 self.clean()
             self._stack = stack.pop_all()
 
