@@ -24,7 +24,8 @@ from sharpen import guard, models, rollouts, tasks
 from sharpen.core import FatalDiagnosis, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import growing, resuming, stages, trust
+from sharpen.loop import growing, resuming, stages, telling, trust
+from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
@@ -32,7 +33,6 @@ from sharpen.loop.session import (
     Run,
     build_policy,
     build_recipe,
-    evaluate_model,
     extrapolate,
     like_student,
     load_checkpoint,
@@ -50,7 +50,7 @@ from sharpen.recipe import Method, opening
 from sharpen.store import Fault, Position, Store, database, no_fault
 from sharpen.verify import code
 
-__all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
+__all__ = ["Request", "build_recipe", "resume", "run", "start"]
 
 
 def never() -> bool:
@@ -79,6 +79,8 @@ def start(
     recipe = build_recipe(request)
     first = opening(recipe)
     source = first.tasks()
+    for note in source.notes:
+        progress.say(note)
     code.require(source, first.isolation)
     made = build_policy(first, source, request.seed)
     meta = {
@@ -91,6 +93,7 @@ def start(
         "threads": torch.get_num_threads(),
         **resuming.description(request, recipe, made),
     }
+    meta["asking"] = dataclasses.asdict(telling.of_recipe(first, made.tokenizer))
     meta[trust.KEY] = trust.seal(trust.sealed(meta))
     if origin:
         database.branch(origin, request.directory, meta)
@@ -140,6 +143,8 @@ def run(
     stopped. `more` is what a finished run gets beyond its budget."""
     this = going(store, recipe, seed, policy, source, progress, began, due)
     say_missing(this)
+    if not this.asking.silent:
+        progress.say(f"asked {this.asking}")
     last = store.last_commit()
     if more:
         this = stages.extend(this, more)
@@ -158,8 +163,11 @@ def run(
             step = prepare(this, step, interrupted)
             if stopped(interrupted, pause):
                 return
-        # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         rounds = store.rounds()
+        if len(rounds) == 1 and not any(s["phase"] == "loop" for s in this.steps):
+            for found in first_look(this):
+                note(this, step, rounds, found)
+        # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         stages.take_up(this, rounds)
         while True:
             begun = round_start(this, step, len(rounds)) < step  # a round that has begun is closed, whatever the budget says
@@ -229,6 +237,7 @@ def going(
     knows = state.begin(recipe, source, seed, store, grown.source)
     return Run(
         *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at), due),
+        asking=rollouts.asking.parsed(store.meta().get("asking", {})),
     )
 
 
