@@ -56,6 +56,13 @@ def halving(work: Callable[[int], T], tokens: int, again: Callable[[], object]) 
         warnings.warn(f"out of GPU memory: passes have {tokens} tokens from here on, to the same gradient", stacklevel=2)
 
 
+def place(model: Any, offload: bool, bf16: bool) -> str:
+    """The device of what is trained. Raises UserError where `offload` would do nothing."""
+    if offload and not (bf16 and model.device.type == "cuda"):
+        raise UserError("offload=true moves float32 weights off a GPU that trains in bfloat16, and here are none: leave it out")
+    return "cpu" if offload else str(model.device)
+
+
 def collect(trained: Tensor, image: Tensor) -> None:
     """Add the gradient of a bfloat16 image to that of the float32 weights, as soon as it is there."""
     assert image.grad is not None

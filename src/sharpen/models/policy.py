@@ -69,11 +69,11 @@ class LocalPolicy:
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
-        if offload and not (bf16 and device.startswith("cuda")):
+        if not named:
             raise UserError(
-                "offload=true moves float32 weights off a GPU that trains in bfloat16, and here are none: leave it out"
+                f"nothing of this model is trained (lora={lora}): it has no weight that {'adapters fit' if lora else 'learns'}."
             )
-        self.kept = "cpu" if offload else str(self.model.device)  # where what is trained lies
+        self.kept = memory.place(self.model, offload, bf16)
         self.trained: dict[str, Tensor] = dict(named)
         if bf16:
             self.trained = {n: p.detach().to(self.kept, copy=True) for n, p in named.items()}
