@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from sharpen.core import Batch
-from sharpen.models import policy
+from sharpen.core import Batch, TaskSource
+from sharpen.models import embedded, policy
 from sharpen.models.engine import generate
 from sharpen.objectives import policy_gradient
 
@@ -59,12 +60,6 @@ WORK = {  # numbers of rows, rows of a group, tokens of a prompt and of a respon
     "smollm2": ((1024,), 16, 64, 96),
 }
 GUARDED = ("decode_64", "decode_512", "decode_1024", "learn_tokens_per_second", "mfu", "peak_gb", "step_seconds")
-
-
-class Words:
-    """As much of a tokenizer as a policy reads before it is asked anything."""
-
-    chat_template, pad_token_id, eos_token_id = "none", 0, 1
 
 
 def seconds(work: Callable[[], Any], rounds: int, device: str) -> list[float]:
@@ -113,7 +108,8 @@ def measure(shape: str, device: str, rounds: int, theirs: bool, bounds: tuple[fl
         model = model_class(config(**SHAPES[shape], tie_word_embeddings=True)).eval()
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    local = policy.LocalPolicy(model, Words(), "bf16", device=device)
+    nowhere = TaskSource("none", (), lambda arm, split, index, seed: None)  # type: ignore[arg-type,return-value]
+    local = policy.LocalPolicy(model, embedded.build("micro", nowhere, 0)[1], "bf16", device=device)
     parameters, (numbers, group, prompt, tokens) = sum(p.numel() for p in model.parameters()), WORK[shape]
     data = batch(numbers[0], group, prompt, tokens, SHAPES[shape]["vocab_size"])
     found: dict[str, Any] = {"parameters": parameters, "pass_tokens": local.micro_tokens}
@@ -155,19 +151,22 @@ def previous(gpu: str, shape: str, folder: Path = common.RESULTS) -> tuple[str, 
     return max(rows, key=lambda row: row[:2])[1:] if rows else None
 
 
-def record(everything: Mapping[str, Any], write: bool) -> None:
-    """Say how each shape has changed; with `write`, add it to today's results."""
+def record(everything: Mapping[str, Any], write: bool, folder: Path = common.RESULTS) -> None:
+    """Say how each shape has changed; with `write`, as a file of today's results."""
+    gpu = everything["gpu"]
     for shape, figures in everything["shapes"].items():
-        print(f"{everything['gpu']}, {shape}:", file=sys.stderr)
-        earlier = previous(everything["gpu"], shape)
-        lines = (
-            common.changes(earlier[1], figures, GUARDED)
-            if earlier
-            else [f"{k}: {figures[k]:,.4g}" for k in GUARDED if figures.get(k)]
-        )
+        print(f"{gpu}, {shape}:", file=sys.stderr)
+        earlier = previous(gpu, shape, folder)
+        fresh = [f"{key}: {figures[key]:,.4g}" for key in GUARDED if figures.get(key)]
+        lines = [f"against {earlier[0]}", *common.changes(earlier[1], figures, GUARDED)] if earlier else fresh
         print(*lines, sep="\n", file=sys.stderr)
-        if write:
-            common.save(f"gpu {everything['gpu']} {shape}", {**figures, "versions": everything["versions"]}, 0)
+    if write:
+        now = datetime.now(UTC)
+        path = folder / f"{now:%Y-%m-%d}-{common.commit().rstrip('+')}-{gpu.replace(' ', '-')}.json"
+        machine = {key: value for key, value in everything.items() if key != "shapes"}
+        found = {f"gpu {gpu} {shape}": figures for shape, figures in everything["shapes"].items()}
+        kept = {"time": f"{now:%Y-%m-%d %H:%M:%S}", "commit": common.commit(), "machine": machine, "figures": found}
+        path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
 
 
 def main() -> int:
