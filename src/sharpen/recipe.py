@@ -57,6 +57,9 @@ class Recipe:
       minibatches      updates in each pass; groups are shuffled and dealt whole
       extrapolation    the weights of a round go on by this share of the way from the last round's learned weights to its own,
                        before they are measured: momentum over rounds. 0: they stay as learned
+      system           the system message; "auto": that of the model's directory (asking.json), else none
+      prompt_suffix    what stands behind each question; "auto": what the model's directory says, else what its verifier wants
+                       to be told, where the student is a chat model; "": nothing
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
       top_k            draw from the k likeliest tokens only; 0: from all
@@ -108,6 +111,8 @@ class Recipe:
     passes: int = 1
     minibatches: int = 1
     extrapolation: float = 0.0
+    system: str = "auto"
+    prompt_suffix: str = "auto"
     max_tokens: int = 64
     temperature: float = 1.0
     top_k: int = 0

@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands
-from sharpen.cli.commands import AsJson, Spec
+from sharpen.cli import commands, listing
+from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
@@ -31,6 +31,7 @@ MODEL_FILES = (
     "tokenizer*",
     "special_tokens*",
     "chat_template*",
+    "asking.json",
 )
 
 
@@ -85,10 +86,12 @@ def run(
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
     tasks: Spec = None,
+    columns: Columns = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
     ] = None,
+    system: System = None,
     roles: Annotated[
         list[str] | None,
         typer.Option(
@@ -106,7 +109,10 @@ def run(
     directory = run_dir or places.new_directory(Path(recipe).stem)
     request = loop.Request(
         recipe=recipe,
-        settings=tuple(places.here_setting(s) for s in settings or []),
+        settings=(
+            *map(places.here_setting, commands.with_columns(settings, columns)),
+            *places.system_setting(system),
+        ),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
@@ -206,6 +212,7 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
     """What a recipe claims and is made of, and what --set takes."""
     from sharpen.recipe import functions
     from sharpen.recipes import catalog
+    from sharpen.verify import INSTRUCTIONS, VERIFIERS
 
     info = catalog.find(recipe)
     built = catalog.build(recipe)
@@ -224,46 +231,9 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
         names = catalog.choices(slot)
         if len(names) > 1:
             print(f"  {slot}={'|'.join(names)}")
-
-
-@app.command("tasks")
-def show_tasks(
-    source: Annotated[
-        str | None, typer.Argument(metavar="SPEC", help="A family, an arm such as chain_sum/2, or a .jsonl.")
-    ] = None,
-    level: Annotated[int | None, typer.Option(help="Only this level.")] = None,
-    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="Problems of each level.")] = 3,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
-    seed: Annotated[int, typer.Option(help="Another seed draws other problems.")] = 0,
-) -> None:
-    """List the task sources, or show problems of one.
-
-    Problems come with their answers, and worked solutions where somebody wrote how.
-    """
-    from sharpen import core
-    from sharpen import tasks as sources
-    from sharpen.hashing import derive
-    from sharpen.terminal import tables
-
-    if source is None:
-        tables.show(("family", "levels", ""), sources.listing())
-        return
-    if split not in core.SPLITS:
-        raise core.UserError(f"--split {split}: there are {', '.join(core.SPLITS)}.")
-    found = sources.parse_spec(source)
-    arms = [a for a in found.arms if level is None or a.level == level]
-    if not arms:
-        raise core.UserError(f"{source} has no level {level}; it has {', '.join(sorted({str(a.level) for a in found.arms}))}.")
-    for arm in arms:
-        for index in range(n):
-            task = found.draw(arm, split, index, derive(seed, "tasks"))
-            tables.say(f"── {arm} · {task.verifier}")
-            for message in task.prompt:
-                content = message["content"]
-                tables.say(content if isinstance(content, str) else json.dumps(content))
-            tables.say(f"answer    {task.answer}")
-            if task.solution is not None:
-                tables.say(f"solution  {task.solution}")
+    print("\nA chat model is told how its answer is read, by verifier (--system, or --set prompt_suffix=…, replaces it):")
+    for name in VERIFIERS:
+        print(f"  {name:<16} {INSTRUCTIONS[name] or '-'}")
 
 
 @app.command()
@@ -317,6 +287,7 @@ def query(
 
 
 app.command("eval")(commands.evaluate)
+app.command("tasks")(listing.show_tasks)
 app.command()(commands.verify)
 app.command()(commands.audit)
 app.command()(commands.compare)

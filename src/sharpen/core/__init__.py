@@ -35,7 +35,7 @@ from sharpen.core.learning import Batch, Tableau
 from sharpen.core.policy import Policy, Speaker
 from sharpen.core.roles import Role
 from sharpen.core.rollouts import GREEDY, PLAIN, Rollout, Sampling, Span, Turn
-from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource
+from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource, flat
 from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Tally, Verdict, came_out, tally
 
 __all__ = [
@@ -83,6 +83,7 @@ __all__ = [
     "VerdictGenerator",
     "came_out",
     "growth",
+    "flat",
     "suggest",
     "tally",
 ]

@@ -1,8 +1,9 @@
 """The program: warm-up, then rounds of steps, each measured and kept, gone on from or rolled back.
 
 loop.py reads from top to bottom; step.py is one step (sampling_step.py chooses and rolls out, learning.py learns,
-offers.py lists what functions may ask for), session.py what a run is made of, warmup.py the start, stages.py
-the way from one stage to the next, baseline.py the look before the first step, evaluation.py a model outside a run.
+offers.py lists what functions may ask for), session.py what a run is made of, telling.py how its model is asked, warmup.py the
+start, stages.py the way from one stage to the next, baseline.py the look before the first step, evaluation.py a model outside
+a run.
 
 May import: terminal, verify.code, verify, tasks, data, objectives, models, rollouts, guard, store, curriculum, recipes.
 """

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from sharpen import estimate, models, rollouts, tasks, verify
-from sharpen.core import Arm, RolloutGenerator, Sample, Sampling, Task, TaskSource, UserError, came_out, tally
+from sharpen.core import Arm, RolloutGenerator, Sample, Task, TaskSource, came_out, tally
 from sharpen.estimate import Estimate
 from sharpen.guard import baseline
+from sharpen.loop import telling
 from sharpen.loop.session import answers
+from sharpen.rollouts import Asking
 from sharpen.verify import Judges, code, final_answer
 
 Groups = Sequence[Sequence[Sample]]  # the answers to each task
@@ -28,8 +30,9 @@ def evaluate_model(
     n: int = 64,
     seed: int = 0,
     progress: Any = None,
-    max_tokens: int = 256,
+    max_tokens: int | None = None,
     *,
+    settings: Sequence[str] = (),
     samples: int = 1,
     temperature: float | None = None,
     precision: str = "auto",
@@ -38,6 +41,8 @@ def evaluate_model(
 ) -> dict[str, Any]:
     """Accuracy of a saved model on up to n test tasks of every arm, and how its answers came out.
 
+    max_tokens   longest answer; None: what the model was trained with, or 256
+    settings     KEY=VALUE: how it is asked, where that is not as its directory says (`telling.of_directory`)
     samples      answers to each task
     temperature  None: 0, greedy, or 1 where there are several samples
     rollout      how each task is asked
@@ -47,31 +52,31 @@ def evaluate_model(
     examples (answers, verbatim). Raises UserError for several greedy samples, which are all the same, and FatalDiagnosis where
     the model's numbers are not finite.
     """
-    temperature = (1.0 if samples > 1 else 0.0) if temperature is None else temperature
-    if samples > 1 and temperature == 0:
-        raise UserError("Greedy answers to a task are all the same: take --samples 1, or a --temperature above 0.")
+    told = telling.measured(model_dir, settings, samples, max_tokens, temperature)
     code.require(source)
     model, tokenizer = models.load_model(model_dir)
+    told = telling.suited(told, tokenizer)
     answering = models.LocalPolicy(model, tokenizer, precision, device=device)
     stream = tasks.held_out(source, "test", n, seed)
     began = time.monotonic()
-    told = ask(answering, stream, Sampling(temperature), rollout, max_tokens, samples, seed, progress)
+    by_arm = ask(answering, stream, told, rollout, samples, seed, progress)
     seconds = time.monotonic() - began
-    made = [sample for groups in told.values() for group in groups for sample in group]
+    made = [sample for groups in by_arm.values() for group in groups for sample in group]
     return {
         "model": str(model_dir),
         "tasks": source.name,
         "seed": seed,
         "samples": samples,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
+        "temperature": told.sampling.temperature,
+        "max_tokens": told.max_tokens,
+        "asked": str(told),
         "precision": str(answering.model.dtype).removeprefix("torch."),
         "device": str(answering.model.device),
         "seconds": seconds,
         "truncated": sum(s.rollout.stop == "length" for s in made) / max(len(made), 1),
-        **figures(told),
-        "arms": {str(arm): counted(groups) for arm, groups in told.items()},
-        "findings": findings(made, max_tokens),
+        **figures(by_arm),
+        "arms": {str(arm): counted(groups) for arm, groups in by_arm.items()},
+        "findings": findings(made, told.max_tokens),
         "examples": examples(made),
     }
 
@@ -79,9 +84,8 @@ def evaluate_model(
 def ask(
     answering: models.LocalPolicy,
     stream: Mapping[Arm, Sequence[Task]],
-    sampling: Sampling,
+    told: Asking,
     rollout: Callable[..., RolloutGenerator],
-    max_tokens: int,
     samples: int,
     seed: int,
     progress: Any = None,
@@ -94,7 +98,8 @@ def ask(
         progress.phase("evaluate", total=len(ids))
     with Judges(verify.verify) as judges:
         listed = [task for _, _, task, _ in asked]
-        made = iter(answers(answering, max_tokens, sampling, rollout, judges, listed, ids, seed, progress=progress))
+        how: dict[str, Any] = {"progress": progress, "asking": told}
+        made = iter(answers(answering, told.max_tokens, told.sampling, rollout, judges, listed, ids, seed, **how))
     return {arm: [list(islice(made, samples)) for _ in own] for arm, own in stream.items()}
 
 

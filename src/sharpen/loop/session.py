@@ -30,13 +30,13 @@ from sharpen.core import (
 from sharpen.curriculum import State
 from sharpen.data import Memory
 from sharpen.guard import control
-from sharpen.loop import offers
+from sharpen.loop import offers, telling
 from sharpen.loop.growing import Grown
 from sharpen.loop.offers import Moment
 from sharpen.models import embedded
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog
-from sharpen.rollouts import RoleJudges, Roles
+from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles
 from sharpen.store import Position, Store
 from sharpen.verify import Judges
 
@@ -132,6 +132,7 @@ class Run:
     budget: control.Budget  # the stage's own
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
+    asking: Asking = UNTOLD  # what the student is told beside the questions
 
     @property
     def source(self) -> TaskSource:
@@ -174,7 +175,8 @@ def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
         greedy = replace(GREEDY, stop=recipe.stop)
         unaided = rollouts.unaided(moment(this, step, number).bound("rollout"))
         longest = max(stage.recipe.max_tokens for stage in this.stages)  # so that stages can be compared
-        samples = answers(this.policy, longest, greedy, unaided, this.judges, listed, ids, this.seed, this.roles, this.progress)
+        how = this.roles, this.progress, this.asking
+        samples = answers(this.policy, longest, greedy, unaided, this.judges, listed, ids, this.seed, *how)
         stop_if_unjudged(samples, recipe.unscorable_limit)
         evaluation = evaluated(stream, samples)
     with this.timed("store", step):
@@ -212,6 +214,7 @@ def answers(
     seed: int,
     roles: Roles | None = None,
     progress: Any = None,
+    asking: Asking = UNTOLD,
 ) -> list[Sample]:
     """One judged answer to each task, all of them generated together. `progress`, where there is one, counts those done."""
 
@@ -221,6 +224,7 @@ def answers(
             progress.advance(1)
 
     settings: dict[str, Any] = dict(seed=seed, max_tokens=max_tokens, sampling=sampling, finished=finished, roles=roles)
+    settings["asking"] = asking
     made = rollouts.drive(answering, roll_out, listed, ids, **settings)
     return judges.judge(made, range(len(listed)))
 
@@ -238,6 +242,7 @@ def write_checkpoint(this: Run, path: Path) -> None:
     this.policy.save(str(path))
     models.roles.save(this.recipe.roles, this.roles, path, this.policy)
     offers.save(this, path)
+    telling.write(this, path)
 
 
 def load_checkpoint(this: Run, name: str) -> None:

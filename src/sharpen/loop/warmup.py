@@ -99,7 +99,15 @@ def demonstrations(this: Run, arms: Sequence[Arm], step: int, shown: dict[tuple[
     ids = [f"demo.{arm}.{index:08d}" for arm, index in new]
     demonstrated = rollouts.demonstrating(recipe.rollout)
     made = rollouts.drive(
-        this.policy, demonstrated, drawn, ids, seed=this.seed, max_tokens=0, sampling=GREEDY, roles=this.roles
+        this.policy,
+        demonstrated,
+        drawn,
+        ids,
+        seed=this.seed,
+        max_tokens=0,
+        sampling=GREEDY,
+        roles=this.roles,
+        asking=this.asking,
     )
     samples = this.judges.judge(made, range(len(made)))
     this.store.add_samples("warmup", step, 0, samples)

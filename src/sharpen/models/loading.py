@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from sharpen.core import UserError
+from sharpen.models.templates import turn_end
 
 
 def load_model(path: Path) -> tuple[Any, Any]:
@@ -38,10 +39,13 @@ def broken(model: Any) -> str:
 
 
 def end_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Ids that end a turn. Raises UserError where neither the tokenizer nor the generation settings name one."""
+    """Ids that end a turn, first the one with which the chat template ends it: a forced answer ends with that.
+
+    Raises UserError where neither template nor tokenizer nor the generation settings name one.
+    """
     settings = getattr(model.generation_config, "eos_token_id", None)
     listed = [settings] if isinstance(settings, int) else list(settings or [])
-    found = dict.fromkeys(i for i in [tokenizer.eos_token_id, *listed] if i is not None)
+    found = dict.fromkeys(i for i in [turn_end(tokenizer), tokenizer.eos_token_id, *listed] if i is not None)
     if not found:
         raise UserError("the tokenizer names no end-of-turn token: set eos_token in its tokenizer_config.json")
     return list(found)
