@@ -79,8 +79,8 @@ def _differ(figures: Mapping[str, Any]) -> bool:
 
 
 def show_change(summary: Mapping[str, Any]) -> None:
-    """Test accuracy before and after, arm by arm, of the tasks tried both times, and how the answers came out; of a run that has
-    not come so far, what is known before."""
+    """Test accuracy before and after, arm by arm, of the tasks tried both times, and how the answers came out; of a run that
+    has not come so far, what is known before."""
     before, after, difference = summary["before"], summary["after"], summary["difference"]
     if before and not after:
         show_evaluation(before)
