@@ -217,6 +217,20 @@ def test_answers_of_all_kinds(cell, line):
     assert answered(cell) == line
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "verifier"),
+    [
+        ("Which?\nA) Lima\nB) Quito\nC) La Paz", "B", "multiple_choice"),
+        ("Which two? (A) Lima (B) Quito (C) Rome", "A, B", "multiple_choice"),
+        ("Which vitamin is in lemons? Think of A. and C.", "C", "choice"),  # no B: these are no choices
+        ("Which?\nA) Lima\nB) Quito", "D", "choice"),
+    ],
+)
+def test_letters_are_choices_where_the_question_lists_them(question, answer, verifier):
+    shape = shapes.recognised(["question", "answer"], [])
+    assert shape and shape.convert({"question": question, "answer": answer})["verifier"] == verifier
+
+
 def test_a_heading_is_no_final_answer():
     assert final("It is 7.\n#### 7") == "7" and final("The answer is 12.") == "12" and final("Seven.") is None
 

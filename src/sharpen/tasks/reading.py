@@ -166,6 +166,21 @@ def listed_choices(question: str, choices: Any) -> tuple[str, list[str] | dict[s
     return question.rstrip() + "\n\n" + "\n".join(lines), texts
 
 
+def lettered(line: Line) -> Line:
+    """The line, as one of multiple choice where its question lists choices by letter and its answer is one of these letters, or
+    several."""
+    prompt = line["prompt"] if isinstance(line["prompt"], str) else line["prompt"][-1]["content"]
+    answer = line["answer"]
+    if not isinstance(answer, str) or not LETTERS.fullmatch(answer) or line["verifier"] not in ("choice", "exact"):
+        return line
+    listed = set(OPTION.findall(prompt))
+    return line | ({"verifier": "multiple_choice"} if {"A", "B", *re.findall("[A-J]", answer)} <= listed else {})
+
+
+LETTERS = re.compile(r"[(\[]?[A-J][)\].]?(?:[,; ]+[A-J])*|[A-J]{2,5}")
+OPTION = re.compile(r"(?:^|\s)[(\[]?([A-J])[)\].:]\s*\S", re.MULTILINE)
+
+
 def chosen(answer: Any, choices: list[str] | dict[str, str]) -> str:
     """The letter, or letters ("A, C"), of the right choice: given by letter, by place from 0, or in its words."""
     letters = list(choices) if isinstance(choices, dict) else [chr(ord("A") + i) for i in range(len(choices))]
