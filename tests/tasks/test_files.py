@@ -25,6 +25,7 @@ from sharpen import sandbox, tasks, verify
 from sharpen.audit import labels, offline
 from sharpen.cli.program import app
 from sharpen.core import SPLITS, Arm, UserError
+from sharpen.hashing import digest, question_key
 from sharpen.loop import Request, build_recipe
 from sharpen.recipe import opening
 from sharpen.tasks import code_shapes, shapes
@@ -461,3 +462,17 @@ def test_a_copy_of_a_data_set_is_the_same(tmp_path):
     """Nothing depends on the place or the time of a file, but its name is the family of tasks that have none."""
     shutil.copytree(HERE / "saved", tmp_path / "elsewhere")
     assert drawn(tasks.parse_spec(str(tmp_path / "elsewhere"))) == drawn(tasks.parse_spec(str(HERE / "saved")))
+
+
+def test_a_question_has_the_key_that_it_always_had():
+    """Splits and resumed runs depend on it: the JSON of the messages, each run of spaces as one, blind to case."""
+    text = 'Wie viel\tist  2\u00a0+ 3, né?\n \u2028 ☃ "x" İ'
+    for prompt in (
+        [{"role": "user", "content": text}],
+        [{"content": text, "role": "user"}],
+        [{"role": "user", "content": text, "name": "x"}],
+        [{"role": "system", "content": "s"}, {"role": "user", "content": text}],
+        [{"role": "user", "content": [{"type": "text", "text": text}]}],
+    ):
+        written = re.sub(r"\s+", " ", json.dumps(prompt, ensure_ascii=False)).strip().lower()
+        assert question_key(prompt) == digest(written)

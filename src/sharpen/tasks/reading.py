@@ -51,6 +51,8 @@ class Shape:
 
 def text_of(value: Any, what: str) -> str:
     """A cell as text. Numbers are written as JSON does; a number that stands for nothing (NaN) is none."""
+    if type(value) is str and value and not value.isspace():
+        return value
     value = plain(value)
     if isinstance(value, bool):
         return str(value)
