@@ -34,7 +34,7 @@ def show_tasks(
     """List the task sources, or show problems of one.
 
     Of a file: what was understood, what is left out and why, the splits, and ten problems. Problems come with their answers,
-    and worked solutions where somebody wrote how.
+    worked solutions where somebody wrote how, and what a chat model is told of the form of an answer.
     """
     from sharpen import core
     from sharpen import tasks as sources
@@ -93,7 +93,9 @@ def describe(file: TaskFile) -> None:
 
 
 def show(arm: Arm, task: Task) -> None:
+    """A problem, and what a chat model is told of the form of its answer."""
     from sharpen.terminal import tables
+    from sharpen.verify import instruction
 
     print(f"── {arm} · {task.verifier}")
     for message in task.prompt:
@@ -103,6 +105,8 @@ def show(arm: Arm, task: Task) -> None:
     print(f"answer    {tables.safe(answer_of(task))}")
     if task.solution is not None:
         print(f"solution  {tables.safe(cut(task.solution))}")
+    if told := instruction(task):
+        print(f"told      {tables.safe(cut(told))}")
 
 
 def answer_of(task: Task) -> str:

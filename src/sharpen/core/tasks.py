@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from sharpen.core.errors import UserError
 from sharpen.hashing import digest
 
 Message = Mapping[str, Any]  # {"role": …, "content": text or a list of parts}
@@ -69,6 +70,18 @@ class Task:
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+
+def flat(message: Message) -> dict[str, Any]:
+    """The message, its content text: parts of text are joined. Raises UserError for any other part, such as an image."""
+    content = message["content"]
+    if not isinstance(content, list):
+        return dict(message)
+    for part in content:
+        if not isinstance(part, str) and not (isinstance(part, Mapping) and isinstance(part.get("text"), str)):
+            kind = part.get("type") if isinstance(part, Mapping) else part
+            raise UserError(f"a message holds a part of the kind {kind!r}, and only text can be asked. Leave such tasks out.")
+    return {**message, "content": "".join(part if isinstance(part, str) else part["text"] for part in content)}
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@
 
 Needed: `prompt` (text, or a list of chat messages) and `answer` (text, a number, or a list of answers that are right; letters
 for `multiple_choice`). Also read: `family` (else the file's name), `level` (else 1), `verifier` (else "exact"; any of
-FOR_FILES), `split` and `solution` (text), and what a verifier needs beside (BESIDE). Other fields are left alone, unless their
-name looks like a slip of one of these. Empty lines are skipped. With "verifier": "code_io" a line has no answer but `language`,
-`tests` and whatever else `sharpen.verify.code` (problems.py) explains.
+FOR_FILES), `split` and `solution` (text), and what a verifier needs beside: `accept`, `choices`, `schema`, `tools`, `rubric`,
+`criteria` (verify/fields.py). Other fields are left alone, unless their name looks like a slip of one of these. Empty lines are
+skipped. With "verifier": "code_io" a line has no answer but `language`, `tests` and whatever else `sharpen.verify.code`
+(problems.py) explains.
 
 Files of other shapes are made into such lines first (shapes.py), and loading.py makes a source of them.
 """
@@ -20,19 +21,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sharpen.core import SPLITS, Message, Task, UserError, suggest
+from sharpen.core import SPLITS, Message, Task, UserError, flat, suggest
 from sharpen.hashing import split_of
-from sharpen.verify import VERIFIERS, answers_of, named
+from sharpen.verify import NO_ANSWER, VERIFIERS, accepts_its_own, task_fields, with_choices
 
 FIELDS = ("prompt", "answer", "family", "level", "verifier", "split", "solution")
-BESIDE = {
-    "multiple_choice": ("choices",),
-    "json": ("schema",),
-    "tool_call": ("tools",),
-}  # verifier: what it reads beside the answer
-MORE = ("choices", "schema", "tools", "tests", "language")  # fields that some verifiers need
-# Not those that need more than a line: reasoning-gym's own entries, a rubric, a judge.
-FOR_FILES = tuple(n for n in VERIFIERS if n not in ("gym", "reasoning_gym", "rubric", "judge"))
+# Fields that some verifiers need.
+MORE = ("choices", "schema", "tools", "rubric", "criteria", "accept", "spaces", "any_order", "tests", "language")
+FOR_FILES = tuple(n for n in VERIFIERS if n not in ("gym", "reasoning_gym"))  # not those of reasoning-gym's own entries
 ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
@@ -53,12 +49,8 @@ class Checked:
             if len(self.known) >= MOST_CHECKED:
                 self.left += 1
                 return True
-            self.known[key] = accepts(task)
+            self.known[key] = accepts_its_own(task)
         return self.known[key]
-
-
-def accepts(task: Task) -> bool:
-    return named(task.verifier)(task, f"<answer>{task.answer}</answer>").correct
 
 
 MOST_CHECKED = 20_000
@@ -84,7 +76,7 @@ def whole(record: Any, where: str) -> bytes:
         raise UserError(f"{where}: half of a surrogate pair, which is no character. Write the whole character.") from e
 
 
-def right(task: Task, where: str, accepted: Callable[[Task], bool] = accepts) -> None:
+def right(task: Task, where: str, accepted: Callable[[Task], bool] = accepts_its_own) -> None:
     """Raises UserError where its own verifier does not accept a task's answer."""
     if task.answer is not None and not accepted(task):
         raise UserError(
@@ -100,11 +92,12 @@ def made(record: Any, family: str, where: str, split_by: Callable[[tuple[Message
     if slip:
         raise UserError(f"{where}: {slip}")
     in_code = record.get("verifier") == "code_io"
-    for name in ("prompt",) if in_code else ("prompt", "answer"):
+    for name in ("prompt",) if in_code or record.get("verifier") in NO_ANSWER else ("prompt", "answer"):
         if name not in record:
             instead = f" Rename one of: {', '.join(others[:10])}. Or leave them, and say --map {name}=COLUMN." if others else ""
             raise UserError(f"{where}: the field {name!r} is missing.{instead}")
-    answer, accepted = (None, []) if in_code else answer_of(record, where)
+    if "answer" in record and not in_code:
+        readable(record, where)
     for name in ("family", "verifier", "split", "solution"):
         if name in record and not (isinstance(record[name], str) and record[name].strip()):
             raise UserError(f'{where}: {name!r} is {kind(record[name])}; it must be text, such as "{EXAMPLES[name]}".')
@@ -118,6 +111,9 @@ def made(record: Any, family: str, where: str, split_by: Callable[[tuple[Message
     if verifier not in FOR_FILES:
         raise UserError(f"{where}: no verifier {verifier!r}.{suggest(verifier, FOR_FILES)} There are: {', '.join(FOR_FILES)}.")
     prompt = messages(record["prompt"], where)
+    if verifier == "multiple_choice":
+        prompt = (*prompt[:-1], {**prompt[-1], "content": with_choices(prompt[-1]["content"], record.get("choices"))})
+    answer, data = (None, code_data(record, where)) if in_code else fields_of(verifier, record, where)
     task = Task(
         prompt=prompt,
         answer=answer,
@@ -125,7 +121,7 @@ def made(record: Any, family: str, where: str, split_by: Callable[[tuple[Message
         level=level,
         split=split or split_by(prompt),
         verifier=verifier,
-        data=code_data(record, where) if in_code else data_of(record, verifier, accepted),
+        data=data,
         solution=record.get("solution"),
     )
     return task, split is not None
@@ -141,29 +137,23 @@ def slips(names: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     return others, ""
 
 
-def answer_of(record: Mapping[str, Any], where: str) -> tuple[str, list[str]]:
-    """(the answer as text, further right ones): text, a number, or a list of accepted answers. Raises UserError."""
-    given = record["answer"]
+def readable(record: Mapping[str, Any], where: str) -> None:
+    """Raises UserError where an answer is neither text, nor a number, nor a list of right ones, nor the JSON that is wanted."""
+    given, verifier = record["answer"], record.get("verifier", "exact")
     if isinstance(given, str) and given.strip():
-        return given, []
-    verifier = record.get("verifier", "exact")
+        return
     listed = isinstance(given, list) and given and all(isinstance(g, str | int | float) and str(g).strip() for g in given)
-    number = isinstance(given, int | float) and not isinstance(given, bool)
+    number = isinstance(given, int | float) and not (isinstance(given, bool) and verifier not in ("choice", "exact"))
     if not (number or listed or (verifier in ("json", "tool_call") and isinstance(given, list | dict))):
         raise UserError(f"{where}: 'answer' is {kind(given)}; it must be text, a number, or a list of those that are right.")
-    if verifier == "tool_call":
-        return json.dumps(given, ensure_ascii=False), []
+
+
+def fields_of(verifier: str, record: Mapping[str, Any], where: str) -> tuple[str | None, dict[str, Any]]:
+    """(the answer as text, what the verifier reads beside it). Raises UserError."""
     try:
-        answer, others = answers_of(verifier, given, record.get("choices"))
+        return task_fields(verifier, record)
     except UserError as e:
         raise UserError(f"{where}: {e}") from e
-    return str(answer), others
-
-
-def data_of(record: Mapping[str, Any], verifier: str, accepted: list[str]) -> dict[str, Any]:
-    """What a verifier reads beside the answer."""
-    data = {name: record[name] for name in BESIDE.get(verifier, ()) if name in record}
-    return data | ({"accept": accepted} if accepted else {})
 
 
 def languages_of(task: Task) -> set[str]:
@@ -205,7 +195,12 @@ def messages(prompt: Any, where: str) -> tuple[dict[str, Any], ...]:
             raise UserError(f'{where}: message {number} of the prompt must be {{"role": "user", "content": "…"}}.')
     if prompt[-1]["role"] == "assistant":
         raise UserError(f"{where}: the prompt ends with the assistant. Its last message is what the model answers.")
-    return tuple(prompt)
+    if all(type(message["content"]) is str for message in prompt):
+        return tuple(prompt)
+    try:
+        return tuple(map(flat, prompt))
+    except UserError as e:
+        raise UserError(f"{where}: {e}") from e
 
 
 def kind(value: Any) -> str:

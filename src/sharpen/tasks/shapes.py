@@ -180,12 +180,11 @@ def open_instruct(row: Record) -> Line:
 
 TYPES = {"dict": "object", "float": "number", "tuple": "array", "list": "array", "int": "integer", "bool": "boolean"}
 TYPES |= {"str": "string"} | {name: name for name in ("object", "number", "array", "integer", "boolean", "string")}
-TOOLS = "You may call these tools:\n<tools>\n{0}\n</tools>"
 
 
 def bfcl(row: Record) -> Line:
-    """The tools stand in a system message. Of each expected call every argument has a list of values that will do; "" in it
-    means that the argument may be left out."""
+    """The tools are shown as the model's chat template shows tools. Of each expected call every argument has a list of values
+    that will do; "" in it means that the argument may be left out."""
     question, tools = loaded(row["question"], "question"), loaded(row["function"], "function")
     nested = isinstance(question, list) and question and isinstance(question[0], list)
     if nested and len(question) > 1:
@@ -203,9 +202,6 @@ def bfcl(row: Record) -> Line:
     ]
     if len(expected) != len(calls or []):
         raise UserError("a ground truth of another form")
-    said = TOOLS.format("\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools))
-    system = prompt.pop(0)["content"] + "\n\n" if prompt[0]["role"] == "system" else ""
-    prompt = [{"role": "system", "content": system + said}, *prompt]
     return {"prompt": prompt, "tools": tools, "answer": expected, "verifier": "tool_call"}
 
 

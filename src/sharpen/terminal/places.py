@@ -43,6 +43,18 @@ def here_setting(setting: str) -> str:
     return f"{key}{equals}{value}"
 
 
+def system_setting(text: str | None) -> list[str]:
+    """What --system says as a setting of a recipe; @FILE is the text of that file. UserError where it cannot be read."""
+    from sharpen.core import UserError
+
+    if text is None or not text.startswith("@"):
+        return [] if text is None else [f"system={text}"]
+    try:
+        return [f"system={Path(text[1:]).read_text(encoding='utf-8').strip()}"]
+    except (OSError, UnicodeDecodeError) as e:
+        raise UserError(f"--system {text}: {text[1:]} cannot be read as text: {e}. Name a file of UTF-8.") from e
+
+
 def here_role(role: str) -> str:
     name, equals, who = role.partition("=")
     return f"{name}{equals}{here(who)}"
