@@ -24,6 +24,7 @@ DIGITS = re.compile(r"\d{1,3}")
 CALCULATOR = re.compile(r"<<[^<>\n]*>>")  # GSM8K's notes to a calculator
 MARKED = re.compile(r"\\boxed|\\fbox|####|<answer>|\banswer\b", re.IGNORECASE)
 FORMULA = re.compile(r"[\d\\^=_{}$√π∞%]|^[a-z]$")
+PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 WORDS = 8  # of an answer that is compared as words are
 LONGEST_FORMULA = 300
 
@@ -120,6 +121,8 @@ def final(text: str) -> str | None:
 
 def answered(value: Any, verifier: str = "") -> dict[str, Any]:
     """Answer, verifier and, where it was longer, worked solution that a cell gives; a list holds several right answers."""
+    if isinstance(value, str) and PLAIN_NUMBER.fullmatch(value):  # nothing else is to be found out about most answers
+        return {"answer": value, "verifier": verifier or "math"}
     value = plain(value)
     if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):
         texts = [text_of(item, "answer") for item in value]
