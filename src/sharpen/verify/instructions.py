@@ -25,7 +25,7 @@ INSTRUCTIONS: Mapping[str, str] = {
     "exact": MARKED,
     "choice": MARKED,
     "number": 'End with "The answer is" and the number.',
-    "numbers": 'End with "The answer is" and the numbers, with commas between them.',
+    "numbers": "Write only the answer: the numbers, with commas between them.",  # lists that stand alone are read surest
     "gym": MARKED,
     "reasoning_gym": MARKED,
     LINES: "Put the final answer between <answer> and </answer>.",
