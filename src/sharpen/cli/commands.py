@@ -198,8 +198,7 @@ def compare(
 ) -> None:
     """Which method is better here? Recipes at equal budget, with intervals.
 
-    Same student, tasks and seeds, and the runs take turns. The first recipe is what the others are compared with. Interrupted,
-    the same command goes on.
+    Same student, tasks and seeds, in turns. The first recipe is what the others are compared with. Interrupted, it goes on.
     """
     from sharpen import compare as comparing
     from sharpen import core

@@ -9,15 +9,23 @@ from __future__ import annotations
 import ast
 import base64
 import binascii
+import contextlib
+import functools
 import json
+import os
 import pickletools
+import sys
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sharpen.core import UserError
+from sharpen.hashing import digest
 from sharpen.tasks.convert import convert
 from sharpen.tasks.reading import Shape, family_of, level_of, loaded, plain, text_of
+from sharpen.terminal import places
+from sharpen.verify.code import driver
 
 MOST_CASES = 1000  # of one problem; `code_io` takes no more
 LONGEST_TESTS = 256 * 2**20  # bytes of one problem's tests, unpacked
@@ -27,7 +35,25 @@ LIMITS = {"language": "python", "verifier": "code_io", "time_limit_s": 5.0, "mem
 
 
 def asserts(row: Mapping[str, Any]) -> dict[str, Any]:
-    return convert(plain(row))
+    """What convert.py makes of a row. It runs the reference, so it is kept in the user's cache directory."""
+    record = plain(row)
+    path = places.cache_directory() / "converted" / f"{digest([converter(), record])}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    line = convert(record)
+    with contextlib.suppress(OSError):  # nowhere to keep it: it is made again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}")
+        part.write_text(json.dumps(line), encoding="utf-8")
+        part.replace(path)
+    return line
+
+
+@functools.cache
+def converter() -> str:
+    """A hash of what converts: its source, and Python's version."""
+    here = Path(__file__).with_name("convert.py").read_text(encoding="utf-8")
+    return digest([here, driver("values.py").decode(), sys.version])
 
 
 def apps(row: Mapping[str, Any]) -> dict[str, Any]:

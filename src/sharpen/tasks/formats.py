@@ -21,14 +21,15 @@ import json
 import re
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from sharpen.core import UserError
-from sharpen.terminal.places import KINDS, META
+from sharpen.terminal import places
 
+KINDS, META = places.KINDS, places.META
 LONGEST_LINE = 4 * 2**20  # bytes; read no further than this to find the end of a line
 LONGEST_ROW = 64 * 2**20  # characters of one value of a .json file, or of one cell of a .csv
 CHUNK = 2**20
@@ -80,7 +81,7 @@ def label(kind: str) -> str:
     return "line" if kind in ("jsonl", "csv") else "row"
 
 
-def rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
+def rows(path: Path, columns: Sequence[str] | None = None) -> Generator[Row, None, None]:
     """Every row of a file or a directory. Of Parquet and Arrow only these columns, where some are named.
 
     Raises UserError where it cannot be read, with the place and the cure.

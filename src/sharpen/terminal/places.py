@@ -59,6 +59,12 @@ def here_role(role: str) -> str:
     return f"{name}{equals}{here(who)}"
 
 
+def cache_directory() -> Path:
+    """The user's cache directory of this program: $XDG_CACHE_HOME/sharpen, else ~/.cache/sharpen."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "sharpen"
+
+
 def new_directory(name: str) -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     names = (f"{stamp}-{name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
