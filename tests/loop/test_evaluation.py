@@ -10,6 +10,7 @@ from sharpen import models, rollouts, tasks
 from sharpen.core import GREEDY, PLAIN, FatalDiagnosis, Tally, UserError
 from sharpen.loop import evaluate_model, evaluation
 from sharpen.models import embedded
+from sharpen.rollouts import Asking
 
 SOURCE = tasks.parse_spec("chain_sum/1-2,spell_backward/1")
 
@@ -26,10 +27,13 @@ def said(told: dict) -> list:
 def test_all_arms_in_one_batch_are_what_each_is_alone_and_more_samples_add_to_the_first(student: models.LocalPolicy) -> None:
     stream = tasks.held_out(SOURCE, "test", 3, 0)
     for sampling in (GREEDY, PLAIN):
-        together = evaluation.ask(student, stream, sampling, rollouts.single, 6, 1, 0)
-        alone = [evaluation.ask(student, {arm: own}, sampling, rollouts.single, 6, 1, 0) for arm, own in stream.items()]
+        together = evaluation.ask(student, stream, Asking(max_tokens=6, sampling=sampling), rollouts.single, 1, 0)
+        alone = [
+            evaluation.ask(student, {arm: own}, Asking(max_tokens=6, sampling=sampling), rollouts.single, 1, 0)
+            for arm, own in stream.items()
+        ]
         assert said(together) == [group for told in alone for group in said(told)]
-    more = said(evaluation.ask(student, stream, PLAIN, rollouts.single, 6, 3, 0))
+    more = said(evaluation.ask(student, stream, Asking(max_tokens=6, sampling=PLAIN), rollouts.single, 3, 0))
     assert [group[:1] for group in more] == said(together) and len({text for group in more for _, text, _ in group}) > 9
 
 
