@@ -223,7 +223,7 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
     """What a recipe claims and is made of, and what --set takes."""
     from sharpen.recipe import functions
     from sharpen.recipes import catalog
-    from sharpen.verify import INSTRUCTIONS, VERIFIERS
+    from sharpen.verify import INSTRUCTIONS
 
     info = catalog.find(recipe)
     built = catalog.build(recipe)
@@ -243,8 +243,8 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
         if len(names) > 1:
             print(f"  {slot}={'|'.join(names)}")
     print("\nA chat model is told how its answer is read, by verifier (--system, or --set prompt_suffix=…, replaces it):")
-    for name in VERIFIERS:
-        print(f"  {name:<16} {INSTRUCTIONS[name] or '-'}")
+    for name in INSTRUCTIONS:
+        print(f"  {name:<25} {INSTRUCTIONS[name] or '-'}")
 
 
 @app.command()
