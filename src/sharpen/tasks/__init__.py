@@ -1,7 +1,7 @@
-"""Task sources: reasoning-gym's procedural families, small programs to write, JSONL files, mixtures; all drawn in the same way.
+"""Task sources: reasoning-gym's families, arithmetic, small programs to write, JSONL files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-files.py reads JSONL; grown.py makes tasks of others, and draws them.
+arithmetic.py for numbers, files.py reads JSONL; grown.py makes tasks of others, and draws them.
 
 May import: families, verify.code, verify.
 """
@@ -16,6 +16,7 @@ from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.families import BLOCKED, DEFAULT, VERIFIER, level_count
 from sharpen.hashing import question_key
 from sharpen.tasks import decisions
+from sharpen.tasks.arithmetic import arithmetic, lines
 from sharpen.tasks.decisions import Ruling, content
 from sharpen.tasks.files import clip, jsonl, kind, messages, parse
 from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
@@ -26,6 +27,7 @@ from sharpen.tasks.solutions import WRITERS
 
 __all__ = [
     "Ruling",
+    "arithmetic",
     "blocked",
     "clip",
     "composed",
@@ -38,6 +40,7 @@ __all__ = [
     "interpolated",
     "jsonl",
     "kind",
+    "lines",
     "listing",
     "messages",
     "mixture",
@@ -52,8 +55,8 @@ REPEATS = 100  # draws in a row that bring nothing new before an arm counts as e
 
 
 def parse_spec(text: str) -> TaskSource:
-    """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `programs`, `problems`, or
-    files that end in .jsonl.
+    """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `arithmetic`, `programs`,
+    `problems`, or files that end in .jsonl.
 
     Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
     """
@@ -61,7 +64,7 @@ def parse_spec(text: str) -> TaskSource:
     if not parts:
         raise UserError("No tasks are named. Name a family such as chain_sum, default, or a file that ends in .jsonl.")
     files = [part for part in parts if part.endswith(".jsonl")]
-    own = {"programs": programs, "problems": problems}
+    own = {"arithmetic": arithmetic, "programs": programs, "problems": problems}
     names = [name for part in parts if part not in (*files, *own) for name in (DEFAULT if part == "default" else (part,))]
     for name in names:
         if Path(name).suffix in (".json", ".csv", ".txt", ".parquet", ".gz"):
