@@ -18,15 +18,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from sharpen import guard, models, rollouts, tasks
-from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
+from sharpen.core import Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource, UserError
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import growing, stages
+from sharpen.loop import growing, sizing, stages
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
@@ -43,6 +43,7 @@ from sharpen.loop.session import (
     round_end,
     save,
     share,
+    watching,
 )
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
@@ -65,6 +66,7 @@ def start(
     fault: Fault = no_fault,
     pause: Callable[[], bool] = never,
     origin: Path | None = None,
+    size: Callable[[Request, Policy, TaskSource, Any], Request] | None = None,
 ) -> Path:
     """Run a recipe from the beginning in a new directory. Returns the directory.
 
@@ -73,12 +75,18 @@ def start(
             `resume` goes on
     origin  a run of the same student, tasks, seed and warm-up that paused after its warm-up: this one begins as a copy of it.
             UserError where the two would not be the same up to there (`warmup.signature`)
+    size    chooses settings by what the model is like (sizing.py), before anything is kept of the run
     """
     began = time.monotonic()
     recipe = build_recipe(request)
     first = opening(recipe)
     source = first.tasks()
     code.require(source, first.isolation)
+    made = build_policy(first, source, request.seed)
+    if size:
+        request = size(request, made, source, progress)
+        recipe = build_recipe(request)
+        first = opening(recipe)
     asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
     meta = {
         "recipe": request.recipe,
@@ -91,7 +99,6 @@ def start(
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
-    made = build_policy(first, source, request.seed)
     if origin:
         database.branch(origin, request.directory, meta)
     with Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault) as store:
@@ -133,6 +140,7 @@ def run(
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
     stopped."""
     this = going(store, recipe, seed, policy, source, progress, began)
+    this.add_seconds("set-up", time.monotonic() - began, 0)
     say_missing(this)
     last = store.last_commit()
     if last and last.finished:
@@ -143,12 +151,12 @@ def run(
         load_checkpoint(this, last.checkpoint)
     step = last.step if last else 0
     with this.judges, progress.interruptible() as interrupted:
+        this = dataclasses.replace(this, interrupted=interrupted)
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
             step = warm_up(this, step, interrupted)
             extrapolate(this)
-            measure(this, "before", step, 0)
-            baseline = measure(this, "validation", step, 0)
+            baseline = measure_first(this, step)
             store.add_decision(0, guard.always(baseline, baseline))
             save(this, Position("loop", step, 0, accepted="this"))
             if stopped(interrupted, pause):
@@ -157,7 +165,7 @@ def run(
         rounds = store.rounds()
         stages.take_up(this, rounds)
         while True:
-            if reason := stop_reason(this, step, rounds):
+            if not this.open_steps(len(rounds)) and (reason := stop_reason(this, step, rounds)):
                 handed, on = stages.hand_over(this, step, rounds, reason)
                 if not on:
                     break
@@ -172,17 +180,36 @@ def run(
         finish(this, step, rounds, handed)
 
 
+def measure_first(this: Run, step: int) -> Evaluation:
+    """What everything is compared with. Raises KeyboardInterrupt where the user stopped it, and nothing was done before it."""
+    free = this.recipe.warmup_steps == 0
+    try:
+        measure(this, "before", step, 0, stops=free)
+        return measure(this, "validation", step, 0, stops=free)
+    except Interrupted as asked:
+        raise KeyboardInterrupt from asked
+
+
 def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted: Callable[[], bool]) -> int:
     """The steps of one round, or the rest of them. Returns the number of steps done."""
-    end, steps = round_end(this, step), this.budget.kind == "steps"
+    end, steps = round_end(this, step, len(rounds)), this.budget.kind == "steps"
     this.progress.phase(this.at.name or "loop", total=int(this.budget.amount) if steps else None, done=step - this.at.step)
     while step < end and (spent := share(this, step)) < 1:
-        attempt(this, step, rounds, spent)
+        try:
+            with watching(this):
+                attempt(this, step, rounds, spent)
+        except Interrupted as asked:
+            leave(this, step, rounds, asked)
         step += 1
-        if interrupted() and step < end:
-            save(this, Position("loop", step, len(rounds) - 1))
-            raise KeyboardInterrupt
+        if interrupted():
+            leave(this, step, rounds)
     return step
+
+
+def leave(this: Run, step: int, rounds: Sequence[dict[str, Any]], asked: Interrupted | None = None) -> NoReturn:
+    """Commit the steps that are done, and end as the user asked."""
+    save(this, Position("loop", step, len(rounds) - 1))
+    raise KeyboardInterrupt from asked
 
 
 def going(store: Store, method: Method, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float) -> Run:
@@ -221,7 +248,11 @@ def stop_reason(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> str |
 
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
     """One step, and the doctor's look at it."""
-    learn(this, step, len(rounds), spent)
+    began = time.monotonic()
+    stats = learn(this, step, len(rounds), spent)
+    if step == this.recipe.warmup_steps:
+        look = this.phases["baseline"] * this.recipe.validation / (this.recipe.validation + this.recipe.test)
+        this.progress.say(sizing.told(this.recipe, stats, time.monotonic() - began, look, this.budget))
     for found in doctor.diagnose(this.steps, rounds[this.at.round :]):
         note(this, step + 1, rounds, found)
 
@@ -245,7 +276,10 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     before = this.store.evaluation(max(r["round"] for r in rounds if r["accepted"]), "validation")
     assert before is not None
     extrapolate(this)
-    after = measure(this, "validation", step, number)
+    try:
+        after = measure(this, "validation", step, number, stops=not this.recipe.extrapolation)
+    except Interrupted as asked:
+        leave(this, step, rounds, asked)
     decision = moment(this, step, number).ask("guard", before, after)
     this.store.add_decision(number, decision)
     this.state.close(decision.answer, after)
@@ -283,7 +317,10 @@ def finish(this: Run, step: int, rounds: Sequence[dict[str, Any]], handed: Seque
     changed = len(handed) > len(rounds)
     if not changed and rounds[-1]["answer"] == "unclear":
         go_back(this)
-    after = measure(this, "test", step, len(handed) - 1)
+    try:
+        after = measure(this, "test", step, len(handed) - 1, stops=True)
+    except Interrupted as asked:
+        raise KeyboardInterrupt from asked  # what was committed last is all there is
     accepted = "this" if changed else "back"
     save(this, Position("done", step, len(handed) - 1, accepted, finished=True), write=changed)
     stages.forget(this.store)

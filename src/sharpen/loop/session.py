@@ -16,6 +16,7 @@ from sharpen.core import (
     Arm,
     Evaluation,
     FatalDiagnosis,
+    Interrupted,
     Policy,
     RolloutGenerator,
     Sample,
@@ -37,6 +38,8 @@ from sharpen.rollouts import RoleJudges, Roles
 from sharpen.store import Position, Store
 from sharpen.verify import Judges, code
 
+TICK = 0.2  # seconds between two looks of the progress within a step
+BEFORE = ("set-up", "baseline")  # phases before the first step of a run, or of a process: no budget counts them
 WORK = ("curriculum", "generate", "verify", "learn", "grow")  # the phases of a learning step that are a method's own work
 
 
@@ -57,9 +60,8 @@ class Request:
 
 def build_recipe(request: Request) -> Method:
     """The method that was asked for, its roles bound, and nothing asked of anybody that he cannot give. UserError."""
-    built = catalog.build(
-        request.recipe, list(request.settings), model=request.model, tasks=request.tasks, budget=request.budget
-    )
+    model = models.located(request.model) if request.model else None
+    built = catalog.build(request.recipe, list(request.settings), model=model, tasks=request.tasks, budget=request.budget)
     recipes = [built] if isinstance(built, Recipe) else [stage.recipe for stage in built.stages]
     bound = {role.name: role for role in models.roles.named([role for r in recipes for role in r.roles], request.roles)}
     recipes = [replace(recipe, roles=tuple(bound[role.name] for role in recipe.roles)) for recipe in recipes]
@@ -89,6 +91,11 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalP
         recipe.device,
         recipe.micro_tokens,
     )
+
+
+def nobody() -> bool:
+    """Nobody has asked to stop."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,7 @@ class Run:
     budget: control.Budget  # the stage's own
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
+    interrupted: Callable[[], bool] = nobody  # whether the user has asked to stop
 
     @property
     def source(self) -> TaskSource:
@@ -156,16 +164,51 @@ class Run:
             return steps
         if kind == "tokens":
             return self.at.used + sum(s["tokens"] for s in self.steps if s["phase"] == "loop") + self.grown.tokens
-        return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
+        if kind == "seconds":
+            return self.seconds() - sum(self.phases[phase] for phase in BEFORE)
+        return sum(self.phases[phase] for phase in WORK)
+
+    def open_steps(self, number: int) -> int:
+        """Steps of the round of that number, the one that is not closed yet."""
+        return sum(s["phase"] == "loop" and s["round"] == number for s in self.steps)
 
 
-def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
-    """Greedy answers to a fixed stream: purpose "validation", or "before" and "test" for the test split around the loop."""
+@contextmanager
+def watching(this: Run, stops: bool = True) -> Iterator[None]:
+    """Inside, progress moves while answers are written and learnt from.
+
+    stops  what the policy is at ends as soon as the user asks to stop, unless a weight has changed by then: raises Interrupted.
+           Nothing of it has reached the store
+    """
+    version, told = this.policy.version, [0.0]
+
+    def tick(what: str, share: float) -> None:
+        if stops and this.policy.version == version and this.interrupted():
+            raise Interrupted
+        if (now := time.monotonic()) - told[0] >= TICK:
+            told[0] = now
+            this.progress.advance(0, **{"answers": None, "learnt": None, what: share})
+
+    before, this.policy.tick = this.policy.tick, tick
+    try:
+        yield
+    finally:
+        this.policy.tick = before
+        this.progress.advance(0, answers=None, learnt=None)
+
+
+def measure(this: Run, purpose: str, step: int, number: int, stops: bool = False) -> Evaluation:
+    """Greedy answers to a fixed stream: purpose "validation", or "before" and "test" for the test split around the loop.
+
+    stops  as in `watching`
+    """
     stream = this.held_out["validation" if purpose == "validation" else "test"]
     this.progress.phase("evaluate" if purpose == "validation" else f"evaluate on the test split ({purpose})")
     flat = [(arm, task) for arm, listed in stream.items() for task in listed]
     recipe, prefix = this.recipe, f"{purpose}.{number:05d}"
-    with this.timed("evaluate", step), this.policy.averaged():
+    # What everything is compared with is measured before the first step, and no budget pays for it.
+    phase = "evaluate" if number or purpose == "test" else "baseline"
+    with this.timed(phase, step), this.policy.averaged(), watching(this, stops):
         listed = [task for _, task in flat]
         greedy = replace(GREEDY, stop=recipe.stop)
         unaided = rollouts.unaided(moment(this, step, number).bound("rollout"))
@@ -324,8 +367,7 @@ def moment(this: Run, step: int, number: int) -> Moment:
     return Moment(this, step, number, share(this, step))
 
 
-def round_end(this: Run, step: int) -> int:
-    """The step at which the round that `step` lies in is closed."""
-    every, done = this.recipe.round_steps, step - this.at.step
-    end = (done // every + 1) * every
-    return this.at.step + (min(end, int(this.budget.amount)) if this.budget.kind == "steps" else end)
+def round_end(this: Run, step: int, number: int) -> int:
+    """The step at which round `number`, which is open at `step`, is closed."""
+    end = step - this.open_steps(number) + this.recipe.round_steps
+    return min(end, this.at.step + int(this.budget.amount)) if this.budget.kind == "steps" else end

@@ -28,7 +28,8 @@ LATER = (
     *("grow", "grow_limit", "grow_tries"),
 )
 COMMIT = 200  # steps between two commits
-RAMP = 20  # steps over which a learning rate rises to its value
+RAMP = 20  # steps over which a learning rate rises to its value …
+RISE = 0.2  # … or the share of the loop's budget, where that has fewer than a hundred steps
 
 
 def signature(recipe: Recipe, seed: int) -> str:
@@ -118,8 +119,9 @@ def past_demonstrations(this: Run) -> dict[tuple[Arm, int], Sample]:
     return found
 
 
-def ramp(step: int) -> float:
-    return min(1.0, (step + 1) / RAMP)
+def ramp(step: int, spent: float = 0.0) -> float:
+    """The share of a learning rate that its rise has reached: all of it after RAMP steps, or RISE of the budget."""
+    return min(1.0, max((step + 1) / RAMP, spent / RISE))
 
 
 def cosine(share: float, floor: float = 0.1) -> float:

@@ -64,6 +64,7 @@ class LocalPolicy:
         self.version = 0
         self.reference: Any = None
         self.critic: ValueHead | None = None
+        self.tick: Callable[[str, float], None] = unheard
         device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.micro_tokens = micro_tokens or MICRO_TOKENS["gpu" if device.startswith("cuda") else "cpu"]
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
@@ -148,7 +149,13 @@ class LocalPolicy:
             limit = max_tokens if (own := asks[i].max_tokens) is None else own
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
         generate.generate(
-            self.model, requests, self.end_ids, self.pad_id, self.stops, lambda j, made: finish(generated[j], made)
+            self.model,
+            requests,
+            self.end_ids,
+            self.pad_id,
+            self.stops,
+            lambda j, made: finish(generated[j], made),
+            tick=lambda: self.tick("answers", len(turns) / len(asks)),
         )
         return [turns[i] for i in range(len(asks))]
 
@@ -232,8 +239,10 @@ class LocalPolicy:
         beside = self.reference if tableau.reference else None
         value = self.expected if tableau.returns else None
         returns = tableau.returns(batch) if tableau.returns else None
-        loss, gap, seen, trained = 0.0, 0.0, 0, float(batch.mask[rows].sum())
+        loss, gap, seen, done, trained = 0.0, 0.0, 0, 0, float(batch.mask[rows].sum())
         for part in logprobs.passes(batch, rows, self.micro_tokens, tableau.together):
+            self.tick("learnt", done / max(len(rows), 1))
+            done += len(part)
             found = logprobs.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value)
             logp = found.logp
             given, factors = weigh(tableau, batch, logp.detach(), part, found.reference, found.entropy)
@@ -369,6 +378,10 @@ class LocalPolicy:
         self.learned = [learned[i] for i in sorted(learned)]
         self.version = json.loads((path / "policy.json").read_text())["version"]
         self.refresh()
+
+
+def unheard(what: str, share: float) -> None:
+    """Nobody is told."""
 
 
 def how(ask: Ask, sampling: Sampling) -> Sampling:

@@ -17,6 +17,7 @@ from typing import Any
 
 from sharpen.core import Policy, Role, UserError, suggest
 from sharpen.models.endpoint import EndpointPolicy
+from sharpen.models.gguf import located
 from sharpen.models.scripted import ScriptedPolicy
 
 SNAPSHOTS = ("start", "accepted")
@@ -33,7 +34,7 @@ def named(roles: Sequence[Role], given: Sequence[str]) -> tuple[Role, ...]:
             raise UserError(f"--role {text}: the recipe has no role {name!r}.{suggest(name, found)} {has}")
         if not equals or not who:
             raise UserError(f"--role {text}: say who it is, such as --role {name}=student. It may be {WAYS}.")
-        found[name] = replace(found[name], bound=who)
+        found[name] = replace(found[name], bound=located(who))
     return tuple(found.values())
 
 

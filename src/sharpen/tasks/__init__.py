@@ -1,4 +1,4 @@
-"""Task sources: reasoning-gym's families, arithmetic, small programs to write, JSONL files, mixtures; all drawn in the same way.
+"""Task sources: reasoning-gym's families, arithmetic, programs to write, JSONL files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
 arithmetic.py for numbers, files.py reads JSONL; grown.py makes tasks of others, and draws them.

@@ -27,6 +27,8 @@ FORMATS = {
     "reward": "reward {:.2f}",
     "silent": "silent {:.0%}",
     "tokens_per_second": "{:,.0f} tokens/s",
+    "answers": "{:.0%} of the answers",
+    "learnt": "{:.0%} of the step learnt",
 }
 
 
@@ -183,7 +185,7 @@ class Quiet:
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Yields `stop()`, true once the user has asked to stop.
 
-    The first SIGINT or SIGTERM only sets that flag, so that the step in hand is finished and committed; the second raises
+    The first SIGINT or SIGTERM only sets that flag, so that what is done is committed in order; the second raises
     KeyboardInterrupt. Outside the main thread Python lets nobody handle signals: there `stop()` stays false.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -197,7 +199,9 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked = True
         # A handler may interrupt a half-done write, and Python's streams refuse to be re-entered: so a bare write.
-        os.write(2, b"\nfinishing the step, then stopping; once more to stop at once (the last committed step is kept)\n")
+        os.write(
+            2, b"\nstopping with all that is done kept; once more to stop at once (then the last committed step is kept)\n"
+        )
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -68,11 +68,13 @@ def generate(
     stops: Callable[[tuple[str, ...]], StopStrings] | None = None,
     done: Callable[[int, Generation], None] | None = None,
     compile: bool = True,
+    tick: Callable[[], None] | None = None,
 ) -> list[Generation]:
     """Generate every request; the answers come in the order of the requests.
 
     stops  makes the recogniser of stop strings; needed where a request has any
     done   is called with the number of a request and its answer as soon as that is written, while others go on
+    tick   is called after each token; what it raises ends the batch
     compile  whether small models may take the compiled step (decode_step.py)
     Raises ValueError for an empty prompt.
     """
@@ -87,7 +89,7 @@ def generate(
 
     packed = decode_step.pack(model) if compile else None
     for batch in batches(model, requests):
-        decode(model, {i: requests[i] for i in batch}, end_ids, pad_id, stops, finish, packed)
+        decode(model, {i: requests[i] for i in batch}, end_ids, pad_id, stops, finish, packed, tick)
     return [results[i] for i in range(len(requests))]
 
 
@@ -119,6 +121,7 @@ def decode(
     stops: Callable[[tuple[str, ...]], StopStrings] | None,
     finish: Callable[[int, Generation], None],
     packed: decode_step.Packed | None,
+    tick: Callable[[], None] | None = None,
 ) -> None:
     """Generate one batch, sorted by prompt, to its end. `finish` gets each answer as soon as it is complete."""
     numbers, asked = list(requests), list(requests.values())
@@ -148,6 +151,8 @@ def decode(
     hand_over(rows[~active], 0)
     left = int(active.sum())
     for t in range(limit):
+        if tick:
+            tick()
         token, logprob = draw(logits, rows, t)
         tokens[rows, t], logprobs[rows, t] = token.int(), logprob
         ended = active & (torch.isin(token, ends) | (limits <= t + 1) | draw.completed(token, tokens, rows, active, t))

@@ -1,0 +1,197 @@
+"""Sizes for a model that is brought: chosen before the run begins, by the lengths that it writes and by its speed.
+
+1. `measured` lets the model answer some training tasks, and learn nothing from them; nothing of it is part of the run.
+2. `chosen` turns that into settings. Where the budget is time they follow from the clock; where it is steps or tokens, from the
+   lengths alone.
+3. `sized` adds them to the request as if the user had set them, so the store has them and a resumed run is the same run. What
+   the user did set is never touched.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sharpen import rollouts
+from sharpen.core import Sample, TaskSource, Verdict
+from sharpen.curriculum import trainable
+from sharpen.data import make_batch
+from sharpen.guard import control
+from sharpen.hashing import derive
+from sharpen.loop.session import Request, build_recipe
+from sharpen.objectives import policy_gradient
+from sharpen.recipe import Recipe, opening
+from sharpen.terminal import clock_time
+
+ROWS = {"cpu": 32, "gpu": 256}  # answers that are looked at
+FIRST, LONGEST = 64, 512  # tokens: the first look, and the longest answer that is sized for
+CUT = 0.05  # share of answers that may be cut off before a longer look is taken
+ROOM = 1.25  # the limit above the length that nearly all answers keep within
+EVALUATIONS = 0.2  # share of the budget that all evaluations together may cost
+STEPS = 100  # that a time budget should hold …
+PROMPTS = 8, 40  # … with so many prompts in each
+FEWEST = 10  # steps: below this, prompts are given up
+ROUNDS = 5
+SAMPLES, BUDGET, TASKS = 8, "15m", "arithmetic"  # where the user named none, and no recipe either
+LEARNING = 2.0  # what a token costs that is generated and learnt from, in generated tokens, where no clock decides
+# Full weights: smaller models take, and need, higher rates. Parameters, learning rate.
+RATES = ((3e8, "2e-5"), (1e9, "1e-5"), (4e9, "5e-6"), (math.inf, "2e-6"))
+RATE_LORA = "1e-4"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a model's answers cost.
+
+    length         mean length of an answer in tokens
+    limit          the length that nearly all keep within; answers cut off count as what was looked at
+    answer_s       seconds to generate one answer of that mean length, among many
+    learn_s        seconds to learn from one
+    """
+
+    length: float
+    limit: int
+    answer_s: float
+    learn_s: float
+
+
+def pick(request: Request) -> Request:
+    """What a model gets whose user named no recipe: samples enough to compare, a budget, and tasks that a small model half
+    knows."""
+    given = {setting.partition("=")[0].strip() for setting in request.settings}
+    settings = request.settings if "samples" in given else (*request.settings, f"samples={SAMPLES}")
+    budget = request.budget if request.budget or "budget" in given else BUDGET
+    return replace(request, settings=settings, budget=budget, tasks=request.tasks or (None if "tasks" in given else TASKS))
+
+
+def sized(request: Request, policy: Any, source: TaskSource, progress: Any, picked: bool = False) -> Request:
+    """The request with sizes for this model and budget. `picked`: the user named no recipe, so its rates are chosen too."""
+    given = {setting.partition("=")[0].strip().rpartition(".")[2] for setting in request.settings}
+    if {"max_tokens", "prompts", "validation", "test", "round_steps", "lr"} <= given:
+        return request
+    recipe = opening(build_recipe(request))
+    progress.phase("look at the model's answers")
+    found = measured(recipe, policy, source, request.seed, recipe.max_tokens if "max_tokens" in given else LONGEST)
+    values = chosen(recipe, found, len(source.arms), given)
+    if picked and "lr" not in given:
+        values["lr"] = RATE_LORA if recipe.lora else next(rate for most, rate in RATES if parameters(policy) <= most)
+    settings = tuple(f"{name}={value}" for name, value in values.items())
+    progress.say(
+        f"sized for this model, whose answers are {found.length:.0f} tokens long on average: "
+        + " ".join(f"--set {setting}" for setting in settings)
+    )
+    sized_request = replace(request, settings=(*request.settings, *settings))
+    progress.say(foretold(opening(build_recipe(sized_request)), found, len(source.arms)))
+    return sized_request
+
+
+def parameters(policy: Any) -> int:
+    return sum(p.numel() for p in policy.model.parameters())
+
+
+def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, longest: int) -> Measured:
+    """Answers to training tasks of every arm in turn, looked at for longer where many are cut off; the model stays as it is."""
+    arms = trainable(source)
+    rows = ROWS["gpu" if str(policy.model.device).startswith("cuda") else "cpu"]
+    listed = [source.draw(arms[i % len(arms)], "train", i, derive(seed, "sizing")) for i in range(rows)]
+    ids = [f"sizing.{i:04d}" for i in range(rows)]
+    ask = rollouts.single if recipe.roles else rollouts.unaided(recipe.rollout)
+    limit = min(FIRST, longest)
+    while True:
+        start = time.monotonic()
+        made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=limit, sampling=recipe.sampling)
+        spent = time.monotonic() - start
+        cut = sum(rollout.stop == "length" for rollout in made)
+        if limit >= longest or cut <= CUT * rows:
+            break
+        limit = min(2 * limit, longest)
+    lengths = np.array([max(rollout.n_sampled, 1) for rollout in made])
+    start = time.monotonic()
+    told = [Sample(rollout, Verdict("correct", 1.0), group) for group, rollout in enumerate(made[: min(rows, 8)])]
+    policy.direction(make_batch(told), policy_gradient.sft())
+    learn_s = (time.monotonic() - start) / len(told)
+    nearly = int(np.quantile(lengths, 1 - CUT, method="higher"))
+    return Measured(float(lengths.mean()), nearly, spent / rows, learn_s)
+
+
+def chosen(recipe: Recipe, found: Measured, arms: int, given: set[str]) -> dict[str, Any]:
+    """Settings for what is not `given`: max_tokens, prompts, round_steps, validation, test."""
+    values: dict[str, Any] = {}
+
+    def value(name: str, computed: int) -> int:
+        if name in given:
+            return int(getattr(recipe, name))
+        values[name] = computed
+        return computed
+
+    value("max_tokens", min(max(math.ceil(found.limit * ROOM / 16) * 16, 32), LONGEST))
+    budget, samples = control.parse_budget(recipe.budget), recipe.samples
+    timed = "seconds" in budget.kind
+    row_s = found.answer_s + found.learn_s
+    if timed:
+        least, most = PROMPTS
+        prompts = min(max(round(budget.amount / STEPS / row_s / samples), least), most)
+        prompts = value("prompts", max(min(prompts, int(budget.amount / FEWEST / row_s / samples)), 2))
+        steps = max(int(budget.amount * (1 - EVALUATIONS / 2) / (prompts * samples * row_s)), 1)
+    else:
+        prompts = value("prompts", recipe.prompts)
+        steps = max(int(budget.amount / (1 if budget.kind == "steps" else prompts * samples * found.length)), 1)
+    every = value("round_steps", min(max(math.ceil(steps / ROUNDS), 1), 50) if timed else min(recipe.round_steps, steps))
+    whole = budget.amount / found.answer_s if timed else steps * prompts * samples * LEARNING  # in answers
+    # The test split twice, validation before the first round and after each; two test tasks to one of validation.
+    each = EVALUATIONS * whole / arms / (2 * 2 + 1 + math.ceil(steps / every))
+    value("validation", min(max(int(each), 2), recipe.validation))
+    value("test", min(max(int(2 * each), 4), recipe.test))
+    return values
+
+
+def foretold(recipe: Recipe, found: Measured, arms: int) -> str:
+    """What a run will cost, in one line: a step, the evaluations, and how many steps the budget holds."""
+    step = recipe.prompts * recipe.samples * (found.answer_s + found.learn_s)
+    look, test = recipe.validation * arms * found.answer_s, recipe.test * arms * found.answer_s
+    budget = control.parse_budget(recipe.budget)
+    said = (
+        f"a step should take {spoken(step)}; evaluations {spoken(look)} for each round of {recipe.round_steps} steps, and "
+        f"{spoken(look + test)} before the first step and {spoken(test)} after the last, which the budget does not count"
+    )
+    if "seconds" in budget.kind:
+        steps = int(budget.amount / (step + look / recipe.round_steps))
+        return f"{said}; the budget of {spoken(budget.amount)} holds about {steps} steps"
+    return said
+
+
+def spoken(seconds: float) -> str:
+    """4.31 → "4.3 s", 75 → "1:15", as people read times."""
+    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 60 else clock_time(seconds)
+
+
+def told(recipe: Recipe, stats: Mapping[str, Any], step_s: float, look_s: float, left: control.Budget) -> str:
+    """What the first step says of those to come, and what would be cheaper where the budget holds too few.
+
+    look_s  seconds of one evaluation on the validation split, 0 if unknown
+    """
+    length = stats["tokens"] / max(stats["rollouts"], 1)
+    whole = recipe.round_steps * step_s + look_s
+    said = (
+        f"answers are {length:.0f} tokens long on average, a step takes {spoken(step_s)}, a round of {recipe.round_steps} "
+        f"{spoken(whole)}"
+    )
+    if "seconds" in left.kind:
+        steps = int(left.amount / max(step_s + look_s / recipe.round_steps, 1e-9))
+        said += f"; the budget allows {'about ' if steps > 1 else ''}{max(steps, 1)}"
+    else:
+        each = 1.0 if left.kind == "steps" else stats["tokens"]
+        steps = max(math.ceil(left.amount / max(each, 1)), 1)
+        said += f"; the budget's {steps} steps take {spoken(steps * (whole / recipe.round_steps))}"
+    few = steps < 2 * FEWEST if "seconds" in left.kind else step_s > 60
+    cheaper = []
+    if few and stats["truncated"] < CUT and 4 * length < recipe.max_tokens:
+        cheaper.append(f"--set max_tokens={math.ceil(3 * length / 16) * 16}")
+    if few and recipe.prompts > PROMPTS[0]:
+        cheaper.append(f"--set prompts={PROMPTS[0]}")
+    return said + (f"; cheaper: {' '.join(cheaper)}" if cheaper else "")
