@@ -10,19 +10,19 @@ May import: terminal, verify.code, verify, tasks, data, objectives, models, roll
 from sharpen.loop import session
 from sharpen.loop.loop import build_recipe, evaluate_model, resume, start
 from sharpen.loop.session import WORK, Request
-from sharpen.loop.sizing import pick, sized
+from sharpen.loop.sizing import brought, fitted
 from sharpen.loop.warmup import beginning, signature
 
 __all__ = [
     "Request",
     "WORK",
     "beginning",
+    "brought",
     "build_recipe",
     "evaluate_model",
-    "pick",
+    "fitted",
     "resume",
     "session",
     "signature",
-    "sized",
     "start",
 ]

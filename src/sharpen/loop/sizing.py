@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from sharpen import rollouts
+from sharpen import models, rollouts
 from sharpen.core import Sample, TaskSource, Verdict
 from sharpen.curriculum import trainable
 from sharpen.data import make_batch
@@ -60,13 +61,24 @@ class Measured:
     learn_s: float
 
 
-def pick(request: Request) -> Request:
-    """What a model gets whose user named no recipe: samples enough to compare, a budget, and tasks that a small model half
-    knows."""
-    given = {setting.partition("=")[0].strip() for setting in request.settings}
-    settings = request.settings if "samples" in given else (*request.settings, f"samples={SAMPLES}")
-    budget = request.budget if request.budget or "budget" in given else BUDGET
-    return replace(request, settings=settings, budget=budget, tasks=request.tasks or (None if "tasks" in given else TASKS))
+def brought(model: str | None) -> bool:
+    """Whether --model names a model of the user's own, and no embedded student."""
+    return model is not None and model not in models.embedded.STUDENTS
+
+
+def fitted(request: Request, picked: bool, say: Callable[[str], None]) -> tuple[Request, Callable[..., Request] | None]:
+    """The request with what a brought model gets whose user named no recipe (`picked`): samples enough to compare, a budget,
+    tasks that a small model half knows. And what `loop.start` sizes it with; None where no model is brought."""
+    if not brought(request.model):
+        return request, None
+    models.located(request.model or "", say)
+    if picked:
+        given = {setting.partition("=")[0].strip() for setting in request.settings}
+        settings = request.settings if "samples" in given else (*request.settings, f"samples={SAMPLES}")
+        budget = request.budget if request.budget or "budget" in given else BUDGET
+        tasks = request.tasks or (None if "tasks" in given else TASKS)
+        request = replace(request, settings=settings, budget=budget, tasks=tasks)
+    return request, partial(sized, picked=picked)
 
 
 def sized(request: Request, policy: Any, source: TaskSource, progress: Any, picked: bool = False) -> Request:
