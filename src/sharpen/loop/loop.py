@@ -194,7 +194,7 @@ def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted
     """The steps of one round, or the rest of them. Returns the number of steps done."""
     end, steps = round_end(this, step, len(rounds)), this.budget.kind == "steps"
     this.progress.phase(this.at.name or "loop", total=int(this.budget.amount) if steps else None, done=step - this.at.step)
-    while step < end and (spent := share(this, step)) < 1:
+    while step < end and ((spent := share(this, step)) < 1 or untried(this, step)):
         try:
             with watching(this):
                 attempt(this, step, rounds, spent)
@@ -241,9 +241,14 @@ def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:
 
 def stop_reason(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> str | None:
     """Why the stage is over, if it is."""
-    if share(this, step) >= 1:
+    if share(this, step) >= 1 and not untried(this, step):
         return f"the budget of {this.budget} is spent"
     return moment(this, step, len(rounds)).ask("control", rounds[this.at.round :])
+
+
+def untried(this: Run, step: int) -> bool:
+    """Whether no step was made yet: the first one is made whatever the budget."""
+    return this.at.number == 0 and step == this.at.step
 
 
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:

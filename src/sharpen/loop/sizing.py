@@ -88,7 +88,10 @@ def sized(request: Request, policy: Any, source: TaskSource, progress: Any, pick
         return request
     recipe = opening(build_recipe(request))
     progress.phase("look at the model's answers")
+    policy.tick = lambda what, share: progress.advance(0, **{what: share})
     found = measured(recipe, policy, source, request.seed, recipe.max_tokens if "max_tokens" in given else LONGEST)
+    policy.tick = models.unheard
+    progress.advance(0, answers=None, learnt=None)
     values = chosen(recipe, found, len(source.arms), given)
     if picked and "lr" not in given:
         values["lr"] = RATE_LORA if recipe.lora else next(rate for most, rate in RATES if parameters(policy) <= most)
@@ -121,7 +124,7 @@ def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, longest
         cut = sum(rollout.stop == "length" for rollout in made)
         if limit >= longest or cut <= CUT * rows:
             break
-        limit = min(2 * limit, longest)
+        limit = longest  # most answers end early, so what is asked again costs little more than the few long ones
     lengths = np.array([max(rollout.n_sampled, 1) for rollout in made])
     start = time.monotonic()
     told = [Sample(rollout, Verdict("correct", 1.0), group) for group, rollout in enumerate(made[: min(rows, 8)])]

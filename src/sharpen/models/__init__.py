@@ -13,7 +13,7 @@ from sharpen.models import embedded, roles
 from sharpen.models.gguf import located
 from sharpen.models.loading import load_model
 from sharpen.models.mixing import mix
-from sharpen.models.policy import LocalPolicy
+from sharpen.models.policy import LocalPolicy, unheard
 from sharpen.models.scripted import ScriptedPolicy
 
-__all__ = ["LocalPolicy", "ScriptedPolicy", "embedded", "load_model", "located", "mix", "roles"]
+__all__ = ["LocalPolicy", "ScriptedPolicy", "embedded", "load_model", "located", "mix", "roles", "unheard"]

@@ -155,7 +155,7 @@ class LocalPolicy:
             self.pad_id,
             self.stops,
             lambda j, made: finish(generated[j], made),
-            tick=lambda: self.tick("answers", len(turns) / len(asks)),
+            tick=lambda share: self.tick("answers", share),
         )
         return [turns[i] for i in range(len(asks))]
 
