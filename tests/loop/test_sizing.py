@@ -24,8 +24,8 @@ def recipe(**numbers):
 
 
 def test_a_time_budget_by_hand():
-    # 38 * 1.25 = 47.5, up to 48. A hundred steps of 600 s are 6 s each: 6 / 0.1 / 8 = 7.5 prompts, and 8 is the least. A step is
-    # then 6.4 s, and 90 % of 600 s hold 84: five rounds of 17. A fifth of 600 s is 2,400 answers: over 16 arms and
+    # 38 * 1.25 = 47.5, up to 48. A hundred steps of 600 s are 6 s each: 6 / 0.1 / 8 = 7.5 prompts, and 8 is the least. A step
+    # is then 6.4 s, and 90 % of 600 s hold 84: five rounds of 17. A fifth of 600 s is 2,400 answers: over 16 arms and
     # 2 * 2 + 1 + 5 shares, 15 each.
     assert sizing.chosen(recipe(budget="600s"), FOUND, 16, set()) == dict(
         max_tokens=48, prompts=8, round_steps=17, validation=15, test=30
@@ -53,7 +53,7 @@ def test_a_budget_of_steps_is_sized_without_a_clock():
 
 
 @pytest.mark.parametrize(("budget", "tokens", "wanted"), [
-    ("2h", 512, ["a step takes 6:50", "a round of 20 2:21:40", "the budget allows about 16", "--set max_tokens=96 --set prompts=8"]),
+    ("2h", 512, ["a step takes 6:50", "a round of 20 2:21:40", "the budget allows about 16", "max_tokens=96 --set prompts=8"]),
     ("9m", 48, ["the budget allows 1;", "--set prompts=8"]),
     ("3steps", 48, ["the budget's 3 steps take 21:15"]),
 ])  # fmt: skip

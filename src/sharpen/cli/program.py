@@ -273,6 +273,9 @@ def show_tasks(
     n: Annotated[int, typer.Option("-n", min=1, max=1000, help="Problems of each level.")] = 3,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
     seed: Annotated[int, typer.Option(help="Another seed draws other problems.")] = 0,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Print -n problems of each arm and all splits as a file of tasks.")
+    ] = False,
 ) -> None:
     """List the task sources, or show problems of one.
 
@@ -289,6 +292,9 @@ def show_tasks(
     if split not in core.SPLITS:
         raise core.UserError(f"--split {split}: there are {', '.join(core.SPLITS)}.")
     found = sources.parse_spec(source)
+    if jsonl:
+        print(*sources.lines(found, n, seed), sep="\n")
+        return
     arms = [a for a in found.arms if level is None or a.level == level]
     if not arms:
         raise core.UserError(f"{source} has no level {level}; it has {', '.join(sorted({str(a.level) for a in found.arms}))}.")

@@ -38,6 +38,7 @@ STEPS = 100  # that a time budget should hold …
 PROMPTS = 8, 40  # … with so many prompts in each
 FEWEST = 10  # steps: below this, prompts are given up
 ROUNDS = 5
+SIZES = {"max_tokens", "prompts", "round_steps", "validation", "test"}
 SAMPLES, BUDGET, TASKS = 8, "15m", "arithmetic"  # where the user named none, and no recipe either
 LEARNING = 2.0  # what a token costs that is generated and learnt from, in generated tokens, where no clock decides
 # Full weights: smaller models take, and need, higher rates. Parameters, learning rate.
@@ -84,7 +85,7 @@ def fitted(request: Request, picked: bool, say: Callable[[str], None]) -> tuple[
 def sized(request: Request, policy: Any, source: TaskSource, progress: Any, picked: bool = False) -> Request:
     """The request with sizes for this model and budget. `picked`: the user named no recipe, so its rates are chosen too."""
     given = {setting.partition("=")[0].strip().rpartition(".")[2] for setting in request.settings}
-    if {"max_tokens", "prompts", "validation", "test", "round_steps", "lr"} <= given:
+    if SIZES | ({"lr"} if picked else set()) <= given:
         return request
     recipe = opening(build_recipe(request))
     progress.phase("look at the model's answers")
@@ -176,7 +177,8 @@ def foretold(recipe: Recipe, found: Measured, arms: int) -> str:
     )
     if "seconds" in budget.kind:
         steps = int(budget.amount / (step + look / recipe.round_steps))
-        return f"{said}; the budget of {spoken(budget.amount)} holds about {steps} steps"
+        holds = f"about {steps} steps" if steps > 1 else "one step"
+        return f"{said}; the budget of {spoken(budget.amount)} holds {holds}"
     return said
 
 

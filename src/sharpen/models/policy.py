@@ -29,8 +29,6 @@ from sharpen.objectives import active, weigh
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
 MAX_GRAD_NORM = 1.0
-# On a processor a larger pass is no faster, and 8,192 tokens need twice the memory; a GPU is idle between small ones.
-MICRO_TOKENS = {"cpu": 1536, "gpu": 16384}
 
 
 class LocalPolicy:
@@ -45,7 +43,7 @@ class LocalPolicy:
     recompute  gradient checkpointing: less memory, a third more time for learning
     lora       > 0: train adapters of this rank instead of the weights (adapters.py)
     device     "cpu", "cuda", …; "auto": a GPU where there is one
-    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: MICRO_TOKENS
+    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: `logprobs.pass_tokens`
     """
 
     def __init__(
@@ -66,8 +64,8 @@ class LocalPolicy:
         self.critic: ValueHead | None = None
         self.tick: Callable[[str, float], None] = unheard
         device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        self.micro_tokens = micro_tokens or MICRO_TOKENS["gpu" if device.startswith("cuda") else "cpu"]
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
+        self.micro_tokens = micro_tokens or logprobs.pass_tokens(model.config, device, 2 if bf16 else 4)
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.trained: dict[str, Tensor] = {n: p.detach().clone() for n, p in named.items()} if bf16 else dict(named)
