@@ -11,9 +11,9 @@ May import: verify, objectives, models.engine.
 
 from sharpen.models import embedded, roles
 from sharpen.models.gguf import located
-from sharpen.models.loading import load_model
+from sharpen.models.loading import fast_bf16, load_model
 from sharpen.models.mixing import mix
 from sharpen.models.policy import LocalPolicy, unheard
 from sharpen.models.scripted import ScriptedPolicy
 
-__all__ = ["LocalPolicy", "ScriptedPolicy", "embedded", "load_model", "located", "mix", "roles", "unheard"]
+__all__ = ["LocalPolicy", "ScriptedPolicy", "embedded", "fast_bf16", "load_model", "located", "mix", "roles", "unheard"]
