@@ -1,4 +1,4 @@
-"""A real chat model on arithmetic, and TRL's GRPO beside it: python bench/real.py [--seeds 0 1 2] [--budget 9m] [--trl] [--out DIR]
+"""A real chat model on arithmetic, and TRL beside it: python bench/real.py [--seeds 0 1 2] [--budget 9m] [--trl] [--out DIR]
 
 sharpen  `sharpen run --model smollm2 --tasks arithmetic`, as `make real` runs it, with its wall time and its peak memory
 trl      GRPOTrainer for as many seconds as the loop of that run took, on questions of the same source with the same verdicts,

@@ -40,6 +40,7 @@ from sharpen.loop.session import (
     measure,
     moment,
     refer,
+    refer_fixed,
     round_end,
     save,
     share,
@@ -84,6 +85,7 @@ def start(
     code.require(source, first.isolation)
     made = build_policy(first, source, request.seed)
     if size:
+        models.roles.reach([role for stage in stages.listed(recipe) for role in stage.recipe.roles])
         request = size(request, made, source, progress)
         recipe = build_recipe(request)
         first = opening(recipe)
@@ -142,6 +144,7 @@ def run(
     this = going(store, recipe, seed, policy, source, progress, began)
     this.add_seconds("set-up", time.monotonic() - began, 0)
     say_missing(this)
+    refer_fixed(this)
     last = store.last_commit()
     if last and last.finished:
         progress.say(f"{store.directory} is finished: nothing is left to do")

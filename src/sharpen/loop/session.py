@@ -287,6 +287,14 @@ def refer(this: Run) -> None:
         models.roles.take(this.recipe.roles, this.roles, name, path, this.policy, like)
         if who.get(kind, kind) == name:
             this.policy.refer(str(path))
+    refer_fixed(this)
+
+
+def refer_fixed(this: Run) -> None:
+    """Give the policy the reference that stays the same, where the objective names one: before anything is measured, so that
+    one that does not load, or does not share the vocabulary, costs nothing."""
+    kind = first_objective(this.recipe).reference
+    who = {role.name: role.bound for role in this.recipe.roles}
     if kind in who and who[kind] not in models.roles.SNAPSHOTS:
         this.policy.refer(who[kind])
 

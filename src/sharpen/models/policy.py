@@ -61,6 +61,7 @@ class LocalPolicy:
         self.recompute = recompute
         self.version = 0
         self.reference: Any = None
+        self.referred = ""  # where that is from
         self.critic: ValueHead | None = None
         self.tick: Callable[[str, float], None] = unheard
         device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
@@ -264,6 +265,8 @@ class LocalPolicy:
 
     def refer(self, directory: str) -> None:
         """Take a saved model as the frozen reference. Raises UserError where it does not share the student's vocabulary."""
+        if directory == self.referred:
+            return
         model, tokenizer = load_model(Path(directory))
         if tokenizer.get_vocab() != self.tokenizer.get_vocab():
             raise UserError(
@@ -272,6 +275,7 @@ class LocalPolicy:
             )
         dtype = next(iter(self.model.parameters())).dtype
         self.reference = model.to(device=self.model.device, dtype=dtype).requires_grad_(False)
+        self.referred = directory
 
     def collect(self) -> None:
         """Add the gradients of a bfloat16 model to those of the float32 weights it is an image of."""
