@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from sharpen import loop
@@ -16,11 +17,17 @@ from sharpen.store import Store
 from sharpen.tasks import parse_spec
 from sharpen.terminal import Quiet
 
-FOUND = Measured(length=30.0, limit=38, answer_s=0.05, learn_s=0.05)
+FOUND = Measured(length=30.0, limit=38, cut=0.0, answer_s=0.05, learn_s=0.05)
 
 
 def recipe(**numbers):
     return replace(catalog.build("grpo"), samples=8, **numbers)
+
+
+def test_the_limit_is_where_most_answers_end_for_their_tokens():
+    assert sizing.worthwhile(np.array([20] * 9 + [500])) == 20  # 9 / 200 > 10 / 680
+    assert sizing.worthwhile(np.array([20] * 7 + [500] * 3)) == 500  # seven of ten are too few to go by
+    assert sizing.worthwhile(np.array([300, 400, 450, 500])) == 500  # no shorter one keeps four fifths
 
 
 def test_a_time_budget_by_hand():

@@ -8,7 +8,7 @@ import pytest
 
 from sharpen import models
 from sharpen.core import UserError
-from sharpen.models import gguf, logprobs
+from sharpen.models import gguf
 
 NEEDED = pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="the library gguf is not installed")
 
@@ -72,16 +72,3 @@ def test_unpacked_once(tmp_path, monkeypatch):
     assert models.located(str(file), said.append) == str(place) and not said
     file.write_bytes(b"GGUF once more")  # another file by that name is another model
     assert gguf.mark(file) not in place.name
-
-
-def test_a_pass_is_as_long_as_its_activations_fit():
-    class Config:
-        num_hidden_layers, hidden_size, intermediate_size = 30, 576, 1536
-
-    # 30 layers * (9 * 576 + 3.5 * 1536) numbers a token, of two bytes: 633,600 bytes; 2**29 of them are 847 tokens.
-    assert logprobs.pass_tokens(Config, "cpu", 2) == 847
-    assert logprobs.pass_tokens(Config, "cuda:0", 2) == 16384
-    Config.num_hidden_layers = 3  # the embedded student's size is bounded by speed alone
-    assert logprobs.pass_tokens(Config, "cpu", 4) == 1536
-    Config.num_hidden_layers = 3000
-    assert logprobs.pass_tokens(Config, "cpu", 4) == 256

@@ -78,8 +78,8 @@ def build_recipe(request: Request) -> Method:
 
 
 def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalPolicy:
-    """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
-    path = Path(recipe.student)
+    """The student: a Hugging Face model (`models.located`), or an embedded one with fresh weights."""
+    path = Path(models.located(recipe.student))
     model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
     return models.LocalPolicy(
         model,

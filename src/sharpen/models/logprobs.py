@@ -24,26 +24,6 @@ from sharpen.core import Batch, Sampling
 from sharpen.models.engine import common_beginnings, pack, sampling, transformer
 
 CHUNK_LOGITS = 2**25  # logits held at once
-# On a processor a larger pass is no faster, and 8,192 tokens need twice the memory; a GPU is idle between small ones.
-PASS_TOKENS = {"cpu": 1536, "cuda": 16384}
-ACTIVATIONS = 2**29  # bytes that a pass may keep for its backward pass on a processor …
-LEAST = 256  # … unless it is shorter than this already
-
-
-def pass_tokens(config: Any, device: str, width: int) -> int:
-    """Tokens in one forward and backward pass, so that what it keeps fits the memory.
-
-    config  of the model; of one that does not say its sizes as Llama does, nothing is known
-    width   bytes of a number
-    """
-    most = PASS_TOKENS.get(device.partition(":")[0], PASS_TOKENS["cuda"])
-    sizes = [getattr(config, name, None) for name in ("num_hidden_layers", "hidden_size", "intermediate_size")]
-    if not device.startswith("cpu") or not all(isinstance(n, int) for n in sizes):
-        return most
-    layers, hidden, inner = (int(n) for n in sizes if n)
-    # Of a layer: its input, both norms, queries, keys, values and what attention makes of them; gate, up, and their product.
-    kept = layers * (9 * hidden + 3.5 * inner) * width
-    return int(min(most, max(ACTIVATIONS / kept, LEAST)))
 
 
 def passes(batch: Batch, rows: np.ndarray, tokens: int, together: bool = False) -> Iterator[np.ndarray]:

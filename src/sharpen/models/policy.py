@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
-from sharpen.models import adapters, logprobs
+from sharpen.models import adapters, logprobs, memory
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import generate, transformer
 from sharpen.models.loading import end_ids, fast_bf16, load_model
@@ -43,7 +43,7 @@ class LocalPolicy:
     recompute  gradient checkpointing: less memory, a third more time for learning
     lora       > 0: train adapters of this rank instead of the weights (adapters.py)
     device     "cpu", "cuda", …; "auto": a GPU where there is one
-    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: `logprobs.pass_tokens`
+    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: `memory.pass_tokens`
     """
 
     def __init__(
@@ -66,12 +66,14 @@ class LocalPolicy:
         self.tick: Callable[[str, float], None] = unheard
         device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
-        self.micro_tokens = micro_tokens or logprobs.pass_tokens(model.config, device, 2 if bf16 else 4)
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.trained: dict[str, Tensor] = {n: p.detach().clone() for n, p in named.items()} if bf16 else dict(named)
         if bf16:
             self.model.to(torch.bfloat16)
+            for name, image in named.items():
+                image.register_post_accumulate_grad_hook(partial(memory.collect, self.trained[name]))
+        self.micro_tokens = micro_tokens or memory.pass_tokens(self.model, recompute)
         if transformer.supported(self.model):
             transformer.fuse(self.model)
         self.end_ids = end_ids(model, tokenizer)
@@ -255,7 +257,6 @@ class LocalPolicy:
                 arrays = (a[part, : logp.shape[1]] for a in (old, returns, batch.mask))
                 term = term + self.critic.loss(found.value, trained, *arrays)
             term.backward()
-            self.collect()
             # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
             drawn = (sampling != 0) & (batch.version is None or (batch.version[part] == self.version)[:, None])
             gap += float(np.abs(logp.detach().cpu().numpy() - sampling)[drawn].sum())
@@ -276,15 +277,6 @@ class LocalPolicy:
         dtype = next(iter(self.model.parameters())).dtype
         self.reference = model.to(device=self.model.device, dtype=dtype).requires_grad_(False)
         self.referred = directory
-
-    def collect(self) -> None:
-        """Add the gradients of a bfloat16 model to those of the float32 weights it is an image of."""
-        for name, computed in self.model.named_parameters():
-            trained = self.trained.get(name)
-            if trained is not None and trained is not computed and computed.grad is not None:
-                gradient = computed.grad.float()
-                trained.grad = gradient if trained.grad is None else trained.grad.add_(gradient)
-                computed.grad = None
 
     def step(self, lr: float) -> float:
         """Clip, step, average; returns the norm of the gradient."""
