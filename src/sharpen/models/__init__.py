@@ -1,10 +1,9 @@
 """Whatever answers, is scored or learns.
 
-policy.py is a causal LM in this process (loading.py: from a directory; gguf.py: from a
-file or a package; adapters.py: LoRA; critic.py: a value head;
-logprobs.py: its passes; memory.py: how long they are). roles.py says who stands behind a recipe's roles, endpoint.py is one behind a server. embedded.py
-builds the embedded student, scripted.py a policy that answers from a function; mixing.py
-averages checkpoints. Generation and training passes are in engine/.
+policy.py is a causal LM in this process (loading.py: from a directory; gguf.py: from a file or a package; adapters.py: LoRA;
+critic.py: a value head; logprobs.py: its passes, which fit memory.py). roles.py says who stands behind a recipe's roles,
+endpoint.py is one behind a server. embedded.py builds the embedded student, scripted.py a policy that answers from a function;
+mixing.py averages checkpoints. Generation and training passes are in engine/.
 
 May import: verify, objectives, models.engine.
 """
