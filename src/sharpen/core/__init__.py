@@ -27,13 +27,13 @@ from sharpen.core.events import (
     Measured,
     Observation,
     Ran,
-    Role,
     RolloutGenerator,
     Run,
     VerdictGenerator,
 )
 from sharpen.core.learning import Batch, Tableau
 from sharpen.core.policy import Policy, Speaker
+from sharpen.core.roles import Role
 from sharpen.core.rollouts import GREEDY, PLAIN, Rollout, Sampling, Span, Turn
 from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource
 from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Verdict
