@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from sharpen import models, rollouts
-from sharpen.core import Sample, TaskSource, Verdict
+from sharpen.core import GREEDY, Sample, TaskSource, Verdict
 from sharpen.curriculum import trainable
 from sharpen.data import make_batch
 from sharpen.guard import control
@@ -51,10 +51,10 @@ RATE_LORA = "1e-4"
 class Measured:
     """What a model's answers cost.
 
-    length         mean length of an answer in tokens
-    limit          the length that most keep within (`worthwhile`); answers cut off count as what was looked at
-    cut            share of the answers that were cut off at the longest look
-    answer_s       seconds to generate one answer of that mean length, among many
+    length         mean length of an answer as it is sampled, in tokens
+    limit          the length that most greedy answers keep within (`worthwhile`)
+    cut            share of the sampled answers that were cut off at the limit with its room
+    answer_s       seconds to generate one answer, among many
     learn_s        seconds to learn from one
     """
 
@@ -86,18 +86,19 @@ def fitted(request: Request, picked: bool, say: Callable[[str], None]) -> tuple[
 
 
 def sized(request: Request, policy: Any, source: TaskSource, progress: Any, picked: bool = False) -> Request:
-    """The request with sizes for this model and budget. `picked`: the user named no recipe, so its rates are chosen too."""
+    """The request with sizes for this model and budget. `picked`: the user named no recipe, so the rate is chosen too; that of
+    adapters always is."""
     given = {setting.partition("=")[0].strip().rpartition(".")[2] for setting in request.settings}
-    if SIZES | ({"lr"} if picked else set()) <= given:
-        return request
     recipe = opening(build_recipe(request))
+    if SIZES | ({"lr"} if picked or recipe.lora else set()) <= given:
+        return request
     progress.phase("look at the model's answers")
     policy.tick = lambda what, share: progress.advance(0, **{what: share})
-    found = measured(recipe, policy, source, request.seed, recipe.max_tokens if "max_tokens" in given else LONGEST)
+    found = measured(recipe, policy, source, request.seed, recipe.max_tokens if "max_tokens" in given else None)
     policy.tick = models.unheard
     progress.advance(0, answers=None, learnt=None)
     values = chosen(recipe, found, len(source.arms), given)
-    if picked and "lr" not in given:
+    if "lr" not in given and (picked or recipe.lora):
         values["lr"] = RATE_LORA if recipe.lora else next(rate for most, rate in RATES if parameters(policy) <= most)
     settings = tuple(f"{name}={value}" for name, value in values.items())
     cut = f" ({found.cut:.0%} cut off)" if found.cut > CUT else ""
@@ -114,28 +115,39 @@ def parameters(policy: Any) -> int:
     return sum(p.numel() for p in policy.model.parameters())
 
 
-def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, longest: int) -> Measured:
-    """Answers to training tasks of every arm in turn, looked at for longer where many are cut off; the model stays as it is."""
+def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, given: int | None) -> Measured:
+    """Answers to training tasks of every arm in turn; the model stays as it is.
+
+    Greedy ones say how long an answer is: those that a small model samples at first run on without end, and learn not to.
+    Sampled ones, cut off at the limit that follows, say what they cost. `given` is the limit that the user has set.
+    """
     arms = trainable(source)
     rows = ROWS["gpu" if str(policy.model.device).startswith("cuda") else "cpu"]
     listed = [source.draw(arms[i % len(arms)], "train", i, derive(seed, "sizing")) for i in range(rows)]
     ids = [f"sizing.{i:04d}" for i in range(rows)]
     ask = rollouts.single if recipe.roles else rollouts.unaided(recipe.rollout)
-    limit = min(FIRST, longest)
-    while True:
-        start = time.monotonic()
-        made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=limit, sampling=recipe.sampling)
-        spent = time.monotonic() - start
-        cut = sum(rollout.stop == "length" for rollout in made)
-        if limit >= longest or cut <= CUT * rows:
-            break
-        limit = longest  # most answers end early, so what is asked again costs little more than the few long ones
-    lengths = np.array([max(rollout.n_sampled, 1) for rollout in made])
+    limit = given
+    if limit is None:
+        for longest in (FIRST, LONGEST):
+            made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=GREEDY)
+            if sum(rollout.stop == "length" for rollout in made) <= CUT * rows:
+                break
+        limit = worthwhile(np.array([max(rollout.n_sampled, 1) for rollout in made]))
     start = time.monotonic()
-    told = [Sample(rollout, Verdict("correct", 1.0), group) for group, rollout in enumerate(made[: min(rows, 8)])]
+    longest = given or roomy(limit)
+    made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=recipe.sampling)
+    answer_s = (time.monotonic() - start) / rows
+    start = time.monotonic()
+    told = [Sample(rollout, Verdict("correct", 1.0), group) for group, rollout in enumerate(made[:8])]
     policy.direction(make_batch(told), policy_gradient.sft())
     learn_s = (time.monotonic() - start) / len(told)
-    return Measured(float(lengths.mean()), worthwhile(lengths), cut / rows, spent / rows, learn_s)
+    length = sum(rollout.n_sampled for rollout in made) / rows
+    return Measured(length, limit, sum(rollout.stop == "length" for rollout in made) / rows, answer_s, learn_s)
+
+
+def roomy(limit: int) -> int:
+    """The longest answer for a limit that most keep within."""
+    return min(max(math.ceil(limit * ROOM / 16) * 16, 32), LONGEST)
 
 
 def worthwhile(lengths: np.ndarray) -> int:
@@ -157,7 +169,7 @@ def chosen(recipe: Recipe, found: Measured, arms: int, given: set[str]) -> dict[
         values[name] = computed
         return computed
 
-    value("max_tokens", min(max(math.ceil(found.limit * ROOM / 16) * 16, 32), LONGEST))
+    value("max_tokens", roomy(found.limit))
     budget, samples = control.parse_budget(recipe.budget), recipe.samples
     timed = "seconds" in budget.kind
     row_s = found.answer_s + found.learn_s
