@@ -81,7 +81,13 @@ def test_sizes_are_part_of_the_run(tmp_path):
     source = parse_spec("spell_backward/1-2")
     LocalPolicy(*embedded.build("micro", source, 0)).save(str(tmp_path / "model"))
     request = loop.Request(
-        "grpo", ("prompts=3", "samples=2"), 0, "2steps", str(tmp_path / "model"), "spell_backward/1-2", tmp_path / "run"
+        "grpo",
+        ("prompts=3", "samples=2", "max_tokens=8"),
+        0,
+        "2steps",
+        str(tmp_path / "model"),
+        "spell_backward/1-2",
+        tmp_path / "run",
     )
     request, size = loop.fitted(request, False, print)
     loop.start(request, Quiet(), size=size)

@@ -35,7 +35,7 @@ class ScriptedPolicy:
         sampling: Sampling,
         done: Callable[[int, Turn], None] | None = None,
     ) -> list[Turn]:
-        turns = []
+        turns: list[Turn] = []
         for ask in asks:
             before = ask.after.tokens if ask.after is not None else np.zeros(0, dtype=np.int32)
             words = "".join(f"<{m['role']}>{m['content']}" for m in ask.messages)
