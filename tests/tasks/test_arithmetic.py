@@ -52,7 +52,7 @@ def test_the_same_numbers_are_asked_in_one_wording():
     for index in range(1500):
         task = source.draw(Arm("multiply", 2), "train", index, 1)
         asked.setdefault(tuple(numbers(task)), set()).add(task.prompt[0]["content"])
-    assert len(asked) > 300 and all(len(wordings) == 1 for wordings in asked.values())
+    assert len(asked) > 200 and all(len(wordings) == 1 for wordings in asked.values())
 
 
 def test_as_a_file(tmp_path):
@@ -60,7 +60,7 @@ def test_as_a_file(tmp_path):
     file.write_text("\n".join(tasks.lines(tasks.arithmetic("add,largest"), 20)))
     source = tasks.parse_spec(str(file))
     assert source.arms == tasks.arithmetic("add,largest").arms
-    assert [source.size(source.arms[0], split) for split in SPLITS] == [16, 2, 2]
+    assert [source.size(Arm("largest", 3), split) for split in SPLITS] == [16, 2, 2]
 
 
 def test_an_unknown_family_is_named():

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
-from sharpen.hashing import derive, split_of
+from sharpen.hashing import derive, question_key, split_of
 
 TRIES = 500  # draws before a split is called empty; one question in ten is in the smallest split
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}  # of a file that `lines` makes
@@ -53,39 +53,39 @@ def said(texts: Sequence[str], *numbers: int) -> str:
 
 
 def add(level: int, rng: Random) -> tuple[str, int]:
-    """Two digits and one; two and two; three and three."""
-    low, high = ((2, 9), (10, 99), (100, 999))[level - 1]
-    a, b = rng.randint(max(low, 10), max(high, 99)), rng.randint(low, high)
+    """Up to twenty and ten; up to sixty and nine; up to sixty and fifty. No two levels share a question, here and below."""
+    (a_low, a_high), (b_low, b_high) = (((1, 20), (1, 10)), ((21, 60), (2, 9)), ((21, 60), (10, 50)))[level - 1]
+    a, b = rng.randint(a_low, a_high), rng.randint(b_low, b_high)
     a, b = rng.choice(((a, b), (b, a)))
     return said((f"What is {a} + {b}?", f"What is {a} plus {b}?", f"Add {a} and {b}."), a, b), a + b
 
 
 def subtract(level: int, rng: Random) -> tuple[str, int]:
-    """As `add`; never below zero."""
-    low, high = ((2, 9), (10, 99), (100, 999))[level - 1]
-    a, b = rng.randint(max(low, 10), max(high, 99)), rng.randint(low, high)
+    """Up to thirty and twelve; up to sixty and nine; up to sixty and fifty. Never below zero."""
+    (a_low, a_high), (b_low, b_high) = (((1, 30), (1, 12)), ((31, 60), (2, 9)), ((31, 60), (10, 50)))[level - 1]
+    a, b = rng.randint(a_low, a_high), rng.randint(b_low, b_high)
     a, b = max(a, b), min(a, b)
     return said((f"What is {a} - {b}?", f"What is {a} minus {b}?", f"Subtract {b} from {a}."), a, b), a - b
 
 
 def multiply(level: int, rng: Random) -> tuple[str, int]:
-    """Up to thirty times twelve; up to ninety-nine times nine."""
-    a, b = (rng.randint(2, 30), rng.randint(2, 12)) if level == 1 else (rng.randint(31, 99), rng.randint(3, 9))
+    """Up to twenty times ten; up to sixty times nine."""
+    a, b = (rng.randint(1, 20), rng.randint(1, 10)) if level == 1 else (rng.randint(21, 60), rng.randint(2, 9))
     a, b = rng.choice(((a, b), (b, a)))
     return said((f"What is {a} * {b}?", f"What is {a} times {b}?", f"Multiply {a} by {b}."), a, b), a * b
 
 
 def largest(level: int, rng: Random) -> tuple[str, int]:
-    """Of three, five and eight numbers."""
-    numbers = rng.sample(range(10, 1000 if level > 1 else 100), (3, 5, 8)[level - 1])
+    """Of three, four and six numbers."""
+    numbers = rng.sample(range(1, 100), (3, 4, 6)[level - 1])
     listed = ", ".join(map(str, numbers))
     asked = f"Which of these numbers is the largest: {listed}?", f"What is the largest number in this list: {listed}?"
     return said(asked, *numbers), max(numbers)
 
 
 def total(level: int, rng: Random) -> tuple[str, int]:
-    """Of three numbers of one digit; of four of up to two."""
-    numbers = [rng.randint(1, 9 if level == 1 else 30) for _ in range(level + 2)]
+    """Of three and four numbers of one digit."""
+    numbers = [rng.randint(1, 9) for _ in range(level + 2)]
     listed = f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
     return said((f"What is the sum of {listed}?", f"Find the sum of {listed}."), *numbers), sum(numbers)
 
@@ -93,7 +93,7 @@ def total(level: int, rng: Random) -> tuple[str, int]:
 def story(level: int, rng: Random) -> tuple[str, int]:
     """One step up or down; so many each; two steps."""
     who, other = rng.sample(NAMES, 2)
-    what, a, b, c = rng.choice(THINGS), rng.randint(2, 20), rng.randint(2, 20), rng.randint(2, 20)
+    what, a, b, c = rng.choice(THINGS), rng.randint(2, 10), rng.randint(2, 10), rng.randint(2, 10)
     ask = f"How many {what} does {who} have now?"
     if level == 1:
         more = f"{who} has {a} {what}. {other} gives {who} {b} more. {ask}", a + b
@@ -121,14 +121,14 @@ FAMILIES: dict[str, tuple[Callable[[int, Random], tuple[str, int]], int]] = {
 
 def lines(source: TaskSource, n: int, seed: int = 0) -> Iterator[str]:
     """Lines for a file of tasks: about n of each arm, no question twice, in the splits of SHARES."""
+    seen = set()
     for arm in source.arms:
-        seen = set()
         for split, share in SHARES.items():
             for index in range(max(round(n * share), 1)):
                 task = source.draw(arm, split, index, derive(seed, "tasks"))
-                if task.id in seen:
+                if (key := question_key(task.prompt)) in seen:
                     continue
-                seen.add(task.id)
+                seen.add(key)
                 fields = {"prompt": list(task.prompt) if len(task.prompt) > 1 else task.prompt[0]["content"]}
                 fields |= {"answer": task.answer, "verifier": task.verifier, "family": task.family, "level": task.level}
                 fields |= {"split": split} | ({"solution": task.solution} if task.solution else {}) | dict(task.data)
