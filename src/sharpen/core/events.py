@@ -32,6 +32,7 @@ class Ask:
     insert    with `after` and no messages: this text is put into the model's own turn, as context, and the turn goes on
     stop      strings that end this turn, beside those of the run
     role      who is asked; "": the student
+    tools     functions that the model may call, as OpenAI writes them: {"type": "function", "function": {…}}
     """
 
     messages: tuple[Message, ...]
@@ -42,6 +43,7 @@ class Ask:
     insert: str = ""
     stop: tuple[str, ...] = ()
     role: str = ""
+    tools: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from sharpen.curriculum import trainable
 from sharpen.data import make_batch
 from sharpen.guard import control
 from sharpen.hashing import derive
+from sharpen.loop import telling
 from sharpen.loop.session import Request, build_recipe
 from sharpen.objectives import policy_gradient
 from sharpen.recipe import Recipe, opening
@@ -125,22 +126,23 @@ def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, given: 
     rows = ROWS["gpu" if str(policy.model.device).startswith("cuda") else "cpu"]
     listed = [source.draw(arms[i % len(arms)], "train", i, derive(seed, "sizing")) for i in range(rows)]
     ids = [f"sizing.{i:04d}" for i in range(rows)]
+    told = telling.of_recipe(recipe, policy.tokenizer)  # as the run will ask
     ask = rollouts.single if recipe.roles else rollouts.unaided(recipe.rollout)
     limit = given
     if limit is None:
         for longest in (FIRST, LONGEST):
-            made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=GREEDY)
+            made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=GREEDY, asking=told)
             if sum(rollout.stop == "length" for rollout in made) <= CUT * rows:
                 break
         limit = worthwhile(np.array([max(rollout.n_sampled, 1) for rollout in made]))
     start = time.monotonic()
     longest = given or roomy(limit)
-    made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=recipe.sampling)
+    made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=recipe.sampling, asking=told)
     answer_s = (time.monotonic() - start) / rows
     start = time.monotonic()
-    told = [Sample(rollout, Verdict("correct", 1.0), group) for group, rollout in enumerate(made[:8])]
-    policy.direction(make_batch(told), policy_gradient.sft())
-    learn_s = (time.monotonic() - start) / len(told)
+    learnt = [Sample(rollout, Verdict("correct", 1.0), group) for group, rollout in enumerate(made[:8])]
+    policy.direction(make_batch(learnt), policy_gradient.sft())
+    learn_s = (time.monotonic() - start) / len(learnt)
     length = sum(rollout.n_sampled for rollout in made) / rows
     return Measured(length, limit, sum(rollout.stop == "length" for rollout in made) / rows, answer_s, learn_s)
 

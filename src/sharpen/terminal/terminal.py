@@ -18,6 +18,8 @@ from types import FrameType, TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from sharpen.terminal.tables import safe
+
 EVERY = 10.0  # seconds between two plain lines
 BAR = 16  # characters
 SHORT = 1.0  # a phase shorter than this ends without a line of its own
@@ -29,6 +31,9 @@ FORMATS = {
     "tokens_per_second": "{:,.0f} tokens/s",
     "answers": "{:.0%} of the answers",
     "learnt": "{:.0%} of the step learnt",
+    "loss": "loss {:.3g}",
+    "solutions": "{:,.0f} worked solutions a step",
+    "learnt_per_second": "{:,.0f} of their tokens/s",
 }
 
 
@@ -115,8 +120,8 @@ class Terminal:
             self._line()
 
     def say(self, text: str) -> None:
-        """One line for the reader, above the bars."""
-        self._console.print(text, markup=False)
+        """A line or more for the reader, above the bars."""
+        self._console.print(safe(text), markup=False)
 
     def interruptible(self) -> AbstractContextManager[Callable[[], bool]]:
         """See `interruptible`."""
