@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tableau, Turn, UserError
-from sharpen.models import adapters, logprobs, templates
+from sharpen.models import adapters, logprobs, memory, templates
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import generate, transformer
 from sharpen.models.loading import broken, end_ids, fast_bf16, load_model
@@ -29,8 +29,6 @@ from sharpen.objectives import active, weigh
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
 MAX_GRAD_NORM = 1.0
-# On a processor a larger pass is no faster, and 8,192 tokens need twice the memory; a GPU is idle between small ones.
-MICRO_TOKENS = {"cpu": 1536, "gpu": 16384}
 
 
 class LocalPolicy:
@@ -45,7 +43,7 @@ class LocalPolicy:
     recompute  gradient checkpointing: less memory, a third more time for learning
     lora       > 0: train adapters of this rank instead of the weights (adapters.py)
     device     "cpu", "cuda", …; "auto": a GPU where there is one
-    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: MICRO_TOKENS
+    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: `memory.pass_tokens`
     """
 
     def __init__(
@@ -63,9 +61,10 @@ class LocalPolicy:
         self.recompute = recompute
         self.version = 0
         self.reference: Any = None
+        self.referred = ""  # where that is from
         self.critic: ValueHead | None = None
+        self.tick: Callable[[str, float], None] = unheard
         device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        self.micro_tokens = micro_tokens or MICRO_TOKENS["gpu" if device.startswith("cuda") else "cpu"]
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
@@ -76,6 +75,9 @@ class LocalPolicy:
         self.trained: dict[str, Tensor] = {n: p.detach().clone() for n, p in named.items()} if bf16 else dict(named)
         if bf16:
             self.model.to(torch.bfloat16)
+            for name, image in named.items():
+                image.register_post_accumulate_grad_hook(partial(memory.collect, self.trained[name]))
+        self.micro_tokens = micro_tokens or memory.pass_tokens(self.model, recompute)
         if transformer.supported(self.model):
             transformer.fuse(self.model)
         self.end_ids = end_ids(model, tokenizer)
@@ -154,9 +156,10 @@ class LocalPolicy:
         for i in generated:
             limit = max_tokens if (own := asks[i].max_tokens) is None else own
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
+        asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
         try:
             generate.generate(
-                self.model, requests, self.end_ids, self.pad_id, self.stops, lambda j, made: finish(generated[j], made)
+                *asked, lambda j, made: finish(generated[j], made), tick=lambda share: self.tick("answers", share)
             )
         except NotFinite as error:
             raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
@@ -242,8 +245,10 @@ class LocalPolicy:
         beside = self.reference if tableau.reference else None
         value = self.expected if tableau.returns else None
         returns = tableau.returns(batch) if tableau.returns else None
-        loss, gap, seen, trained = 0.0, 0.0, 0, float(batch.mask[rows].sum())
+        loss, gap, seen, done, trained = 0.0, 0.0, 0, 0, float(batch.mask[rows].sum())
         for part in logprobs.passes(batch, rows, self.micro_tokens, tableau.together):
+            self.tick("learnt", done / max(len(rows), 1))
+            done += len(part)
             found = logprobs.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value)
             logp = found.logp
             given, factors = weigh(tableau, batch, logp.detach(), part, found.reference, found.entropy)
@@ -257,7 +262,6 @@ class LocalPolicy:
                 arrays = (a[part, : logp.shape[1]] for a in (old, returns, batch.mask))
                 term = term + self.critic.loss(found.value, trained, *arrays)
             term.backward()
-            self.collect()
             # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
             drawn = (sampling != 0) & (batch.version is None or (batch.version[part] == self.version)[:, None])
             gap += float(np.abs(logp.detach().cpu().numpy() - sampling)[drawn].sum())
@@ -267,6 +271,8 @@ class LocalPolicy:
 
     def refer(self, directory: str) -> None:
         """Take a saved model as the frozen reference. Raises UserError where it does not share the student's vocabulary."""
+        if directory == self.referred:
+            return
         model, tokenizer = load_model(Path(directory))
         if tokenizer.get_vocab() != self.tokenizer.get_vocab():
             raise UserError(
@@ -275,15 +281,7 @@ class LocalPolicy:
             )
         dtype = next(iter(self.model.parameters())).dtype
         self.reference = model.to(device=self.model.device, dtype=dtype).requires_grad_(False)
-
-    def collect(self) -> None:
-        """Add the gradients of a bfloat16 model to those of the float32 weights it is an image of."""
-        for name, computed in self.model.named_parameters():
-            trained = self.trained.get(name)
-            if trained is not None and trained is not computed and computed.grad is not None:
-                gradient = computed.grad.float()
-                trained.grad = gradient if trained.grad is None else trained.grad.add_(gradient)
-                computed.grad = None
+        self.referred = directory
 
     def step(self, lr: float) -> float:
         """Clip, step, average; returns the norm of the gradient."""
@@ -379,6 +377,10 @@ class LocalPolicy:
         self.learned = [learned[i] for i in sorted(learned)]
         self.version = json.loads((path / "policy.json").read_text())["version"]
         self.refresh()
+
+
+def unheard(what: str, share: float) -> None:
+    """Nobody is told."""
 
 
 def how(ask: Ask, sampling: Sampling) -> Sampling:

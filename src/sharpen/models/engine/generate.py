@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,11 +69,13 @@ def generate(
     stops: Callable[[tuple[str, ...]], StopStrings] | None = None,
     done: Callable[[int, Generation], None] | None = None,
     compile: bool = True,
+    tick: Callable[[float], None] | None = None,
 ) -> list[Generation]:
     """Generate every request; the answers come in the order of the requests.
 
     stops  makes the recogniser of stop strings; needed where a request has any
     done   is called with the number of a request and its answer as soon as that is written, while others go on
+    tick   is told before each token what share is written; what it raises ends the batch
     compile  whether small models may take the compiled step (decode_step.py)
     Raises ValueError for an empty prompt, NotFinite where the model gives a token a log-probability that is no number.
     """
@@ -87,8 +90,18 @@ def generate(
 
     packed = decode_step.pack(model) if compile else None
     for batch in batches(model, requests):
-        decode(model, {i: requests[i] for i in batch}, end_ids, pad_id, stops, finish, packed)
+        told = partial(tell, tick, len(results), len(batch), len(requests)) if tick else unheard
+        decode(model, {i: requests[i] for i in batch}, end_ids, pad_id, stops, finish, packed, told)
     return [results[i] for i in range(len(requests))]
+
+
+def unheard(share: float) -> None:
+    """Nobody is told."""
+
+
+def tell(tick: Callable[[float], None], before: int, batch: int, whole: int, share: float) -> None:
+    """What share of a batch is written, as the share of all requests."""
+    tick((before + batch * share) / whole)
 
 
 def batches(model: Any, requests: Sequence[Request]) -> list[list[int]]:
@@ -119,6 +132,7 @@ def decode(
     stops: Callable[[tuple[str, ...]], StopStrings] | None,
     finish: Callable[[int, Generation], None],
     packed: decode_step.Packed | None,
+    tick: Callable[[float], None] = unheard,
 ) -> None:
     """Generate one batch, sorted by prompt, to its end. `finish` gets each answer as soon as it is complete."""
     numbers, asked = list(requests), list(requests.values())
@@ -150,6 +164,7 @@ def decode(
     hand_over(rows[~active], 0)
     left = int(active.sum())
     for t in range(limit):
+        tick(1 - left / len(asked) * (1 - t / limit))
         token, logprob = draw(logits, rows, t)
         tokens[rows, t], logprobs[rows, t] = token.int(), logprob
         if t == 0 and not logprob.isfinite().all():  # the later ones are looked at when their row ends
