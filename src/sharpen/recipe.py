@@ -67,7 +67,8 @@ class Recipe:
       min_p            draw from tokens at least min_p times as likely as the likeliest only; 0: from all
       stop             strings that end a response, in evaluations too
       round_steps      learning steps between two evaluations
-      micro_tokens     tokens in one forward and backward pass, to the same gradient; 0: what pays on a processor or fits a GPU
+      micro_tokens     tokens in one forward and backward pass, to the same gradient; 0: as many as fit
+                       (models/memory.py)
       recompute        gradient checkpointing: less memory, a third more time for learning
       offload          float32 weights and the optimizer in the processor's memory, beside a GPU that trains in bf16: 16 bytes a
                        parameter less there, and slower updates

@@ -101,8 +101,22 @@ def test_a_pass_has_as_many_tokens_as_a_gpu_has_room_for():
     shape = dict(hidden_size=896, num_hidden_layers=24, num_attention_heads=14, num_key_value_heads=2, intermediate_size=4864)
     there = SimpleNamespace(device=torch.device("cuda"), dtype=torch.bfloat16, config=SimpleNamespace(**shape))
     assert memory.pass_tokens(there, False) == 8 * 10**9 // (15360 * 24 * 2)
-    assert memory.pass_tokens(there, True) == memory.MOST
-    assert memory.pass_tokens(SimpleNamespace(device=torch.device("cpu")), False) == memory.CPU_TOKENS
+    assert memory.pass_tokens(there, True) == memory.GPU_TOKENS
+
+
+def test_a_pass_is_as_long_as_its_activations_fit():
+    def tokens(layers: int, dtype: torch.dtype, recompute: bool = False) -> int:
+        config = SimpleNamespace(num_hidden_layers=layers, hidden_size=576, intermediate_size=1536)
+        return memory.pass_tokens(SimpleNamespace(config=config, dtype=dtype, device=torch.device("cpu")), recompute)
+
+    # 30 layers * (9 * 576 + 3.5 * 1536) numbers a token, of two bytes: 633,600 bytes; 2**29 of them are 847 tokens.
+    assert tokens(30, torch.bfloat16) == 847
+    assert tokens(30, torch.float32) == 423
+    assert tokens(30, torch.float32, recompute=True) == 1536
+    assert tokens(3, torch.float32) == 1536  # the embedded student's size is bounded by speed alone
+    assert tokens(3000, torch.float32) == 256
+    other = SimpleNamespace(config=SimpleNamespace(), dtype=torch.float32, device=torch.device("cpu"))
+    assert memory.pass_tokens(other, False) == 1536
 
 
 def test_offloading_what_is_nowhere_is_an_error():

@@ -75,17 +75,24 @@ def options(
 
 
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="A Hugging Face causal LM to start from: a directory, a .gguf file, or smollm2."),
+]
 
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")] = "quickstart",
+    recipe: Annotated[
+        str | None,
+        typer.Argument(metavar="RECIPE", help="A recipe, or path of a .py file. [default: quickstart, or grpo with --model]"),
+    ] = None,
     run_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run goes. [default: runs/TIME-RECIPE]")] = None,
     budget: Annotated[
         str | None, typer.Option(metavar="600s|10m|2h|40steps|2Mtokens", help="Time, learning steps, or tokens sampled.")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
-    model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
+    model: Model = None,
     tasks: Spec = None,
     columns: Columns = None,
     settings: Annotated[
@@ -107,10 +114,11 @@ def run(
     """
     from sharpen import loop
 
-    recipe = places.here(recipe) if recipe.endswith(".py") else recipe
-    directory = run_dir or places.new_directory(Path(recipe).stem)
+    named = recipe or ("grpo" if loop.brought(model) else "quickstart")
+    named = places.here(named) if named.endswith(".py") else named
+    directory = run_dir or places.new_directory(Path(named).stem)
     request = loop.Request(
-        recipe=recipe,
+        recipe=named,
         settings=(
             *map(places.here_setting, commands.with_columns(settings, columns)),
             *places.system_setting(system),
@@ -124,9 +132,10 @@ def run(
         roles=tuple(places.here_role(role) for role in roles or []),
         commit_s=commit_every,
     )
+    request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
     loop.build_recipe(request)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
-        _drive(loop.start, request, directory)
+        _drive(partial(loop.start, size=size), request, directory)
 
 
 @app.command()
@@ -223,7 +232,7 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
     """What a recipe claims and is made of, and what --set takes."""
     from sharpen.recipe import functions
     from sharpen.recipes import catalog
-    from sharpen.verify import INSTRUCTIONS, VERIFIERS
+    from sharpen.verify import INSTRUCTIONS
 
     info = catalog.find(recipe)
     built = catalog.build(recipe)
@@ -243,8 +252,8 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
         if len(names) > 1:
             print(f"  {slot}={'|'.join(names)}")
     print("\nA chat model is told how its answer is read, by verifier (--system, or --set prompt_suffix=…, replaces it):")
-    for name in VERIFIERS:
-        print(f"  {name:<16} {INSTRUCTIONS[name] or '-'}")
+    for name in INSTRUCTIONS:
+        print(f"  {name:<25} {INSTRUCTIONS[name] or '-'}")
 
 
 @app.command()

@@ -16,15 +16,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from sharpen import guard, models, rollouts, tasks
-from sharpen.core import FatalDiagnosis, Policy, TaskSource
+from sharpen.core import FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import growing, resuming, stages, telling, trust
+from sharpen.loop import growing, resuming, sizing, stages, telling, trust
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
 from sharpen.loop.sampling_step import say_missing
@@ -39,10 +39,12 @@ from sharpen.loop.session import (
     measure,
     moment,
     refer,
+    refer_fixed,
     round_end,
     round_start,
     save,
     share,
+    watching,
 )
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
@@ -65,6 +67,7 @@ def start(
     pause: Callable[[], bool] = never,
     origin: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
+    size: Callable[[Request, Policy, TaskSource, Any], Request] | None = None,
 ) -> Path:
     """Run a recipe from the beginning in a new directory. Returns the directory.
 
@@ -74,6 +77,7 @@ def start(
     origin  a run of the same student, tasks, seed and warm-up that paused after its warm-up: this one begins as a copy of it.
             UserError where the two would not be the same up to there (`warmup.signature`)
     clock   by which commits within a round are due
+    size    chooses settings by what the model is like (sizing.py), before anything is kept of the run
     """
     began = time.monotonic()
     recipe = build_recipe(request)
@@ -83,6 +87,11 @@ def start(
         progress.say(note)
     code.require(source, first.isolation)
     made = build_policy(first, source, request.seed)
+    if size:
+        models.roles.reach([role for stage in stages.listed(recipe) for role in stage.recipe.roles])
+        request = size(request, made, source, progress)
+        recipe = build_recipe(request)
+        first = opening(recipe)
     meta = {
         "recipe": request.recipe,
         "request": dataclasses.asdict(request) | {"directory": str(request.directory)},
@@ -142,7 +151,9 @@ def run(
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
     stopped. `more` is what a finished run gets beyond its budget."""
     this = going(store, recipe, seed, policy, source, progress, began, due)
+    this.add_seconds("set-up", time.monotonic() - began, 0)
     say_missing(this)
+    refer_fixed(this)
     if not this.asking.silent:
         progress.say(f"asked {this.asking}")
     last = store.last_commit()
@@ -158,6 +169,7 @@ def run(
         load_checkpoint(this, last.checkpoint)
     step = last.step if last else 0
     with this.judges, progress.interruptible() as interrupted:
+        this = dataclasses.replace(this, interrupted=interrupted)
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
             step = prepare(this, step, interrupted)
@@ -189,14 +201,18 @@ def run(
 def prepare(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
     """Warm up, and measure both splits, committed. Returns the number of steps done."""
     step = warm_up(this, step, interrupted)
-    if this.store.evaluation(0, "before") is None:
-        if this.due():
-            save(this, Position("warmup", step, 0), wait=False)
-        extrapolate(this)
-        measure(this, "before", step, 0)
-        if this.due():
-            save(this, Position("warmup", step, 0), wait=False)
-    baseline = measure(this, "validation", step, 0)
+    try:
+        if this.store.evaluation(0, "before") is None:
+            if this.due():
+                save(this, Position("warmup", step, 0), wait=False)
+            extrapolate(this)
+            measure(this, "before", step, 0, stops=True)
+            if this.due():
+                save(this, Position("warmup", step, 0), wait=False)
+        baseline = measure(this, "validation", step, 0, stops=True)
+    except Interrupted as asked:
+        save(this, Position("warmup", step, 0))
+        raise KeyboardInterrupt from asked
     this.store.add_decision(0, guard.always(baseline, baseline))
     save(this, Position("loop", step, 0, accepted="this"))
     return step
@@ -206,15 +222,24 @@ def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted
     """The steps of one round, or the rest of them. Returns the number of steps done."""
     end, steps = round_end(this, round_start(this, step, len(rounds))), this.budget.kind == "steps"
     this.progress.phase(this.at.name or "loop", total=int(this.budget.amount) if steps else None, done=step - this.at.step)
-    while step < end and (spent := share(this, step)) < 1:
-        attempt(this, step, rounds, spent)
+    while step < end and ((spent := share(this, step)) < 1 or untried(this, step)):
+        try:
+            with watching(this):
+                attempt(this, step, rounds, spent)
+        except Interrupted as asked:
+            leave(this, step, rounds, asked)
         step += 1
         if interrupted():
-            save(this, Position("loop", step, len(rounds) - 1))
-            raise KeyboardInterrupt
+            leave(this, step, rounds)
         if this.due():
             save(this, Position("loop", step, len(rounds) - 1), wait=False)
     return step
+
+
+def leave(this: Run, step: int, rounds: Sequence[dict[str, Any]], asked: Interrupted | None = None) -> NoReturn:
+    """Commit the steps that are done, and end as the user asked."""
+    save(this, Position("loop", step, len(rounds) - 1))
+    raise KeyboardInterrupt from asked
 
 
 def going(
@@ -250,14 +275,23 @@ def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:
 
 def stop_reason(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> str | None:
     """Why the stage is over, if it is."""
-    if share(this, step) >= 1:
+    if share(this, step) >= 1 and not untried(this, step):
         return f"the budget of {this.budget} is spent"
     return moment(this, step, len(rounds)).ask("control", rounds[this.at.round :])
 
 
+def untried(this: Run, step: int) -> bool:
+    """Whether no step was made yet: the first one is made whatever the budget."""
+    return this.at.number == 0 and step == this.at.step
+
+
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
     """One step, and the doctor's look at it."""
-    learn(this, step, len(rounds), spent)
+    began = time.monotonic()
+    stats = learn(this, step, len(rounds), spent)
+    if step == this.recipe.warmup_steps:
+        look = this.phases["baseline"] * this.recipe.validation / (this.recipe.validation + this.recipe.test)
+        this.progress.say(sizing.told(this.recipe, stats, time.monotonic() - began, look, this.budget))
     for found in doctor.diagnose(this.steps, rounds[this.at.round :]):
         note(this, step + 1, rounds, found)
 
@@ -281,7 +315,10 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     before = this.store.evaluation(max(r["round"] for r in rounds if r["accepted"]), "validation")
     assert before is not None
     extrapolate(this)
-    after = measure(this, "validation", step, number)
+    try:
+        after = measure(this, "validation", step, number, stops=not this.recipe.extrapolation)
+    except Interrupted as asked:
+        leave(this, step, rounds, asked)
     decision = moment(this, step, number).ask("guard", before, after)
     this.store.add_decision(number, decision)
     this.state.close(decision.answer, after)
@@ -319,7 +356,10 @@ def finish(this: Run, step: int, rounds: Sequence[dict[str, Any]], handed: Seque
     changed = len(handed) > len(rounds)
     if not changed and rounds[-1]["answer"] == "unclear":
         go_back(this)
-    after = measure(this, "test", step, len(handed) - 1)
+    try:
+        after = measure(this, "test", step, len(handed) - 1, stops=True)
+    except Interrupted as asked:
+        raise KeyboardInterrupt from asked  # what was committed last is all there is
     accepted = "this" if changed else "back"
     save(this, Position("done", step, len(handed) - 1, accepted, finished=True), write=changed)
     stages.forget(this.store)

@@ -18,6 +18,7 @@ from sharpen.core import (
     Arm,
     Evaluation,
     FatalDiagnosis,
+    Interrupted,
     Policy,
     Rollout,
     RolloutGenerator,
@@ -42,6 +43,8 @@ from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles
 from sharpen.store import Position, Store, checkpoints
 from sharpen.verify import Judges
 
+TICK = 0.2  # seconds between two looks of the progress within a step
+BEFORE = ("set-up", "baseline")  # phases before the first step of a run, or of a process: no budget counts them
 WORK = ("curriculum", "generate", "verify", "learn", "grow")  # the phases of a learning step that are a method's own work
 
 
@@ -63,9 +66,8 @@ class Request:
 
 def build_recipe(request: Request) -> Method:
     """The method that was asked for, its roles bound, and nothing asked of anybody that he cannot give. UserError."""
-    built = catalog.build(
-        request.recipe, list(request.settings), model=request.model, tasks=request.tasks, budget=request.budget
-    )
+    model = models.located(request.model) if request.model else None
+    built = catalog.build(request.recipe, list(request.settings), model=model, tasks=request.tasks, budget=request.budget)
     recipes = [built] if isinstance(built, Recipe) else [stage.recipe for stage in built.stages]
     bound = {role.name: role for role in models.roles.named([role for r in recipes for role in r.roles], request.roles)}
     recipes = [replace(recipe, roles=tuple(bound[role.name] for role in recipe.roles)) for recipe in recipes]
@@ -82,8 +84,8 @@ def build_recipe(request: Request) -> Method:
 
 
 def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalPolicy:
-    """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
-    path = Path(recipe.student)
+    """The student: a Hugging Face model (`models.located`), or an embedded one with fresh weights."""
+    path = Path(models.located(recipe.student))
     model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
     return models.LocalPolicy(
         model,
@@ -96,6 +98,11 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalP
         recipe.micro_tokens,
         recipe.offload,
     )
+
+
+def nobody() -> bool:
+    """Nobody has asked to stop."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,7 @@ class Run:
     due: Due
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
+    interrupted: Callable[[], bool] = nobody  # whether the user has asked to stop
     asking: Asking = UNTOLD  # what the student is told beside the questions
 
     @property
@@ -167,17 +175,48 @@ class Run:
         if kind == "tokens":
             own = [s for s in self.steps if s["phase"] == "loop" and s["step"] >= self.at.step]
             return self.at.used + sum(s["tokens"] for s in own) + self.grown.tokens
-        return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
+        if kind == "seconds":
+            return self.seconds() - sum(self.phases[phase] for phase in BEFORE)
+        return sum(self.phases[phase] for phase in WORK)
 
 
-def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
-    """Greedy answers to a fixed stream: purpose "validation", or "before" and "test" for the test split around the loop."""
+@contextmanager
+def watching(this: Run, stops: bool = True) -> Iterator[None]:
+    """Inside, progress moves while answers are written and learnt from.
+
+    stops  what the policy is at ends as soon as the user asks to stop, unless a weight has changed by then: raises Interrupted.
+           Nothing of it has reached the store
+    """
+    version, told = this.policy.version, [0.0]
+
+    def tick(what: str, share: float) -> None:
+        if stops and this.policy.version == version and this.interrupted():
+            raise Interrupted
+        if (now := time.monotonic()) - told[0] >= TICK:
+            told[0] = now
+            this.progress.advance(0, **{"answers": None, "learnt": None, what: share})
+
+    before, this.policy.tick = this.policy.tick, tick
+    try:
+        yield
+    finally:
+        this.policy.tick = before
+        this.progress.advance(0, answers=None, learnt=None)
+
+
+def measure(this: Run, purpose: str, step: int, number: int, stops: bool = False) -> Evaluation:
+    """Greedy answers to a fixed stream: purpose "validation", or "before" and "test" for the test split around the loop.
+
+    stops  as in `watching`
+    """
     stream = this.held_out["validation" if purpose == "validation" else "test"]
     listed = [task for own in stream.values() for task in own]
     name = "evaluate" if purpose == "validation" else f"evaluate on the test split ({purpose})"
     this.progress.phase(name, total=len(listed))
     recipe, prefix = this.recipe, f"{purpose}.{number:05d}"
-    with this.timed("evaluate", step), this.policy.averaged():
+    # What everything is compared with is measured before the first step, and no budget pays for it.
+    phase = "evaluate" if number or purpose == "test" else "baseline"
+    with this.timed(phase, step), this.policy.averaged(), watching(this, stops):
         ids = [f"{prefix}.{i:06d}" for i in range(len(listed))]
         greedy = replace(GREEDY, stop=recipe.stop)
         unaided = rollouts.unaided(moment(this, step, number).bound("rollout"))
@@ -278,6 +317,14 @@ def refer(this: Run) -> None:
         models.roles.take(this.recipe.roles, this.roles, name, path, this.policy, like)
         if who.get(kind, kind) == name:
             this.policy.refer(str(path))
+    refer_fixed(this)
+
+
+def refer_fixed(this: Run) -> None:
+    """Give the policy the reference that stays the same, where the objective names one: before anything is measured, so that
+    one that does not load, or does not share the vocabulary, costs nothing."""
+    kind = first_objective(this.recipe).reference
+    who = {role.name: role.bound for role in this.recipe.roles}
     if kind in who and who[kind] not in models.roles.SNAPSHOTS:
         this.policy.refer(who[kind])
 

@@ -1,18 +1,30 @@
 """Whatever answers, is scored or learns.
 
-policy.py is a causal LM in this process (loading.py: from a directory; adapters.py: LoRA; critic.py: a value head;
-logprobs.py: its passes; memory.py: what fits; snapshot.py: written while it learns on). roles.py says who stands behind a
-recipe's roles, endpoint.py is one behind a server. embedded.py builds the embedded student, scripted.py a policy that answers
-from a function; mixing.py averages checkpoints. Generation and training passes are in engine/.
+policy.py is a causal LM in this process (loading.py: from a directory; gguf.py: from a file or a package; adapters.py: LoRA;
+critic.py: a value head; logprobs.py: its passes, which fit memory.py; snapshot.py: written while it learns on). roles.py says
+who stands behind a recipe's roles, endpoint.py is one behind a server. embedded.py builds the embedded student, scripted.py a
+policy that answers from a function; mixing.py averages checkpoints. Generation and training passes are in engine/.
 
 May import: verify, objectives, models.engine.
 """
 
 from sharpen.models import embedded, roles
-from sharpen.models.loading import load_model
+from sharpen.models.gguf import located
+from sharpen.models.loading import fast_bf16, load_model
 from sharpen.models.mixing import mix
-from sharpen.models.policy import LocalPolicy
+from sharpen.models.policy import LocalPolicy, unheard
 from sharpen.models.scripted import ScriptedPolicy
 from sharpen.models.snapshot import save_soon
 
-__all__ = ["LocalPolicy", "ScriptedPolicy", "embedded", "load_model", "mix", "roles", "save_soon"]
+__all__ = [
+    "LocalPolicy",
+    "ScriptedPolicy",
+    "embedded",
+    "fast_bf16",
+    "load_model",
+    "located",
+    "mix",
+    "roles",
+    "save_soon",
+    "unheard",
+]

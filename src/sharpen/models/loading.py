@@ -9,16 +9,20 @@ import torch
 from safetensors import SafetensorError
 
 from sharpen.core import UserError
+from sharpen.models.gguf import located
 from sharpen.models.templates import turn_end
 
 
 def load_model(path: Path) -> tuple[Any, Any]:
-    """(model, tokenizer) of a local Hugging Face directory, float32. Raises UserError where it is not one that loads.
+    """(model, tokenizer) of a local Hugging Face directory, a .gguf file or a name of `gguf.PACKAGES`, float32.
+
+    Raises UserError where it is not one that loads.
 
     Nothing is downloaded, and no code of the directory is run.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    path = Path(located(str(path)))
     if not (path / "config.json").is_file():
         raise UserError(f"{path} is not a model: it holds no config.json. Name a directory written by save_pretrained.")
     try:

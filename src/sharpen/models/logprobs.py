@@ -229,3 +229,19 @@ def chosen(logits: Tensor, other: Tensor | None, targets: Tensor, how: Sampling)
         return sampling.logprobs(logits, how, targets).gather(1, targets[:, None]).squeeze(1)
     logits = logits.float() if how.temperature in (0, 1) else logits.float() / how.temperature
     return -F.cross_entropy(logits, targets, reduction="none")
+
+
+def against_sampling(made: Sequence[tuple[Tensor, Tensor, np.ndarray]], batch: Batch, version: int) -> dict[str, float]:
+    """The loss of all passes, and the mean distance between the log-probabilities of trainer and engine.
+
+    made  of each pass: its loss, its log-probabilities (R, T'), its rows
+    """
+    loss, gap, seen = 0.0, 0.0, 0
+    for term, logp, part in made:
+        loss += float(term)
+        sampled = batch.sampling[part, : logp.shape[1]]
+        # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
+        drawn = (sampled != 0) & (batch.version is None or (batch.version[part] == version)[:, None])
+        gap += float(np.abs(logp.cpu().numpy() - sampled)[drawn].sum())
+        seen += int(drawn.sum())
+    return dict(loss=loss, mismatch=gap / seen if seen else 0.0)

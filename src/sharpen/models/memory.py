@@ -13,24 +13,34 @@ from sharpen.core import UserError
 from sharpen.models.engine import captured
 
 CPU_TOKENS = 1536  # on a processor a larger pass is no faster, and 8,192 tokens need twice the memory
-ACTIVATION_BYTES = 8 * 10**9  # on a GPU: what a pass keeps for its backward pass; a GPU is idle between small ones
-LEAST, MOST = 256, 32768  # tokens of a GPU's pass
+GPU_TOKENS = 32768
+ACTIVATION_BYTES = {"cpu": 2**29, "cuda": 8 * 10**9}  # what a pass keeps for its backward pass …
+LEAST = 256  # … unless it has no more tokens than this already
 
 T = TypeVar("T")
 
 
 def pass_tokens(model: Any, recompute: bool) -> int:
-    """Tokens of one forward and backward pass of this model where it is. `recompute` as in `transformer.hidden_states`."""
-    if model.device.type != "cuda":
-        return CPU_TOKENS
-    config = model.config
-    width, heads = config.hidden_size, config.num_attention_heads
-    groups = getattr(config, "num_key_value_heads", None) or heads
-    head = getattr(config, "head_dim", None) or width // heads
-    inner = getattr(config, "intermediate_size", None) or 4 * width
-    kept = width if recompute else 4 * width + (2 * heads + 2 * groups) * head + 2 * inner  # of a layer, as in train_fused.py
-    fits = ACTIVATION_BYTES // (kept * config.num_hidden_layers * model.dtype.itemsize)
-    return int(min(max(fits, LEAST), MOST))
+    """Tokens of one forward and backward pass of this model where it is. `recompute` as in `transformer.hidden_states`.
+
+    Of a model whose configuration does not say its sizes as Llama's does, nothing is known, and a pass is as long as any.
+    """
+    gpu = model.device.type == "cuda"
+    most, room = (GPU_TOKENS, ACTIVATION_BYTES["cuda"]) if gpu else (CPU_TOKENS, ACTIVATION_BYTES["cpu"])
+    sizes = [getattr(model.config, name, None) for name in ("num_hidden_layers", "hidden_size", "intermediate_size")]
+    if not all(isinstance(n, int) for n in sizes):
+        return CPU_TOKENS if not gpu else 4096
+    layers, width, inner = (int(n) for n in sizes if n is not None)
+    kept: float = width
+    if gpu and not recompute:  # of a layer, as in train_fused.py
+        heads = model.config.num_attention_heads
+        groups = getattr(model.config, "num_key_value_heads", None) or heads
+        kept = 4 * width + (2 * heads + 2 * groups) * (getattr(model.config, "head_dim", None) or width // heads) + 2 * inner
+    elif (
+        not recompute
+    ):  # its input, both norms, queries, keys, values and what attention makes of them; gate, up, their product
+        kept = 9 * width + 3.5 * inner
+    return int(min(most, max(room / (layers * kept * model.dtype.itemsize), LEAST)))
 
 
 def halving(work: Callable[[int], T], tokens: int, again: Callable[[], object]) -> tuple[T, int]:

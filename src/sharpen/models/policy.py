@@ -43,8 +43,7 @@ class LocalPolicy:
     recompute  gradient checkpointing: less memory, a third more time for learning
     lora       > 0: train adapters of this rank instead of the weights (adapters.py)
     device     "cpu", "cuda", …; "auto": a GPU where there is one
-    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: `memory.pass_tokens`.
-               Where a GPU's memory does not hold them, passes are halved
+    micro_tokens  tokens of a forward and backward pass, halved where a GPU has no room for them. 0: `memory.pass_tokens`
     offload    beside a bfloat16 model on a GPU: what is trained, and the optimizer, are in the processor's memory
     """
 
@@ -64,7 +63,9 @@ class LocalPolicy:
         self.recompute = recompute
         self.version = 0
         self.reference: Any = None
+        self.referred = ""  # where that is from
         self.critic: ValueHead | None = None
+        self.tick: Callable[[str, float], None] = unheard
         device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
@@ -159,9 +160,10 @@ class LocalPolicy:
         for i in generated:
             limit = max_tokens if (own := asks[i].max_tokens) is None else own
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
+        asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
         try:
             generate.generate(
-                self.model, requests, self.end_ids, self.pad_id, self.stops, lambda j, made: finish(generated[j], made)
+                *asked, lambda j, made: finish(generated[j], made), tick=lambda share: self.tick("answers", share)
             )
         except NotFinite as error:
             raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
@@ -208,7 +210,8 @@ class LocalPolicy:
         out: dict[str, np.ndarray] = {"logp": np.zeros(batch.tokens.shape, dtype=np.float32)}
 
         def over(tokens: int) -> None:
-            for rows in self.passes(batch, np.flatnonzero(batch.mask.any(axis=1)), tokens):
+            found_in = np.flatnonzero(batch.mask.any(axis=1))
+            for rows in logprobs.passes(batch, found_in, tokens, even=self.model.device.type == "cuda"):
                 found = vars(logprobs.scores(self.model, batch, rows, **wanted))
                 for name, values in ((n, v) for n, v in found.items() if v is not None):
                     array = out.setdefault(name, np.zeros(batch.tokens.shape, dtype=np.float32))
@@ -217,9 +220,6 @@ class LocalPolicy:
         with torch.no_grad():
             _, self.micro_tokens = memory.halving(over, self.micro_tokens, lambda: None)
         return out
-
-    def passes(self, batch: Batch, rows: np.ndarray, tokens: int, together: bool = False) -> Iterator[np.ndarray]:
-        return logprobs.passes(batch, rows, tokens, together, even=self.model.device.type == "cuda")
 
     def expected(self, states: Tensor) -> Tensor:
         """What the value head says of states (M, D); it is made when it is first asked."""
@@ -260,9 +260,11 @@ class LocalPolicy:
         beside = self.reference if tableau.reference else None
         value = self.expected if tableau.returns else None
         returns = tableau.returns(batch) if tableau.returns else None
-        trained = float(batch.mask[rows].sum())
+        done, trained = 0, float(batch.mask[rows].sum())
         made: list[tuple[Tensor, Tensor, np.ndarray]] = []  # read when all passes are under way: a GPU waits for nobody
-        for part in self.passes(batch, rows, tokens, tableau.together):
+        for part in logprobs.passes(batch, rows, tokens, tableau.together, self.model.device.type == "cuda"):
+            self.tick("learnt", done / max(len(rows), 1))
+            done += len(part)
             found = logprobs.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value)
             logp = found.logp
             given, factors = weigh(tableau, batch, logp.detach(), part, found.reference, found.entropy)
@@ -275,19 +277,13 @@ class LocalPolicy:
                 arrays = (a[part, : logp.shape[1]] for a in (old, returns, batch.mask))
                 term = term + self.critic.loss(found.value, trained, *arrays)
             term.backward()
-        loss, gap, seen = 0.0, 0.0, 0
-        for term, logp, part in made:
-            loss += float(term)
-            sampling = batch.sampling[part, : logp.shape[1]]
-            # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
-            drawn = (sampling != 0) & (batch.version is None or (batch.version[part] == self.version)[:, None])
-            gap += float(np.abs(logp.cpu().numpy() - sampling)[drawn].sum())
-            seen += int(drawn.sum())
-        mismatch = gap / seen if seen else 0.0
-        return dict(loss=loss, mismatch=mismatch, rows_trained=float(len(rows)), tokens_trained=trained)
+        measured = logprobs.against_sampling(made, batch, self.version)
+        return dict(**measured, rows_trained=float(len(rows)), tokens_trained=trained)
 
     def refer(self, directory: str) -> None:
         """Take a saved model as the frozen reference. Raises UserError where it does not share the student's vocabulary."""
+        if directory == self.referred:
+            return
         model, tokenizer = load_model(Path(directory))
         if tokenizer.get_vocab() != self.tokenizer.get_vocab():
             raise UserError(
@@ -296,6 +292,7 @@ class LocalPolicy:
             )
         dtype = next(iter(self.model.parameters())).dtype
         self.reference = model.to(device=self.model.device, dtype=dtype).requires_grad_(False)
+        self.referred = directory
 
     def step(self, lr: float) -> float:
         """Clip, step, average; returns the norm of the gradient."""
@@ -391,6 +388,10 @@ class LocalPolicy:
         self.learned = [learned[i] for i in sorted(learned)]
         self.version = json.loads((path / "policy.json").read_text())["version"]
         self.refresh()
+
+
+def unheard(what: str, share: float) -> None:
+    """Nobody is told."""
 
 
 def how(ask: Ask, sampling: Sampling) -> Sampling:

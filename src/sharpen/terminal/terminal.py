@@ -31,6 +31,8 @@ FORMATS = {
     "reward": "reward {:.2f}",
     "silent": "silent {:.0%}",
     "tokens_per_second": "{:,.0f} tokens/s",
+    "answers": "{:.0%} of the answers",
+    "learnt": "{:.0%} of the step learnt",
     "loss": "loss {:.3g}",
     "solutions": "{:,.0f} worked solutions a step",
     "learnt_per_second": "{:,.0f} of their tokens/s",
@@ -190,7 +192,7 @@ class Quiet:
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Yields `stop()`, true once the user has asked to stop.
 
-    The first SIGINT, SIGTERM or SIGHUP only sets that flag, so that the step in hand is finished and committed; another SIGINT
+    The first SIGINT, SIGTERM or SIGHUP only sets that flag, so that what is done is committed in order; another SIGINT
     or SIGTERM raises KeyboardInterrupt. A second SIGHUP does not: a terminal that is closed sends it by way of its shell too.
     Where SIGHUP is ignored (nohup), it stays so. Outside the main thread Python lets nobody handle signals: there `stop()`
     stays false.
@@ -208,7 +210,9 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         if not asked:
             # A handler may interrupt a half-done write, and Python's streams refuse to be re-entered: so a bare write.
-            os.write(2, b"\nfinishing the step, then stopping; once more to stop at once (the last committed step is kept)\n")
+            os.write(
+                2, b"\nstopping with all that is done kept; once more to stop at once (then the last committed step is kept)\n"
+            )
         asked = True
 
     signals = [signal.SIGINT, signal.SIGTERM]

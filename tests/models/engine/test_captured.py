@@ -1,11 +1,8 @@
-"""Decoding as on a GPU, with its kernels' reference in torch, and with the kernels themselves where Triton is."""
+"""Decoding as on a GPU, with its kernels' reference in torch; the kernels themselves where there is a GPU."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +21,6 @@ MODELS = {
 }
 END = 7
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-OPS = [decode_ops, captured.kernels()] if INTERPRETED else [decode_ops]
 KINDS = (
     Sampling(),
     GREEDY,
@@ -53,14 +49,9 @@ def model(request):
     return made
 
 
-@pytest.fixture(params=OPS, ids=lambda ops: ops.__name__.rpartition(".")[2])
-def ops(request):
-    return request.param
-
-
-def run(model, asked, ops, end_ids=(END,), stops=None):
+def run(model, asked, ops=decode_ops, end_ids=(END,), stops=None):
     out = {}
-    generate.decode_captured(model, dict(enumerate(asked)), list(end_ids), stops, lambda i, made: out.setdefault(i, made), ops)
+    generate.decode_captured(model, dict(enumerate(asked)), list(end_ids), stops, out.setdefault, ops)
     return [out[i] for i in range(len(asked))]
 
 
@@ -71,36 +62,36 @@ def requests(n: int, kinds=KINDS, longest: int = 20) -> list[generate.Request]:
     return [generate.Request(prompts[i // 3], 100 + i, 1 + (7 * i) % longest, kinds[i % len(kinds)]) for i in range(n)]
 
 
-def test_answers_are_those_of_the_plain_loop_row_by_row(model, ops):
+def test_answers_are_those_of_the_plain_loop_row_by_row(model):
     """Seven ways of drawing, rows that leave in every order, and sizes of 32 and 16, 4 and 1."""
     asked = requests(21)
-    for a, b in zip(run(model, asked, ops), generate.generate(model, asked, [END], 0), strict=True):
+    for a, b in zip(run(model, asked), generate.generate(model, asked, [END], 0), strict=True):
         assert a.tokens.tolist() == b.tokens.tolist() and a.stop == b.stop
         np.testing.assert_allclose(a.logprobs, b.logprobs, atol=3e-5)
 
 
-def test_a_row_does_not_depend_on_its_company(model, ops):
+def test_a_row_does_not_depend_on_its_company(model):
     asked = requests(9, longest=9)
-    for request, made in zip(asked, run(model, asked, ops), strict=True):
-        assert made.tokens.tolist() == run(model, [request], ops)[0].tokens.tolist()
+    for request, made in zip(asked, run(model, asked), strict=True):
+        assert made.tokens.tolist() == run(model, [request])[0].tokens.tolist()
 
 
-def test_a_decoder_serves_the_next_batch_and_sees_new_weights(model, ops):
-    run(model, requests(9), ops)
+def test_a_decoder_serves_the_next_batch_and_sees_new_weights(model):
+    run(model, requests(9))
     first = captured.held[model]
     with torch.no_grad():
         model.model.layers[0].mlp.down_proj.weight.mul_(-1)
     asked = requests(6, longest=8)
-    assert [m.tokens.tolist() for m in run(model, asked, ops)] == [
+    assert [m.tokens.tolist() for m in run(model, asked)] == [
         m.tokens.tolist() for m in generate.generate(model, asked, [END], 0)
     ]
     assert captured.held[model] is first
     model.model.norm.weight.data = model.model.norm.weight.data.clone()  # elsewhere now: a captured step would read the old
-    run(model, asked, ops)
+    run(model, asked)
     assert captured.held[model] is not first
 
 
-def test_stop_strings_end_a_row_with_the_token_that_completes_them(model, ops):
+def test_stop_strings_end_a_row_with_the_token_that_completes_them(model):
     """Tokens are letters: 8 is "a", … ; looked at every eight tokens, and cut where the plain loop cuts."""
 
     def stops(strings):
@@ -109,32 +100,32 @@ def test_stop_strings_end_a_row_with_the_token_that_completes_them(model, ops):
 
     asked = [replace(r, max_tokens=30) for r in requests(16, (Sampling(2.0, stop=("c", "gh")), Sampling()))]
     plain = generate.generate(model, asked, [], 0, stops)
-    for a, b in zip(run(model, asked, ops, (), stops), plain, strict=True):
+    for a, b in zip(run(model, asked, decode_ops, (), stops), plain, strict=True):
         assert a.tokens.tolist() == b.tokens.tolist() and a.stop == b.stop
     assert {m.stop for m in plain} == {"stop", "length"}
 
 
-def test_a_model_of_no_numbers_is_found_out(model, ops):
+def test_a_model_of_no_numbers_is_found_out(model):
     with torch.no_grad():
         model.model.norm.weight[3] = float("nan")
     with pytest.raises(NotFinite, match="log-probability nan"):
-        run(model, requests(3), ops)
+        run(model, requests(3))
 
 
-def test_nothing_is_asked_for_or_nothing_ends(model, ops):
+def test_nothing_is_asked_for_or_nothing_ends(model):
     asked = [generate.Request(np.array([9, 10], np.int32), 1, 0), generate.Request(np.array([9, 10], np.int32), 1, 12)]
-    none, twelve = run(model, asked, ops, ())
+    none, twelve = run(model, asked, decode_ops, ())
     assert (len(none.tokens), none.stop, len(twelve.tokens), twelve.stop) == (0, "length", 12, "length")
 
 
-def test_the_kernels_interpreted_make_the_same():
-    """Triton's interpreter runs the kernels on a processor, without their rounding; a GPU runs bench/gpu.py."""
-    if importlib.util.find_spec("triton") is None:
-        pytest.skip("Triton is not installed: pip install triton")
-    if INTERPRETED:
-        return
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", __file__],
-        env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
+@pytest.mark.skipif(
+    not (INTERPRETED or torch.cuda.is_available()), reason="no GPU; TRITON_INTERPRET=1 runs the kernels without"
+)
+def test_the_kernels_make_the_same(model):
+    pytest.importorskip("triton")
+    model.to("cpu" if INTERPRETED else "cuda")
+    transformer.fuse(model)
+    asked = requests(7, longest=5)
+    for a, b in zip(run(model, asked, captured.kernels()), run(model, asked, decode_ops), strict=True):
+        assert a.tokens.tolist() == b.tokens.tolist() and a.stop == b.stop
+        np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-3)

@@ -220,6 +220,7 @@ def decode(
     finish: Callable[[int, np.ndarray, np.ndarray], None],
     completed: Callable[[int, np.ndarray, int], int],
     ops: ModuleType | None = None,
+    told: Callable[[float], object] = bool,
 ) -> None:
     """Generate one batch of generate.Request, sorted by prompt, to its end.
 
@@ -227,6 +228,7 @@ def decode(
     completed  (row, tokens (T,), how many of them were looked at before) -> length at which one of its stop strings is
                complete; 0 where none is
     ops        decode_ops.py in place of the kernels
+    told       is told what share is written; what it raises ends the batch
     Raises NotFinite where the model gives a first token a log-probability that is no number.
     """
     ops = ops or kernels()
@@ -251,6 +253,7 @@ def decode(
         raise NotFinite(f"a token has the log-probability {first[~first.isfinite()][0].item()}")
     live, drawn, size, looked = np.arange(len(asked)), 1, 0, 0
     while len(live):
+        told(drawn / longest)
         length = rows.length[: len(asked)].cpu().numpy()
         written = rows.tokens[: len(asked) * room].view(-1, room)
         length = stopped(written, length, live, drawn, looked, completed, asked)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -73,11 +74,13 @@ def generate(
     stops: Callable[[tuple[str, ...]], StopStrings] | None = None,
     done: Callable[[int, Generation], None] | None = None,
     compile: bool = True,
+    tick: Callable[[float], None] | None = None,
 ) -> list[Generation]:
     """Generate every request; the answers come in the order of the requests.
 
     stops  makes the recogniser of stop strings; needed where a request has any
     done   is called with the number of a request and its answer as soon as that is written, while others go on
+    tick   is told before each token what share is written; what it raises ends the batch
     compile  whether small models may take the compiled step (decode_step.py)
     Raises ValueError for an empty prompt, NotFinite where the model gives a token a log-probability that is no number.
     """
@@ -94,11 +97,12 @@ def generate(
     waiting = batches(model, requests)
     while waiting:
         batch = {i: requests[i] for i in waiting.pop(0) if i not in results}
+        told = partial(tell, tick, len(results), len(batch), len(requests)) if tick else unheard
         try:
             if captured.usable(model):
-                decode_captured(model, batch, end_ids, stops, finish)
+                decode_captured(model, batch, end_ids, stops, finish, told=told)
             else:
-                decode(model, batch, end_ids, pad_id, stops, finish, packed)
+                decode(model, batch, end_ids, pad_id, stops, finish, packed, told)
         except torch.OutOfMemoryError as error:
             left = [i for i in batch if i not in results]
             if len(left) < 2:
@@ -110,6 +114,15 @@ def generate(
             captured.release()
             waiting = [left[: len(left) // 2], left[len(left) // 2 :], *waiting]
     return [results[i] for i in range(len(requests))]
+
+
+def unheard(share: float) -> None:
+    """Nobody is told."""
+
+
+def tell(tick: Callable[[float], None], before: int, batch: int, whole: int, share: float) -> None:
+    """What share of a batch is written, as the share of all requests."""
+    tick((before + batch * share) / whole)
 
 
 def batches(model: Any, requests: Sequence[Request]) -> list[list[int]]:
@@ -141,6 +154,7 @@ def decode(
     stops: Callable[[tuple[str, ...]], StopStrings] | None,
     finish: Callable[[int, Generation], None],
     packed: decode_step.Packed | None,
+    tick: Callable[[float], None] = unheard,
 ) -> None:
     """Generate one batch, sorted by prompt, to its end. `finish` gets each answer as soon as it is complete."""
     numbers, asked = list(requests), list(requests.values())
@@ -172,6 +186,7 @@ def decode(
     hand_over(rows[~active], 0)
     left = int(active.sum())
     for t in range(limit):
+        tick(1 - left / len(asked) * (1 - t / limit))
         token, logprob = draw(logits, rows, t)
         tokens[rows, t], logprobs[rows, t] = token.int(), logprob
         if t == 0 and not logprob.isfinite().all():  # the later ones are looked at when their row ends
@@ -196,8 +211,9 @@ def decode_captured(
     stops: Callable[[tuple[str, ...]], StopStrings] | None,
     finish: Callable[[int, Generation], None],
     ops: ModuleType | None = None,
+    told: Callable[[float], None] = unheard,
 ) -> None:
-    """The same as `decode`, by captured.py. `ops` as there."""
+    """The same as `decode`, by captured.py. `ops` as there; `told` is told what share is written whenever the host looks."""
     numbers = [i for i, r in requests.items() if r.max_tokens > 0]
     for i in requests.keys() - set(numbers):
         finish(i, Generation(np.zeros(0, np.int32), np.zeros(0, np.float32), "length"))
@@ -220,7 +236,7 @@ def decode_captured(
         stop = "end" if tokens[-1] in end_ids else "stop" if stopped else "length"
         finish(numbers[row], Generation(tokens, logprobs, stop))
 
-    captured.decode(model, asked, end_ids, hand_over, completed, ops)
+    captured.decode(model, asked, end_ids, hand_over, completed, ops, told)
 
 
 def recognised(
