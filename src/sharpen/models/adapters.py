@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -26,10 +27,25 @@ def inject(model: Any, rank: int) -> Any:
 
 
 def merged(model: Any, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of the plain model that computes the same, under its own names."""
+    """The weights of the plain model that computes the same, under its own names: what peft says that each adapter adds."""
     out = {n.replace(".base_layer.", "."): w for n, w in weights.items() if ".lora_" not in n}
     for name, module in model.named_modules():
-        if hasattr(module, "lora_A"):
-            change = weights[f"{name}.lora_B.{NAME}.weight"] @ weights[f"{name}.lora_A.{NAME}.weight"] * module.scaling[NAME]
-            out[f"{name}.weight"] = out[f"{name}.weight"] + change
+        if getattr(module, "lora_A", None):
+            place = f"{name.replace('.base_layer', '')}.{getattr(module, 'parameter_name', 'weight')}"
+            with _holding(module, {n.removeprefix(f"{name}."): w for n, w in weights.items() if n.startswith(f"{name}.lora_")}):
+                out[place] = out[place] + module.get_delta_weight(NAME).detach()
     return out
+
+
+@contextmanager
+def _holding(module: Any, values: Mapping[str, Tensor]) -> Iterator[None]:
+    """Inside, parameters of the module have these values: a bfloat16 adapter those that it is an image of."""
+    held = {n: p for n, p in module.named_parameters() if n in values}
+    before = {n: p.data for n, p in held.items()}
+    try:
+        for name, parameter in held.items():
+            parameter.data = values[name]
+        yield
+    finally:
+        for name, parameter in held.items():
+            parameter.data = before[name]

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
-from sharpen.models import adapters, logprobs
+from sharpen.models import adapters, logprobs, saving
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import generate, transformer
 from sharpen.models.loading import end_ids, fast_bf16, load_model
@@ -71,7 +70,7 @@ class LocalPolicy:
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.trained: dict[str, Tensor] = {n: p.detach().clone() for n, p in named.items()} if bf16 else dict(named)
         if bf16:
-            self.model.to(torch.bfloat16)
+            halve(self.model)
         if transformer.supported(self.model):
             transformer.fuse(self.model)
         self.end_ids = end_ids(model, tokenizer)
@@ -325,50 +324,21 @@ class LocalPolicy:
 
     def save(self, directory: str) -> None:
         """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
-        path = Path(directory)
-        with self.averaged():
-            weights = {n: self.trained.get(n, p).detach() for n, p in self.model.named_parameters()}
-            self.model.save_pretrained(path, state_dict=adapters.merged(self.model, weights) if self.lora else weights)
-        self.tokenizer.save_pretrained(path)
-        state = {f"{key}:{n}": t for n, p in self.trained.items() for key, t in self.optimizer.state.get(p, {}).items()}
-        if self.mean or self.lora:
-            state |= {f"latest:{n}": t.detach() for n, t in self.trained.items()}
-        if self.mean and self.lora:
-            state |= {f"mean:{n}": t for n, t in zip(self.trained, self.mean)}
-        state |= {f"learned:{n}": t for n, t in zip(self.trained, self.learned)}
-        save_file({k: t.contiguous() for k, t in state.items()}, path / "optimizer.safetensors")
-        if self.critic is not None:
-            save_file(self.critic.state(), path / "critic.safetensors")
-        (path / "policy.json").write_text(json.dumps({"version": self.version}))
+        saving.save(self, directory)
 
     def load(self, directory: str) -> None:
-        """Restore what `save` wrote, bit for bit."""
-        path = Path(directory)
-        self.optimizer.state.clear()
-        if not self.lora:  # adapters are restored below; the weights beneath them never change
-            saved = type(self.model).from_pretrained(path, dtype=torch.float32, local_files_only=True)
-            self.put([dict(saved.named_parameters())[n].detach() for n in self.trained])
-            self.mean = [t.detach().clone() for t in self.trained.values()] if self.average else []
-        numbers = {n: i for i, n in enumerate(self.trained)}
-        learned: dict[int, Tensor] = {}
-        for key, tensor in load_file(path / "optimizer.safetensors", device=str(self.model.device)).items():
-            field, name = key.split(":", 1)
-            if field == "latest":
-                self.trained[name].data.copy_(tensor)
-            elif field == "mean":
-                self.mean[numbers[name]].copy_(tensor)
-            elif field == "learned":
-                learned[numbers[name]] = tensor
-            else:
-                self.optimizer.state[self.trained[name]][field] = tensor
-        self.critic = None
-        if (path / "critic.safetensors").exists():
-            state = load_file(path / "critic.safetensors", device=str(self.model.device))
-            self.critic = ValueHead(len(state["weight"]) - 1, self.model.device)
-            self.critic.restore(state)
-        self.learned = [learned[i] for i in sorted(learned)]
-        self.version = json.loads((path / "policy.json").read_text())["version"]
-        self.refresh()
+        """Restore what `save` wrote, bit for bit. Raises UserError where a file is missing or damaged."""
+        saving.load(self, directory)
+
+
+def halve(model: Any) -> None:
+    """Make a model bfloat16, but for what its architecture needs in float32: a router's biases, frequencies of positions."""
+    strict = tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
+    exact = strict if transformer.supported(model) else (*strict, "inv_freq")
+    kept = [(t, t.data) for n, t in (*model.named_parameters(), *model.named_buffers()) if any(part in n for part in exact)]
+    model.to(torch.bfloat16)
+    for tensor, data in kept:
+        tensor.data = data
 
 
 def how(ask: Ask, sampling: Sampling) -> Sampling:
