@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -22,19 +23,33 @@ def inject(model: Any, rank: int) -> Any:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise UserError(f"lora={rank} needs the library peft, which is not installed: pip install 'sharpen[lora]'") from error
-    settings = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
+    # Mamba's fused kernels read this weight themselves, past any adapter.
+    read_past = [f"{n}.out_proj" for n, m in model.named_modules() if hasattr(m, "conv1d") and hasattr(m, "out_proj")]
+    settings = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        exclude_modules=read_past or None,
+        task_type="CAUSAL_LM",
+    )
     return inject_adapter_in_model(settings, model, adapter_name=NAME)
 
 
 def merged(model: Any, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of the plain model that computes the same, under its own names: what peft says that each adapter adds."""
-    out = {n.replace(".base_layer.", "."): w for n, w in weights.items() if ".lora_" not in n}
+    out = {plain(n): w for n, w in weights.items() if ".lora_" not in n}
     for name, module in model.named_modules():
         if getattr(module, "lora_A", None):
-            place = f"{name.replace('.base_layer', '')}.{getattr(module, 'parameter_name', 'weight')}"
+            place = plain(f"{name}.{getattr(module, 'parameter_name', 'weight')}")
             with _holding(module, {n.removeprefix(f"{name}."): w for n, w in weights.items() if n.startswith(f"{name}.lora_")}):
                 out[place] = out[place] + module.get_delta_weight(NAME).detach()
     return out
+
+
+def plain(name: str) -> str:
+    """A tensor's name in the model without adapters. A module with several adapted tensors is wrapped several times."""
+    return re.sub(r"(\.base_layer)+\.", ".", name)
 
 
 @contextmanager

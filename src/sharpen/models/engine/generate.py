@@ -94,13 +94,14 @@ def generate(
 def batches(model: Any, requests: Sequence[Request]) -> list[list[int]]:
     """Numbers of the requests that are decoded together, sorted by prompt: as many as MAX_ROWS and CACHE_BYTES allow."""
     ours = transformer.supported(model)
-    token_bytes, row_bytes = token_bytes_of(model), 0 if ours else generic.memory(model).row_bytes
-    spread = float("inf") if ours else 0 if row_bytes else FOREIGN_SPREAD
+    memory = generic.Memory(True, 0) if ours else generic.memory(model)
+    token_bytes, most = token_bytes_of(model), MAX_ROWS if memory.together else 1
+    spread = float("inf") if ours else 0 if memory.row_bytes else FOREIGN_SPREAD
     out: list[list[int]] = []
     held = 0
     for i in sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].prompt.tobytes(), i)):
-        need = (len(requests[i].prompt) + requests[i].max_tokens) * token_bytes + row_bytes
-        full = out and (len(out[-1]) >= MAX_ROWS or held + need > CACHE_BYTES)
+        need = (len(requests[i].prompt) + requests[i].max_tokens) * token_bytes + memory.row_bytes
+        full = out and (len(out[-1]) >= most or held + need > CACHE_BYTES)
         if not out or full or len(requests[i].prompt) - len(requests[out[-1][0]].prompt) > spread:
             out.append([])
             held = 0

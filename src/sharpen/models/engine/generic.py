@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -43,7 +43,8 @@ class Cache:
         self.used = 0
         logits = self._forward(model, torch.from_numpy(tokens).to(model.device))
         of_row = torch.tensor(rows, device=model.device)
-        self.keep(of_row)
+        if list(rows) != list(range(len(prompts))):
+            self.keep(of_row)
         self.logits = logits[of_row]
 
     def _forward(self, model: Any, tokens: Tensor) -> Tensor:
@@ -72,9 +73,11 @@ class Cache:
 
 
 def call(model: Any, **inputs: Any) -> Any:
-    """The model's forward pass on those of these inputs that it knows."""
+    """The model's forward pass on those of these inputs that it takes."""
     known = inspect.signature(model.forward).parameters
-    return model(**{name: value for name, value in inputs.items() if name in known}, return_dict=True)
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        inputs = {name: value for name, value in inputs.items() if name in known}
+    return model(**inputs, return_dict=True)
 
 
 def selected(state: Any, rows: Tensor) -> Any:
@@ -85,9 +88,11 @@ def selected(state: Any, rows: Tensor) -> Any:
         return type(state)(selected(part, rows) for part in state)
     if isinstance(state, dict):
         return {name: selected(part, rows) for name, part in state.items()}
-    if not hasattr(state, "reorder_cache"):
-        raise ValueError(f"the model goes on from a {type(state).__name__}, which has no reorder_cache to choose rows with")
-    state.reorder_cache(rows)
+    # `DynamicCache` chooses rows of all its kinds of layers in this way alone; an architecture's own has the other written out.
+    choose = "reorder_cache" if type(state) is DynamicCache else "batch_select_indices"
+    if not hasattr(state, choose):
+        raise ValueError(f"the model goes on from a {type(state).__name__}, which cannot choose rows")
+    getattr(state, choose)(rows)
     return state
 
 
@@ -114,17 +119,19 @@ class Memory:
     returned   it makes that itself and returns it; else it is to be given a `DynamicCache`, and writes into it
     row_bytes  of state that a row takes however long it is; 0 where there are keys and values alone, which grow with the row.
                Only rows of one length share a batch where it is not 0: what padding does to a state, no mask takes back
+    together   rows may be decoded together. RWKV's own code mixes rows up, and Griffin keeps its state to itself
     """
 
     returned: bool
     row_bytes: int
+    together: bool = True
 
 
 _memories: WeakKeyDictionary[Any, Memory] = WeakKeyDictionary()
 
 
 def memory(model: Any) -> Memory:
-    """How this model remembers, tried once on one token."""
+    """How this model remembers, tried once on a few tokens."""
     if model not in _memories:
         token = torch.zeros((1, 1), dtype=torch.long, device=model.device)
         with torch.inference_mode():
@@ -133,10 +140,31 @@ def memory(model: Any) -> Memory:
             if not returned:
                 held = {STATES[0]: DynamicCache(config=model.config)}
                 call(model, input_ids=token, use_cache=True, **held)
-        growing = [type(s) is DynamicCache and not any(hasattr(layer, "conv_states") for layer in s.layers) for s in held.values()]
-        constant = not all(growing) or getattr(model, "_is_stateful", False)
-        _memories[model] = Memory(returned, max(sum(t.nbytes for t in tensors(held)), 1) if constant else 0)
+            growing = [type(s) is DynamicCache and not any(map(_recurrent, s.layers)) for s in held.values()]
+            constant = not all(growing) or getattr(model, "_is_stateful", False)
+            found = Memory(returned, max(sum(t.nbytes for t in tensors(held)), 1) if constant else 0)
+            _memories[model] = found
+            _memories[model] = replace(found, together=_rows_keep_apart(model))
     return _memories[model]
+
+
+def _recurrent(layer: Any) -> bool:
+    return hasattr(layer, "conv_states")
+
+
+def _rows_keep_apart(model: Any) -> bool:
+    """Whether rows that are decoded together, and of which one leaves, get the logits that each gets by itself."""
+    tokens = np.arange(10, dtype=np.int32).reshape(2, 5)
+    whole = call(model, input_ids=torch.from_numpy(tokens).long().to(model.device), use_cache=False).logits.float()
+    try:
+        cache = Cache(model, [tokens[0, :3], tokens[1, :3]], [0, 0, 1], 0)
+        first = cache.extend(model, torch.from_numpy(tokens[[0, 0, 1], 3]).long().to(model.device))
+        cache.keep(torch.tensor([1, 2], device=model.device))
+        second = cache.extend(model, torch.from_numpy(tokens[:, 4]).long().to(model.device))
+    except Exception:  # an architecture's own code fails in its own ways, and then takes one row at a time
+        return False
+    gap = max(float((first - whole[[0, 0, 1], 3]).abs().max()), float((second - whole[:, 4]).abs().max()))
+    return gap < 0.1 * float(whole.std())
 
 
 def fresh(model: Any) -> dict[str, Any]:
