@@ -91,12 +91,17 @@ def start(
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
-    made = build_policy(first, source, request.seed)
+    made = build_policy(first, source, request.seed, nearest(request.directory))
     if origin:
         database.branch(origin, request.directory, meta)
     with Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault) as store:
         run(store, recipe, request.seed, made, source, progress, began, pause)
     return request.directory
+
+
+def nearest(path: Path) -> Path:
+    """The directory itself, or the first above it that exists."""
+    return next(p for p in (path, *path.absolute().parents) if p.is_dir())
 
 
 def resume(directory: Path, progress: Any, fault: Fault = no_fault, pause: Callable[[], bool] = never) -> Path:

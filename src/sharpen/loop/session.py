@@ -14,6 +14,7 @@ from sharpen import estimate, models, rollouts, tasks, verify
 from sharpen.core import (
     GREEDY,
     Arm,
+    Ask,
     Evaluation,
     FatalDiagnosis,
     Policy,
@@ -75,11 +76,14 @@ def build_recipe(request: Request) -> Method:
     return Stages(tuple(replace(stage, recipe=recipe) for stage, recipe in zip(built.stages, recipes, strict=True)))
 
 
-def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalPolicy:
-    """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
+def build_policy(recipe: Recipe, source: TaskSource, seed: int, beside: Path | None = None) -> models.LocalPolicy:
+    """The student: a directory with a Hugging Face model, tried before it is used, or an embedded one with fresh weights.
+
+    beside  an existing directory on the disk that checkpoints go to, for that trial; None: nothing is written
+    """
     path = Path(recipe.student)
     model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
-    return models.LocalPolicy(
+    made = models.LocalPolicy(
         model,
         tokenizer,
         recipe.precision,
@@ -89,6 +93,10 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalP
         recipe.device,
         recipe.micro_tokens,
     )
+    if path.is_dir():
+        asked = [Ask(task.prompt) for task in embedded.example_tasks(source)]
+        models.probe(made, str(path), asked, recipe.max_tokens, beside)
+    return made
 
 
 @dataclass(frozen=True)
@@ -288,6 +296,7 @@ def evaluate_model(
     model, tokenizer = models.load_model(model_dir)
     answering = models.LocalPolicy(model, tokenizer)
     stream = tasks.held_out(source, "test", n, seed)
+    models.probe(answering, str(model_dir), [Ask(t.prompt) for listed in stream.values() for t in listed], max_tokens)
     if progress is not None:
         progress.phase("evaluate", total=len(stream))
     arms: dict[Arm, estimate.Estimate | None] = {}

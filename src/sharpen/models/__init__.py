@@ -1,7 +1,7 @@
 """Whatever answers, is scored or learns.
 
-policy.py is a causal LM in this process (loading.py: from a directory; adapters.py: LoRA; critic.py: a value head;
-logprobs.py: its passes). roles.py says who stands behind a recipe's roles, endpoint.py is one behind a server. embedded.py
+policy.py is a causal LM in this process (loading.py: from a directory; saving.py: to one and back; probe.py: tried before it is
+paid for; adapters.py: LoRA; critic.py: a value head; logprobs.py: its passes). roles.py says who stands behind a recipe's roles, endpoint.py is one behind a server. embedded.py
 builds the embedded student, scripted.py a policy that answers from a function; mixing.py
 averages checkpoints. Generation and training passes are in engine/.
 
@@ -12,6 +12,7 @@ from sharpen.models import embedded, roles
 from sharpen.models.loading import load_model
 from sharpen.models.mixing import mix
 from sharpen.models.policy import LocalPolicy
+from sharpen.models.probe import probe
 from sharpen.models.scripted import ScriptedPolicy
 
-__all__ = ["LocalPolicy", "ScriptedPolicy", "embedded", "load_model", "mix", "roles"]
+__all__ = ["LocalPolicy", "ScriptedPolicy", "embedded", "load_model", "mix", "probe", "roles"]
