@@ -80,6 +80,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "deepseek_v3": dict(**LATENT, **DEEPSEEK),
     "glm4_moe": DEEPSEEK,
     "gpt_oss": dict(num_local_experts=4, sliding_window=8),
+    "bert": dict(is_decoder=True),
     "mamba": dict(state_size=8, time_step_rank=4),
     "mamba2": dict(state_size=8, num_heads=8, head_dim=8, n_groups=1, chunk_size=16),
     "falcon_mamba": dict(state_size=8, time_step_rank=4),

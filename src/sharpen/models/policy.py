@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
@@ -22,7 +23,7 @@ from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserErr
 from sharpen.models import adapters, logprobs, saving
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import generate, transformer
-from sharpen.models.loading import end_ids, fast_bf16, load_model
+from sharpen.models.loading import end_ids, fast_bf16, in_short, load_model
 from sharpen.objectives import active, weigh
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
@@ -88,13 +89,21 @@ class LocalPolicy:
         self.stops = lru_cache(maxsize=8)(self._stops)
 
     def _render(self, messages: str, generation: bool) -> str:
-        return self.tokenizer.apply_chat_template(json.loads(messages), add_generation_prompt=generation, tokenize=False)
+        told = json.loads(messages)
+        try:
+            return self.tokenizer.apply_chat_template(told, add_generation_prompt=generation, tokenize=False)
+        except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+            roles = ", ".join(str(message["role"]) for message in told)
+            raise UserError(
+                f"the chat template fails on a conversation of {roles}: {in_short(error)}. Ask in a form that it takes, or mend "
+                "chat_template.jinja in the model's directory."
+            ) from error
 
     def _encode(self, text: str) -> np.ndarray:
         return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int32)
 
     def _stops(self, strings: tuple[str, ...]) -> generate.StopStrings:
-        texts = self.tokenizer.batch_decode([[i] for i in range(self.model.config.vocab_size)])
+        texts = self.tokenizer.batch_decode([[i] for i in range(self.model.config.get_text_config().vocab_size)])
         # A lone token may decode without its leading space, or to U+FFFD where it is part of a character.
         last = [any(s[-1] in t or s[-1].isspace() for s in strings) or not t or "\ufffd" in t for t in texts]
         found = torch.tensor(last, device=self.model.device)
