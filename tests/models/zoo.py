@@ -98,7 +98,9 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "jamba": dict(
         num_experts=2, attn_layer_period=2, attn_layer_offset=1, mamba_d_state=8, mamba_dt_rank=4, use_mamba_kernels=False
     ),
-    "zamba2": dict(MAMBA, layers_block_type=["mamba", "hybrid"], n_mamba_heads=8, mamba_headdim=8, num_mem_blocks=1),
+    "zamba2": dict(
+        MAMBA, layers_block_type=["mamba", "hybrid"], n_mamba_heads=8, mamba_headdim=8, num_mem_blocks=1, chunk_size=16
+    ),
     "bamba": dict(MAMBA, attn_layer_indices=[1]),
     "falcon_h1": dict(MAMBA, mamba_d_ssm=64),
     "granitemoehybrid": dict(MAMBA, num_local_experts=0, layer_types=["mamba", "attention"], shared_intermediate_size=48),

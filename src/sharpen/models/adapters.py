@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -33,7 +34,9 @@ def inject(model: Any, rank: int) -> Any:
         exclude_modules=read_past or None,
         task_type="CAUSAL_LM",
     )
-    return inject_adapter_in_model(settings, model, adapter_name=NAME)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it says how it treats Conv1D and experts: rightly, which the probe tries
+        return inject_adapter_in_model(settings, model, adapter_name=NAME)
 
 
 def merged(model: Any, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -25,12 +25,12 @@ def load_model(path: Path) -> tuple[Any, Any]:
     """
     from transformers import AutoTokenizer
 
-    check_files(path)
+    model = load_weights(path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # what a library makes of a broken file can be anything
         raise UserError(f"{path} has no tokenizer that loads: {in_short(error)}. {COPY_TOKENIZER}") from error
-    return load_weights(path), tokenizer
+    return model, tokenizer
 
 
 COPY_TOKENIZER = "Copy tokenizer.json and tokenizer_config.json from the model that it was made from."
@@ -42,9 +42,19 @@ def load_weights(path: Path, kind: Any = None) -> Any:
 
     kind  its class, where that is known; else as its config.json says
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
+    check_files(path)
     try:
+        with torch.device("meta"):
+            outline = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(path), trust_remote_code=False)
+        wanted = sum(p.numel() for p in outline.parameters())
+        held = sum(file.stat().st_size for file in path.glob("*.safetensors"))
+        if wanted > held:  # before memory is taken for them: a number takes two bytes or more
+            raise UserError(
+                f"{path}: config.json describes {wanted:,} numbers, and its files hold {held:,} bytes: the two are not of one model, or "
+                "the files are not whole. Copy the directory again."
+            )
         model, told = (kind or AutoModelForCausalLM).from_pretrained(
             path,
             dtype=torch.float32,
@@ -54,6 +64,8 @@ def load_weights(path: Path, kind: Any = None) -> Any:
             ignore_mismatched_sizes=True,  # so that they are told, below
             **({} if kind else dict(trust_remote_code=False)),
         )
+    except UserError:
+        raise
     except Exception as error:  # as above
         raise UserError(f"{path} does not load as a causal language model: {in_short(error)}") from error
     if told["mismatched_keys"]:
@@ -128,7 +140,9 @@ def check_architecture(path: Path, config: dict[str, Any]) -> None:
             "version has it: pip install --upgrade transformers"
         )
     if config.get("is_encoder_decoder"):
-        raise UserError(f"{path} is an encoder with a decoder ({kind}); what is trained here reads and writes one text. Take a GPT.")
+        raise UserError(
+            f"{path} is an encoder with a decoder ({kind}); what is trained here reads and writes one text. Take a GPT."
+        )
     if kind not in WRITERS:
         rest = ", and its language model was not saved by itself" if {"vision_config", "audio_config"} & config.keys() else ""
         raise UserError(
@@ -143,14 +157,15 @@ def read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file} cannot be read: {in_short(error)}. Copy it again from where the model came from.") from error
     if not isinstance(found, dict):
-        raise UserError(f"{file} holds a {type(found).__name__}, no object of settings. Copy it again from where the model came from.")
+        raise UserError(
+            f"{file} holds a {type(found).__name__}, no object of settings. Copy it again from where the model came from."
+        )
     return found
 
 
 def in_short(error: object) -> str:
-    """The first line of a library's message, without what is too long to read."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "") or type(error).__name__
-    return first[:LONGEST].rstrip(". ")
+    """The beginning of a library's message, on one line."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:LONGEST].rstrip(". ")
 
 
 def end_ids(model: Any, tokenizer: Any) -> list[int]:

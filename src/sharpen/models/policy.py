@@ -344,10 +344,13 @@ def halve(model: Any) -> None:
     """Make a model bfloat16, but for what its architecture needs in float32: a router's biases, frequencies of positions."""
     strict = tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
     exact = strict if transformer.supported(model) else (*strict, "inv_freq")
-    kept = [(t, t.data) for n, t in (*model.named_parameters(), *model.named_buffers()) if any(part in n for part in exact)]
+    kept = [
+        (n, t.detach().clone()) for n, t in (*model.named_parameters(), *model.named_buffers()) if any(e in n for e in exact)
+    ]
     model.to(torch.bfloat16)
-    for tensor, data in kept:
-        tensor.data = data
+    for name, tensor in kept:
+        owner, _, own = name.rpartition(".")
+        getattr(model.get_submodule(owner), own).data = tensor
 
 
 def how(ask: Ask, sampling: Sampling) -> Sampling:

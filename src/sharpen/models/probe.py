@@ -98,13 +98,17 @@ def check_lengths(policy: Any, name: str, prompts: Sequence[Ask], max_tokens: in
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     kind = rope.get("rope_type", "default")
     if kind in ("dynamic", "longrope"):
-        limit = rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None) or limit
+        limit = (
+            rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None) or limit
+        )
     longest = max(map(len, tokens)) + max_tokens
     if not isinstance(limit, int) or limit <= 0 or longest <= limit:
         return
     why = f"its positions end at {limit}"
     if kind in ("dynamic", "longrope"):
-        why = f"beyond {limit} its positions ({kind}) move those of all earlier tokens, so a text is not what it was when written"
+        why = (
+            f"beyond {limit} its positions ({kind}) move those of all earlier tokens, so a text is not what it was when written"
+        )
     room = limit - (longest - max_tokens)
     cure = f"--set max_tokens={room} fits" if room > 0 else "leave out the long tasks, or take a model for longer texts"
     raise UserError(
@@ -123,7 +127,9 @@ def check_reading(policy: Any, name: str, row: np.ndarray) -> None:
     """Finite, and from left to right."""
     whole = own(policy, row)
     if not bool(torch.isfinite(whole).all()):
-        raise UserError(f"{name}: its log-probabilities are not finite numbers: weights that are NaN or too large. Copy it again.")
+        raise UserError(
+            f"{name}: its log-probabilities are not finite numbers: weights that are NaN or too large. Copy it again."
+        )
     half = max(len(row) // 2, 1)
     gap = float((own(policy, row[:half]) - whole[:half]).abs().mean())
     if gap > NEAR[policy.model.dtype]:
