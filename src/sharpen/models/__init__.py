@@ -1,9 +1,9 @@
 """Whatever answers, is scored or learns.
 
-policy.py is a causal LM in this process (loading.py: from a directory; saving.py: to one and back; probe.py: tried before it is
-paid for; adapters.py: LoRA; critic.py: a value head; logprobs.py: its passes). roles.py says who stands behind a recipe's roles, endpoint.py is one behind a server. embedded.py
-builds the embedded student, scripted.py a policy that answers from a function; mixing.py
-averages checkpoints. Generation and training passes are in engine/.
+policy.py is a causal LM in this process (loading.py: from a directory; saving.py: to one and back; adapters.py: LoRA;
+critic.py: a value head; logprobs.py: its passes), and probe.py tries one that is brought before it is paid for. roles.py says
+who stands behind a recipe's roles, endpoint.py is one behind a server. embedded.py builds the embedded student, scripted.py a
+policy that answers from a function; mixing.py averages checkpoints. Generation and training passes are in engine/.
 
 May import: verify, objectives, models.engine.
 """

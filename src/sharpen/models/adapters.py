@@ -35,7 +35,7 @@ def inject(model: Any, rank: int) -> Any:
         task_type="CAUSAL_LM",
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it says how it treats Conv1D and experts: rightly, which the probe tries
+        warnings.simplefilter("ignore")  # it says how it treats Conv1D and experts: rightly, which the probe tries
         return inject_adapter_in_model(settings, model, adapter_name=NAME)
 
 

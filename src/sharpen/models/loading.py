@@ -52,8 +52,8 @@ def load_weights(path: Path, kind: Any = None) -> Any:
         held = sum(file.stat().st_size for file in path.glob("*.safetensors"))
         if wanted > held:  # before memory is taken for them: a number takes two bytes or more
             raise UserError(
-                f"{path}: config.json describes {wanted:,} numbers, and its files hold {held:,} bytes: the two are not of one model, or "
-                "the files are not whole. Copy the directory again."
+                f"{path}: config.json describes {wanted:,} numbers, and its files hold {held:,} bytes: the two are not of "
+                "one model, or the files are not whole. Copy the directory again."
             )
         model, told = (kind or AutoModelForCausalLM).from_pretrained(
             path,
@@ -71,22 +71,22 @@ def load_weights(path: Path, kind: Any = None) -> Any:
     if told["mismatched_keys"]:
         name, found, wanted = sorted(told["mismatched_keys"])[0]
         raise UserError(
-            f"{path}: the tensor {name} has the shape {tuple(found)}, and config.json makes it {tuple(wanted)}: the two are not of "
-            "one model. Copy both from where it was saved."
+            f"{path}: the tensor {name} has the shape {tuple(found)}, and config.json makes it {tuple(wanted)}: the two are "
+            "not of one model. Copy both from where it was saved."
         )
     if told["missing_keys"]:
         missing = sorted(told["missing_keys"])
         raise UserError(
-            f"{path}: its files lack {len(missing)} of the model's tensors, such as {missing[0]}, which would be random numbers. "
-            "Copy the directory again; where it is one part of a model, save the whole with save_pretrained."
+            f"{path}: its files lack {len(missing)} of the model's tensors, such as {missing[0]}, which would be random "
+            "numbers. Copy the directory again; where it is one part of a model, save the whole with save_pretrained."
         )
     if told.get("conversion_errors") or told.get("error_msgs"):
         raise UserError(f"{path} does not load: {in_short([*told['conversion_errors'].values(), *told['error_msgs']][0])}")
     other = [name for name in told["unexpected_keys"] if "vision" in name or "visual" in name or "audio" in name]
     if other:
         raise UserError(
-            f"{path}: its files hold more than text, such as {sorted(other)[0]}, which the language model alone would lose. Save "
-            "the language model by itself, and name that directory."
+            f"{path}: its files hold more than text, such as {sorted(other)[0]}, which the language model alone would lose. "
+            "Save the language model by itself, and name that directory."
         )
     return model.eval()
 
@@ -112,8 +112,8 @@ def check_files(path: Path) -> dict[str, Any]:
     if quantised:
         method = quantised.get("quant_method", "unknown") if isinstance(quantised, dict) else quantised
         raise UserError(
-            f"{path} holds quantised weights ({method}), and what is trained are plain ones. Take the model that it was made from, "
-            "or dequantise it and save it with save_pretrained, without quantization_config."
+            f"{path} holds quantised weights ({method}), and what is trained are plain ones. Take the model that it was "
+            "made from, or dequantise it and save it with save_pretrained, without quantization_config."
         )
     if "/" in str(config.get("_attn_implementation", "")) + str(config.get("attn_implementation", "")):
         raise UserError(f"{path / 'config.json'} names attention code to be downloaded, which is never run: remove that entry.")
@@ -136,8 +136,8 @@ def check_architecture(path: Path, config: dict[str, Any]) -> None:
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         raise UserError(
-            f"{path / 'config.json'} names the architecture {kind!r}, which transformers {__version__} does not have. Where a later "
-            "version has it: pip install --upgrade transformers"
+            f"{path / 'config.json'} names the architecture {kind!r}, which transformers {__version__} does not have. Where "
+            "a later version has it: pip install --upgrade transformers"
         )
     if config.get("is_encoder_decoder"):
         raise UserError(

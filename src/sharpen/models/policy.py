@@ -95,8 +95,8 @@ class LocalPolicy:
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
             roles = ", ".join(str(message["role"]) for message in told)
             raise UserError(
-                f"the chat template fails on a conversation of {roles}: {in_short(error)}. Ask in a form that it takes, or mend "
-                "chat_template.jinja in the model's directory."
+                f"the chat template fails on a conversation of {roles}: {in_short(error)}. Ask in a form that it takes, or "
+                "mend chat_template.jinja in the model's directory."
             ) from error
 
     def _encode(self, text: str) -> np.ndarray:

@@ -68,8 +68,9 @@ def _told(name: str) -> Iterator[None]:
         raise
     except Exception as error:  # it fails in its own ways
         raise UserError(
-            f"{name} cannot be used: a plain question makes it fail ({type(error).__name__}: {in_short(error)}). Try it by itself in "
-            "transformers, or another version of that; text-only use of a model for images or sound is often what fails."
+            f"{name} cannot be used: a plain question makes it fail ({type(error).__name__}: {in_short(error)}). Try it by "
+            "itself in transformers, or another version of that; text-only use of a model for images or sound is often "
+            "what fails."
         ) from error
 
 
@@ -78,8 +79,8 @@ def check_ids(policy: Any, name: str) -> None:
     above = [i for i in (*policy.end_ids, policy.pad_id) if i >= rows]
     if above:
         raise UserError(
-            f"{name}: the tokenizer's marks go up to {max(above)}, and the model's embedding has {rows} rows: the two are not of one "
-            "model. Copy the tokenizer that it was trained with, or resize_token_embeddings and save it."
+            f"{name}: the tokenizer's marks go up to {max(above)}, and the model's embedding has {rows} rows: the two are "
+            "not of one model. Copy the tokenizer that it was trained with, or resize_token_embeddings and save it."
         )
 
 
@@ -90,8 +91,8 @@ def check_lengths(policy: Any, name: str, prompts: Sequence[Ask], max_tokens: in
     highest = max((int(t.max()) for t in tokens if len(t)), default=0)
     if highest >= rows:
         raise UserError(
-            f"{name}: a prompt becomes the token {highest}, and the model's embedding has {rows} rows. Copy the tokenizer that it "
-            "was trained with."
+            f"{name}: a prompt becomes the token {highest}, and the model's embedding has {rows} rows. Copy the tokenizer "
+            "that it was trained with."
         )
     config = policy.model.config.get_text_config()
     limit = getattr(config, "max_position_embeddings", None)
@@ -112,7 +113,8 @@ def check_lengths(policy: Any, name: str, prompts: Sequence[Ask], max_tokens: in
     room = limit - (longest - max_tokens)
     cure = f"--set max_tokens={room} fits" if room > 0 else "leave out the long tasks, or take a model for longer texts"
     raise UserError(
-        f"{name}: the longest prompt ({longest - max_tokens} tokens) and an answer of {max_tokens} make {longest}, and {why}: {cure}."
+        f"{name}: the longest prompt ({longest - max_tokens} tokens) and an answer of {max_tokens} make {longest}, and "
+        f"{why}: {cure}."
     )
 
 
@@ -134,8 +136,9 @@ def check_reading(policy: Any, name: str, row: np.ndarray) -> None:
     gap = float((own(policy, row[:half]) - whole[:half]).abs().mean())
     if gap > NEAR[policy.model.dtype]:
         raise UserError(
-            f"{name} reads ahead: what it says after a token changes with what follows ({gap:.2g} nats), as BERT's kind does, so it "
-            "cannot write. Take a causal model; where it was trained as a decoder, set is_decoder in its config.json."
+            f"{name} reads ahead: what it says after a token changes with what follows ({gap:.2g} nats), as BERT's kind "
+            "does, so it cannot write. Take a causal model; where it was trained as a decoder, set is_decoder in its "
+            "config.json."
         )
 
 
@@ -155,14 +158,15 @@ def check_writing(policy: Any, name: str, asks: Sequence[Ask]) -> None:
         gap = float(np.abs(read - other).sum() / max(mask.sum(), 1))
         if not gap <= near:
             raise UserError(
-                f"{name} {what} otherwise than it reads: the same words differ by {gap:.2g} nats a token from one plain pass of "
-                f"{type(policy.model).__name__}. Its architecture is not supported by this version of transformers; try another."
+                f"{name} {what} otherwise than it reads: the same words differ by {gap:.2g} nats a token from one plain "
+                f"pass of {type(policy.model).__name__}. Its architecture is not supported by this version of transformers; "
+                "try another."
             )
     forced = policy.respond([Ask(asks[0].messages, answer="42")], [0], WRITTEN, Sampling())[0]
     if forced.text.strip() != "42":
         raise UserError(
-            f"{name}: the answer 42, put into its mouth, reads {forced.text!r} when its tokens are turned back into text, so worked "
-            "answers cannot be learnt. Copy the tokenizer that it was trained with."
+            f"{name}: the answer 42, put into its mouth, reads {forced.text!r} when its tokens are turned back into text, "
+            "so worked answers cannot be learnt. Copy the tokenizer that it was trained with."
         )
 
 
@@ -180,8 +184,8 @@ def check_saving(policy: Any, name: str, row: np.ndarray, beside: Path) -> None:
         lost = sorted(n for n, t in state.items() if n not in kept or not torch.equal(kept[n], t.to(kept[n].device)))
         if lost:
             raise UserError(
-                f"{name}: {lost[0]} is not what it was after saving and loading, so no checkpoint of it would be. Try another version "
-                "of transformers."
+                f"{name}: {lost[0]} is not what it was after saving and loading, so no checkpoint of it would be. Try "
+                "another version of transformers."
             )
         if policy.lora:
             with torch.no_grad():
@@ -190,8 +194,8 @@ def check_saving(policy: Any, name: str, row: np.ndarray, beside: Path) -> None:
             gap = float((merged.logits[0].float().log_softmax(-1) - own(policy, row)).abs().mean())
             if gap > NEAR[policy.model.dtype]:
                 raise UserError(
-                    f"{name}: with adapters merged in it differs by {gap:.2g} nats from what was trained, so lora={policy.lora} would "
-                    "not be what is exported. Train the weights themselves: --set lora=0."
+                    f"{name}: with adapters merged in it differs by {gap:.2g} nats from what was trained, so "
+                    f"lora={policy.lora} would not be what is exported. Train the weights themselves: --set lora=0."
                 )
 
 
