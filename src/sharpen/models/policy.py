@@ -15,15 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jinja2 import TemplateError
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
-from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
-from sharpen.models import adapters, logprobs, saving
+from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tableau, Turn, UserError
+from sharpen.models import adapters, logprobs, saving, templates
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import generate, transformer
-from sharpen.models.loading import end_ids, fast_bf16, in_short, load_model
+from sharpen.models.loading import broken, end_ids, fast_bf16, load_model
 from sharpen.objectives import active, weigh
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
@@ -88,16 +87,8 @@ class LocalPolicy:
         self.encode = lru_cache(maxsize=100_000)(self._encode)
         self.stops = lru_cache(maxsize=8)(self._stops)
 
-    def _render(self, messages: str, generation: bool) -> str:
-        told = json.loads(messages)
-        try:
-            return self.tokenizer.apply_chat_template(told, add_generation_prompt=generation, tokenize=False)
-        except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
-            roles = ", ".join(str(message["role"]) for message in told)
-            raise UserError(
-                f"the chat template fails on a conversation of {roles}: {in_short(error)}. Ask in a form that it takes, or "
-                "mend chat_template.jinja in the model's directory."
-            ) from error
+    def _render(self, messages: str, generation: bool, tools: str = "[]") -> str:
+        return templates.render(self.tokenizer, json.loads(messages), generation, json.loads(tools))
 
     def _encode(self, text: str) -> np.ndarray:
         return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int32)
@@ -116,7 +107,7 @@ class LocalPolicy:
         """(P,) int32: the conversation up to where the model's turn begins."""
         messages = json.dumps([dict(m) for m in ask.messages])
         if ask.after is None:
-            return self.encode(self.render(messages, True))
+            return self.encode(self.render(messages, True, json.dumps(list(ask.tools))))
         if ask.insert:  # within the model's own turn: the mark that ended it, if there is one, is taken back
             kept = len(ask.after.tokens) - (int(ask.after.tokens[-1]) in self.end_ids)
             return np.concatenate([ask.after.tokens[:kept], self.encode(ask.insert)])
@@ -138,7 +129,10 @@ class LocalPolicy:
         sampling: Sampling,
         done: Callable[[int, Turn], None] | None = None,
     ) -> list[Turn]:
-        """Answer every ask, in order. Forced answers cost no generation."""
+        """Answer every ask, in order. Forced answers cost no generation.
+
+        Raises FatalDiagnosis where a log-probability is not finite, as those of a model with NaN among its weights.
+        """
         prompts, drawn = [self.prompt_tokens(ask) for ask in asks], [how(ask, sampling) for ask in asks]
         turns: dict[int, Turn] = {}
 
@@ -155,9 +149,12 @@ class LocalPolicy:
         for i in generated:
             limit = max_tokens if (own := asks[i].max_tokens) is None else own
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
-        generate.generate(
-            self.model, requests, self.end_ids, self.pad_id, self.stops, lambda j, made: finish(generated[j], made)
-        )
+        try:
+            generate.generate(
+                self.model, requests, self.end_ids, self.pad_id, self.stops, lambda j, made: finish(generated[j], made)
+            )
+        except NotFinite as error:
+            raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
         return [turns[i] for i in range(len(asks))]
 
     def force(self, answer: str) -> generate.Generation:

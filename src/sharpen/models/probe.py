@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sharpen.core import Ask, Batch, Sampling, UserError
+from sharpen.core import Ask, Batch, FatalDiagnosis, Sampling, UserError
 from sharpen.models import adapters, saving
 from sharpen.models.engine import generic, transformer
-from sharpen.models.loading import in_short, load_weights
+from sharpen.models.loading import broken, in_short, load_weights
 
 SAVED_BYTES = 4 * 2**30
 WRITTEN = 6  # tokens drawn after each prompt
@@ -35,7 +35,8 @@ QUESTIONS = ("Hi.", "What is 12 + 30? Answer with the number alone.", "What is 1
 
 
 def probe(policy: Any, name: str, prompts: Sequence[Ask] = (), max_tokens: int = 0, beside: Path | None = None) -> None:
-    """Try a policy. Raises UserError for the first thing that it cannot do; leaves everything as it was.
+    """Try a policy. Raises UserError for the first thing that it cannot do, and FatalDiagnosis where its numbers
+    are not finite; leaves everything as it was.
 
     name     the model's, for messages
     prompts  what it will be asked, as far as that is known, and the longest answer
@@ -64,7 +65,7 @@ def _told(name: str) -> Iterator[None]:
     """What an architecture's own code raises on a plain prompt, as a sentence."""
     try:
         yield
-    except UserError:
+    except (UserError, FatalDiagnosis):
         raise
     except Exception as error:  # it fails in its own ways
         raise UserError(
@@ -129,9 +130,7 @@ def check_reading(policy: Any, name: str, row: np.ndarray) -> None:
     """Finite, and from left to right."""
     whole = own(policy, row)
     if not bool(torch.isfinite(whole).all()):
-        raise UserError(
-            f"{name}: its log-probabilities are not finite numbers: weights that are NaN or too large. Copy it again."
-        )
+        raise FatalDiagnosis(f"not_finite: what {name} says is not finite, so no answer means anything. {broken(policy.model)}")
     half = max(len(row) // 2, 1)
     gap = float((own(policy, row[:half]) - whole[:half]).abs().mean())
     if gap > NEAR[policy.model.dtype]:
