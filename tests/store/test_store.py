@@ -609,6 +609,15 @@ def test_nothing_is_not_resumed(tmp_path: Path, write: bool):
         Store.open(tmp_path, write=write)
 
 
+def test_a_missing_table_is_named(tmp_path: Path):
+    with Store.create(tmp_path / "run", {}):
+        pass
+    with closing(sqlite3.connect(tmp_path / "run" / "run.db")) as db:
+        db.execute("DROP TABLE evaluations")
+    with pytest.raises(UserError, match="lacks the table evaluations"), Store.open(tmp_path / "run"):
+        pass
+
+
 def test_a_newer_version_is_refused(tmp_path: Path):
     with Store.create(tmp_path / "run", {}):
         pass
