@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,6 +99,7 @@ def run(
             "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
         ),
     ] = None,
+    commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
 ) -> None:
     """Make a model better, and prove it.
 
@@ -120,6 +122,7 @@ def run(
         directory=directory,
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
+        commit_s=commit_every,
     )
     loop.build_recipe(request)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
@@ -127,11 +130,19 @@ def run(
 
 
 @app.command()
-def resume(directory: RunDir) -> None:
-    """Go on with an interrupted run, exactly as if it never stopped."""
+def resume(
+    directory: RunDir,
+    budget: Annotated[str | None, typer.Option(metavar="10m|40steps|2Mtokens", help="More, for a finished run.")] = None,
+    accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Go on with inputs that have changed.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a directory from elsewhere names.")] = False,
+) -> None:
+    """Go on with an interrupted run, exactly as if it never stopped; or with a finished one, beyond its budget.
+
+    What it was made of must be what it was: tasks, recipe, verifiers, model, chat template, versions.
+    """
     from sharpen import loop
 
-    _drive(loop.resume, directory, directory)
+    _drive(partial(loop.resume, more=budget, accept=accept_changes, trusted=trust), directory, directory)
 
 
 @app.command()
@@ -254,7 +265,7 @@ def export(
         commit = store.last_commit()
         if commit is None or commit.accepted is None:
             raise UserError(f"{directory} has no accepted model yet. Go on with it: sharpen resume {directory}")
-        source = store.checkpoint_path(commit.accepted)
+        source = store.verified(commit.accepted)
         files = [f for pattern in MODEL_FILES for f in sorted(source.glob(pattern)) if f.name != "optimizer.safetensors"]
         try:
             part.mkdir(parents=True)

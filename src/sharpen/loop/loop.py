@@ -11,23 +11,22 @@ A run is a function of its request alone. Its state is the policy's checkpoint a
 from __future__ import annotations
 
 import dataclasses
-import platform
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sharpen import guard, models, rollouts, tasks
-from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
+from sharpen.core import FatalDiagnosis, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import growing, stages, telling
+from sharpen.loop import growing, resuming, stages, telling, trust
 from sharpen.loop.baseline import look as first_look
+from sharpen.loop.due import Due
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
@@ -41,6 +40,7 @@ from sharpen.loop.session import (
     moment,
     refer,
     round_end,
+    round_start,
     save,
     share,
 )
@@ -51,7 +51,6 @@ from sharpen.store import Fault, Position, Store, database, no_fault
 from sharpen.verify import code
 
 __all__ = ["Request", "build_recipe", "resume", "run", "start"]
-PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
 
 
 def never() -> bool:
@@ -65,6 +64,7 @@ def start(
     fault: Fault = no_fault,
     pause: Callable[[], bool] = never,
     origin: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Path:
     """Run a recipe from the beginning in a new directory. Returns the directory.
 
@@ -73,6 +73,7 @@ def start(
             `resume` goes on
     origin  a run of the same student, tasks, seed and warm-up that paused after its warm-up: this one begins as a copy of it.
             UserError where the two would not be the same up to there (`warmup.signature`)
+    clock   by which commits within a round are due
     """
     began = time.monotonic()
     recipe = build_recipe(request)
@@ -81,24 +82,23 @@ def start(
     for note in source.notes:
         progress.say(note)
     code.require(source, first.isolation)
-    asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
+    made = build_policy(first, source, request.seed, nearest(request.directory))
     meta = {
         "recipe": request.recipe,
-        "recipe_text": str(recipe),
-        "request": asked,
+        "request": dataclasses.asdict(request) | {"directory": str(request.directory)},
         "seed": request.seed,
         "argv": list(request.argv),
         "student": first.student,
         "warmup": signature(first, request.seed),
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        **resuming.description(request, recipe, made),
     }
-    made = build_policy(first, source, request.seed, nearest(request.directory))
     meta["asking"] = dataclasses.asdict(telling.of_recipe(first, made.tokenizer))
+    meta[trust.KEY] = trust.seal(trust.sealed(meta))
     if origin:
         database.branch(origin, request.directory, meta)
     with Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault) as store:
-        run(store, recipe, request.seed, made, source, progress, began, pause)
+        run(store, recipe, request.seed, made, source, progress, began, Due(request.commit_s, clock), pause)
     return request.directory
 
 
@@ -107,24 +107,28 @@ def nearest(path: Path) -> Path:
     return next(p for p in (path, *path.absolute().parents) if p.is_dir())
 
 
-def resume(directory: Path, progress: Any, fault: Fault = no_fault, pause: Callable[[], bool] = never) -> Path:
-    """Go on with a run that was interrupted or paused. Raises UserError where there is none, or its recipe has changed."""
+def resume(
+    directory: Path,
+    progress: Any,
+    fault: Fault = no_fault,
+    pause: Callable[[], bool] = never,
+    more: str | None = None,
+    accept: bool = False,
+    trusted: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Path:
+    """Go on with a run that was interrupted or paused. Raises UserError where there is none, or it cannot go on (resuming.py).
+
+    more     a budget, such as "30m", that a finished run gets beyond its own
+    accept   go on although what it was made of has changed; the run records that
+    trusted  run the code that the directory names although it was not made here
+    """
     began = time.monotonic()
     with Store.open(directory, write=True, fault=fault) as store:
-        meta = store.meta()
-        asked = meta["request"]
-        request = Request(**{**asked, **{name: tuple(asked[name]) for name in ("settings", "argv", "roles")}})
-        recipe = build_recipe(request)
-        if str(recipe) != meta["recipe_text"]:
-            raise UserError(
-                f"the recipe {request.recipe} is not what it was when {directory} began, so the run cannot go on as it would "
-                f"have. Restore the recipe, or start a new run.\nthen:\n{meta['recipe_text']}\nnow:\n{recipe}"
-            )
-        torch.set_num_threads(meta["threads"])  # the order of additions, and so the last bit, depends on it
-        first = opening(recipe)
-        source = first.tasks()
-        code.require(source, first.isolation)
-        run(store, recipe, request.seed, build_policy(first, source, request.seed), source, progress, began, pause)
+        torch.set_num_threads(store.meta()["threads"])  # the order of additions, and so the last bit, depends on it
+        request, recipe, source, policy = resuming.taken_up(store, progress, accept, trusted)
+        due = Due(request.commit_s, clock)
+        run(store, recipe, request.seed, policy, source, progress, began, due, pause, more)
     return directory
 
 
@@ -136,17 +140,23 @@ def run(
     source: TaskSource,
     progress: Any,
     began: float,
+    due: Due,
     pause: Callable[[], bool] = never,
+    more: str | None = None,
 ) -> None:
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
-    stopped."""
-    this = going(store, recipe, seed, policy, source, progress, began)
+    stopped. `more` is what a finished run gets beyond its budget."""
+    this = going(store, recipe, seed, policy, source, progress, began, due)
     say_missing(this)
     if not this.asking.silent:
         progress.say(f"asked {this.asking}")
     last = store.last_commit()
+    if more:
+        this = stages.extend(this, more)
+        last = store.last_commit()
     if last and last.finished:
-        progress.say(f"{store.directory} is finished: nothing is left to do")
+        again = f"To go on: sharpen resume {store.directory} --budget 10m"
+        progress.say(f"{store.directory} is finished: nothing is left to do. {again}")
         stages.forget(store)
         return
     if last and last.checkpoint:
@@ -155,12 +165,7 @@ def run(
     with this.judges, progress.interruptible() as interrupted:
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
-            step = warm_up(this, step, interrupted)
-            extrapolate(this)
-            measure(this, "before", step, 0)
-            baseline = measure(this, "validation", step, 0)
-            store.add_decision(0, guard.always(baseline, baseline))
-            save(this, Position("loop", step, 0, accepted="this"))
+            step = prepare(this, step, interrupted)
             if stopped(interrupted, pause):
                 return
         rounds = store.rounds()
@@ -170,7 +175,8 @@ def run(
         # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         stages.take_up(this, rounds)
         while True:
-            if reason := stop_reason(this, step, rounds):
+            begun = round_start(this, step, len(rounds)) < step  # a round that has begun is closed, whatever the budget says
+            if reason := None if begun else stop_reason(this, step, rounds):
                 handed, on = stages.hand_over(this, step, rounds, reason)
                 if not on:
                     break
@@ -185,20 +191,40 @@ def run(
         finish(this, step, rounds, handed)
 
 
+def prepare(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
+    """Warm up, and measure both splits, committed. Returns the number of steps done."""
+    step = warm_up(this, step, interrupted)
+    if this.store.evaluation(0, "before") is None:
+        if this.due():
+            save(this, Position("warmup", step, 0), wait=False)
+        extrapolate(this)
+        measure(this, "before", step, 0)
+        if this.due():
+            save(this, Position("warmup", step, 0), wait=False)
+    baseline = measure(this, "validation", step, 0)
+    this.store.add_decision(0, guard.always(baseline, baseline))
+    save(this, Position("loop", step, 0, accepted="this"))
+    return step
+
+
 def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted: Callable[[], bool]) -> int:
     """The steps of one round, or the rest of them. Returns the number of steps done."""
-    end, steps = round_end(this, step), this.budget.kind == "steps"
+    end, steps = round_end(this, round_start(this, step, len(rounds))), this.budget.kind == "steps"
     this.progress.phase(this.at.name or "loop", total=int(this.budget.amount) if steps else None, done=step - this.at.step)
     while step < end and (spent := share(this, step)) < 1:
         attempt(this, step, rounds, spent)
         step += 1
-        if interrupted() and step < end:
+        if interrupted():
             save(this, Position("loop", step, len(rounds) - 1))
             raise KeyboardInterrupt
+        if this.due():
+            save(this, Position("loop", step, len(rounds) - 1), wait=False)
     return step
 
 
-def going(store: Store, method: Method, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float) -> Run:
+def going(
+    store: Store, method: Method, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float, due: Due
+) -> Run:
     """What a run holds in memory, with what its store says of the past."""
     listed = stages.listed(method)
     at = stages.standing(store, listed)
@@ -209,12 +235,13 @@ def going(store: Store, method: Method, seed: int, policy: Policy, source: TaskS
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
     bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe))
     judges = rollouts.judging(recipe.verify, policy, bound, seed, recipe.verdict_s)
-    spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= at.step or not at.number]
+    first = next((stage["step"] for stage in store.meta().get("stages", ()) if stage["number"] == at.number), at.step)
+    spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= first or not at.number]
     grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
     parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
     knows = state.begin(recipe, source, seed, store, grown.source)
     return Run(
-        *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at)),
+        *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at), due),
         asking=rollouts.asking.parsed(store.meta().get("asking", {})),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,13 +33,14 @@ from sharpen.curriculum import State
 from sharpen.data import Memory
 from sharpen.guard import control
 from sharpen.loop import offers, telling
+from sharpen.loop.due import Due
 from sharpen.loop.growing import Grown
 from sharpen.loop.offers import Moment
 from sharpen.models import embedded
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog
 from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles
-from sharpen.store import Position, Store
+from sharpen.store import Position, Store, checkpoints
 from sharpen.verify import Judges
 
 WORK = ("curriculum", "generate", "verify", "learn", "grow")  # the phases of a learning step that are a method's own work
@@ -57,6 +59,7 @@ class Request:
     directory: Path = Path("runs/run")
     argv: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()  # NAME=WHO
+    commit_s: float = 120.0  # seconds between two commits within a round
 
 
 def build_recipe(request: Request) -> Method:
@@ -105,13 +108,14 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int, beside: Path | N
 @dataclass(frozen=True)
 class At:
     """The stage that a run is in, and where that began: after so many steps, with the weights of this round, with so much of
-    the budget used. A plain recipe is one stage."""
+    the budget used. A plain recipe is one stage, and so is what a finished run was given beyond its budget: `more`, as text."""
 
     name: str
     number: int
     step: int
     round: int
     used: float
+    more: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ class Run:
     stages: tuple[Stage, ...]
     at: At
     budget: control.Budget  # the stage's own
+    due: Due
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
     asking: Asking = UNTOLD  # what the student is told beside the questions
@@ -167,7 +172,8 @@ class Run:
         if kind == "steps":
             return steps
         if kind == "tokens":
-            return self.at.used + sum(s["tokens"] for s in self.steps if s["phase"] == "loop") + self.grown.tokens
+            own = [s for s in self.steps if s["phase"] == "loop" and s["step"] >= self.at.step]
+            return self.at.used + sum(s["tokens"] for s in own) + self.grown.tokens
         return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
 
 
@@ -239,11 +245,16 @@ def answers(
 
 def save(this: Run, position: Position, write: bool = True, wait: bool = True) -> None:
     """Commit everything so far; with `write`, together with a checkpoint of the policy. `wait` as in `Store.commit`."""
+    began = this.due.clock()
     # What no phase claims, so that the phases of a run add up to its wall time.
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
         offers.commit(this)
         this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
+    often = this.due.every
+    this.due.committed(began)
+    if this.due.every > max(often, this.due.seconds):
+        this.progress.say(f"a commit takes long here: within a round one comes every {this.due.every:.0f} s, not more often")
 
 
 def write_checkpoint(this: Run, path: Path) -> None:
@@ -255,7 +266,7 @@ def write_checkpoint(this: Run, path: Path) -> None:
 
 def load_checkpoint(this: Run, name: str) -> None:
     """Go on from a checkpoint that a commit names."""
-    path = this.store.checkpoint_path(name)
+    path = this.store.verified(name)
     this.policy.load(str(path))
     models.roles.load(this.recipe.roles, this.roles, path, this.policy, partial(like_student, this.recipe))
     offers.load(this, path)
@@ -281,14 +292,17 @@ def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:
     if "start" in wanted:
         path = this.store.directory / (f"start-{this.at.number}" if this.at.number else "start")
         if not path.exists():
-            this.policy.save(str(aside := path.with_name("start.partial")))
+            aside = path.with_name("start.partial")
+            shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed here
+            this.policy.save(str(aside))
+            checkpoints.stamp(aside)
             aside.rename(path)
-        yield "start", path
+        yield "start", checkpoints.verify(path)
     if "accepted" in wanted:
         this.store.settle()
         last = this.store.last_commit()
         assert last is not None and last.accepted is not None
-        yield "accepted", this.store.checkpoint_path(last.accepted)
+        yield "accepted", this.store.verified(last.accepted)
 
 
 def like_student(recipe: Recipe, path: Path) -> models.LocalPolicy:
@@ -313,6 +327,11 @@ def share(this: Run, step: int) -> float:
 def moment(this: Run, step: int, number: int) -> Moment:
     """What functions may ask for once `step` steps are done, in round `number`."""
     return Moment(this, step, number, share(this, step))
+
+
+def round_start(this: Run, step: int, number: int) -> int:
+    """The first step of round `number`; `step`, the next one, where it has none yet."""
+    return min((s["step"] for s in this.steps if s["phase"] == "loop" and s["round"] == number), default=step)
 
 
 def round_end(this: Run, step: int) -> int:

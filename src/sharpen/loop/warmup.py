@@ -27,7 +27,6 @@ LATER = (
     *("lr_end", "passes", "minibatches", "roles", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
     *("grow", "grow_limit", "grow_tries", "unreadable_limit"),
 )
-COMMIT = 200  # steps between two commits
 RAMP = 20  # steps over which a learning rate rises to its value
 
 
@@ -67,10 +66,11 @@ def warm_up(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
         this.store.add_batch(step - 1, rows)
         this.store.add_step(step - 1, "warmup", 0, {**stats, "lr": lr, "rollouts": len(rows)})
         this.progress.advance(1)
-        if interrupted() or (step % COMMIT == 0 and step < recipe.warmup_steps):
-            save(this, Position("warmup", step, 0))
         if interrupted():
+            save(this, Position("warmup", step, 0))
             raise KeyboardInterrupt
+        if this.due():
+            save(this, Position("warmup", step, 0), wait=False)
     return step
 
 

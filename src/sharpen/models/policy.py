@@ -68,6 +68,10 @@ class LocalPolicy:
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        if not named:
+            raise UserError(
+                f"nothing of this model is trained (lora={lora}): it has no weight that {'adapters fit' if lora else 'learns'}."
+            )
         self.trained: dict[str, Tensor] = {n: p.detach().clone() for n, p in named.items()} if bf16 else dict(named)
         if bf16:
             halve(self.model)
