@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -636,6 +636,15 @@ def test_nothing_is_not_resumed(tmp_path: Path, write: bool):
     db.close()
     with pytest.raises(UserError, match="run.db was not written by sharpen"):
         Store.open(tmp_path, write=write)
+
+
+def test_a_missing_table_is_named(tmp_path: Path):
+    with Store.create(tmp_path / "run", {}):
+        pass
+    with closing(sqlite3.connect(tmp_path / "run" / "run.db")) as db:
+        db.execute("DROP TABLE evaluations")
+    with pytest.raises(UserError, match="lacks the table evaluations"), Store.open(tmp_path / "run"):
+        pass
 
 
 def test_a_newer_version_is_refused(tmp_path: Path):

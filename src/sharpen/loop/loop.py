@@ -86,7 +86,7 @@ def start(
     for note in source.notes:
         progress.say(note)
     code.require(source, first.isolation)
-    made = build_policy(first, source, request.seed)
+    made = build_policy(first, source, request.seed, nearest(request.directory))
     if size:
         models.roles.reach([role for stage in stages.listed(recipe) for role in stage.recipe.roles])
         request = size(request, made, source, progress)
@@ -109,6 +109,11 @@ def start(
     with Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault) as store:
         run(store, recipe, request.seed, made, source, progress, began, Due(request.commit_s, clock), pause)
     return request.directory
+
+
+def nearest(path: Path) -> Path:
+    """The directory itself, or the first above it that exists."""
+    return next(p for p in (path, *path.absolute().parents) if p.is_dir())
 
 
 def resume(

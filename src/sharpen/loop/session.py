@@ -16,6 +16,7 @@ from sharpen import models, rollouts
 from sharpen.core import (
     GREEDY,
     Arm,
+    Ask,
     Evaluation,
     FatalDiagnosis,
     Interrupted,
@@ -83,11 +84,14 @@ def build_recipe(request: Request) -> Method:
     return Stages(tuple(replace(stage, recipe=recipe) for stage, recipe in zip(built.stages, recipes, strict=True)))
 
 
-def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalPolicy:
-    """The student: a Hugging Face model (`models.located`), or an embedded one with fresh weights."""
+def build_policy(recipe: Recipe, source: TaskSource, seed: int, beside: Path | None = None) -> models.LocalPolicy:
+    """The student: a Hugging Face model (`models.located`), tried before it is used, or an embedded one with fresh weights.
+
+    beside  an existing directory on the disk that checkpoints go to, for that trial; None: nothing is written
+    """
     path = Path(models.located(recipe.student))
     model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
-    return models.LocalPolicy(
+    made = models.LocalPolicy(
         model,
         tokenizer,
         recipe.precision,
@@ -98,6 +102,10 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalP
         recipe.micro_tokens,
         recipe.offload,
     )
+    if path.is_dir():
+        asked = [Ask(task.prompt) for task in embedded.example_tasks(source)]
+        models.probe(made, str(path), asked, recipe.max_tokens, beside)
+    return made
 
 
 def nobody() -> bool:

@@ -4,7 +4,7 @@
 2. `logprobs` is one pass: rows laid end to end without padding (packing.py), logits only where a token is trained, and
    those in chunks, so that a vocabulary of 150,000 never fills the memory.
 
-Models that transformer.py does not know take their own forward pass on right-padded rows.
+Models that transformer.py does not know take their own forward pass on right-padded rows (generic.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from sharpen.core import Batch, Sampling
-from sharpen.models.engine import common_beginnings, pack, put, sampling, train_fused, transformer
+from sharpen.models.engine import common_beginnings, generic, pack, put, sampling, train_fused, transformer
 
 CHUNK_LOGITS = 2**25  # logits held at once
 
@@ -176,8 +176,10 @@ def before_trained(
         return model.lm_head, hidden.index_select(0, wanted.cumsum(0)[before] - 1)
     tokens = torch.from_numpy(read[rows, :width]).to(device)
     attention = torch.arange(width, device=device)[None] < torch.from_numpy(batch.lengths[rows]).to(device)[:, None]
-    logits = model(input_ids=tokens, attention_mask=attention.long()).logits
-    return torch.nn.Identity(), logits[:, :-1][torch.from_numpy(mask).to(device)[:, 1:]]
+    wanted = torch.zeros(mask.shape, dtype=torch.bool, device=device)
+    wanted[:, :-1] = torch.from_numpy(mask).to(device)[:, 1:]
+    inputs = dict(input_ids=tokens, attention_mask=attention.long(), use_cache=False)
+    return generic.before(model, inputs, wanted, recompute)
 
 
 def of_targets(

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tableau, Turn, UserError
-from sharpen.models import adapters, logprobs, memory, templates
+from sharpen.models import adapters, logprobs, memory, saving, templates
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import generate, transformer
 from sharpen.models.loading import broken, end_ids, fast_bf16, load_model
@@ -78,7 +77,7 @@ class LocalPolicy:
         self.trained: dict[str, Tensor] = dict(named)
         if bf16:
             self.trained = {n: p.detach().to(self.kept, copy=True) for n, p in named.items()}
-            self.model.to(torch.bfloat16)
+            halve(self.model)
             for name, image in named.items():
                 image.register_post_accumulate_grad_hook(partial(memory.collect, self.trained[name]))
         self.micro_tokens = micro_tokens or memory.pass_tokens(self.model, recompute)
@@ -105,7 +104,7 @@ class LocalPolicy:
         return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int32)
 
     def _stops(self, strings: tuple[str, ...]) -> generate.StopStrings:
-        texts = self.tokenizer.batch_decode([[i] for i in range(self.model.config.vocab_size)])
+        texts = self.tokenizer.batch_decode([[i] for i in range(self.model.config.get_text_config().vocab_size)])
         # A lone token may decode without its leading space, or to U+FFFD where it is part of a character.
         last = [any(s[-1] in t or s[-1].isspace() for s in strings) or not t or "\ufffd" in t for t in texts]
         found = torch.tensor(last, device=self.model.device)
@@ -344,50 +343,24 @@ class LocalPolicy:
 
     def save(self, directory: str) -> None:
         """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
-        path = Path(directory)
-        with self.averaged():
-            weights = {n: self.trained.get(n, p).detach() for n, p in self.model.named_parameters()}
-            self.model.save_pretrained(path, state_dict=adapters.merged(self.model, weights) if self.lora else weights)
-        self.tokenizer.save_pretrained(path)
-        state = {f"{key}:{n}": t for n, p in self.trained.items() for key, t in self.optimizer.state.get(p, {}).items()}
-        if self.mean or self.lora:
-            state |= {f"latest:{n}": t.detach() for n, t in self.trained.items()}
-        if self.mean and self.lora:
-            state |= {f"mean:{n}": t for n, t in zip(self.trained, self.mean)}
-        state |= {f"learned:{n}": t for n, t in zip(self.trained, self.learned)}
-        save_file({k: t.contiguous() for k, t in state.items()}, path / "optimizer.safetensors")
-        if self.critic is not None:
-            save_file(self.critic.state(), path / "critic.safetensors")
-        (path / "policy.json").write_text(json.dumps({"version": self.version}))
+        saving.save(self, directory)
 
     def load(self, directory: str) -> None:
-        """Restore what `save` wrote, bit for bit."""
-        path = Path(directory)
-        self.optimizer.state.clear()
-        if not self.lora:  # adapters are restored below; the weights beneath them never change
-            saved = type(self.model).from_pretrained(path, dtype=torch.float32, local_files_only=True)
-            self.put([dict(saved.named_parameters())[n].detach() for n in self.trained])
-            self.mean = [t.detach().clone() for t in self.trained.values()] if self.average else []
-        numbers = {n: i for i, n in enumerate(self.trained)}
-        learned: dict[int, Tensor] = {}
-        for key, tensor in load_file(path / "optimizer.safetensors", device=self.kept).items():
-            field, name = key.split(":", 1)
-            if field == "latest":
-                self.trained[name].data.copy_(tensor)
-            elif field == "mean":
-                self.mean[numbers[name]].copy_(tensor)
-            elif field == "learned":
-                learned[numbers[name]] = tensor
-            else:
-                self.optimizer.state[self.trained[name]][field] = tensor
-        self.critic = None
-        if (path / "critic.safetensors").exists():
-            state = load_file(path / "critic.safetensors", device=str(self.model.device))
-            self.critic = ValueHead(len(state["weight"]) - 1, self.model.device)
-            self.critic.restore(state)
-        self.learned = [learned[i] for i in sorted(learned)]
-        self.version = json.loads((path / "policy.json").read_text())["version"]
-        self.refresh()
+        """Restore what `save` wrote, bit for bit. Raises UserError where a file is missing or damaged."""
+        saving.load(self, directory)
+
+
+def halve(model: Any) -> None:
+    """Make a model bfloat16, but for what its architecture needs in float32: a router's biases, frequencies of positions."""
+    strict = tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
+    exact = strict if transformer.supported(model) else (*strict, "inv_freq")
+    kept = [
+        (n, t.detach().clone()) for n, t in (*model.named_parameters(), *model.named_buffers()) if any(e in n for e in exact)
+    ]
+    model.to(torch.bfloat16)
+    for name, tensor in kept:
+        owner, _, own = name.rpartition(".")
+        getattr(model.get_submodule(owner), own).data = tensor
 
 
 def unheard(what: str, share: float) -> None:

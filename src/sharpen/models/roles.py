@@ -18,6 +18,7 @@ from typing import Any
 from sharpen.core import Policy, Role, UserError, suggest
 from sharpen.models.endpoint import EndpointPolicy
 from sharpen.models.gguf import located
+from sharpen.models.probe import probe
 from sharpen.models.scripted import ScriptedPolicy
 
 SNAPSHOTS = ("start", "accepted")
@@ -92,6 +93,7 @@ def bind(roles: Sequence[Role], student: Policy, like: Callable[[Path], Any]) ->
             found[role.name] = server
         elif Path(who).is_dir():
             found[role.name] = like(Path(who))
+            probe(found[role.name], who)
         else:
             found[role.name] = ScriptedPolicy(script(role.name, who))
     return found

@@ -349,6 +349,9 @@ def check(db: sqlite3.Connection, directory: Path) -> None:
         age, cure = ("a newer", "or a newer one") if int(found[0]) > SCHEMA_VERSION else ("an older", "or start a new run")
         why = f"is of {age} version: schema {found[0]}, and this sharpen knows {SCHEMA_VERSION}"
         raise UserError(f"{directory} {why}. Use the sharpen that made it, {cure}.")
+    there = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+    if lacking := [name for name in re.findall(r"CREATE TABLE (\w+)", SCHEMA) if name not in there]:
+        raise UserError(f"{directory}/run.db is damaged: it lacks the table {lacking[0]}. Go back to a copy of the run.")
 
 
 def whole(db: sqlite3.Connection, directory: Path) -> None:
@@ -358,9 +361,7 @@ def whole(db: sqlite3.Connection, directory: Path) -> None:
         raise UserError(DAMAGED.replace("{}", str(directory)).replace(". ", f" ({found.splitlines()[-1]}). ", 1))
 
 
-DAMAGED = (
-    "{}/run.db is damaged. Go back to a copy of the run, or begin anew with --model and the newest directory in checkpoints/."
-)
+DAMAGED = "{}/run.db is damaged. Go back to a copy of the run, or begin anew with --model and the newest of checkpoints/."
 
 
 # What SQLite or the system refuses (names of errors, or how they begin), what it means, and the cure; {} is the directory.
@@ -379,7 +380,7 @@ TROUBLES = (
         "Go back to a copy of the run, or begin anew with --model and the newest directory in checkpoints/.",
     ),
     (("SQLITE_BUSY", "SQLITE_LOCKED"), "Another program writes to {}/run.db", "Stop it, then try again."),
-    (("EEXIST", "ENOTDIR", "ENAMETOOLONG"), "{} cannot be the directory of a run", "Choose another --run-dir."),
+    (("EEXIST", "ENOENT", "ENOTDIR", "ENAMETOOLONG"), "{} cannot be the directory of a run", "Choose another --run-dir."),
     (("ENOLCK", "EOPNOTSUPP", "ENOTSUP"), "{} cannot be locked", "Choose a --run-dir on a local disk."),
 )
 

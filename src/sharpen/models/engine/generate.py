@@ -127,23 +127,32 @@ def tell(tick: Callable[[float], None], before: int, batch: int, whole: int, sha
 
 def batches(model: Any, requests: Sequence[Request]) -> list[list[int]]:
     """Numbers of the requests that are decoded together, sorted by prompt: as many as MAX_ROWS and CACHE_BYTES allow."""
-    rows, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) else (MAX_ROWS, CACHE_BYTES)
-    config = model.config
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    token_bytes = 2 * config.num_hidden_layers * heads * width * model.dtype.itemsize
-    spread = float("inf") if transformer.supported(model) else FOREIGN_SPREAD
+    ours = transformer.supported(model)
+    memory = generic.Memory(True, 0) if ours else generic.memory(model)
+    most, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) else (MAX_ROWS, CACHE_BYTES)
+    token_bytes, most = token_bytes_of(model), most if memory.together else 1
+    spread = float("inf") if ours else 0 if memory.row_bytes else FOREIGN_SPREAD
     out: list[list[int]] = []
     held = 0
     for i in sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].prompt.tobytes(), i)):
-        need = (len(requests[i].prompt) + requests[i].max_tokens) * token_bytes
-        full = out and (len(out[-1]) >= rows or held + need > room)
+        need = (len(requests[i].prompt) + requests[i].max_tokens) * token_bytes + memory.row_bytes
+        full = out and (len(out[-1]) >= most or held + need > room)
         if not out or full or len(requests[i].prompt) - len(requests[out[-1][0]].prompt) > spread:
             out.append([])
             held = 0
         out[-1].append(i)
         held += need
     return out
+
+
+def token_bytes_of(model: Any) -> int:
+    """Bytes of keys and values that one token takes; 0 where the model has no attention."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_attention_heads", None)
+    if not heads:
+        return 0
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return 2 * config.num_hidden_layers * (getattr(config, "num_key_value_heads", None) or heads) * width * model.dtype.itemsize
 
 
 def decode(
@@ -163,10 +172,10 @@ def decode(
     of_row = [prompts.setdefault(r.prompt.tobytes(), len(prompts)) for r in asked]
     distinct = [np.frombuffer(p, dtype=np.int32) for p in prompts]
     if transformer.supported(model):
-        cache: Any = Cache(model, distinct, of_row, device.type == "cuda", packed)
+        state: Any = Cache(model, distinct, of_row, device.type == "cuda", packed)
     else:
-        cache = generic.Cache(model, distinct, of_row, pad_id)
-    logits = cache.logits
+        state = generic.Cache(model, distinct, of_row, pad_id)
+    logits = state.logits
     draw = Drawing(asked, stops, device)
     limits = torch.tensor([r.max_tokens for r in asked], device=device)
     ends = torch.tensor(list(end_ids), device=device)
@@ -199,9 +208,9 @@ def decode(
                 break
             if left < COMPACT * len(rows):
                 keep = active.nonzero().squeeze(1)
-                cache.keep(keep)
+                state.keep(keep)
                 rows, limits, token, active = rows[keep], limits[keep], token[keep], active[keep]
-        logits = cache.extend(model, token)
+        logits = state.extend(model, token)
 
 
 def decode_captured(
