@@ -9,7 +9,7 @@ on: inputs.py what it was made of, trust.py whose it is.
 May import: terminal, verify.code, verify, tasks, data, objectives, models, rollouts, guard, store, curriculum, recipes.
 """
 
-from sharpen.loop import session, trust
+from sharpen.loop import session, telling, trust
 from sharpen.loop.evaluation import evaluate_model
 from sharpen.loop.loop import build_recipe, resume, start
 from sharpen.loop.session import WORK, Request
@@ -28,5 +28,6 @@ __all__ = [
     "session",
     "signature",
     "start",
+    "telling",
     "trust",
 ]

@@ -11,6 +11,7 @@ May import: verify, objectives, models.engine.
 
 from sharpen.models import embedded, roles
 from sharpen.models.gguf import located
+from sharpen.models.likeliest import Likeliest, likeliest
 from sharpen.models.loading import fast_bf16, load_model
 from sharpen.models.mixing import mix
 from sharpen.models.policy import LocalPolicy, unheard
@@ -19,10 +20,12 @@ from sharpen.models.scripted import ScriptedPolicy
 from sharpen.models.snapshot import save_soon
 
 __all__ = [
+    "Likeliest",
     "LocalPolicy",
     "ScriptedPolicy",
     "embedded",
     "fast_bf16",
+    "likeliest",
     "load_model",
     "located",
     "mix",

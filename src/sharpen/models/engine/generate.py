@@ -35,12 +35,16 @@ COMPACT = 0.6  # finished rows leave once fewer than this share of the rows is a
 
 @dataclass(frozen=True)
 class Request:
-    """One row to generate: prompt ids (P,), its seed, its longest response in tokens, how it is drawn."""
+    """One row to generate: prompt ids (P,), its seed, its longest response in tokens, how it is drawn.
+
+    drawn  tokens at the end of the prompt that were drawn with this seed: what comes is as if it had never been interrupted
+    """
 
     prompt: np.ndarray
     seed: int
     max_tokens: int
     sampling: Sampling = PLAIN
+    drawn: int = 0
 
 
 @dataclass(frozen=True)
@@ -264,7 +268,7 @@ class Drawing:
         self.kinds = list(dict.fromkeys(r.sampling for r in asked))
         self.kind = torch.tensor([self.kinds.index(r.sampling) for r in asked], device=device)
         greedy = [0 if r.sampling.temperature == 0 else r.max_tokens for r in asked]
-        self.noise = uniforms([r.seed for r in asked], greedy).to(device)
+        self.noise = uniforms([r.seed for r in asked], greedy, [r.drawn for r in asked]).to(device)
         self.stops = recognised(self.kinds, stops)
 
     def __call__(self, logits: Tensor, rows: Tensor, t: int) -> tuple[Tensor, Tensor]:
