@@ -74,6 +74,12 @@ def options(
     """What can be said before a command."""
 
 
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track", metavar="NAME", help="Show it in wandb, mlflow, trackio, tensorboard, or a tracker of yours, module:function."
+    ),
+]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 Model = Annotated[
     str | None,
@@ -107,13 +113,16 @@ def run(
         ),
     ] = None,
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
+    track: Track = None,
 ) -> None:
     """Make a model better, and prove it.
 
     Warms it up, then goes round: choose tasks, try, verify, learn, measure, keep only what is better. Ends with a report.
     """
     from sharpen import loop
+    from sharpen.track import trackers
 
+    shown_in = trackers(track or ())
     named = recipe or ("grpo" if loop.brought(model) else "quickstart")
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
@@ -135,7 +144,7 @@ def run(
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
     loop.build_recipe(request)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
-        _drive(partial(loop.start, size=size), request, directory)
+        _drive(partial(loop.start, size=size), request, directory, shown_in)
 
 
 @app.command()
@@ -144,14 +153,17 @@ def resume(
     budget: Annotated[str | None, typer.Option(metavar="10m|40steps|2Mtokens", help="More, for a finished run.")] = None,
     accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Go on with inputs that have changed.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Run the code that a directory from elsewhere names.")] = False,
+    track: Track = None,
 ) -> None:
     """Go on with an interrupted run, exactly as if it never stopped; or with a finished one, beyond its budget.
 
-    What it was made of must be what it was: tasks, recipe, verifiers, model, chat template, versions.
+    What it was made of must be what it was: tasks, recipe, verifiers, model, chat template, versions. It is shown in the trackers
+    that it was shown in, or in those of --track; --track none is in none.
     """
     from sharpen import loop
 
-    _drive(partial(loop.resume, more=budget, accept=accept_changes, trusted=trust), directory, directory)
+    step = partial(loop.resume, more=budget, accept=accept_changes, trusted=trust)
+    _drive(step, directory, directory, serving.tracked(directory, track))
 
 
 @app.command()
@@ -319,25 +331,29 @@ def main() -> None:
     app(prog_name="sharpen")
 
 
-def _drive(step: Any, what: Any, directory: Path) -> None:
+def _drive(step: Any, what: Any, directory: Path, shown_in: list[str]) -> None:
     """Run the loop with progress, then print the result, or how to resume where it did not finish."""
     from sharpen import report as page
+    from sharpen import track
     from sharpen.store import Store
     from sharpen.terminal import Terminal, tables
 
     again = f"The last committed step is kept. Go on with: sharpen resume {directory}"
-    try:
-        with Terminal() as progress:
-            step(what, progress)
-    except KeyboardInterrupt:
-        _fail(again if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
-    with Store.open(directory, write=False) as store:
-        commit = store.last_commit()
-    if commit is None or not commit.finished:
-        _fail(again, INTERRUPTED)
-    path = page.render(directory)
-    tables.show_change(page.summary(directory))
-    print(f"The report is at {path}")
+    if shown_in:
+        serving.remember(directory, shown_in)
+    with track.following(directory, shown_in, partial(tables.say, file=sys.stderr)):
+        try:
+            with Terminal() as progress:
+                step(what, progress)
+        except KeyboardInterrupt:
+            _fail(again if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
+        with Store.open(directory, write=False) as store:
+            commit = store.last_commit()
+        if commit is None or not commit.finished:
+            _fail(again, INTERRUPTED)
+        path = page.render(directory)
+        tables.show_change(page.summary(directory))
+        print(f"The report is at {path}", flush=True)
 
 
 def _json(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`sharpen serve` and `sharpen chat`: a model for others to ask, and for a look."""
+"""The neighbours: `sharpen serve` and `sharpen chat`, and the trackers that a run is shown in."""
 
 from __future__ import annotations
 
@@ -98,3 +98,25 @@ def lines() -> Iterator[str]:
 
 def write(text: str) -> None:
     print(text, end="", flush=True)
+
+
+def remember(directory: Path, names: list[str]) -> None:
+    """Note where a run is shown, under this user's seal, so that a resume goes on with that."""
+    from sharpen import loop, track
+
+    track.remember(directory, names, loop.trust.seal(["track", names]))
+
+
+def tracked(directory: Path, asked: list[str] | None) -> list[str]:
+    """Where a resumed run is shown: where it is asked for, else where it was. What a directory from elsewhere says is not
+    followed: nothing leaves this machine unless its user says so."""
+    from sharpen import loop, track
+    from sharpen.terminal import tables
+
+    if asked:
+        return [] if asked == ["none"] else track.trackers(asked)
+    names, seal = track.remembered(directory)
+    if names and (not seal or seal != loop.trust.seal(["track", names])):
+        tables.say(f"not shown in {', '.join(names)}, for that was asked for elsewhere; --track names a tracker", sys.stderr)
+        return []
+    return track.trackers(names)

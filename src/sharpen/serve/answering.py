@@ -55,6 +55,7 @@ class Row:
     stop: str = ""
     why: str = ""
     gone: bool = False  # nobody waits for it
+    over: bool = False  # nothing of it changes any more
     likeliest: models.Likeliest | None = None
 
 
@@ -104,6 +105,7 @@ class Answering:
             for row in going:
                 if row.stop and self.kept and row.stop not in ("failed", "late"):
                     self.kept(row)
+                row.over = bool(row.stop)
                 row.changed()
             going = [row for row in going if not row.stop]
             if self.closed and not going:

@@ -148,7 +148,7 @@ async def answered(request: Any, chat: bool, here: Opened, answering: Answering,
     if wanted.stream:
         return StreamingResponse(streamed(wanted, rows, news, head, here, seconds), media_type="text/event-stream")
     try:
-        while not all(row.stop for row in rows):
+        while not all(row.over for row in rows):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), LOOK_S)
             news.clear()
@@ -177,7 +177,7 @@ def finished(rows: list[Row], seconds: float) -> None:
     for row in rows:
         if row.stop == "failed":
             raise Refused(f"the model failed: {row.why}", status=500)
-        if row.stop in ("late", ""):
+        if row.stop == "late" or not row.over:
             raise Refused(f"no answer within {seconds:g} s: ask for fewer tokens", status=504, code="timeout")
 
 
@@ -192,14 +192,15 @@ async def streamed(
             await news.wait()
             news.clear()
             for i, row in enumerate(rows):
-                stop, n = row.stop, len(row.written)  # the end first: what is then read is all of it
-                finished([row] if stop in ("failed", "late") else [], seconds)
+                end, n = row.over, len(row.written)  # the end first: what is then read is all of it
+                if end:
+                    finished([row], seconds)
                 text = steady(row)
-                if over[i] or not (text[said[i] :] or stop):
+                if over[i] or not (text[said[i] :] or end) or (row.stop and not end):
                     continue
                 piece = shapes.delta(wanted, i, text[said[i] :], row.written[read[i] : n], first[i], row, here.policy.tokenizer)
                 said[i], read[i], first[i] = len(text), n, False
-                over[i] = bool(piece["finish_reason"])
+                over[i] = end
                 yield event({**head, "choices": [piece]})
         if wanted.usage:
             yield event({**head, "choices": [], "usage": shapes.usage(wanted, rows)})

@@ -67,15 +67,15 @@ def answered(
     try:
         while True:
             news.get(timeout=seconds + 60)
-            stop, text = row.stop, steady(row)
+            end, text = row.over, steady(row)  # the end first: what is then read is all of it
             write(tables.safe(text[shown:]))
             shown = len(text)
-            if stop:
+            if end:
                 break
     finally:
         row.gone = True
-    write({"length": " … (cut off)\n", "late": f" … (no end within {seconds:g} s)\n"}.get(stop, "\n"))
-    if stop == "failed":
+    write({"length": " … (cut off)\n", "late": f" … (no end within {seconds:g} s)\n"}.get(row.stop, "\n"))
+    if row.stop == "failed":
         write(f"(the model failed: {tables.safe(row.why)})\n")
         return ""
     return row.text
