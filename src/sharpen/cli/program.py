@@ -270,24 +270,33 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
 
 @app.command()
 def export(
-    directory: RunDir, model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="New directory for the model.")]
+    directory: RunDir,
+    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="New directory for the model, or a new .gguf file.")],
+    dtype: Annotated[str | None, typer.Option(help="Of a .gguf file's matrices: f32, f16 or bf16. [default: f16]")] = None,
 ) -> None:
-    """Copy the last accepted model out of a run.
+    """Copy the last accepted model out of a run, or out of a directory into a .gguf file.
 
-    Weights, configuration and tokenizer, as transformers loads them.
+    Weights, configuration and tokenizer, as transformers and vLLM load them; or one file, as llama.cpp does.
     """
     from sharpen.core import UserError
     from sharpen.store import Store
 
-    if model_dir.exists() and (not model_dir.is_dir() or any(model_dir.iterdir())):
-        raise UserError(f"{model_dir} is not empty, and nothing there is overwritten. Name a new directory.")
-    part = model_dir.with_name(f"{model_dir.name}.part")  # so that half a model never has the name asked for
+    packed = model_dir.suffix == ".gguf"
+    if model_dir.exists() and (packed or not model_dir.is_dir() or any(model_dir.iterdir())):
+        raise UserError(f"{model_dir} is not empty, and nothing there is overwritten. Name a new {'file' * packed or 'directory'}.")
+    if dtype and not packed:
+        raise UserError(f"--dtype {dtype} is for a .gguf file: name one, such as {model_dir}.gguf.")
+    if packed and (directory / "config.json").is_file():
+        return _export_gguf(directory, model_dir, dtype)
     with Store.open(directory, write=False) as store:
         commit = store.last_commit()
         if commit is None or commit.accepted is None:
             raise UserError(f"{directory} has no accepted model yet. Go on with it: sharpen resume {directory}")
         source = store.verified(commit.accepted)
+        if packed:
+            return _export_gguf(source, model_dir, dtype)
         files = [f for pattern in MODEL_FILES for f in sorted(source.glob(pattern)) if f.name != "optimizer.safetensors"]
+        part = model_dir.with_name(f"{model_dir.name}.part")  # so that half a model never has the name asked for
         try:
             part.mkdir(parents=True)
             for file in files:
@@ -297,6 +306,13 @@ def export(
             shutil.rmtree(part, ignore_errors=True)
             raise UserError(f"{model_dir} cannot be written: {e.strerror}. Free space, or choose another place.") from e
     print(f"The model is in {model_dir}: {', '.join(f.name for f in files)}")
+
+
+def _export_gguf(source: Path, out: Path, dtype: str | None) -> None:
+    from sharpen import models
+
+    models.write_gguf(source, out, dtype or "f16")
+    print(f"The model is in {out}: {out.stat().st_size / 1e6:,.0f} MB")
 
 
 @app.command()

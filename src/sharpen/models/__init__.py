@@ -18,6 +18,7 @@ from sharpen.models.policy import LocalPolicy, unheard
 from sharpen.models.probe import probe
 from sharpen.models.scripted import ScriptedPolicy
 from sharpen.models.snapshot import save_soon
+from sharpen.models.to_gguf import write_gguf
 
 __all__ = [
     "Likeliest",
@@ -33,4 +34,5 @@ __all__ = [
     "roles",
     "save_soon",
     "unheard",
+    "write_gguf",
 ]
