@@ -77,7 +77,9 @@ def options(
 Track = Annotated[
     list[str] | None,
     typer.Option(
-        "--track", metavar="NAME", help="Show it in wandb, mlflow, trackio, tensorboard, or a tracker of yours, module:function."
+        "--track",
+        metavar="NAME",
+        help="Show it in wandb, mlflow, trackio, tensorboard, or a tracker of yours, module:function.",
     ),
 ]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
@@ -283,7 +285,9 @@ def export(
 
     packed = model_dir.suffix == ".gguf"
     if model_dir.exists() and (packed or not model_dir.is_dir() or any(model_dir.iterdir())):
-        raise UserError(f"{model_dir} is not empty, and nothing there is overwritten. Name a new {'file' * packed or 'directory'}.")
+        raise UserError(
+            f"{model_dir} is not empty, and nothing there is overwritten. Name a new {'file' * packed or 'directory'}."
+        )
     if dtype and not packed:
         raise UserError(f"--dtype {dtype} is for a .gguf file: name one, such as {model_dir}.gguf.")
     if packed and (directory / "config.json").is_file():

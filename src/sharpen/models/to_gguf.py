@@ -194,7 +194,9 @@ def cut(made: Mapping[str, Any], merges: bool) -> str:
         return "smollm"
     pattern = parts[0].get("pattern", {}).get("Regex", "") if kinds == ["Split", "ByteLevel"] else ""
     if pattern not in CUTS:
-        raise UserError("its tokenizer cuts text in a way that has no name in llama.cpp that is known here: take its converter.")
+        raise UserError(
+            "its tokenizer cuts text in a way that has no name in llama.cpp that is known here: take its converter."
+        )
     return CUTS[pattern]
 
 

@@ -7,9 +7,9 @@ served.py what a server was asked.
 May import: guard.
 """
 
-from sharpen.store import checkpoints, database, evaluations, growth
+from sharpen.store import checkpoints, database, evaluations, growth, served
 from sharpen.store.position import Position
 from sharpen.store.served import Served
 from sharpen.store.store import Fault, Store, no_fault
 
-__all__ = ["Fault", "Position", "Served", "Store", "checkpoints", "database", "evaluations", "growth", "no_fault"]
+__all__ = ["Fault", "Position", "Served", "Store", "checkpoints", "database", "evaluations", "growth", "no_fault", "served"]

@@ -1,4 +1,4 @@
-"""What the process of one tracker does: `python -m sharpen.track.sending RUN NAME`, started by following.py.
+"""What the process of one tracker does: `python -m sharpen.track.sending RUN NAME`, started by processes.py.
 
 1. It reads what the run has committed, and so never what a killed run has to do again. How far it is stands in
    RUN/track/NAME.json, so a later process goes on from there, in the same run of the tracker.
