@@ -9,8 +9,7 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
-from transformers import LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 from sharpen import models, tasks
 from sharpen.core import UserError
@@ -38,7 +37,7 @@ def saved(config, tokenizer, place):
     config.vocab_size = len(tokenizer) + 3  # more than there are tokens, as where it was rounded up
     config.eos_token_id = config.bos_token_id = None
     model = AutoModelForCausalLM.from_config(config).eval()
-    for name, weight in model.named_parameters():  # nothing is where it began: biases and norms count
+    for weight in model.parameters():  # nothing is where it began: biases and norms count
         weight.data += 0.1 * torch.randn(weight.shape) if weight.dim() == 1 else 0
     model.save_pretrained(place)
     tokenizer.save_pretrained(place)

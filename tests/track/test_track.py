@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -116,7 +117,8 @@ def test_offline(name, run, tmp_path, monkeypatch):
         pytest.skip(f"{name} is not installed")
     place = tmp_path / "run"
     place.mkdir()
-    (place / "run.db").write_bytes((run[0] / "run.db").read_bytes())
+    for file in run[0].glob("run.db*"):
+        shutil.copy(file, place)
     (place / "report.html").write_text("<!doctype html>")
     for key, value in dict(WANDB_MODE="offline", TRACKIO_DIR=str(tmp_path / "trackio"), WANDB_SILENT="true").items():
         monkeypatch.setenv(key, value)

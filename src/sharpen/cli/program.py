@@ -159,8 +159,8 @@ def resume(
 ) -> None:
     """Go on with an interrupted run, exactly as if it never stopped; or with a finished one, beyond its budget.
 
-    What it was made of must be what it was: tasks, recipe, verifiers, model, chat template, versions. It is shown in the trackers
-    that it was shown in, or in those of --track; --track none is in none.
+    What it was made of must be what it was: tasks, recipe, verifiers, model, chat template, versions. It is shown in
+    the trackers that it was shown in, or in those of --track; --track none is in none.
     """
     from sharpen import loop
 

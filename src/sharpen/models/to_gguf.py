@@ -1,7 +1,7 @@
 """A model as one .gguf file, as llama.cpp, Ollama and LM Studio run it: weights, tokenizer and chat template.
 
-1. Llama's layout (Mistral is written in it too), Qwen2 and Qwen3. Any other architecture is refused, as is whatever of these the
-   file could not say: so no file is written that would answer differently.
+1. Llama's layout (Mistral is written in it too), Qwen2 and Qwen3. Any other architecture is refused, as is whatever of these
+   the file could not say: so no file is written that would answer differently.
 2. llama.cpp turns the halves of Llama's queries and keys differently than transformers, so their rows are put in its order.
 3. Vectors stay float32; it is matrices that get the type asked for.
 Names and keys are those of llama.cpp's convert_hf_to_gguf.py, by way of the library gguf.
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sharpen.core import UserError
@@ -182,7 +181,7 @@ def vocabulary(tokenizer: Any, size: int) -> dict[str, Any]:
 
 
 def cut(made: Mapping[str, Any], merges: bool) -> str:
-    """llama.cpp's name for the way in which a tokenizer cuts text; it has no other way to be told. UserError where it has none."""
+    """llama.cpp's name for the way in which a tokenizer cuts text. UserError where it has none."""
     if not merges:
         return "gpt-2"  # where nothing is merged, it does not matter how it was cut
     how = made.get("pre_tokenizer") or {}

@@ -27,9 +27,16 @@ KNOWN["text"] = COMMON | {"prompt", "echo", "best_of", "suffix"}
 # Others are taken where they say what is so anyway.
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     **{name: (0, None) for name in ("frequency_penalty", "presence_penalty")},
-    **{"repetition_penalty": (1, None), "logit_bias": ({}, None), "response_format": ({"type": "text"}, None)},
-    **{"tool_choice": ("none", "auto", None), "best_of": (1, None), "suffix": ("", None), "min_tokens": (0, None)},
-    **{"functions": (None, []), "ignore_eos": (False, None), "modalities": (["text"], None)},
+    "repetition_penalty": (1, None),
+    "logit_bias": ({}, None),
+    "response_format": ({"type": "text"}, None),
+    "tool_choice": ("none", "auto", None),
+    "best_of": (1, None),
+    "suffix": ("", None),
+    "min_tokens": (0, None),
+    "functions": (None, []),
+    "ignore_eos": (False, None),
+    "modalities": (["text"], None),
 }
 
 

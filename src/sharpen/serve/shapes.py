@@ -93,7 +93,7 @@ def text_logprobs(wanted: Wanted, row: Row, tokenizer: Any) -> dict[str, Any] | 
     tokens = told(row)
     texts = [tokenizer.decode([token]) for token in tokens]
     tops: list[dict[str, float] | None] = []
-    for token, text, logprob, likely, values in zip(tokens, texts, *vars(row.likeliest).values(), strict=True):
+    for text, logprob, likely, values in zip(texts, *vars(row.likeliest).values(), strict=True):
         found: dict[str, float] = {}
         for i, value in zip(likely, values, strict=True):
             name = tokenizer.decode([int(i)]) if i >= 0 else ""

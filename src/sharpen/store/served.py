@@ -1,5 +1,7 @@
-"""Table `served`: what a server was asked and said. It is no part of a run's state, so it needs no commit, and a run has it only
-once somebody recorded into it."""
+"""Table `served`: what a server was asked and said.
+
+It is no part of a run's state, so it needs no commit, and a run has it only once somebody recorded into it.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ from pathlib import Path
 
 from sharpen.store import checkpoints, database
 
-TABLE = """CREATE TABLE IF NOT EXISTS served(id INTEGER PRIMARY KEY, at REAL NOT NULL, model TEXT NOT NULL, prompt TEXT NOT NULL,
-    text TEXT NOT NULL, tokens BLOB NOT NULL, logprobs BLOB NOT NULL, n_prompt INTEGER NOT NULL, n_sampled INTEGER NOT NULL,
-    stop TEXT NOT NULL, settings TEXT NOT NULL);"""
+TABLE = """CREATE TABLE IF NOT EXISTS served(id INTEGER PRIMARY KEY, at REAL NOT NULL, model TEXT NOT NULL,
+    prompt TEXT NOT NULL, text TEXT NOT NULL, tokens BLOB NOT NULL, logprobs BLOB NOT NULL, n_prompt INTEGER NOT NULL,
+    n_sampled INTEGER NOT NULL, stop TEXT NOT NULL, settings TEXT NOT NULL);"""
 
 
 class Served:

@@ -27,9 +27,7 @@ class Trackio:
         self.run.log(dict(values), step=step)
 
     def table(self, step: int, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        import pandas
-
-        self.run.log({name: trackio.Table(dataframe=pandas.DataFrame(list(rows), columns=list(columns)))}, step=step)
+        self.run.log({name: trackio.Table(columns=list(columns), data=[list(row) for row in rows])}, step=step)
 
     def artefact(self, path: Path) -> None:
         self.run.log({path.stem: trackio.Markdown(f"The report is at {path}")})

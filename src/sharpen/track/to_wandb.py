@@ -1,4 +1,4 @@
-"""Weights & Biases. WANDB_MODE=offline keeps everything in RUN/wandb until `wandb sync`; WANDB_PROJECT is "sharpen" unless set."""
+"""Weights & Biases. WANDB_MODE=offline keeps everything in RUN/wandb until `wandb sync`; WANDB_PROJECT: else "sharpen"."""
 
 from __future__ import annotations
 
