@@ -26,7 +26,7 @@ SAMPLES = 24  # of each evaluation
 COLUMNS = ("task", "question", "right answer", "response", "outcome", "reward", "feedback")
 EVALUATED = """
 SELECT max(e.rowid) AS last, e.round, e.purpose, avg(1.0 * e.correct / e.n) AS accuracy, sum(e.n) AS n,
-    coalesce((SELECT r.step FROM rollouts r WHERE r.purpose = e.purpose AND r.round = e.round LIMIT 1), 0) AS step
+    (SELECT r.step FROM rollouts r WHERE r.purpose = e.purpose AND r.round = e.round LIMIT 1) AS step
 FROM evaluations e WHERE e.rowid > ? AND e.n > 0 GROUP BY e.round, e.purpose ORDER BY last"""
 ARMS = "SELECT family, level, n, correct, readable FROM evaluations WHERE round = ? AND purpose = ? AND n > 0"
 
@@ -79,10 +79,11 @@ def send(store: Store, tracker: Tracker, far: dict[str, Any], name: str) -> None
     """Everything that is committed and was not sent. Evaluations of a step's weights go before the step."""
     path = place(store.directory, name)
     for row in store.rows(EVALUATED, (far["evaluation"],)):
-        steps(store, tracker, far, row["step"], path)
-        tracker.metrics(row["step"], evaluated(store, row))
+        step = far["step"] + 1 if row["step"] is None else row["step"]  # none: taken over from an earlier round
+        steps(store, tracker, far, step, path)
+        tracker.metrics(step, evaluated(store, row))
         shown = store.read_rollouts(row["purpose"], round=row["round"], limit=SAMPLES)
-        tracker.table(row["step"], f"{row['purpose']}/samples", COLUMNS, [sample(s) for s in shown])
+        tracker.table(step, f"{row['purpose']}/samples", COLUMNS, [sample(s) for s in shown])
         far["evaluation"] = row["last"]
         note(path, far)
     steps(store, tracker, far, 2**62, path)
