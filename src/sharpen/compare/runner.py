@@ -154,7 +154,9 @@ def check(plan: Plan) -> list[Method]:
                 both = f"{plan.contenders[0].name} has {name} {first}, and {one.name} {here}"
                 raise UserError(f"{both}: that cannot be compared. Give all the same with {option}.")
     student = opening(built[0])
-    session.build_policy(student, student.tasks(), plan.seeds[0])  # a model or a file that is missing is missed here
+    session.build_policy(
+        student, *session.load_student(student, student.tasks(), plan.seeds[0])
+    )  # a model or a file that is missing is missed here
     return built
 
 

@@ -14,7 +14,8 @@ import dataclasses
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -33,10 +34,12 @@ from sharpen.loop.session import (
     Run,
     build_policy,
     build_recipe,
+    choose_path,
     evaluate_model,
     extrapolate,
     like_student,
     load_checkpoint,
+    load_student,
     measure,
     moment,
     refer,
@@ -52,6 +55,7 @@ from sharpen.verify import code
 
 __all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
+NEIGHBOURS, NEIGHBOURS_S = 0.25, 5.0  # share of the cores' time that others take, over so many seconds, before a word is said
 
 
 def never() -> bool:
@@ -80,6 +84,8 @@ def start(
     source = first.tasks()
     code.require(source, first.isolation)
     asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
+    student = load_student(first, source, request.seed)
+    choice = chosen_before(origin) if origin else choose_path(first, student[0])
     meta = {
         "recipe": request.recipe,
         "recipe_text": str(recipe),
@@ -88,14 +94,16 @@ def start(
         "argv": list(request.argv),
         "student": first.student,
         "warmup": signature(first, request.seed),
-        "threads": torch.get_num_threads(),
+        "threads": (choice.path.threads if choice else 0) or torch.get_num_threads(),
+        "path": dataclasses.asdict(choice) if choice else None,
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
-    made = build_policy(first, source, request.seed)
+    made = build_policy(first, *student, choice)
     if origin:
         database.branch(origin, request.directory, meta)
-    with Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault) as store:
-        run(store, recipe, request.seed, made, source, progress, began, pause)
+    opened = Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault)
+    with opened as store, threads(meta["threads"]):
+        run(store, recipe, request.seed, made, source, progress, began, pause, choice)
     return request.directory
 
 
@@ -112,12 +120,31 @@ def resume(directory: Path, progress: Any, fault: Fault = no_fault, pause: Calla
                 f"the recipe {request.recipe} is not what it was when {directory} began, so the run cannot go on as it would "
                 f"have. Restore the recipe, or start a new run.\nthen:\n{meta['recipe_text']}\nnow:\n{recipe}"
             )
-        torch.set_num_threads(meta["threads"])  # the order of additions, and so the last bit, depends on it
         first = opening(recipe)
         source = first.tasks()
         code.require(source, first.isolation)
-        run(store, recipe, request.seed, build_policy(first, source, request.seed), source, progress, began, pause)
+        choice = models.paths.recalled(meta["path"])
+        made = build_policy(first, *load_student(first, source, request.seed), choice)
+        with threads(meta["threads"]):
+            run(store, recipe, request.seed, made, source, progress, began, pause, choice)
     return directory
+
+
+def chosen_before(origin: Path) -> models.paths.Choice | None:
+    """The path of the run that another one begins as a copy of: they are the same up to there, bit for bit."""
+    with Store.open(origin, write=False) as store:
+        return models.paths.recalled(store.meta()["path"])
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Inside, torch has so many: the order of additions, and so the last bit, depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def run(
@@ -129,10 +156,13 @@ def run(
     progress: Any,
     began: float,
     pause: Callable[[], bool] = never,
+    choice: models.paths.Choice | None = None,
 ) -> None:
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
     stopped."""
     this = going(store, recipe, seed, policy, source, progress, began)
+    if choice:
+        progress.say(str(choice))
     say_missing(this)
     last = store.last_commit()
     if last and last.finished:
@@ -194,7 +224,7 @@ def going(store: Store, method: Method, seed: int, policy: Policy, source: TaskS
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
     phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
-    bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe))
+    bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe, policy))
     judges = rollouts.judging(recipe.verify, policy, bound, seed, recipe.verdict_s)
     spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= at.step or not at.number]
     grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
@@ -224,6 +254,18 @@ def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float
     learn(this, step, len(rounds), spent)
     for found in doctor.diagnose(this.steps, rounds[this.at.round :]):
         note(this, step + 1, rounds, found)
+    say_neighbours(this)
+
+
+def say_neighbours(this: Run) -> None:
+    """Tell the user once where others take the cores: a run that is slow for that has nothing wrong with it."""
+    foreign = this.watch.foreign(NEIGHBOURS_S)
+    if foreign is not None and foreign > NEIGHBOURS and "neighbours" not in this.reported:
+        this.reported.add("neighbours")
+        this.progress.say(
+            f"something else is using the cores: {foreign:.0%} of their time in the last {NEIGHBOURS_S:.0f} s. The run goes on with "
+            "its threads, slower; results are the same."
+        )
 
 
 def note(this: Run, step: int, rounds: Sequence[dict[str, Any]], found: doctor.Diagnosis) -> None:

@@ -30,7 +30,7 @@ from sharpen.guard import control
 from sharpen.loop import offers
 from sharpen.loop.growing import Grown
 from sharpen.loop.offers import Moment
-from sharpen.models import embedded
+from sharpen.models import embedded, paths
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog
 from sharpen.rollouts import RoleJudges, Roles
@@ -75,10 +75,8 @@ def build_recipe(request: Request) -> Method:
     return Stages(tuple(replace(stage, recipe=recipe) for stage, recipe in zip(built.stages, recipes, strict=True)))
 
 
-def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalPolicy:
-    """The student: a directory with a Hugging Face model, or an embedded one with fresh weights."""
-    path = Path(recipe.student)
-    model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
+def build_policy(recipe: Recipe, model: Any, tokenizer: Any, choice: paths.Choice | None = None) -> models.LocalPolicy:
+    """The student, run on the path that was chosen for it."""
     return models.LocalPolicy(
         model,
         tokenizer,
@@ -88,7 +86,22 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int) -> models.LocalP
         recipe.lora,
         recipe.device,
         recipe.micro_tokens,
+        choice.path if choice else None,
     )
+
+
+def load_student(recipe: Recipe, source: TaskSource, seed: int) -> tuple[Any, Any]:
+    """(model, tokenizer): of a directory with a Hugging Face model, or an embedded one with fresh weights."""
+    path = Path(recipe.student)
+    return models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
+
+
+def choose_path(recipe: Recipe, model: Any) -> paths.Choice | None:
+    """How the student is to be run, by measuring; None on a GPU, and where a precision was asked for."""
+    if recipe.precision != "auto" or models.where(recipe.device) != "cpu":
+        return None
+    work = paths.Work(recipe.prompts * recipe.samples, recipe.max_tokens)
+    return paths.choose(model, work, recipe.micro_tokens)
 
 
 @dataclass(frozen=True)
@@ -129,6 +142,7 @@ class Run:
     budget: control.Budget  # the stage's own
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
+    watch: models.Watch = field(default_factory=models.Watch)
 
     @property
     def source(self) -> TaskSource:
@@ -229,7 +243,7 @@ def load_checkpoint(this: Run, name: str) -> None:
     """Go on from a checkpoint that a commit names."""
     path = this.store.checkpoint_path(name)
     this.policy.load(str(path))
-    models.roles.load(this.recipe.roles, this.roles, path, this.policy, partial(like_student, this.recipe))
+    models.roles.load(this.recipe.roles, this.roles, path, this.policy, partial(like_student, this.recipe, this.policy))
     offers.load(this, path)
 
 
@@ -239,7 +253,7 @@ def refer(this: Run) -> None:
     kind = first_objective(this.recipe).reference
     who = {role.name: role.bound for role in this.recipe.roles}
     wanted = {who.get(kind, kind), *who.values()}
-    like = partial(like_student, this.recipe)
+    like = partial(like_student, this.recipe, this.policy)
     for name, path in snapshots(this, wanted):
         models.roles.take(this.recipe.roles, this.roles, name, path, this.policy, like)
         if who.get(kind, kind) == name:
@@ -263,11 +277,10 @@ def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:
         yield "accepted", this.store.checkpoint_path(last.accepted)
 
 
-def like_student(recipe: Recipe, path: Path) -> models.LocalPolicy:
+def like_student(recipe: Recipe, student: Policy, path: Path) -> models.LocalPolicy:
     """A role's model, run as the student's is."""
-    return models.LocalPolicy(
-        *models.load_model(path), recipe.precision, 0.0, recipe.recompute, 0, recipe.device, recipe.micro_tokens
-    )
+    settings = recipe.precision, 0.0, recipe.recompute, 0, recipe.device, recipe.micro_tokens
+    return models.LocalPolicy(*models.load_model(path), *settings, getattr(student, "path", None))
 
 
 def extrapolate(this: Run) -> None:

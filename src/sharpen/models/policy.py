@@ -22,8 +22,9 @@ from transformers.utils import logging as transformers_logging
 from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
 from sharpen.models import adapters, logprobs
 from sharpen.models.critic import ValueHead
-from sharpen.models.engine import generate, transformer
-from sharpen.models.loading import end_ids, fast_bf16, load_model
+from sharpen.models.engine import generate, native, transformer
+from sharpen.models.loading import end_ids, fast_bf16, load_model, where
+from sharpen.models.paths import ComputePath
 from sharpen.objectives import active, weigh
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
@@ -46,6 +47,7 @@ class LocalPolicy:
     lora       > 0: train adapters of this rank instead of the weights (adapters.py)
     device     "cpu", "cuda", …; "auto": a GPU where there is one
     micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: MICRO_TOKENS
+    path       how the model is run, as `paths.choose` found it; it says the precision where that is "auto"
     """
 
     def __init__(
@@ -58,15 +60,21 @@ class LocalPolicy:
         lora: int = 0,
         device: str = "auto",
         micro_tokens: int = 0,
+        path: ComputePath | None = None,
     ):
+        self.path = path or ComputePath()
         self.tokenizer, self.average, self.lora = tokenizer, average, lora
         self.recompute = recompute
         self.version = 0
         self.reference: Any = None
         self.critic: ValueHead | None = None
-        device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        self.micro_tokens = micro_tokens or MICRO_TOKENS["gpu" if device.startswith("cuda") else "cpu"]
-        bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
+        device = where(device)
+        self.micro_tokens = (
+            micro_tokens or self.path.micro_tokens or MICRO_TOKENS["gpu" if device.startswith("cuda") else "cpu"]
+        )
+        if precision == "auto":
+            precision = path.precision if path else "bf16" if fast_bf16(device) else "fp32"
+        bf16 = precision == "bf16"
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.trained: dict[str, Tensor] = {n: p.detach().clone() for n, p in named.items()} if bf16 else dict(named)
@@ -147,9 +155,9 @@ class LocalPolicy:
         for i in generated:
             limit = max_tokens if (own := asks[i].max_tokens) is None else own
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
-        generate.generate(
-            self.model, requests, self.end_ids, self.pad_id, self.stops, lambda j, made: finish(generated[j], made)
-        )
+        asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
+        with native.left_out(not self.path.compiled):
+            generate.generate(*asked, lambda j, made: finish(generated[j], made), together=self.path.rows)
         return [turns[i] for i in range(len(asks))]
 
     def force(self, answer: str) -> generate.Generation:
@@ -191,7 +199,7 @@ class LocalPolicy:
     def look(self, batch: Batch, **wanted: Any) -> dict[str, np.ndarray]:
         """What `logprobs.scores` finds at the trained tokens of every row, (B, T) float32 each, without gradient."""
         out: dict[str, np.ndarray] = {"logp": np.zeros(batch.tokens.shape, dtype=np.float32)}
-        with torch.no_grad():
+        with torch.no_grad(), native.left_out(not self.path.compiled):
             for rows in logprobs.passes(batch, np.flatnonzero(batch.mask.any(axis=1)), self.micro_tokens):
                 found = vars(logprobs.scores(self.model, batch, rows, **wanted))
                 for name, values in ((n, v) for n, v in found.items() if v is not None):
@@ -226,6 +234,10 @@ class LocalPolicy:
 
     def accumulate(self, batch: Batch, tableau: Tableau) -> dict[str, float]:
         """Gradients of the loss, left at the weights; returns `update`'s measurements but the gradient's norm."""
+        with native.left_out(not self.path.compiled):
+            return self._accumulate(batch, tableau)
+
+    def _accumulate(self, batch: Batch, tableau: Tableau) -> dict[str, float]:
         rows = np.flatnonzero(active(tableau, batch))
         if tableau.reference and self.reference is None:
             raise ValueError(f"the objective compares with a reference model ({tableau.reference}) and none was given: `refer`")

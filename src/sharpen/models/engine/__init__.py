@@ -7,7 +7,7 @@ compiler; decode_step.py and train_step.py call them.
 May import: nothing but the ground files.
 """
 
-from sharpen.models.engine import generate, sampling, transformer
+from sharpen.models.engine import generate, native, sampling, transformer
 from sharpen.models.engine.packing import common_beginnings, pack
 
-__all__ = ["common_beginnings", "generate", "pack", "sampling", "transformer"]
+__all__ = ["common_beginnings", "generate", "native", "pack", "sampling", "transformer"]

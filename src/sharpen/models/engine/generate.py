@@ -68,12 +68,14 @@ def generate(
     stops: Callable[[tuple[str, ...]], StopStrings] | None = None,
     done: Callable[[int, Generation], None] | None = None,
     compile: bool = True,
+    together: int = MAX_ROWS,
 ) -> list[Generation]:
     """Generate every request; the answers come in the order of the requests.
 
     stops  makes the recogniser of stop strings; needed where a request has any
     done   is called with the number of a request and its answer as soon as that is written, while others go on
     compile  whether small models may take the compiled step (decode_step.py)
+    together  rows decoded together, at most
     Raises ValueError for an empty prompt.
     """
     if any(len(r.prompt) == 0 for r in requests):
@@ -86,13 +88,13 @@ def generate(
             done(i, made)
 
     packed = decode_step.pack(model) if compile else None
-    for batch in batches(model, requests):
+    for batch in batches(model, requests, together):
         decode(model, {i: requests[i] for i in batch}, end_ids, pad_id, stops, finish, packed)
     return [results[i] for i in range(len(requests))]
 
 
-def batches(model: Any, requests: Sequence[Request]) -> list[list[int]]:
-    """Numbers of the requests that are decoded together, sorted by prompt: as many as MAX_ROWS and CACHE_BYTES allow."""
+def batches(model: Any, requests: Sequence[Request], together: int = MAX_ROWS) -> list[list[int]]:
+    """Numbers of the requests that are decoded together, sorted by prompt: as many as `together` and CACHE_BYTES allow."""
     config = model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -102,7 +104,7 @@ def batches(model: Any, requests: Sequence[Request]) -> list[list[int]]:
     held = 0
     for i in sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].prompt.tobytes(), i)):
         need = (len(requests[i].prompt) + requests[i].max_tokens) * token_bytes
-        full = out and (len(out[-1]) >= MAX_ROWS or held + need > CACHE_BYTES)
+        full = out and (len(out[-1]) >= together or held + need > CACHE_BYTES)
         if not out or full or len(requests[i].prompt) - len(requests[out[-1][0]].prompt) > spread:
             out.append([])
             held = 0

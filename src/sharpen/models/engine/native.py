@@ -14,6 +14,8 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -44,9 +46,27 @@ SIGNATURES = {
 }
 
 
-@cache
+_unwanted = False
+
+
 def library() -> ctypes.CDLL | None:
-    """The compiled functions, or None where there is no C compiler that makes them."""
+    """The compiled functions, or None where there is no C compiler that makes them, or they are `left_out`."""
+    return None if _unwanted else _library()
+
+
+@contextmanager
+def left_out(unwanted: bool = True) -> Iterator[None]:
+    """Inside, everything takes torch's own operations, if they are unwanted."""
+    global _unwanted
+    before, _unwanted = _unwanted, _unwanted or unwanted
+    try:
+        yield
+    finally:
+        _unwanted = before
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
     configured = shlex.split(sysconfig.get_config_var("CC") or "")[:1]
     compiler = next((found for name in (*configured, "cc", "gcc", "clang") if (found := shutil.which(name))), None)
     try:
@@ -59,20 +79,33 @@ def library() -> ctypes.CDLL | None:
     return library
 
 
+def place() -> Path:
+    """The user's cache directory of this program, which need not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sharpen"
+
+
+def signature() -> str:
+    """Another one for other functions."""
+    return digest([*_texts(), FLAGS])
+
+
+def _texts() -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in (HEADER, *SOURCES)]
+
+
 def _built(compiler: str) -> Path:
     """The shared library in the user's cache, made if it is not there.
 
     Raises OSError and subprocess.SubprocessError where it cannot be made.
     """
-    place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sharpen"
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = place()
+    kept.mkdir(mode=0o700, parents=True, exist_ok=True)
     # What `native` stands for: a home directory may be shared by machines with other processors.
     asked = [compiler, "-march=native", "-dM", "-E", "-x", "c", os.devnull]
     target = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
-    texts = [path.read_text(encoding="utf-8") for path in (HEADER, *SOURCES)]
-    path = place / f"native-{digest([*texts, FLAGS, target])}.so"
+    path = kept / f"native-{digest([*_texts(), FLAGS, target])}.so"
     if not path.exists():
-        with tempfile.TemporaryDirectory(dir=place) as folder:
+        with tempfile.TemporaryDirectory(dir=kept) as folder:
             made = Path(folder) / path.name
             # GCC's OpenMP is the one that torch has loaded; another beside it would fight with it for the cores.
             threads = () if "__clang__" in target else ("-fopenmp",)
