@@ -23,7 +23,7 @@ from sharpen.hashing import digest
 
 HERE = Path(__file__).parent
 SOURCES = (HERE / "decode_step.c", HERE / "train_step.c")
-HEADER = HERE / "vectors.h"
+HEADERS = (HERE / "vectors.h", HERE / "stretch.h", HERE / "kinds.h")
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC")
 PATIENCE = 60.0  # seconds that the compiler may take
 
@@ -33,7 +33,9 @@ SIGNATURES = {
     "lanes": ((), INTEGER),
     "scratch": ((POINTER, INTEGER), INTEGER),
     "pack": ((INTEGER, INTEGER, POINTER, POINTER), None),
-    "step": ((POINTER, POINTER, POINTER, INTEGER, POINTER, POINTER, INTEGER, INTEGER), None),
+    "pack_half": ((INTEGER, INTEGER, POINTER, POINTER), None),
+    "halves": ((), INTEGER),
+    "step": ((POINTER, POINTER, POINTER, INTEGER, POINTER, POINTER, INTEGER, INTEGER, INTEGER), None),
     "draw": ((INTEGER, INTEGER, POINTER, NUMBER, *[POINTER] * 4, INTEGER, INTEGER), None),
     "parallel": ((), INTEGER),
     "norm_forward": ((INTEGER, INTEGER, POINTER, POINTER, NUMBER, POINTER, POINTER, INTEGER), None),
@@ -45,6 +47,8 @@ SIGNATURES = {
     "attention": ((POINTER, POINTER, ctypes.c_int, POINTER, INTEGER, INTEGER), None),
 }
 
+for _name in ("norm_forward", "norm_backward", "gate_forward", "gate_backward", "rotate", "attention"):
+    SIGNATURES[f"{_name}_half"] = SIGNATURES[_name]
 
 _unwanted = False
 
@@ -90,7 +94,7 @@ def signature() -> str:
 
 
 def _texts() -> list[str]:
-    return [path.read_text(encoding="utf-8") for path in (HEADER, *SOURCES)]
+    return [path.read_text(encoding="utf-8") for path in (*HEADERS, *SOURCES)]
 
 
 def _built(compiler: str) -> Path:
