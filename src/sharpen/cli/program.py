@@ -20,9 +20,9 @@ from sharpen import __version__
 from sharpen.cli import commands
 from sharpen.terminal import places
 
-# How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, so that a thread that must wait longer leaves
-# its core to the one it waits for. By default they wait for milliseconds, and beside one busy process a run is five times slower.
-# OpenMP reads it when torch is loaded.
+# How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, so that a thread that must wait longer
+# leaves its core to the one it waits for. By default they wait for milliseconds, and beside other busy processes a run is
+# several times slower. OpenMP reads it when torch is loaded.
 AWAKE = "1000"
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
 

@@ -86,7 +86,7 @@ def start(
     asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
     student = load_student(first, source, request.seed)
     choice = chosen_before(origin) if origin else choose_path(first, student[0])
-    meta = {
+    meta: dict[str, Any] = {
         "recipe": request.recipe,
         "recipe_text": str(recipe),
         "request": asked,
@@ -263,8 +263,8 @@ def say_neighbours(this: Run) -> None:
     if foreign is not None and foreign > NEIGHBOURS and "neighbours" not in this.reported:
         this.reported.add("neighbours")
         this.progress.say(
-            f"something else is using the cores: {foreign:.0%} of their time in the last {NEIGHBOURS_S:.0f} s. The run goes on with "
-            "its threads, slower; results are the same."
+            f"something else is using the cores: {foreign:.0%} of their time in the last {NEIGHBOURS_S:.0f} s. The run goes on "
+            "with its threads, slower; results are the same."
         )
 
 

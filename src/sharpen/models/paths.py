@@ -23,7 +23,7 @@ import torch
 from sharpen.core import Batch
 from sharpen.hashing import digest
 from sharpen.models import cores, logprobs
-from sharpen.models.engine import generate, native, transformer
+from sharpen.models.engine import Kept, generate, native, transformer
 from sharpen.models.loading import fast_bf16
 
 PROMPT, DECODED = 32, 4  # tokens of a measured prompt, and decoded behind it
@@ -132,6 +132,7 @@ class _Timer:
     def __init__(self, model: Any, work: Work):
         self.work, self.images, self.found = work, {"fp32": model}, dict[ComputePath, float]()
         self.began = time.perf_counter()
+        self.kept = {kind: Kept() for kind in ("fp32", "bf16")}
         learnt = EFFORT // sum(p.numel() for p in model.parameters())
         self.learnt = min(max(learnt, LEARNT[0]), LEARNT[1])
         if transformer.supported(model):
@@ -163,8 +164,9 @@ class _Timer:
         numbers = np.arange(PROMPT * (rows // 32 + 1), dtype=np.int32) % model.config.vocab_size
         requests = [generate.Request(numbers.reshape(-1, PROMPT)[i // 32], i, DECODED) for i in range(rows)]
         learnt = self.learnt if path.micro_tokens <= PASSES[0] else self.learnt * path.micro_tokens // PASSES[0]
+        kept = self.kept[path.precision] if path.compiled else None
         with native.left_out(not path.compiled):
-            decode = _seconds(lambda: generate.generate(model, requests, [-1], 0, together=path.rows))
+            decode = _seconds(lambda: generate.generate(model, requests, [-1], 0, together=path.rows, kept=kept))
             learn = _seconds(lambda: _learn(model, learnt))
         return decode * work.tokens / DECODED * work.rows / rows + learn * work.rows * work.tokens / learnt
 

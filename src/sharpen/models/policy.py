@@ -22,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
 from sharpen.models import adapters, logprobs
 from sharpen.models.critic import ValueHead
-from sharpen.models.engine import generate, native, transformer
+from sharpen.models.engine import Kept, generate, native, transformer
 from sharpen.models.loading import end_ids, fast_bf16, load_model, where
 from sharpen.models.paths import ComputePath
 from sharpen.objectives import active, weigh
@@ -62,7 +62,7 @@ class LocalPolicy:
         micro_tokens: int = 0,
         path: ComputePath | None = None,
     ):
-        self.path = path or ComputePath()
+        self.path, self.packed = path or ComputePath(), Kept()
         self.tokenizer, self.average, self.lora = tokenizer, average, lora
         self.recompute = recompute
         self.version = 0
@@ -157,7 +157,7 @@ class LocalPolicy:
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
         asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
         with native.left_out(not self.path.compiled):
-            generate.generate(*asked, lambda j, made: finish(generated[j], made), together=self.path.rows)
+            generate.generate(*asked, lambda j, made: finish(generated[j], made), together=self.path.rows, kept=self.packed)
         return [turns[i] for i in range(len(asks))]
 
     def force(self, answer: str) -> generate.Generation:
@@ -234,6 +234,7 @@ class LocalPolicy:
 
     def accumulate(self, batch: Batch, tableau: Tableau) -> dict[str, float]:
         """Gradients of the loss, left at the weights; returns `update`'s measurements but the gradient's norm."""
+        self.packed.forget()  # what comes of this changes the weights, and their room is needed
         with native.left_out(not self.path.compiled):
             return self._accumulate(batch, tableau)
 
@@ -313,6 +314,7 @@ class LocalPolicy:
 
     def refresh(self) -> None:
         """Make a bfloat16 model the image of the trained weights again; a float32 model holds them itself."""
+        self.packed.forget()
         with torch.no_grad():
             for name, computed in self.model.named_parameters():
                 if name in self.trained and self.trained[name] is not computed:

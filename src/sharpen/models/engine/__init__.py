@@ -8,6 +8,7 @@ May import: nothing but the ground files.
 """
 
 from sharpen.models.engine import generate, native, sampling, transformer
+from sharpen.models.engine.decode_step import Kept
 from sharpen.models.engine.packing import common_beginnings, pack
 
-__all__ = ["common_beginnings", "generate", "native", "pack", "sampling", "transformer"]
+__all__ = ["Kept", "common_beginnings", "generate", "native", "pack", "sampling", "transformer"]

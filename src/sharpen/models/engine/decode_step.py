@@ -4,7 +4,7 @@ ones; in bfloat16 for all, adapters included.
 Where there is none (native.py), or the model is another one, `pack` returns None and decoding takes the path of transformer.py.
 `draw` draws the next tokens, whatever the model, in one call instead of twenty.
 
-Products read a packed copy of the weights, made when they have changed (11 ms for 3.4 M parameters) and kept until `forget`.
+Products read a packed copy of the weights, made when they have changed (11 ms for 3.4 M parameters) and kept till then: `Kept`.
 
 A row's numbers are summed in one order whatever stands beside it, so its logits do not depend on the batch by a single bit.
 """
@@ -12,7 +12,6 @@ A row's numbers are summed in one order whatever stands beside it, so its logits
 from __future__ import annotations
 
 import ctypes
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +22,8 @@ from torch import Tensor, nn
 from sharpen.models.engine import native, transformer
 from sharpen.models.engine.native import INTEGER, POINTER
 
-# Bytes of packed weights, fp32: in larger models the products are all that counts, and torch's are as good. In bfloat16 reading the
-# weights is, and the packed ones are read fastest; beyond this the copy is too large to keep.
+# Bytes of packed weights. In fp32 the products are all that counts in larger models, and torch's are as good; in bfloat16 ours
+# are faster, and beyond this the copy is too large to keep.
 LARGEST = {torch.float32: 128 * 2**20, torch.bfloat16: 4 * 2**30}
 DRAWN_TOGETHER = 2**15  # logits in a step from which more than one thread draws
 
@@ -51,9 +50,6 @@ class _Cache(ctypes.Structure):
     ]
 
 
-_packed: weakref.WeakKeyDictionary[Any, tuple[Any, Packed]] = weakref.WeakKeyDictionary()
-
-
 def pack(model: Any) -> Packed | None:
     """The model's weights as the compiled step wants them, as they are now; None where it cannot take this model."""
     if model.device.type != "cpu" or model.dtype not in LARGEST or not transformer.supported(model):
@@ -70,17 +66,24 @@ def pack(model: Any) -> Packed | None:
     vectors = (head, config.intermediate_size)
     if any(n % found.panel() for n in panels) or any(n % found.lanes() for n in vectors):
         return None
-    now = [(p.data_ptr(), 0 if p.is_inference() else p._version) for p in model.parameters()]
-    known = _packed.get(model)
-    if known is None or known[0] != now:
-        forget(model)  # before the new ones are made
-        _packed[model] = now, Packed(model, found, head)
-    return _packed[model][1]
+    return Packed(model, found, head)
 
 
-def forget(model: Any) -> None:
-    """Give the memory of the packed weights back: they are about to change."""
-    _packed.pop(model, None)
+class Kept:
+    """A model's packed weights, kept from one batch of generations to the next. Who changes the weights calls `forget`: the
+    optimizer's fused step leaves no trace that could be looked for."""
+
+    def __init__(self) -> None:
+        self._packed: Packed | None = None
+
+    def of(self, model: Any) -> Packed | None:
+        """As `pack`, made where there is none."""
+        self._packed = self._packed or pack(model)
+        return self._packed
+
+    def forget(self) -> None:
+        """The weights have changed, or are about to: the memory is given back."""
+        self._packed = None
 
 
 def _plain(model: Any, adapted: bool) -> bool:

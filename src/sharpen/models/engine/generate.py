@@ -69,6 +69,7 @@ def generate(
     done: Callable[[int, Generation], None] | None = None,
     compile: bool = True,
     together: int = MAX_ROWS,
+    kept: decode_step.Kept | None = None,
 ) -> list[Generation]:
     """Generate every request; the answers come in the order of the requests.
 
@@ -76,6 +77,7 @@ def generate(
     done   is called with the number of a request and its answer as soon as that is written, while others go on
     compile  whether small models may take the compiled step (decode_step.py)
     together  rows decoded together, at most
+    kept    where the weights of the compiled step stay for the next call; None: they are packed for this one
     Raises ValueError for an empty prompt.
     """
     if any(len(r.prompt) == 0 for r in requests):
@@ -87,7 +89,7 @@ def generate(
         if done:
             done(i, made)
 
-    packed = decode_step.pack(model) if compile else None
+    packed = None if not compile else kept.of(model) if kept else decode_step.pack(model)
     for batch in batches(model, requests, together):
         decode(model, {i: requests[i] for i in batch}, end_ids, pad_id, stops, finish, packed)
     return [results[i] for i in range(len(requests))]

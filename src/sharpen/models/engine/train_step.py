@@ -1,7 +1,8 @@
 """What a small model does between its matrix products, forwards and backwards, with the functions of train_step.c.
 
 torch's own operations do the same wherever these cannot: on a GPU, where no C compiler is, for widths that are not whole
-vectors. In bfloat16 what is computed in between is float, and so are angles and the sums of keys' and values' gradients. What each computes is written in those lines, and the tests hold both beside each other.
+vectors. What each computes is written in those lines, and the tests hold both beside each other. In bfloat16 what is computed
+in between is float, and so are angles and the sums of keys' and values' gradients.
 
 Dimensions: N tokens, D width, H query heads, G key/value heads, E head width.
 """
@@ -20,7 +21,6 @@ from torch.nn import functional as F
 
 from sharpen.models.engine import native
 from sharpen.models.engine.native import INTEGER, POINTER
-
 
 KINDS = {torch.float32: "", torch.bfloat16: "_half"}  # and what ends the names of the functions for it
 
