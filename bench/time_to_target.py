@@ -146,7 +146,16 @@ def held_out_accuracy(trainer: Any, recipe: Any, source: Any, seed: int) -> floa
         trainer.processing_class.save_pretrained(folder)
         answering = policy.LocalPolicy(*policy.load_model(Path(folder)), recipe.precision)
     with judging.Judges(recipe.verify) as judges:
-        made = session.answers(answering, recipe.max_tokens, GREEDY, recipe.rollout, judges, listed, "validation", seed)
+        made = session.answers(
+            answering,
+            recipe.max_tokens,
+            GREEDY,
+            recipe.rollout,
+            judges,
+            listed,
+            [f"validation.{i:06d}" for i in range(len(listed))],
+            seed,
+        )
     samples = iter(made)
     return Evaluation({arm: tuple(next(samples).verdict.correct for _ in part) for arm, part in stream.items()}).accuracy
 

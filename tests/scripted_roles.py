@@ -1,6 +1,12 @@
-"""Roles that tests script: `--role judge=scripted_roles:strict_judge`."""
+"""Roles that tests script: `--role judge=scripted_roles:strict_judge`; and a verifier that pays one.
+
+Judge processes import this file, for each test a few of them: nothing heavy may be imported here.
+"""
 
 import json
+from dataclasses import replace
+
+from sharpen.verify import verify
 
 
 def strict_judge(messages) -> str:
@@ -15,3 +21,9 @@ def noncommittal(messages) -> str:
 
 def broken(messages) -> str:
     raise RuntimeError("this judge is broken")
+
+
+def paid(task, response):
+    """Judged as ever; a proposer is paid for answers of an odd length."""
+    verdict = verify(task, response)
+    return verdict if verdict.reward is None else replace(verdict, parts={"proposer": float(len(response) % 2)})

@@ -4,7 +4,7 @@ A page is run in an empty directory, from top to bottom. What its fenced blocks 
 
     sh               commands, one a line
     sh downloads     commands that fetch something first: only looked at
-    python NAME.py   a file, as is `json NAME.jsonl`
+    python NAME.py   a file, as are `json NAME.jsonl` and `csv NAME.csv`
     python           a script
     text             what a command prints, or a drawing
 
@@ -120,7 +120,7 @@ def test_every_command_of_a_page_runs(page: Path, model: Path, tmp_path: Path, m
     left_out: list[str] = []
     for block in blocks(page):
         where = f"{page.name}, line {block.line}"
-        if block.name and block.kind in ("python", "json"):
+        if block.name and block.kind in ("python", "json", "csv"):
             (tmp_path / block.name).write_text(block.text, encoding="utf-8")
             if block.kind == "python":
                 ast.parse(block.text, where)

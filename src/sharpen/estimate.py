@@ -7,6 +7,7 @@
             value)^2) / k. Zou, Huang & Zhang (2009), "A note on confidence interval estimation for a linear function of
             binomial proportions", Computational Statistics & Data Analysis 53:1080-1085. It never leaves the range of its
             parts, needs no variance (which would be 0 at 0 % and 100 %), and is the part itself where k = 1.
+4. `any_of`, `vote`  what k tries at a task are worth: at least one right (pass@k), and the answer of most (maj@k).
 
 All say how sure we are given these tasks. None covers the luck of training: that needs more seeds.
 """
@@ -14,6 +15,7 @@ All say how sure we are given these tasks. None covers the luck of training: tha
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,6 +53,29 @@ def share(successes: float, n: int) -> Estimate | None:
         return None
     low, high = interval(successes, n)
     return Estimate(successes / n, float(low), float(high), n)
+
+
+def any_of(right: int, n: int, k: int) -> float:
+    """pass@k, without bias, of a task of whose n tries so many were right: 1 - C(n - right, k) / C(n, k).
+
+    The probability that at least one of k tries, drawn from the n without putting back, is right. Chen et al., arXiv
+    2107.03374, equation 1. Raises ValueError unless 0 <= right <= n and 1 <= k <= n.
+    """
+    if not (0 <= right <= n and 1 <= k <= n):
+        raise ValueError(f"{right} right of {n} tries say nothing of {k}")
+    return 1.0 - math.comb(n - right, k) / math.comb(n, k)
+
+
+def vote(ballots: Sequence[tuple[str, bool]]) -> float:
+    """maj@k of one task: whether the answer that most of k tries gave is right; of (answer, whether it is right) each.
+
+    Empty answers have no vote. Where several answers have most votes, the share of them that is right, which is what drawing
+    one of them gives on average. Tries that are right are one answer, however it is written. 0 without any vote.
+    Wang et al., arXiv 2203.11171.
+    """
+    count = Counter("" if right else f"={answer}" for answer, right in ballots if right or answer)
+    most = [answer for answer, n in count.items() if n == max(count.values())]
+    return most.count("") / len(most) if most else 0.0
 
 
 def change(gained: int, lost: int, n: int) -> Estimate | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,15 +18,20 @@ def derive(seed: int, *keys: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
+# Made once: json.dumps makes one for every call, which for a million questions are seconds.
+CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+READABLE = json.JSONEncoder(ensure_ascii=False)
+
+
 def digest(value: Any) -> str:
     """Sixteen hex digits that identify a JSON value."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = CANONICAL.encode(value)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def question_key(prompt: Sequence[Mapping[str, Any]]) -> str:
     """Hash of the question alone, blind to case and spacing: what must never be shared between splits."""
-    return digest(re.sub(r"\s+", " ", json.dumps(list(prompt), ensure_ascii=False)).strip().lower())
+    return digest(" ".join(READABLE.encode(list(prompt)).split()).lower())
 
 
 def split_of(prompt: Sequence[Mapping[str, Any]], validation: float = 0.1, test: float = 0.1) -> str:
@@ -35,5 +39,10 @@ def split_of(prompt: Sequence[Mapping[str, Any]], validation: float = 0.1, test:
 
     So no two splits can share a question, whatever the seeds, the runs or the number of draws.
     """
-    u = int(question_key(prompt), 16) / 16**16
+    return split_of_key(question_key(prompt), validation, test)
+
+
+def split_of_key(key: str, validation: float = 0.1, test: float = 0.1) -> str:
+    """The split of the question that has this `question_key`."""
+    u = int(key, 16) / 16**16
     return "validation" if u < validation else "test" if u < validation + test else "train"

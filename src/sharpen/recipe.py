@@ -57,6 +57,9 @@ class Recipe:
       minibatches      updates in each pass; groups are shuffled and dealt whole
       extrapolation    the weights of a round go on by this share of the way from the last round's learned weights to its own,
                        before they are measured: momentum over rounds. 0: they stay as learned
+      system           the system message; "auto": that of the model's directory (asking.json), else none
+      prompt_suffix    what stands behind each question; "auto": what the model's directory says, else what its verifier wants
+                       to be told, where the student is a chat model; "": nothing
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
       top_k            draw from the k likeliest tokens only; 0: from all
@@ -72,6 +75,8 @@ class Recipe:
       isolation        least isolation at which code of a response may run: "full", "reduced" or "none" (sandbox/)
       verdict_s        seconds until a verifier without a verdict is killed, beyond the time that a task grants to programs
       unscorable_limit share of verdicts that may fail on our side; above it the doctor stops the run
+      unreadable_limit share of the first evaluation's answers that cannot be read, from which the doctor stops a run that
+                       would learn from right answers only, and has none; 1: never
       validation       validation tasks for each arm
       test             test tasks for each arm
       grow_limit       grown tasks that a round may add; what a grower returns beyond them is refused
@@ -106,6 +111,8 @@ class Recipe:
     passes: int = 1
     minibatches: int = 1
     extrapolation: float = 0.0
+    system: str = "auto"
+    prompt_suffix: str = "auto"
     max_tokens: int = 64
     temperature: float = 1.0
     top_k: int = 0
@@ -121,6 +128,7 @@ class Recipe:
     isolation: str = "full"
     verdict_s: float = 120.0
     unscorable_limit: float = 0.05
+    unreadable_limit: float = 0.98
     validation: int = 32
     test: int = 64
     grow_limit: int = 64

@@ -300,3 +300,26 @@ tables.show(("name", "value"), [("evil", chr(27) + "[2Jgone"), ("good", "[bold]"
     assert done.returncode == 0
     assert "━" in shown and "3/4" in shown and "reward 0.50" in shown and "round 1" in shown
     assert "[2Jgone" in shown and "\x1b[2J" not in shown and "[bold]" in shown and "\t" not in shown
+
+
+def test_a_baseline_that_cannot_be_read_stops_the_run_before_its_first_step(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    few = [
+        a.replace("validation=3", "validation=8").replace("test=4", "test=12").replace("max_tokens=8", "max_tokens=1")
+        for a in SMALL
+    ]
+    result = sharpen("run", "grpo", *few, "--set", "unreadable_limit=0.5", "--run-dir", run)  # a letter may be a digit
+    assert result.exit_code == 3 and "% of 40 answers could not be read" in result.stderr
+    assert "--set unreadable_limit=1" in result.stderr and "chain_sum/1, cut off:" in result.stderr
+    assert sharpen("query", run, "SELECT count(*) FROM steps WHERE phase = 'loop'").stdout == "count(*)\n0\n"
+    checked = sharpen("check", run)
+    assert checked.exit_code == 3 and "FATAL unreadable" in checked.stdout
+    assert sharpen("resume", run).exit_code == 3
+    for free in (["grpo", "--set", "unreadable_limit=1"], ["sft"]):  # what the knob is for, and who needs no right answers
+        result = sharpen("run", *free, *few, "--run-dir", tmp_path / free[0] / str(len(free)))
+        assert result.exit_code == 0 and "doctor: unreadable" in result.stderr, result.stderr
+    with Store.open(tmp_path / "sft" / "1") as store:
+        steps = [s for s in store.steps() if s["phase"] == "loop"]
+    # Worked solutions are given, so nothing is said of samples.
+    assert all(s["solutions"] == 4 and s["solutions_right"] == 1 and "reward" not in s for s in steps) and len(steps) == 3
+    assert json.loads(sharpen("report", tmp_path / "sft" / "1", "--json").stdout)["tokens"] == 12 * 2 * 2 + 8 * 2 * 3

@@ -122,7 +122,7 @@ ROW = {
     "properties": {
         "accuracy": ESTIMATE,
         "area": ESTIMATE,
-        "to_target": {"required": ["reached", "of", "share", "steps", "tokens", "seconds"]},
+        "to_target": {"required": ["reached", "of", "at_start", "share", "steps", "tokens", "seconds"]},
         "tokens": NUMBER,
         "versus": {"type": ["object", "null"], "required": ["accuracy", "area"], "additionalProperties": VERSUS},
         "runs": {"items": {"required": ["seed", "directory", "before", "accuracy", "area", "reached", "curve"]}},
@@ -302,8 +302,14 @@ def test_not_reached_is_later_than_any_time():
     found = result.to_target([never, late, early], 0.5)
     assert (found["reached"], found["of"], found["steps"], found["seconds"]) == (2, 3, 10, 60)
     assert result.to_target([never, never, early], 0.5) == dict(
-        reached=1, of=3, share=None, steps=None, tokens=None, seconds=None
+        reached=1, of=3, at_start=0, share=None, steps=None, tokens=None, seconds=None
     )
+
+
+def test_a_target_that_was_met_before_the_first_step_is_no_time():
+    met, late = outcome(0.5, 0.6), outcome(0.1, 0.6)
+    found = result.to_target([met, late, met], 0.5)
+    assert (found["reached"], found["at_start"], found["steps"], found["seconds"]) == (3, 2, None, None)
 
 
 def test_names_of_contenders():

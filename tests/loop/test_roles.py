@@ -22,21 +22,16 @@ PROPOSER = '''
 """A partner that proposes a first step, and learns which proposals the student makes something of."""
 from dataclasses import replace
 from functools import partial
+from scripted_roles import paid
 from sharpen.core import Ask, Role
 from sharpen.objectives import policy_gradient
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.verify import verify
 
 
 def proposed(task):
     hint = yield Ask(task.prompt, role="proposer", max_tokens=4)
     asked = {**task.prompt[-1], "content": f"{task.prompt[-1]['content']} {hint.text}"}
     return (yield Ask((*task.prompt[:-1], asked)))
-
-
-def paid(task, response):
-    verdict = verify(task, response)
-    return verdict if verdict.reward is None else replace(verdict, parts={"proposer": float(len(response) % 2)})
 
 
 def recipe(**knobs):

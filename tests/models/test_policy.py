@@ -292,6 +292,7 @@ def test_a_tokenizer_without_an_end_token_is_refused_and_one_without_a_pad_token
     local.tokenizer.pad_token = None
     assert policy.LocalPolicy(local.model, local.tokenizer, "fp32").pad_id == local.end_ids[0]
     local.tokenizer.eos_token = None
+    local.tokenizer.chat_template = "{{ messages[-1]['content'] }}"  # ends no turn either
     local.model.generation_config.eos_token_id = None
     with pytest.raises(UserError, match="end-of-turn"):
         policy.LocalPolicy(local.model, local.tokenizer, "fp32")

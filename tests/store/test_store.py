@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharpen.core import HISTORY, Arm, ArmStats, Decision, Evaluation, Rollout, Sample, Task, UserError, Verdict
+from sharpen.core import HISTORY, Arm, ArmStats, Decision, Evaluation, Rollout, Sample, Tally, Task, UserError, Verdict
 from sharpen.data import replay
 from sharpen.guard.doctor import Diagnosis
 from sharpen.store.database import SCHEMA_VERSION
@@ -180,7 +180,8 @@ def test_the_memory_of_successes_is_restored_as_it_was_built(tmp_path: Path):
 
 
 def test_everything_else_comes_back_too(tmp_path: Path):
-    evaluation = Evaluation({Arm("b", 2): (True, False, True), Arm("a", 1): (False, None)})
+    told = {Arm("b", 2): Tally(2, 0, 0, 1, 0, 2), Arm("a", 1): Tally(0, 0, 1, 0, 1, 0)}
+    evaluation = Evaluation({Arm("b", 2): (True, False, True), Arm("a", 1): (False, None)}, told)
     decision = Decision("unclear", "unclear: é fell", {"mean": -0.25})
     diagnosis = Diagnosis("unscorable", True, {"unscorable": 0.5}, "cure")
     with Store.create(tmp_path / "run", {"seed": 3, "argv": ["run", "é"]}) as store:

@@ -282,7 +282,9 @@ def test_spec(spec, arms):
         ("", "No tasks are named"),
         (" , ", "No tasks are named"),
         ("nowhere.jsonl", "cannot be read"),
-        ("tasks.json", "ends in .jsonl"),
+        ("tasks.json", "cannot be read"),
+        ("tasks.pkl", "may hold code"),
+        ("tasks.xlsx", "save it as CSV"),
         ("gibberish", "`sharpen tasks` lists them"),
     ],
 )
@@ -379,9 +381,11 @@ TWO = lines(2)
         ("[1, 2]", "line 1: a list where an object is wanted"),
         ("null", "line 1: null where an object is wanted"),
         (json.dumps({"answer": "5"}), "line 1: the field 'prompt' is missing"),
-        (json.dumps({"question": "2 + 3 =", "answer": "5"}), "Rename one of: question"),
+        (json.dumps({"riddle": "2 + 3 =", "answer": "5"}), "Rename one of: riddle. Or leave them, and say --map prompt=COLUMN"),
         (TWO + json.dumps({"prompt": "2 + 3 ="}), "line 3: the field 'answer' is missing"),
-        (json.dumps({**GOOD, "answer": 5}), "'answer' is 5; it must be text"),
+        (json.dumps({**GOOD, "answer": True}), "'answer' is true; it must be text, a number"),
+        (json.dumps({**GOOD, "answer": []}), "'answer' is a list"),
+        (json.dumps({**GOOD, "answer": ["a", {}]}), "'answer' is a list"),
         (json.dumps({**GOOD, "answer": None}), "'answer' is null"),
         (json.dumps({**GOOD, "answer": " "}), "'answer' is empty"),
         (json.dumps({**GOOD, "prompt": 5}), "'prompt' is 5"),
@@ -438,9 +442,10 @@ def test_a_line_of_50_megabytes_is_refused_without_being_read(tmp_path):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    for path in (tmp_path, tmp_path / "none.jsonl"):
-        with pytest.raises(UserError, match=r"cannot be read: .+\. Name a file"):
-            tasks.jsonl(path)
+    with pytest.raises(UserError, match=r"cannot be read: .+\. Name a file"):
+        tasks.jsonl(tmp_path / "none.jsonl")
+    with pytest.raises(UserError, match="holds no data"):
+        tasks.jsonl(tmp_path)
 
 
 # Mixtures

@@ -3,7 +3,7 @@
 offline.py judges a file of responses (cache.py: none twice); labels.py asks whether gold answers and verifier agree, on the
 spellings and mistakes of variants.py.
 
-May import: families, verify.code, verify, tasks.
+May import: terminal, families, verify.code, verify, tasks.
 """
 
 from sharpen.audit import offline

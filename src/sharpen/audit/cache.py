@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from sharpen.core import Task
+from sharpen.terminal import places
 
+cache_directory = places.cache_directory
 PACKAGES = ("reasoning-gym", "math-verify", "sympy", "jsonschema", "regex")
 JUDGE = ("SHARPEN_JUDGE_URL", "SHARPEN_JUDGE_MODEL")  # a judge model is a verifier too
 TOGETHER = 200  # verdicts written at once; so many are judged again where the program is killed
@@ -74,12 +76,6 @@ class VerdictCache:
         if self._db is not None:
             self.write()
             self._db.close()
-
-
-def cache_directory() -> Path:
-    """The user's cache directory of this program: $XDG_CACHE_HOME/sharpen, else ~/.cache/sharpen."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "sharpen"
 
 
 def key_of(task: Task, response: str, isolation: str) -> str:

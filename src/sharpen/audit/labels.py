@@ -63,12 +63,12 @@ class Audit:
     decided: Mapping[str, int]
 
 
-def audit(path: Path, jobs: int | None = None, isolation: str = "full", only: Sequence[str] = ()) -> Audit:
+def audit(path: Path, jobs: int | None = None, isolation: str = "full", only: Sequence[str] = (), columns: str = "") -> Audit:
     """Audit a file of tasks; with `only`, these ids. Tasks that were dropped are left out, settled disputes are not listed.
 
     Raises UserError for a line that is no task, and where code cannot be judged here.
     """
-    lines = offline.read_tasks(path, audited=True)
+    lines = offline.read_tasks(path, audited=True, map=columns)
     made = decisions.read(path)
     rulings = {line.content: made[line.content] for line in lines.values() if line.content in made}
     dropped = {content for content, ruling in rulings.items() if ruling.decision == "drop"}
@@ -174,10 +174,10 @@ def _others(used: Mapping[str, TaskLine], id: str) -> list[str]:
     return found[:OTHERS]
 
 
-def decide(path: Path, texts: Sequence[str], jobs: int | None = None, isolation: str = "full") -> list[str]:
+def decide(path: Path, texts: Sequence[str], jobs: int | None = None, isolation: str = "full", columns: str = "") -> list[str]:
     """Keep what a person decided, such as "a=drop". Returns a sentence for each. Raises UserError for an unknown task."""
     wanted = dict(map(decisions.parse, texts))
-    lines, kept = offline.read_tasks(path, audited=True), decisions.read(path)
+    lines, kept = offline.read_tasks(path, audited=True, map=columns), decisions.read(path)
     for id in wanted:
         if id not in lines:
             raise UserError(f"--decide {id}={wanted[id]}: {path} has no task with the id {id!r}.{suggest(id, lines)}")
@@ -185,7 +185,7 @@ def decide(path: Path, texts: Sequence[str], jobs: int | None = None, isolation:
         kept.pop(lines[id].content, None)
     decisions.write(path, kept)
     settling = [id for id, decision in wanted.items() if decision == "right"]
-    found = audit(path, jobs, isolation, only=settling).disputes if settling else ()
+    found = audit(path, jobs, isolation, settling, columns).disputes if settling else ()
     for id, decision in wanted.items():
         settled = tuple(sorted({d.key for d in found if d.id == id})) if decision == "right" else ()
         kept[lines[id].content] = Ruling(id, decision, lines[id].content, settled)

@@ -28,7 +28,7 @@ from typing import Any
 from sharpen import verify
 from sharpen.audit.cache import Row, VerdictCache, key_of
 from sharpen.core import Arm, Task, TaskSource, UserError, Verdict, suggest
-from sharpen.tasks import clip, content, kind, messages, parse
+from sharpen.tasks import clip, content, is_own, kind, lines_of, messages, parse
 from sharpen.verify import Judges
 from sharpen.verify.code import FIELDS
 
@@ -115,10 +115,12 @@ def require(tasks: Mapping[str, TaskLine], isolation: str) -> bool:
 # Reading.
 
 
-def read_tasks(path: Path, audited: bool = False) -> dict[str, TaskLine]:
+def read_tasks(path: Path, audited: bool = False, map: str = "") -> dict[str, TaskLine]:
     """Task lines by id. Raises UserError with the first mistakes of the file, each with its line.
 
+    Of a file in another format or shape, a row's id is its own, or its number; rows that hold no task are left out.
     audited  a file that is trained on will do too: its id is a hash of the line, its verifier "exact" where none is given
+    map      what a file's columns are: `tasks.parse_spec`
     """
     found: dict[str, TaskLine] = {}
 
@@ -131,7 +133,13 @@ def read_tasks(path: Path, audited: bool = False) -> dict[str, TaskLine]:
             raise UserError(f"{where}: the id {clip(id)} is that of line {found[id].line} too. Give each task its own.")
         found[id] = made
 
-    check(path, add)
+    if map or not is_own(path):
+        for number, record in lines_of(path, map):
+            if not isinstance(record, UserError) and record["id"] not in found:
+                with contextlib.suppress(UserError):
+                    add(number, record, f"{path}, row {number}")
+    else:
+        check(path, add)
     if not found:
         raise UserError(f'{path} holds no tasks. One line each: {{"id": "a", "verifier": "math", "answer": "1/2"}}.')
     return found

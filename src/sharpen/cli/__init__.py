@@ -2,7 +2,7 @@
 
 program.py has the commands with a run, commands.py those without.
 
-May import: terminal, tasks, audit, guard, store, recipes, loop, report, compare.
+May import: terminal, verify, tasks, audit, guard, store, recipes, loop, report, compare.
 """
 
 from sharpen.cli.program import app, main

@@ -1,4 +1,5 @@
-"""The commands that are not about one run: judging a file of responses, auditing a file of tasks, comparing methods.
+"""The commands that are not about one run: measuring a model, judging a file of responses, auditing a file of tasks, comparing
+methods.
 
 Like all of them, they import what they need only when they are called (program.py).
 """
@@ -13,10 +14,87 @@ from typing import Annotated, Any
 
 import typer
 
+from sharpen.terminal import places
+
 FATAL = 3
-TasksFile = Annotated[Path, typer.Argument(metavar="TASKS.jsonl", help="One task a line: id, verifier, answer or tests, …")]
+TasksFile = Annotated[
+    Path, typer.Argument(metavar="TASKS", help="One task a line: id, verifier, answer or tests, …; or any file of tasks.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Spec = Annotated[
+    str | None,
+    typer.Option(metavar="SPEC", help="Tasks, with commas between: chain_sum, chain_sum/2, chain_sum/1-3, default, my.jsonl."),
+]
+System = Annotated[
+    str | None,
+    typer.Option("--system", metavar="TEXT|@FILE", help="System message before every prompt; it replaces what is told."),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option("--map", metavar="FIELD=COLUMN,…", help="What a file's columns are: prompt=question,answer=solution."),
+]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Verifier processes. [default: one for each core]")]
 Isolation = Annotated[str, typer.Option(help="Least isolation at which code may run: full, reduced or none.")]
+
+
+def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
+    """`--map` is the setting `tasks.map`: so a run that is resumed, or compared, reads its files in the same way."""
+    return [*(settings or []), *([f"tasks.map={columns}"] if columns else [])]
+
+
+def evaluate(
+    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A Hugging Face causal LM.")],
+    tasks: Spec = None,
+    columns: Columns = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="At most so many tasks of each arm.")] = 64,
+    seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest answer, in tokens. [default: what it was trained with, or 256]")
+    ] = None,
+    system: System = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="As for `sharpen run`: prompt_suffix, top_k, top_p, min_p, stop, …"),
+    ] = None,
+    samples: Annotated[int, typer.Option(metavar="K", min=1, help="Answers to each task: pass@1 to pass@K, and maj@K.")] = 1,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="0 is greedy. [default: 0, and 1 with several samples]")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on the test split.
+
+    Of each arm the share of right answers with its 95 % interval, and how the others came out: wrong, malformed (no answer
+    can be read), or cut off. Three answers are shown as they are. All tasks are answered in one batch. The model is asked as it
+    was trained, where its directory says how (asking.json).
+    """
+    from sharpen import loop
+    from sharpen import tasks as sources
+    from sharpen.terminal import Terminal, tables
+
+    source = sources.parse_spec(tasks or "default", columns or "")
+    with Terminal() as progress:
+        for note in source.notes:
+            progress.say(note)
+        figures = loop.evaluate_model(
+            model_dir,
+            source,
+            n,
+            seed,
+            progress,
+            max_tokens,
+            settings=(*(settings or []), *places.system_setting(system)),
+            samples=samples,
+            temperature=temperature,
+            precision=precision,
+            device=device,
+        )
+    if as_json:
+        print(json.dumps(figures, indent=1))
+    else:
+        tables.show_evaluation(figures)
 
 
 def verify(
@@ -24,6 +102,7 @@ def verify(
     responses: Annotated[
         Path, typer.Argument(metavar="RESPONSES.jsonl", help="One response a line: id (of its task), response.")
     ],
+    columns: Columns = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each response, in order.")] = False,
     jobs: Jobs = None,
     cache: Annotated[bool, typer.Option(help="Take verdicts that were given before from the user's cache.")] = True,
@@ -36,7 +115,7 @@ def verify(
     from sharpen.audit import offline
     from sharpen.terminal import Terminal
 
-    lines = offline.read_tasks(tasks)
+    lines = offline.read_tasks(tasks, map=columns or "")
     count = offline.check_responses(responses, lines)
     outcomes: dict[str, Counter[str]] = {}
     seconds: Counter[str] = Counter()
@@ -55,6 +134,7 @@ def verify(
 
 def audit(
     tasks: TasksFile,
+    columns: Columns = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     decide: Annotated[
         list[str] | None,
@@ -72,16 +152,16 @@ def audit(
     from sharpen.terminal import tables
 
     if decide:
-        for said in auditing.decide(tasks, decide, jobs, isolation):
-            print(said, file=sys.stderr)
-    found = auditing.audit(tasks, jobs, isolation)
+        for said in auditing.decide(tasks, decide, jobs, isolation, columns or ""):
+            tables.say(said, sys.stderr)
+    found = auditing.audit(tasks, jobs, isolation, columns=columns or "")
     if as_json:
         print(json.dumps(auditing.plain(found), indent=1))
     else:
         tables.show(("check", "asked", "disputed"), [(name, asked, lost) for name, (asked, lost) in found.checks.items()])
         for said in auditing.listing(found):
-            print(f"\n{tables.safe(said)}")
-        print(f"\n{auditing.summary(found)}")
+            tables.say(f"\n{said}")
+        tables.say(f"\n{auditing.summary(found)}")
     if found.disputes:
         raise typer.Exit(FATAL)
 
@@ -101,6 +181,7 @@ def compare(
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="SPEC", help="Tasks, as for `sharpen run`.")] = None,
+    columns: Columns = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting for all of them.")] = None,
     roles: Annotated[
         list[str] | None, typer.Option("--role", metavar="NAME=WHO", help="As for `sharpen run`, for recipes with such a role.")
@@ -117,8 +198,7 @@ def compare(
 ) -> None:
     """Which method is better here? Recipes at equal budget, with intervals.
 
-    Same student, tasks and seeds, and the runs take turns. The first recipe is what the others are compared with. Interrupted,
-    the same command goes on.
+    Same student, tasks and seeds, in turns. The first recipe is what the others are compared with. Interrupted, it goes on.
     """
     from sharpen import compare as comparing
     from sharpen import core
@@ -126,7 +206,7 @@ def compare(
     from sharpen.compare import result
     from sharpen.terminal import Terminal, tables
 
-    given = (budget, seeds, model, tasks, settings, jobs)
+    given = (budget, seeds, model, tasks, with_columns(settings, columns) or None, jobs)
     if recipes:
         directory, plan = comparing.plan(recipes, *given, run_dir, first_seed, roles)
     elif run_dir and not any((*given, first_seed, roles)):

@@ -17,7 +17,8 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands
+from sharpen.cli import commands, listing
+from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
 # How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, so that a thread that must wait longer
@@ -35,6 +36,7 @@ MODEL_FILES = (
     "tokenizer*",
     "special_tokens*",
     "chat_template*",
+    "asking.json",
 )
 
 
@@ -77,11 +79,6 @@ def options(
 
 
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Tasks = Annotated[
-    str | None,
-    typer.Option(metavar="SPEC", help="Tasks, with commas between: chain_sum, chain_sum/2, chain_sum/1-3, default, my.jsonl."),
-]
 
 
 @app.command()
@@ -93,11 +90,13 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
-    tasks: Tasks = None,
+    tasks: Spec = None,
+    columns: Columns = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
     ] = None,
+    system: System = None,
     roles: Annotated[
         list[str] | None,
         typer.Option(
@@ -115,7 +114,10 @@ def run(
     directory = run_dir or places.new_directory(Path(recipe).stem)
     request = loop.Request(
         recipe=recipe,
-        settings=tuple(places.here_setting(s) for s in settings or []),
+        settings=(
+            *map(places.here_setting, commands.with_columns(settings, columns)),
+            *places.system_setting(system),
+        ),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
@@ -145,17 +147,21 @@ def check(directory: RunDir) -> None:
     """
     from sharpen.guard import doctor
     from sharpen.store import Store
+    from sharpen.terminal import tables
 
     with Store.open(directory, write=False) as store:
         found = doctor.diagnose(store.steps(), store.rounds())
         earlier = [(step, d) for step, d in store.diagnoses() if d.name not in {now.name for now in found}]
-    for diagnosis in found:
-        print(f"{'FATAL ' if diagnosis.fatal else ''}{diagnosis}")
+        last = store.last_commit()
+    stopped = [d for step, d in earlier if d.fatal and last and step == last.step]  # such as the look before the first step
+    for diagnosis in [*found, *stopped]:
+        tables.say(f"{'FATAL ' if diagnosis.fatal else ''}{diagnosis}")
     for step, diagnosis in earlier:
-        print(f"earlier, at step {step}: {diagnosis}")
+        if diagnosis not in stopped:
+            tables.say(f"earlier, at step {step}: {diagnosis}")
     if not found and not earlier:
         print("nothing found")
-    if any(d.fatal for d in found):
+    if any(d.fatal for d in [*found, *stopped]):
         raise typer.Exit(FATAL)
 
 
@@ -179,34 +185,6 @@ def report(
     else:
         tables.show_change(summary)
         print(f"The report is at {path}")
-
-
-@app.command("eval")
-def evaluate(
-    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A Hugging Face causal LM.")],
-    tasks: Tasks = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="At most so many tasks of each arm.")] = 64,
-    seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
-    as_json: AsJson = False,
-) -> None:
-    """Measure a model on the test split.
-
-    Greedy answers; the accuracy of each arm with its 95 % interval.
-    """
-    from sharpen import loop
-    from sharpen import tasks as sources
-    from sharpen.terminal import Terminal, tables
-
-    source = sources.parse_spec(tasks or "default")
-    with Terminal() as progress:
-        figures = loop.evaluate_model(model_dir, source, n=n, seed=seed, progress=progress, max_tokens=max_tokens)
-    if as_json:
-        print(json.dumps(figures, indent=1))
-    else:
-        tables.show_accuracy(figures)
-        if figures["truncated"]:
-            print(f"{figures['truncated']:.1%} of the answers were cut off at {max_tokens} tokens; raise --max-tokens.")
 
 
 @app.command("list")
@@ -239,6 +217,7 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
     """What a recipe claims and is made of, and what --set takes."""
     from sharpen.recipe import functions
     from sharpen.recipes import catalog
+    from sharpen.verify import INSTRUCTIONS, VERIFIERS
 
     info = catalog.find(recipe)
     built = catalog.build(recipe)
@@ -257,46 +236,9 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
         names = catalog.choices(slot)
         if len(names) > 1:
             print(f"  {slot}={'|'.join(names)}")
-
-
-@app.command("tasks")
-def show_tasks(
-    source: Annotated[
-        str | None, typer.Argument(metavar="SPEC", help="A family, an arm such as chain_sum/2, or a .jsonl.")
-    ] = None,
-    level: Annotated[int | None, typer.Option(help="Only this level.")] = None,
-    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="Problems of each level.")] = 3,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
-    seed: Annotated[int, typer.Option(help="Another seed draws other problems.")] = 0,
-) -> None:
-    """List the task sources, or show problems of one.
-
-    Problems come with their answers, and worked solutions where somebody wrote how.
-    """
-    from sharpen import core
-    from sharpen import tasks as sources
-    from sharpen.hashing import derive
-    from sharpen.terminal import tables
-
-    if source is None:
-        tables.show(("family", "levels", ""), sources.listing())
-        return
-    if split not in core.SPLITS:
-        raise core.UserError(f"--split {split}: there are {', '.join(core.SPLITS)}.")
-    found = sources.parse_spec(source)
-    arms = [a for a in found.arms if level is None or a.level == level]
-    if not arms:
-        raise core.UserError(f"{source} has no level {level}; it has {', '.join(sorted({str(a.level) for a in found.arms}))}.")
-    for arm in arms:
-        for index in range(n):
-            task = found.draw(arm, split, index, derive(seed, "tasks"))
-            print(f"── {arm} · {task.verifier}")
-            for message in task.prompt:
-                content = message["content"]
-                print(tables.safe(content if isinstance(content, str) else json.dumps(content)))
-            print(f"answer    {tables.safe(str(task.answer))}")
-            if task.solution is not None:
-                print(f"solution  {tables.safe(task.solution)}")
+    print("\nA chat model is told how its answer is read, by verifier (--system, or --set prompt_suffix=…, replaces it):")
+    for name in VERIFIERS:
+        print(f"  {name:<16} {INSTRUCTIONS[name] or '-'}")
 
 
 @app.command()
@@ -349,6 +291,8 @@ def query(
         tables.show(rows[0].keys(), rows)
 
 
+app.command("eval")(commands.evaluate)
+app.command("tasks")(listing.show_tasks)
 app.command()(commands.verify)
 app.command()(commands.audit)
 app.command()(commands.compare)
@@ -386,5 +330,7 @@ def _json(value: Any) -> Any:
 
 
 def _fail(message: str, code: int) -> None:
-    print(message, file=sys.stderr)
+    from sharpen.terminal import tables
+
+    tables.say(message, sys.stderr)
     raise typer.Exit(code)

@@ -174,14 +174,16 @@ def summary(contender: runner.Contender, runs: Sequence[Outcome], target: float 
 def to_target(runs: Sequence[Outcome], target: float | None) -> dict[str, Any]:
     """When a run's curve first stands at the target: by how many runs it does, and the median over runs.
 
-    A run that does not is later than any that does; where it is the median, that is null.
+    A run that does not is later than any that does; where it is the median, that is null. Nor is there a median where a run met
+    the target before its first step (`at_start` of them): that is no time.
     """
     reached = [_reached(o, target) for o in runs]
+    at_start = sum(_met(o, target) for o in runs)
     medians = {}
     for key in ("share", "steps", "tokens", "seconds"):
         middle = statistics.median([getattr(p, key) if p else math.inf for p in reached]) if reached else math.inf
-        medians[key] = middle if math.isfinite(middle) else None
-    return {"reached": sum(p is not None for p in reached), "of": len(runs), **medians}
+        medians[key] = middle if math.isfinite(middle) and not at_start else None
+    return {"reached": sum(p is not None for p in reached), "of": len(runs), "at_start": at_start, **medians}
 
 
 def versus(found: Sequence[dict[str, Any]], outcomes: Sequence[Sequence[Outcome]]) -> None:
@@ -253,13 +255,19 @@ def _run(o: Outcome, target: float | None) -> dict[str, Any]:
         "before": o.before.accuracy if o.before else None,
         "accuracy": o.after.accuracy if o.after and o.whole else None,
         "area": None if math.isnan(under) else under,
-        "reached": reached.share if reached else None,
+        "reached": reached.share if reached and not _met(o, target) else None,
+        "at_start": _met(o, target),
         "curve": [[p.share, p.steps, p.tokens, p.seconds, p.kept.accuracy] for p in o.curve],
     }
 
 
 def _reached(o: Outcome, target: float | None) -> Point | None:
     return next((p for p in o.curve if target is not None and p.kept.accuracy >= target), None)
+
+
+def _met(o: Outcome, target: float | None) -> bool:
+    """Whether a run stood at the target before its first step."""
+    return bool(o.curve) and target is not None and o.curve[0].kept.accuracy >= target
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -27,16 +27,16 @@ from sharpen.core.events import (
     Measured,
     Observation,
     Ran,
-    Role,
     RolloutGenerator,
     Run,
     VerdictGenerator,
 )
 from sharpen.core.learning import Batch, Tableau
 from sharpen.core.policy import Policy, Speaker
+from sharpen.core.roles import Role
 from sharpen.core.rollouts import GREEDY, PLAIN, Rollout, Sampling, Span, Turn
-from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource
-from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Verdict
+from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource, flat
+from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Tally, Verdict, came_out, tally
 
 __all__ = [
     "ANSWERS",
@@ -74,12 +74,16 @@ __all__ = [
     "Span",
     "Speaker",
     "Tableau",
+    "Tally",
     "Task",
     "TaskSource",
     "Turn",
     "UserError",
     "Verdict",
     "VerdictGenerator",
+    "came_out",
     "growth",
+    "flat",
     "suggest",
+    "tally",
 ]

@@ -9,13 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from sharpen.core.learning import Tableau
 from sharpen.core.rollouts import Sampling, Turn
 from sharpen.core.tasks import Message, Task
 from sharpen.core.verdicts import Verdict
@@ -33,6 +32,7 @@ class Ask:
     insert    with `after` and no messages: this text is put into the model's own turn, as context, and the turn goes on
     stop      strings that end this turn, beside those of the run
     role      who is asked; "": the student
+    tools     functions that the model may call, as OpenAI writes them: {"type": "function", "function": {…}}
     """
 
     messages: tuple[Message, ...]
@@ -43,6 +43,7 @@ class Ask:
     insert: str = ""
     stop: tuple[str, ...] = ()
     role: str = ""
+    tools: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,32 +115,7 @@ class Failed(Exception):
 
 
 Event = Ask | Run | Act | Measure
-RolloutGenerator = Generator[
-    Any, Any, Turn | tuple[Turn, ...]
-]  # returns the turn that is judged, last of all that are learnt from
+# A rollout returns the turn that is judged, last of all that are learnt from.
+RolloutGenerator = Generator[Any, Any, Turn | tuple[Turn, ...]]
 VerdictGenerator = Generator[Any, Any, Verdict]
 GrowthGenerator = Generator[Any, Any, list[Task]]
-
-
-@dataclass(frozen=True)
-class Role:
-    """Another model that a recipe names: a teacher, a judge, a proposer.
-
-    name       what `Ask.role` and a tableau's `reference` call it
-    gives      what is wanted of it: "words"; "logprobs" of given text; "distributions" over the student's vocabulary, which a
-               tableau compares with, and then it is asked nothing
-    bound      who it is, unless `--role NAME=…` says otherwise: a model's directory; "student", the same weights under another
-               prompt; "start" or "accepted", the student as it was when the loop began or at the last round that was kept;
-               "http://host:port/v1#model", an OpenAI-compatible server; "module:function", a script. "": the user has to say
-    objective  () -> Tableau: where given, the role learns from its own turns, with weights and optimizer of its own. The
-               verdict's part of the role's name is its reward
-    lr         learning rate of such a role; 0: the student's
-    seconds    that one answer of a server may take
-    """
-
-    name: str
-    gives: str = "words"
-    bound: str = ""
-    objective: Callable[..., Tableau] | None = None
-    lr: float = 0.0
-    seconds: float = 60.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from sharpen.core.errors import UserError
 from sharpen.hashing import digest
 
 Message = Mapping[str, Any]  # {"role": …, "content": text or a list of parts}
@@ -71,6 +72,18 @@ class Task:
         return hash(self.id)
 
 
+def flat(message: Message) -> dict[str, Any]:
+    """The message, its content text: parts of text are joined. Raises UserError for any other part, such as an image."""
+    content = message["content"]
+    if not isinstance(content, list):
+        return dict(message)
+    for part in content:
+        if not isinstance(part, str) and not (isinstance(part, Mapping) and isinstance(part.get("text"), str)):
+            kind = part.get("type") if isinstance(part, Mapping) else part
+            raise UserError(f"a message holds a part of the kind {kind!r}, and only text can be asked. Leave such tasks out.")
+    return {**message, "content": "".join(part if isinstance(part, str) else part["text"] for part in content)}
+
+
 @dataclass(frozen=True)
 class TaskSource:
     """Where tasks come from: a pure function of (arm, split, index, seed), or a finite list behind the same function.
@@ -79,12 +92,16 @@ class TaskSource:
     draw   (arm, split, index, seed) -> Task. The same arguments give the same task. Raises UserError where the arm holds
            no task of that split.
     size   (arm, split) -> how many tasks there are, or None where there is no end
+    notes  what a person should know of it before a run starts, a sentence each
+    languages  of the programs that are run to judge its tasks; None where nobody has looked
     """
 
     name: str
     arms: tuple[Arm, ...]
     draw: Callable[[Arm, str, int, int], Task]
     size: Callable[[Arm, str], int | None] = lambda arm, split: None
+    notes: tuple[str, ...] = ()
+    languages: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -66,10 +66,65 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """How answers came out, each counted once, and in how many an answer could be read at all.
+
+    wrong      read and not right; of programs also those that crashed, or used up their time or memory
+    malformed  the model ended its turn, and no answer was found in what it said
+    cut_off    not right, and out of tokens
+    lost       unscorable: nobody's result, and none of the others
+    readable   judged and not malformed, cut off or not. So right = readable / judged * correct / readable: a gain in the first
+               factor is one in form, a gain in the second one in skill
+    """
+
+    correct: int = 0
+    wrong: int = 0
+    malformed: int = 0
+    cut_off: int = 0
+    lost: int = 0
+    readable: int = 0
+
+    @property
+    def judged(self) -> int:
+        return self.correct + self.wrong + self.malformed + self.cut_off
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+def came_out(outcome: str, stop: str) -> str:
+    """The part of a `Tally` that counts an answer, by the outcome of its verdict and the reason for which it ended."""
+    if outcome == "correct":
+        return "correct"
+    if outcome == "unscorable":
+        return "lost"
+    return "cut_off" if stop == "length" else "malformed" if outcome == "malformed" else "wrong"
+
+
+def tally(samples: Iterable[Sample]) -> Tally:
+    """How these answers came out."""
+    parts = dict.fromkeys(Tally.__dataclass_fields__, 0)
+    for sample in samples:
+        outcome = sample.verdict.outcome
+        parts[came_out(outcome, sample.rollout.stop)] += 1
+        parts["readable"] += outcome not in ("malformed", "unscorable")
+    return Tally(**parts)
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """Accuracy on a fixed stream: for each arm whether each of its tasks was solved, in order; None: it could not be judged."""
+    """Accuracy on a fixed stream: for each arm whether each of its tasks was solved, in order; None: it could not be judged.
+
+    tallies  how the answers of each arm came out, where that is known
+    """
 
     correct: Mapping[Arm, tuple[bool | None, ...]]
+    tallies: Mapping[Arm, Tally] = field(default_factory=dict)
+
+    @property
+    def tally(self) -> Tally:
+        """How the answers of all arms came out."""
+        return sum(self.tallies.values(), Tally())
 
     @cached_property
     def counts(self) -> Mapping[Arm, tuple[int, int]]:

@@ -1,12 +1,12 @@
 """Keep a round, go on from it or go back; budgets and when to stop; the doctor.
 
 acceptance.py judges a round (the ratchet and others), handover.py what goes on from stage to stage, control.py reads budgets
-and stops, doctor.py names what goes wrong in silence.
+and stops, doctor.py names what goes wrong in silence, baseline.py what is wrong before the first step.
 
 May import: nothing but the ground files.
 """
 
-from sharpen.guard import control, doctor, handover
+from sharpen.guard import baseline, control, doctor, handover
 from sharpen.guard.acceptance import always, evidence, ratchet
 from sharpen.guard.control import Budget, never, parse_budget, plateau
 from sharpen.guard.doctor import Diagnosis
@@ -15,6 +15,7 @@ __all__ = [
     "Budget",
     "Diagnosis",
     "always",
+    "baseline",
     "control",
     "doctor",
     "evidence",

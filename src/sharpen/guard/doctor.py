@@ -9,8 +9,8 @@ Pure functions of stored rows, so a run that is going and `sharpen check RUN` us
    What only wastes part of the budget, or what the ratchet catches, is said and not stopped.
 
 Read from a step: step, phase, round; its stats reward, correct, silent, truncated, malformed, timeout, unscorable, rollouts,
-tokens, loss, grad_norm, mismatch, lr, temperature, unscorable_limit; a check whose numbers are missing is quiet. From a round:
-round, accuracy, n.
+tokens, loss, grad_norm, mismatch, lr, temperature, unscorable_limit, solutions_right; a check whose numbers are missing is
+quiet. From a round: round, accuracy, n.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ PATIENCE = 40  # steps without any reward: a curriculum may need a while to find
 TRUNCATED = 0.9  # share of answers cut off; a healthy run that thinks long stays below one half
 SILENT = 0.98  # share of groups without variance; with 8 answers each, nearly all tasks are solved above 99.7 % or below 0.3 %
 UNSCORABLE = 0.05  # share that stops, where the recipe says nothing: what is lost is not a random part, so it bends learning
+REFUSED = 0.5  # share of worked solutions that are right, below which it is said: all of them should be
 TIMEOUT = 0.3  # share of answers whose program ran out of time
 MISMATCH = 0.05, 0.2  # mean |log-prob gap|: bfloat16 alone makes 0.001 to 0.03; at 0.2 it fills the usual clip range of a ratio
 GROWTH = 5.0  # times the gap of the first WINDOW steps, once it is above GROWN
@@ -59,6 +60,7 @@ def diagnose(steps: Sequence[Step], rounds: Sequence[Mapping[str, Any]] = ()) ->
         timeouts(loop),
         all_truncated(loop),
         reward_zero(loop),
+        solutions_refused(loop),
         no_variance(loop),
         mismatch(loop),
         mismatch_grows(loop),
@@ -143,6 +145,18 @@ def reward_zero(loop: Sequence[Step]) -> Diagnosis | None:
     else:
         cure = "The tasks are too hard to ever be solved: add easier levels to --tasks, or more --set warmup_steps=…"
     return Diagnosis("reward_zero", True, evidence, cure)
+
+
+def solutions_refused(loop: Sequence[Step]) -> Diagnosis | None:
+    """The verifier does not take half of the worked solutions for right. Fatal where it takes none: then none is learnt."""
+    shares = _last(loop, "solutions_right", 5)
+    if not shares or fmean(shares) >= REFUSED:
+        return None
+    cure = (
+        "Worked solutions are judged like answers, and these are not taken for right: see why with `sharpen audit TASKS`, and "
+        "how they end with `sharpen tasks TASKS`."
+    )
+    return Diagnosis("solutions_refused", not any(shares), {"right": fmean(shares), "steps": len(shares)}, cure)
 
 
 def no_variance(loop: Sequence[Step]) -> Diagnosis | None:

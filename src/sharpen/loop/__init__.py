@@ -1,14 +1,16 @@
 """The program: warm-up, then rounds of steps, each measured and kept, gone on from or rolled back.
 
 loop.py reads from top to bottom; step.py is one step (sampling_step.py chooses and rolls out, learning.py learns,
-offers.py lists what functions may ask for), session.py what a run is made of, warmup.py the start, stages.py
-the way from one stage to the next.
+offers.py lists what functions may ask for), session.py what a run is made of, telling.py how its model is asked, warmup.py the
+start, stages.py the way from one stage to the next, baseline.py the look before the first step, evaluation.py a model outside
+a run.
 
-May import: verify.code, verify, tasks, data, objectives, models, rollouts, guard, store, curriculum, recipes.
+May import: terminal, verify.code, verify, tasks, data, objectives, models, rollouts, guard, store, curriculum, recipes.
 """
 
 from sharpen.loop import session
-from sharpen.loop.loop import build_recipe, evaluate_model, resume, start
+from sharpen.loop.evaluation import evaluate_model
+from sharpen.loop.loop import build_recipe, resume, start
 from sharpen.loop.session import WORK, Request
 from sharpen.loop.warmup import beginning, signature
 

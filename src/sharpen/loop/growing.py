@@ -219,6 +219,7 @@ def tried(
             sampling=recipe.sampling,
             finished=this.judges.begin,
             roles=this.roles,
+            asking=this.asking,
         )
     with this.timed("verify", step):
         samples = this.judges.judge(made, [i for i, _ in listed])

@@ -27,7 +27,8 @@ from sharpen import guard, models, rollouts, tasks
 from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import growing, stages
+from sharpen.loop import growing, stages, telling
+from sharpen.loop.baseline import look as first_look
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
@@ -35,7 +36,6 @@ from sharpen.loop.session import (
     build_policy,
     build_recipe,
     choose_path,
-    evaluate_model,
     extrapolate,
     like_student,
     load_checkpoint,
@@ -53,7 +53,7 @@ from sharpen.recipe import Method, opening
 from sharpen.store import Fault, Position, Store, database, no_fault
 from sharpen.verify import code
 
-__all__ = ["Request", "build_recipe", "evaluate_model", "resume", "run", "start"]
+__all__ = ["Request", "build_recipe", "resume", "run", "start"]
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
 NEIGHBOURS, NEIGHBOURS_S = 0.25, 5.0  # share of the cores' time that others take, over so many seconds, before a word is said
 
@@ -82,6 +82,8 @@ def start(
     recipe = build_recipe(request)
     first = opening(recipe)
     source = first.tasks()
+    for note in source.notes:
+        progress.say(note)
     code.require(source, first.isolation)
     asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
     student = load_student(first, source, request.seed)
@@ -99,6 +101,7 @@ def start(
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
     made = build_policy(first, *student, choice)
+    meta["asking"] = dataclasses.asdict(telling.of_recipe(first, made.tokenizer))
     if origin:
         database.branch(origin, request.directory, meta)
     opened = Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault)
@@ -164,6 +167,8 @@ def run(
     if choice:
         progress.say(str(choice))
     say_missing(this)
+    if not this.asking.silent:
+        progress.say(f"asked {this.asking}")
     last = store.last_commit()
     if last and last.finished:
         progress.say(f"{store.directory} is finished: nothing is left to do")
@@ -183,8 +188,11 @@ def run(
             save(this, Position("loop", step, 0, accepted="this"))
             if stopped(interrupted, pause):
                 return
-        # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         rounds = store.rounds()
+        if len(rounds) == 1 and not any(s["phase"] == "loop" for s in this.steps):
+            for found in first_look(this):
+                note(this, step, rounds, found)
+        # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         stages.take_up(this, rounds)
         while True:
             if reason := stop_reason(this, step, rounds):
@@ -232,6 +240,7 @@ def going(store: Store, method: Method, seed: int, policy: Policy, source: TaskS
     knows = state.begin(recipe, source, seed, store, grown.source)
     return Run(
         *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at)),
+        asking=rollouts.asking.parsed(store.meta().get("asking", {})),
     )
 
 

@@ -133,7 +133,8 @@ def demos(moment: Moment) -> list[Sample]:
     ids = [f"s{moment.step:06d}.{i:03d}.demo" for i in groups]
     shown = rollouts.demonstrating(this.recipe.rollout)
     listed = [drawn[i] for i in groups]
-    made = rollouts.drive(this.policy, shown, listed, ids, seed=this.seed, max_tokens=0, sampling=GREEDY, roles=this.roles)
+    how = dict[str, Any](seed=this.seed, max_tokens=0, sampling=GREEDY, roles=this.roles, asking=this.asking)
+    made = rollouts.drive(this.policy, shown, listed, ids, **how)
     moment.shown = [sample for sample in this.judges.judge(made, groups) if sample.verdict.correct]
     return moment.shown
 
@@ -153,11 +154,12 @@ def seen(moment: Moment) -> list[tuple[np.ndarray, np.ndarray]]:
 def retell(moment: Moment, sample: Sample, messages: Sequence[Message]) -> Sample:
     """The sample with its answer after other messages, as if it had been given there. Nothing is generated."""
     old = sample.rollout
-    (turn,) = moment.this.policy.respond([Ask(tuple(messages), answer=old.response)], [0], 0, GREEDY)
+    ask = rollouts.asking.told(Ask(tuple(messages), answer=old.response), old.task, moment.this.asking)
+    (turn,) = moment.this.policy.respond([replace(ask, answer=old.response)], [0], 0, GREEDY)
     name = f"{old.id}.told{len(moment.told):04d}"
     arrays = turn.tokens, turn.sampled, turn.logprobs
-    told = Rollout(old.task, *arrays, (old.response,), turn.stop, old.version, old.seed, name, old.id)
-    moment.told.append(replace(sample, rollout=told))
+    again = Rollout(old.task, *arrays, (old.response,), turn.stop, old.version, old.seed, name, old.id)
+    moment.told.append(replace(sample, rollout=again))
     return moment.told[-1]
 
 

@@ -59,6 +59,7 @@ def try_out(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int) -> l
             sampling=recipe.sampling,
             finished=this.judges.begin,
             roles=this.roles,
+            asking=this.asking,
         )
     with this.timed("verify", step):
         samples = this.judges.judge(rollouts, groups)

@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sharpen import estimate, models, rollouts, tasks, verify
+from sharpen import models, rollouts
 from sharpen.core import (
     GREEDY,
     Arm,
     Evaluation,
     FatalDiagnosis,
     Policy,
+    Rollout,
     RolloutGenerator,
     Sample,
     Sampling,
     Task,
     TaskSource,
     UserError,
+    tally,
 )
 from sharpen.curriculum import State
 from sharpen.data import Memory
 from sharpen.guard import control
-from sharpen.loop import offers
+from sharpen.loop import offers, telling
 from sharpen.loop.growing import Grown
 from sharpen.loop.offers import Moment
 from sharpen.models import embedded, paths
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog
-from sharpen.rollouts import RoleJudges, Roles
+from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles
 from sharpen.store import Position, Store
-from sharpen.verify import Judges, code
+from sharpen.verify import Judges
 
 WORK = ("curriculum", "generate", "verify", "learn", "grow")  # the phases of a learning step that are a method's own work
 
@@ -142,6 +145,7 @@ class Run:
     budget: control.Budget  # the stage's own
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
+    asking: Asking = UNTOLD  # what the student is told beside the questions
     watch: models.Watch = field(default_factory=models.Watch)
 
     @property
@@ -176,24 +180,31 @@ class Run:
 def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
     """Greedy answers to a fixed stream: purpose "validation", or "before" and "test" for the test split around the loop."""
     stream = this.held_out["validation" if purpose == "validation" else "test"]
-    this.progress.phase("evaluate" if purpose == "validation" else f"evaluate on the test split ({purpose})")
-    flat = [(arm, task) for arm, listed in stream.items() for task in listed]
+    listed = [task for own in stream.values() for task in own]
+    name = "evaluate" if purpose == "validation" else f"evaluate on the test split ({purpose})"
+    this.progress.phase(name, total=len(listed))
     recipe, prefix = this.recipe, f"{purpose}.{number:05d}"
     with this.timed("evaluate", step), this.policy.averaged():
-        listed = [task for _, task in flat]
+        ids = [f"{prefix}.{i:06d}" for i in range(len(listed))]
         greedy = replace(GREEDY, stop=recipe.stop)
         unaided = rollouts.unaided(moment(this, step, number).bound("rollout"))
         longest = max(stage.recipe.max_tokens for stage in this.stages)  # so that stages can be compared
-        samples = answers(this.policy, longest, greedy, unaided, this.judges, listed, prefix, this.seed, this.roles)
-        correct: dict[Arm, list[bool | None]] = {arm: [] for arm in stream}
-        for (arm, _), sample in zip(flat, samples, strict=True):
-            correct[arm].append(None if sample.verdict.reward is None else sample.verdict.correct)
+        how = this.roles, this.progress, this.asking
+        samples = answers(this.policy, longest, greedy, unaided, this.judges, listed, ids, this.seed, *how)
         stop_if_unjudged(samples, recipe.unscorable_limit)
-        evaluation = Evaluation({arm: tuple(solved) for arm, solved in correct.items()})
+        evaluation = evaluated(stream, samples)
     with this.timed("store", step):
         this.store.add_samples(purpose, step, number, samples)
         this.store.add_evaluation(number, purpose, evaluation)
     return evaluation
+
+
+def evaluated(stream: Mapping[Arm, Sequence[Task]], samples: Sequence[Sample]) -> Evaluation:
+    """How the judged answers to a stream came out, which stand in its order."""
+    rest = iter(samples)
+    found = {arm: list(islice(rest, len(listed))) for arm, listed in stream.items()}
+    solved = {a: tuple(None if s.verdict.reward is None else s.verdict.correct for s in own) for a, own in found.items()}
+    return Evaluation(solved, {arm: tally(own) for arm, own in found.items()})
 
 
 def stop_if_unjudged(samples: Sequence[Sample], limit: float) -> None:
@@ -213,13 +224,21 @@ def answers(
     roll_out: Callable[..., RolloutGenerator],
     judges: Judges | RoleJudges,
     listed: Sequence[Task],
-    prefix: str,
+    ids: Sequence[str],
     seed: int,
     roles: Roles | None = None,
+    progress: Any = None,
+    asking: Asking = UNTOLD,
 ) -> list[Sample]:
-    """One greedy, judged answer to each task."""
-    ids = [f"{prefix}.{i:06d}" for i in range(len(listed))]
-    settings: dict[str, Any] = dict(seed=seed, max_tokens=max_tokens, sampling=sampling, finished=judges.begin, roles=roles)
+    """One judged answer to each task, all of them generated together. `progress`, where there is one, counts those done."""
+
+    def finished(i: int, rollout: Rollout) -> None:
+        judges.begin(i, rollout)
+        if progress is not None:
+            progress.advance(1)
+
+    settings: dict[str, Any] = dict(seed=seed, max_tokens=max_tokens, sampling=sampling, finished=finished, roles=roles)
+    settings["asking"] = asking
     made = rollouts.drive(answering, roll_out, listed, ids, **settings)
     return judges.judge(made, range(len(listed)))
 
@@ -237,6 +256,7 @@ def write_checkpoint(this: Run, path: Path) -> None:
     this.policy.save(str(path))
     models.roles.save(this.recipe.roles, this.roles, path, this.policy)
     offers.save(this, path)
+    telling.write(this, path)
 
 
 def load_checkpoint(this: Run, name: str) -> None:
@@ -287,43 +307,6 @@ def extrapolate(this: Run) -> None:
     """Move on from what a round has learned, in the direction in which it has; before the first round, note the beginning."""
     if this.recipe.extrapolation:
         this.policy.extrapolate(this.recipe.extrapolation)
-
-
-def evaluate_model(
-    model_dir: Path, source: TaskSource, n: int = 64, seed: int = 0, progress: Any = None, max_tokens: int = 256
-) -> dict[str, Any]:
-    """Greedy accuracy of a saved model on up to n test tasks of every arm.
-
-    {"model", "accuracy" (mean over arms), "ci95", "n", "truncated" (share of answers cut at max_tokens), "arms":
-    {"family/level": {"accuracy", "ci95", "n"}}}
-    """
-    code.require(source)
-    model, tokenizer = models.load_model(model_dir)
-    answering = models.LocalPolicy(model, tokenizer)
-    stream = tasks.held_out(source, "test", n, seed)
-    if progress is not None:
-        progress.phase("evaluate", total=len(stream))
-    arms: dict[Arm, estimate.Estimate | None] = {}
-    cut = 0
-    with Judges(verify.verify) as judges:
-        for arm, listed in stream.items():
-            samples = answers(answering, max_tokens, GREEDY, rollouts.single, judges, listed, f"eval.{arm}", seed)
-            cut += sum(s.rollout.stop == "length" for s in samples)
-            arms[arm] = estimate.share(
-                sum(s.verdict.correct for s in samples), sum(s.verdict.reward is not None for s in samples)
-            )
-            if progress is not None:
-                progress.advance(1)
-    overall = estimate.mean(list(arms.values()))
-    truncated = cut / max(sum(len(listed) for listed in stream.values()), 1)
-    by_arm = {str(arm): shown(found) for arm, found in arms.items()}
-    return {"model": str(model_dir), **shown(overall), "truncated": truncated, "arms": by_arm}
-
-
-def shown(found: estimate.Estimate | None) -> dict[str, Any]:
-    if found is None:
-        return {"accuracy": None, "ci95": None, "n": 0}
-    return {"accuracy": found.value, "ci95": [found.low, found.high], "n": found.n}
 
 
 def share(this: Run, step: int) -> float:

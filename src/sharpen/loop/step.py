@@ -66,7 +66,11 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
         this.store.add_arm_stats(curriculum.statistics(step, samples))
         this.store.add_rows("task_stats", tried)
     rate = stats["tokens"] / max(time.monotonic() - start, 1e-9)
-    this.progress.advance(1, reward=stats["reward"], silent=stats["silent"], tokens_per_second=rate)
+    if "solutions" in stats:
+        told = {"loss": stats.get("loss"), "solutions": stats["solutions"], "learnt_per_second": rate}
+    else:
+        told = {"reward": stats["reward"], "silent": stats["silent"], "tokens_per_second": rate}
+    this.progress.advance(1, **told)
 
 
 def replayed(this: Run, step: int) -> list[Sample]:
@@ -84,7 +88,20 @@ def replayed(this: Run, step: int) -> list[Sample]:
 
 
 def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
-    """What a person and the doctor want to know of a step's rollouts. Shares are of all rollouts, or of all groups."""
+    """What a person and the doctor want to know of a step's rollouts. Shares are of all rollouts, or of all groups.
+
+    Where all of them are worked solutions (`forced`), nothing was sampled, so that there is no reward to speak of: then it is
+    their number, and the share of them that the verifier takes for right.
+    """
+    given = sum(s.rollout.stop == "forced" for s in samples)
+    if given and given == len(samples):
+        return {
+            "rollouts": given,
+            "tokens": sum(s.rollout.n_sampled for s in samples),
+            "solutions": given,
+            "solutions_right": sum(s.verdict.correct for s in samples) / given,
+            "unscorable": sum(s.verdict.outcome == "unscorable" for s in samples) / given,
+        }
     scored = [s for s in samples if s.verdict.reward is not None]
     rewards: dict[int, list[float]] = defaultdict(list)
     for s in scored:

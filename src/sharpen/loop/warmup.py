@@ -25,7 +25,7 @@ from sharpen.store import Position
 LATER = (
     *("curriculum", "select", "objective", "guard", "control", "prompts", "samples", "replay", "refills", "pool", "lr"),
     *("lr_end", "passes", "minibatches", "roles", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
-    *("grow", "grow_limit", "grow_tries"),
+    *("grow", "grow_limit", "grow_tries", "unreadable_limit"),
 )
 COMMIT = 200  # steps between two commits
 RAMP = 20  # steps over which a learning rate rises to its value
@@ -99,7 +99,15 @@ def demonstrations(this: Run, arms: Sequence[Arm], step: int, shown: dict[tuple[
     ids = [f"demo.{arm}.{index:08d}" for arm, index in new]
     demonstrated = rollouts.demonstrating(recipe.rollout)
     made = rollouts.drive(
-        this.policy, demonstrated, drawn, ids, seed=this.seed, max_tokens=0, sampling=GREEDY, roles=this.roles
+        this.policy,
+        demonstrated,
+        drawn,
+        ids,
+        seed=this.seed,
+        max_tokens=0,
+        sampling=GREEDY,
+        roles=this.roles,
+        asking=this.asking,
     )
     samples = this.judges.judge(made, range(len(made)))
     this.store.add_samples("warmup", step, 0, samples)

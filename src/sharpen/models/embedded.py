@@ -65,6 +65,11 @@ def build(name: str, source: TaskSource, seed: int) -> tuple[Any, Any]:
     return model.float().eval(), tokenizer
 
 
+def is_own(tokenizer: Any) -> bool:
+    """Whether a tokenizer is that of an embedded student, wherever it was saved."""
+    return getattr(tokenizer, "chat_template", None) == CHAT_TEMPLATE
+
+
 def example_tasks(source: TaskSource) -> list[Task]:
     """Training questions of every arm; the same for every seed, so that every run's student has the same vocabulary."""
     tasks = []

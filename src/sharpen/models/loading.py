@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from sharpen.core import UserError
+from sharpen.models.templates import turn_end
 
 
 def load_model(path: Path) -> tuple[Any, Any]:
@@ -28,11 +29,23 @@ def load_model(path: Path) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
+def broken(model: Any) -> str:
+    """Which tensors of a model hold a number that is not finite, and the cure, in words."""
+    bad = [name for name, tensor in model.state_dict().items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if not bad:
+        return "Its weights are finite, and what it computes is not: try precision fp32, or check its config.json."
+    more = f" and {len(bad) - 1} more tensors" if len(bad) > 1 else ""
+    return f"NaN or infinity is in {bad[0]}{more}: the weights are damaged, or training diverged. Take an earlier checkpoint."
+
+
 def end_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Ids that end a turn. Raises UserError where neither the tokenizer nor the generation settings name one."""
+    """Ids that end a turn, first the one with which the chat template ends it: a forced answer ends with that.
+
+    Raises UserError where neither template nor tokenizer nor the generation settings name one.
+    """
     settings = getattr(model.generation_config, "eos_token_id", None)
     listed = [settings] if isinstance(settings, int) else list(settings or [])
-    found = dict.fromkeys(i for i in [tokenizer.eos_token_id, *listed] if i is not None)
+    found = dict.fromkeys(i for i in [turn_end(tokenizer), tokenizer.eos_token_id, *listed] if i is not None)
     if not found:
         raise UserError("the tokenizer names no end-of-turn token: set eos_token in its tokenizer_config.json")
     return list(found)

@@ -19,11 +19,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
-from sharpen.core import Ask, Batch, NotFinite, Sampling, Tableau, Turn, UserError
-from sharpen.models import adapters, logprobs
+from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tableau, Turn, UserError
+from sharpen.models import adapters, logprobs, templates
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import Kept, generate, native, transformer
-from sharpen.models.loading import end_ids, fast_bf16, load_model, where
+from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, where
 from sharpen.models.paths import ComputePath
 from sharpen.objectives import active, weigh
 
@@ -96,8 +96,8 @@ class LocalPolicy:
         self.encode = lru_cache(maxsize=100_000)(self._encode)
         self.stops = lru_cache(maxsize=8)(self._stops)
 
-    def _render(self, messages: str, generation: bool) -> str:
-        return self.tokenizer.apply_chat_template(json.loads(messages), add_generation_prompt=generation, tokenize=False)
+    def _render(self, messages: str, generation: bool, tools: str = "[]") -> str:
+        return templates.render(self.tokenizer, json.loads(messages), generation, json.loads(tools))
 
     def _encode(self, text: str) -> np.ndarray:
         return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int32)
@@ -116,7 +116,7 @@ class LocalPolicy:
         """(P,) int32: the conversation up to where the model's turn begins."""
         messages = json.dumps([dict(m) for m in ask.messages])
         if ask.after is None:
-            return self.encode(self.render(messages, True))
+            return self.encode(self.render(messages, True, json.dumps(list(ask.tools))))
         if ask.insert:  # within the model's own turn: the mark that ended it, if there is one, is taken back
             kept = len(ask.after.tokens) - (int(ask.after.tokens[-1]) in self.end_ids)
             return np.concatenate([ask.after.tokens[:kept], self.encode(ask.insert)])
@@ -138,7 +138,10 @@ class LocalPolicy:
         sampling: Sampling,
         done: Callable[[int, Turn], None] | None = None,
     ) -> list[Turn]:
-        """Answer every ask, in order. Forced answers cost no generation."""
+        """Answer every ask, in order. Forced answers cost no generation.
+
+        Raises FatalDiagnosis where a log-probability is not finite, as those of a model with NaN among its weights.
+        """
         prompts, drawn = [self.prompt_tokens(ask) for ask in asks], [how(ask, sampling) for ask in asks]
         turns: dict[int, Turn] = {}
 
@@ -156,8 +159,11 @@ class LocalPolicy:
             limit = max_tokens if (own := asks[i].max_tokens) is None else own
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
         asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
-        with native.left_out(not self.path.compiled):
-            generate.generate(*asked, lambda j, made: finish(generated[j], made), together=self.path.rows, kept=self.packed)
+        try:
+            with native.left_out(not self.path.compiled):
+                generate.generate(*asked, lambda j, made: finish(generated[j], made), together=self.path.rows, kept=self.packed)
+        except NotFinite as error:
+            raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
         return [turns[i] for i in range(len(asks))]
 
     def force(self, answer: str) -> generate.Generation:

@@ -199,14 +199,14 @@ def build(
     Raises UserError for an unknown key, a value of the wrong type or that makes no sense, and a setting that would do nothing.
     """
     info = find(recipe)
-    given = _split(settings)
+    given = split(settings)
     for key, value in (("student", model), ("tasks", tasks), ("budget", budget)):
         if value is not None:
             if key in given:
                 raise UserError(f"{key} is given twice, once as an option and once with --set. Leave one out.")
             given[key] = value
     if model is not None and Path(model).is_dir():
-        given = {**TRAINED, **given}
+        given = {**TRAINED, **limits(Path(model)), **given}
     knobs = parameters(info)
     built = _apply(info, knobs, given)
     if isinstance(built, Stages):
@@ -225,6 +225,14 @@ def build(
     return built
 
 
+def limits(model: Path) -> dict[str, str]:
+    """The longest answer that a model's directory says it was trained for, as a setting; nothing where it says none."""
+    from sharpen.rollouts import asking
+
+    known = asking.read(model)
+    return {"max_tokens": str(known.max_tokens)} if known and known.max_tokens else {}
+
+
 def parameters(info: RecipeInfo) -> dict[str, inspect.Parameter]:
     """The knobs of a recipe: the arguments of its function, and its parent's where it passes `**knobs` on."""
     own = inspect.signature(load(info).recipe).parameters
@@ -234,7 +242,8 @@ def parameters(info: RecipeInfo) -> dict[str, inspect.Parameter]:
     return knobs
 
 
-def _split(settings: Iterable[str]) -> dict[str, str]:
+def split(settings: Iterable[str]) -> dict[str, str]:
+    """Settings KEY=VALUE by key. Raises UserError for what is none, and for one that is given twice."""
     given: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")

@@ -15,7 +15,19 @@ from sharpen.recipes import validation
 # What a run has once, so that it is the same in every stage.
 COMMON = (
     *("tasks", "verify", "student", "warmup_steps", "warmup_levels", "warmup_demos", "warmup_rows", "warmup_lr", "pool"),
-    *("average", "stop", "micro_tokens", "recompute", "lora", "device", "precision", "isolation", "verdict_s"),
+    *(
+        "average",
+        "stop",
+        "system",
+        "prompt_suffix",
+        "micro_tokens",
+        "recompute",
+        "lora",
+        "device",
+        "precision",
+        "isolation",
+        "verdict_s",
+    ),
     *("validation", "test", "budget"),
 )
 OWN = ("share", "hand_over", "gate", "otherwise", "optimizer")

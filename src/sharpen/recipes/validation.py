@@ -60,8 +60,9 @@ def validate(recipe: Recipe) -> None:
             raise UserError(
                 f"{name}={value}: this must be {'more than' if name in ABOVE_ZERO else 'at least'} {lowest}, and finite."
             )
-    if recipe.unscorable_limit > 1:
-        raise UserError(f"unscorable_limit={recipe.unscorable_limit}: this is a share, from 0 to 1.")
+    for name in ("unscorable_limit", "unreadable_limit"):
+        if (share := getattr(recipe, name)) > 1:
+            raise UserError(f"{name}={share}: this is a share, from 0 to 1.")
     if recipe.average >= 1:
         raise UserError(f"average={recipe.average}: at 1 the mean would never move. Take 0.95 to 0.999, or 0 for none.")
     if recipe.extrapolation and recipe.average:

@@ -1,8 +1,9 @@
 """Evidence for people: one page about a run, and its numbers.
 
-evidence.py gathers from the store, findings.py says what it means, page.py and charts.py draw it, report.py is the way in.
+evidence.py gathers from the store, findings.py says what it means, answers.py what a gain is made of; page.py and charts.py
+draw it, report.py is the way in.
 
-May import: store.
+May import: guard, store.
 """
 
 from sharpen.report import charts, page

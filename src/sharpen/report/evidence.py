@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
-from sharpen.core import Arm, Decision
+from sharpen.core import Arm, Decision, Tally
 from sharpen.estimate import Estimate, change, mean, share
 from sharpen.store import Store
 
@@ -22,11 +22,12 @@ Skills = Mapping[Arm, Estimate | None]  # None: no task of this arm could be jud
 # Beside max(), SQLite takes the other columns from the row that holds the maximum.
 PAIRS = """
 WITH judged AS (
-  SELECT r.purpose, r.task, max(r.id) AS rollout, v.outcome = 'correct' AS ok
+  SELECT r.purpose, r.task, max(r.id) AS rollout, v.outcome = 'correct' AS ok, v.outcome <> 'malformed' AS read
   FROM rollouts r JOIN verdicts v ON v.rollout = r.id
   WHERE r.purpose IN ('before', 'test') AND v.outcome <> 'unscorable' GROUP BY r.purpose, r.task),
 pairs AS (
-  SELECT b.task, t.family, t.level, b.rollout AS first, b.ok AS was, a.rollout AS last, a.ok AS became
+  SELECT b.task, t.family, t.level, b.rollout AS first, b.ok AS was, a.rollout AS last, a.ok AS became,
+    b.read AND a.read AS both
   FROM judged b JOIN tasks t ON t.id = b.task LEFT JOIN judged a ON a.task = b.task AND a.purpose = 'test'
   WHERE b.purpose = 'before')
 """
@@ -59,11 +60,45 @@ class Round:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Tasks that were judged before and after: how many, of these newly solved and no longer solved, and the same three of the
+    tasks whose answers could be read both times."""
+
+    n: int = 0
+    gained: int = 0
+    lost: int = 0
+    both: int = 0
+    both_gained: int = 0
+    both_lost: int = 0
+
+    def __add__(self, other: Pairs) -> Pairs:
+        return Pairs(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def change(self) -> Estimate | None:
+        return change(self.gained, self.lost, self.n)
+
+    @property
+    def skill(self) -> Estimate | None:
+        """The part of the change that is of tasks read both times."""
+        return change(self.both_gained, self.both_lost, self.n)
+
+    @property
+    def form(self) -> Estimate | None:
+        """The rest of it."""
+        return change(self.gained - self.both_gained, self.lost - self.both_lost, self.n)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything the report says, as numbers.
 
     before, after  skills on the test split; empty where not evaluated
     change         for each arm, how the same tasks went before and after
+    parts          the same change in parts that add up to it: "skill", of tasks whose answers could be read both times, and
+                   "form", of those whose answers could not be read before, or no longer can
+    answers        purpose (before, test) -> arm -> how the answers came out
+    pairs          tasks tried both times: judged, newly solved, lost; and of those read both times
     rounds         those decided or evaluated
     chosen         (round, arm) -> (rollouts, successes) of the learning steps
     steps          stats of the learning steps (phase loop), in order, each with `step` and `round`
@@ -79,6 +114,9 @@ class Evidence:
     before: Skills
     after: Skills
     change: Skills
+    parts: Mapping[str, Skills]
+    pairs: Pairs
+    answers: Mapping[str, Mapping[Arm, Tally]]
     rounds: Sequence[Round]
     chosen: Mapping[tuple[int, Arm], tuple[int, int]]
     steps: Sequence[Mapping[str, Any]]
@@ -106,7 +144,7 @@ def gather(store: Store) -> Evidence:
     """Read the evidence from a store that is open for reading."""
     rows = store.rows
     last = store.last_commit()
-    steps = store.steps()
+    steps, pairs = store.steps(), _pairs(rows)
     seconds = {r["phase"]: r["seconds"] for r in rows("SELECT phase, sum(seconds) AS seconds FROM timings GROUP BY phase")}
     outcomes: dict[str, dict[str, int]] = {}
     cut: dict[str, int] = {}
@@ -130,7 +168,10 @@ def gather(store: Store) -> Evidence:
         finished=bool(last and last.finished),
         before=_skills(rows, "before"),
         after=_skills(rows, "test"),
-        change=_change(rows),
+        change={arm: p.change for arm, p in pairs.items()},
+        parts={"form": {a: p.form for a, p in pairs.items()}, "skill": {a: p.skill for a, p in pairs.items()}},
+        pairs=sum(pairs.values(), Pairs()),
+        answers={purpose: _answers(store, purpose) for purpose in ("before", "test")},
         rounds=_rounds(store),
         chosen={(r["round"], Arm(r["family"], r["level"])): (r["n"], r["successes"]) for r in chosen},
         steps=[s for s in steps if s["phase"] == "loop"],
@@ -149,7 +190,7 @@ def _tokens(rows: Rows) -> Mapping[str, tuple[int, int]]:
     # Worked solutions are given, not sampled, and so are no cost of generation.
     sql = (
         "SELECT purpose, count(*) AS n, sum(n_sampled) AS tokens FROM rollouts"
-        " WHERE purpose NOT IN ('warmup', 'demo') GROUP BY purpose"
+        " WHERE purpose NOT IN ('warmup', 'demo') AND stop <> 'forced' GROUP BY purpose"
     )
     return {r["purpose"]: (r["n"], r["tokens"]) for r in rows(sql)}
 
@@ -163,12 +204,19 @@ def _skills(rows: Rows, purpose: str) -> Skills:
     return {Arm(r["family"], r["level"]): share(r["correct"], r["n"]) for r in rows(sql, (purpose, purpose))}
 
 
-def _change(rows: Rows) -> Skills:
+def _pairs(rows: Rows) -> Mapping[Arm, Pairs]:
     sql = PAIRS + (
-        "SELECT family, level, count(*) AS n, sum(became > was) AS gained, sum(became < was) AS lost FROM pairs"
+        "SELECT family, level, count(*) AS n, sum(became > was), sum(became < was), sum(both),"
+        " sum(both AND became > was), sum(both AND became < was) FROM pairs"
         " WHERE became IS NOT NULL GROUP BY family, level ORDER BY family, level"
     )
-    return {Arm(r["family"], r["level"]): change(r["gained"], r["lost"], r["n"]) for r in rows(sql)}
+    return {Arm(family, level): Pairs(*counts) for family, level, *counts in map(tuple, rows(sql))}
+
+
+def _answers(store: Store, purpose: str) -> Mapping[Arm, Tally]:
+    last = store.rows("SELECT max(round) FROM evaluations WHERE purpose = ?", (purpose,))[0][0]
+    found = None if last is None else store.evaluation(last, purpose)
+    return dict(sorted(found.tallies.items())) if found else {}
 
 
 def _rounds(store: Store) -> Sequence[Round]:

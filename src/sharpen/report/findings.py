@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sharpen.estimate import mean
+from sharpen.estimate import Estimate, mean
+from sharpen.report import answers
 from sharpen.report.charts import percent
 from sharpen.report.evidence import Evidence
-
-
-def points(value: float, digits: int = 1) -> str:
-    """A difference of shares in percentage points: 0.123 -> '+12.3', with a true minus sign, and 0 unsigned."""
-    text = f"{100 * value:+.{digits}f}"
-    return text.replace("-", "\u2212") if float(text) else text[1:]
+from sharpen.report.points import points
 
 
 def duration(seconds: float) -> str:
@@ -30,15 +26,26 @@ def verdict(evidence: Evidence) -> Mapping[str, str]:
     before, after, gain = (mean(list(s.values())) for s in (evidence.before, evidence.after, evidence.change))
     if after is None or before is None or gain is None:
         return {"tone": "open", "word": "Not measured yet.", "sentence": _interim(evidence)}
+    zero = ", which includes zero" if gain.low <= 0 <= gain.high else ""
     numbers = (
         f"On the same {gain.n:,} held-out tasks, accuracy went from {percent(before.value, 1)} to {percent(after.value, 1)}: "
-        f"{points(gain.value)} points, 95\u202f% interval {points(gain.low)} to {points(gain.high)}"
+        f"{points(gain.value)} points, 95\u202f% interval {points(gain.low)} to {points(gain.high)}{zero}"
+        f"{_of_answers(evidence, before, after)}"
     )
-    if gain.low > 0:
-        return {"tone": "better", "word": "The model got better.", "sentence": numbers + "."}
-    if gain.high < 0:
-        return {"tone": "worse", "word": "The model got worse.", "sentence": numbers + "."}
-    return {"tone": "same", "word": "No difference shown.", "sentence": numbers + ", which includes zero." + _unmoved(evidence)}
+    made = "".join(f" {sentence}" for sentence in answers.sentences(evidence)[1:])
+    if gain.low > 0 or gain.high < 0:
+        tone = "better" if gain.low > 0 else "worse"
+        return {"tone": tone, "word": answers.word(evidence, gain), "sentence": f"{numbers}.{made}"}
+    return {"tone": "same", "word": "No difference shown.", "sentence": f"{numbers}.{made}{_unmoved(evidence)}"}
+
+
+def _of_answers(evidence: Evidence, before: Estimate, after: Estimate) -> str:
+    """The share of all answers, where it is another figure than the mean over arms."""
+    known = [[e for e in skills.values() if e] for skills in (evidence.before, evidence.after)]
+    said = [percent(sum(e.value * e.n for e in own) / sum(e.n for e in own), 1) for own in known]
+    if said == [percent(before.value, 1), percent(after.value, 1)]:
+        return ""
+    return f" (mean over arms; of all answers {said[0]} to {said[1]})"
 
 
 def _unmoved(evidence: Evidence) -> str:

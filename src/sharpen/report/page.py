@@ -20,11 +20,12 @@ import jinja2
 
 from sharpen.core import Arm, UserError
 from sharpen.estimate import Estimate, mean
-from sharpen.report import charts
+from sharpen.report import answers, charts
 from sharpen.report.charts import level, percent, short
 from sharpen.report.evidence import STATES, Evidence, Round, Skills
-from sharpen.report.findings import checks, duration, points, verdict
+from sharpen.report.findings import checks, duration, verdict
 from sharpen.report.markup import Markup
+from sharpen.report.points import points
 
 LONGEST = 2000  # characters of a prompt or response that the page shows
 GIST = 90  # characters of a prompt in the line that stands for a closed sample
@@ -35,6 +36,8 @@ ARMS = 60  # rows of the curriculum's heat map; with more arms it shows families
 WHISKERS = 60  # rounds; with more, intervals are in the table and on hover only
 
 METRICS = (  # step statistic, title, what it means, widest range
+    ("solutions_right", "Worked solutions taken for right", "share, by the verifier; the others are not learnt", (0.0, 1.0)),
+    ("loss", "Loss", "of the objective; of worked solutions, falling means that they are learnt", None),
     ("reward", "Training reward", "mean over the step's rollouts; biased by what the curriculum chose", (0.0, 1.0)),
     ("silent", "Silent groups", "share whose rewards are all equal, and which teach nothing", (0.0, 1.0)),
     ("mismatch", "Engine–trainer mismatch", "mean |difference| of log-probabilities; should stay small and flat", None),
@@ -58,8 +61,13 @@ HIDDEN = "\x7f\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068
 VISIBLE = {ord(c): f"⟨U+{ord(c):04X}⟩" for c in HIDDEN} | {i: chr(0x2400 + i) for i in range(32) if chr(i) not in "\n\t"}
 
 
-def html(directory: Path, evidence: Evidence, samples: Sequence[Mapping[str, Any]]) -> str:
-    """The whole page. `samples` are those of `evidence.samples`."""
+def html(
+    directory: Path,
+    evidence: Evidence,
+    samples: Sequence[Mapping[str, Any]],
+    examples: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The whole page. `samples` are those of `evidence.samples`, `examples` those of `baseline.example`."""
     return filled(
         files("sharpen.report"),
         name=directory.resolve().name,
@@ -71,6 +79,8 @@ def html(directory: Path, evidence: Evidence, samples: Sequence[Mapping[str, Any
         checks=checks(evidence),
         families=_families(evidence),
         skills=_skills(evidence),
+        answers=answers.section(evidence),
+        examples=[{**s, "gist": _gist(s["prompt"])} for s in examples],
         rounds=_rounds(evidence.rounds),
         curriculum=_curriculum(evidence),
         training=_training(evidence.steps),

@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sharpen.estimate import Estimate, mean
-from sharpen.report import page
+from sharpen.core import Arm, Tally
+from sharpen.estimate import Estimate, mean, share
+from sharpen.guard import baseline
+from sharpen.report import answers, page
 from sharpen.report.evidence import Skills, gather, samples
-from sharpen.store import Store
+from sharpen.store import Store, evaluations
 
 
 def summary(directory: Path | str) -> dict[str, Any]:
@@ -28,15 +30,24 @@ def summary(directory: Path | str) -> dict[str, Any]:
                 there are several; accuracy,
                 ci95, n of the validation stream
     before, after  test split: accuracy = mean over arms of the arm's accuracy, ci95 = MOVER of the arms' Wilson intervals
-                (`estimate.mean`), n = tasks, arms = the same for each "family/level"
-    difference  after - before on the tasks tried both times: the same keys, ci95 = MOVER of the arms' paired intervals
-                (`estimate.change`), and fell, rose: the arms whose own interval leaves out zero
+                (`estimate.mean`), n = tasks, share = the same of all answers together, outcomes = their numbers by how they
+                came out (`core.Tally`; null where not known), readable and right_of_readable = shares of these;
+                arms = the same for each "family/level"
+    difference  after - before on the tasks tried both times: accuracy, ci95 = MOVER of the arms' paired intervals
+                (`estimate.change`), n, share, arms as above; form and skill, which add up to it (answers.py); read_both = tasks
+                whose answers could be read both times; says = that in words; fell, rose: the arms whose own interval leaves out
+                zero
+    examples    in `after`, else in `before`: three answers, verbatim; findings = what is wrong with them
     Raises UserError where the directory is not a run.
     """
     with Store.open(Path(directory), write=False) as store:
         evidence = gather(store)
+        shown = {purpose: _examples(store, purpose) for purpose in ("before", "test")}
     difference = _overall(evidence.change)
     if difference:
+        made = {name: _fields(e) for name, e in answers.parts(evidence).items()}
+        difference |= {**made, "share": _fields(evidence.pairs.change), "read_both": evidence.pairs.both}
+        difference |= {"says": [said.replace("\u202f", " ") for said in answers.sentences(evidence)]}
         difference |= {"fell": [str(a) for a, _ in evidence.fallen], "rose": [str(a) for a, _ in evidence.risen]}
     return _clean(
         {
@@ -54,8 +65,8 @@ def summary(directory: Path | str) -> dict[str, Any]:
                 for r in evidence.rounds
                 if r.decision and r.state != "start"
             ],
-            "before": _overall(evidence.before),
-            "after": _overall(evidence.after),
+            "before": _measured(evidence.before, evidence.answers["before"], shown["before"]),
+            "after": _measured(evidence.after, evidence.answers["test"], shown["test"]),
             "difference": difference,
         }
     )
@@ -68,14 +79,40 @@ def render(directory: Path | str, target: Path | None = None) -> Path:
     """
     directory = Path(directory)
     with Store.open(directory, write=False) as store:
-        text = page.html(directory, gather(store), samples(store, page.SAMPLES))
+        shown = _examples(store, "test") or _examples(store, "before")
+        text = page.html(directory, gather(store), samples(store, page.SAMPLES), shown)
     return page.write(text, target or directory / "report.html")
 
 
-def _fields(estimate: Estimate | None) -> dict[str, Any]:
+def _fields(estimate: Estimate | None, name: str = "accuracy") -> dict[str, Any]:
     if estimate is None:
-        return {"accuracy": None, "ci95": None, "n": 0}
-    return {"accuracy": estimate.value, "ci95": [estimate.low, estimate.high], "n": estimate.n}
+        return {name: None, "ci95": None, "n": 0}
+    return {name: estimate.value, "ci95": [estimate.low, estimate.high], "n": estimate.n}
+
+
+def _measured(skills: Skills, tallies: Mapping[Arm, Tally], shown: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Accuracy, and how the answers came out."""
+    found = _overall(skills)
+    if not found:
+        return None
+    whole = sum(tallies.values(), Tally())
+    for arm, tally in tallies.items():
+        found["arms"][str(arm)] |= _came_out(tally)
+    right = sum(e.value * e.n for e in skills.values() if e)
+    findings = [d.cure for d in baseline.look(whole)]
+    return found | {"share": _fields(share(right, found["n"]))} | _came_out(whole) | {"findings": findings, "examples": shown}
+
+
+def _came_out(tally: Tally) -> dict[str, Any]:
+    if not tally.judged:
+        return {"outcomes": None, "readable": None, "right_of_readable": None}
+    shares = {"readable": answers.readable(tally), "right_of_readable": answers.right_of_readable(tally)}
+    return {"outcomes": vars(tally)} | {name: _fields(e, "value") for name, e in shares.items()}
+
+
+def _examples(store: Store, purpose: str) -> list[dict[str, Any]]:
+    """Answers of the last evaluation of this purpose, verbatim."""
+    return [baseline.example(sample) for sample in evaluations.examples(store.rows, purpose)]
 
 
 def _overall(skills: Skills) -> dict[str, Any] | None:

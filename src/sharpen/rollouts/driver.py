@@ -34,6 +34,7 @@ from sharpen.core import (
 )
 from sharpen.hashing import derive
 from sharpen.rollouts.answers import act, measure, run, started
+from sharpen.rollouts.asking import UNTOLD, Asking, asked
 
 NOTHING = np.zeros(0)
 Roles = Mapping[str, Speaker]
@@ -196,6 +197,7 @@ def drive(
     sampling: Sampling,
     finished: Callable[[int, Rollout], None] | None = None,
     roles: Roles | None = None,
+    asking: Asking = UNTOLD,
 ) -> list[Rollout]:
     """Run one rollout for each task; everything that is asked at the same time is generated in one batch.
 
@@ -206,6 +208,7 @@ def drive(
     finished  is called with the number of a rollout and the rollout as soon as it is complete, while others go on, so that
               it can be judged beside them
     roles     who stands behind the roles that are asked
+    asking    what the student is told beside the questions
     """
     done: dict[int, Rollout] = {}
 
@@ -218,7 +221,7 @@ def drive(
         if finished:
             finished(i, done[i])
 
-    generators = [rollout(task) for task in tasks]
+    generators = [asked(rollout(task), task, asking) for task in tasks]
     perform(policy, generators, ids, complete, seed=seed, max_tokens=max_tokens, sampling=sampling, roles=roles)
     return [done[i] for i in range(len(tasks))]
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from sharpen.core import Ask, RolloutGenerator, Task, UserError
-from sharpen.verify import final_answer
+from sharpen.core import Ask, Message, RolloutGenerator, Task, UserError
+from sharpen.rollouts.asking import after_system
+from sharpen.verify import final_answer, right_response
 
 
 def single(task: Task, system: str = "") -> RolloutGenerator:
@@ -34,7 +35,7 @@ def self_correct(
 
 def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
     """The task's worked solution (or its bare answer, where nobody wrote one) as if the model had given it."""
-    answer = task.solution if task.solution is not None else task.answer
+    answer = task.solution if task.solution is not None else right_response(task)
     if answer is None:
         raise UserError(f"task {task.id} of {task.arm} has neither a solution nor an answer, so it cannot be demonstrated")
     turn = yield Ask(with_system(task, system), answer=answer)
@@ -72,5 +73,5 @@ def rationalise(
     return told
 
 
-def with_system(task: Task, system: str) -> tuple:
-    return ({"role": "system", "content": system}, *task.prompt) if system else task.prompt
+def with_system(task: Task, system: str) -> tuple[Message, ...]:
+    return after_system(task.prompt, system)

@@ -26,7 +26,7 @@ import numpy as np
 
 from sharpen.core import Rollout, Sample, Span, Task, Turn, UserError, Verdict
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 # NOT NULL and CHECK also refuse NaN, which SQLite would store as NULL.
 SCHEMA = """
@@ -49,7 +49,8 @@ CREATE TABLE arm_stats(step INTEGER NOT NULL, family TEXT NOT NULL, level INTEGE
     successes INTEGER NOT NULL, abs_advantage REAL NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY(step, family, level));
 CREATE TABLE task_stats(step INTEGER NOT NULL, number INTEGER NOT NULL, n INTEGER NOT NULL, successes INTEGER NOT NULL);
 CREATE TABLE evaluations(round INTEGER NOT NULL, purpose TEXT NOT NULL, family TEXT NOT NULL, level INTEGER NOT NULL,
-    n INTEGER NOT NULL, correct INTEGER NOT NULL, solved TEXT NOT NULL, PRIMARY KEY(round, purpose, family, level));
+    n INTEGER NOT NULL, correct INTEGER NOT NULL, wrong INTEGER, malformed INTEGER, cut_off INTEGER, lost INTEGER,
+    readable INTEGER, solved TEXT NOT NULL, PRIMARY KEY(round, purpose, family, level));
 CREATE TABLE decisions(round INTEGER PRIMARY KEY, answer TEXT NOT NULL CHECK (answer IN ('better', 'unclear', 'worse')),
     reason TEXT NOT NULL, numbers TEXT NOT NULL);
 CREATE TABLE diagnoses(step INTEGER NOT NULL, name TEXT NOT NULL, fatal INTEGER NOT NULL, evidence TEXT NOT NULL,

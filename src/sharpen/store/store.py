@@ -29,7 +29,7 @@ from typing import Any
 
 from sharpen.core import HISTORY, Arm, ArmStats, Decision, Evaluation, Sample, Task, UserError
 from sharpen.guard import Diagnosis
-from sharpen.store import checkpoints, database
+from sharpen.store import checkpoints, database, evaluations
 
 DEADLINE = 30.0  # seconds that one query may take
 SETTLE = 600.0  # seconds that a commit in the background may take
@@ -179,11 +179,8 @@ class Store:
         self._pending[table].extend(rows)
 
     def add_evaluation(self, round: int, purpose: str, evaluation: Evaluation) -> None:
-        """purpose is validation, before or test. Column `solved` keeps 1, 0 or ? (not judged) for each task, in order."""
-        for arm, correct in evaluation.correct.items():
-            solved = "".join("?" if c is None else "01"[bool(c)] for c in correct)
-            row = (round, purpose, arm.family, arm.level, len(solved) - solved.count("?"), solved.count("1"), solved)
-            self._pending["evaluations"].append(row)
+        """purpose is validation, before or test."""
+        self._pending["evaluations"].extend(evaluations.rows(round, purpose, evaluation))
 
     def add_decision(self, round: int, decision: Decision) -> None:
         """A round that is rolled back keeps its rows: they happened."""
@@ -309,10 +306,7 @@ class Store:
 
     def evaluation(self, round: int, purpose: str) -> Evaluation | None:
         """As it was added, or None."""
-        sql = "SELECT family, level, solved FROM evaluations WHERE round = ? AND purpose = ? ORDER BY rowid"
-        rows = self._read(sql, (round, purpose))
-        meaning = {"1": True, "0": False, "?": None}
-        return Evaluation({Arm(f, level): tuple(map(meaning.get, solved)) for f, level, solved in rows}) if rows else None
+        return evaluations.read(self._read(evaluations.ONE, (round, purpose)))
 
     def decisions(self) -> dict[int, Decision]:
         """By round, in order."""

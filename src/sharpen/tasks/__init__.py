@@ -1,9 +1,10 @@
-"""Task sources: reasoning-gym's procedural families, small programs to write, JSONL files, mixtures; all drawn in the same way.
+"""Task sources: reasoning-gym's procedural families, small programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-files.py reads JSONL; grown.py makes tasks of others, and draws them.
+grown.py makes tasks of others, and draws them. A file is read by formats.py (rows), shapes.py and code_shapes.py (what columns
+mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
 
-May import: families, verify.code, verify.
+May import: terminal, families, verify.maths, verify.code, verify.
 """
 
 from __future__ import annotations
@@ -15,29 +16,36 @@ from pathlib import Path
 from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.families import BLOCKED, DEFAULT, VERIFIER, level_count
 from sharpen.hashing import question_key
-from sharpen.tasks import decisions
+from sharpen.tasks import decisions, formats
 from sharpen.tasks.decisions import Ruling, content
-from sharpen.tasks.files import clip, jsonl, kind, messages, parse
+from sharpen.tasks.files import clip, kind, messages
+from sharpen.tasks.formats import parse
 from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
 from sharpen.tasks.gym import gym
+from sharpen.tasks.loading import TaskFile, is_own, jsonl, lines_of, read_file
 from sharpen.tasks.mixture import mixture
 from sharpen.tasks.programs import programs
 from sharpen.tasks.solutions import WRITERS
+from sharpen.terminal import places
 
 __all__ = [
     "Ruling",
+    "TaskFile",
     "blocked",
     "clip",
     "composed",
     "content",
     "decisions",
     "families",
+    "files_of",
     "gym",
     "halfway",
     "held_out",
+    "is_own",
     "interpolated",
     "jsonl",
     "kind",
+    "lines_of",
     "listing",
     "messages",
     "mixture",
@@ -45,31 +53,48 @@ __all__ = [
     "parse_spec",
     "problems",
     "programs",
+    "read_file",
     "with_grown",
 ]
 
 REPEATS = 100  # draws in a row that bring nothing new before an arm counts as exhausted
 
 
-def parse_spec(text: str) -> TaskSource:
+def parse_spec(text: str, map: str = "") -> TaskSource:
     """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `programs`, `problems`, or
-    files that end in .jsonl.
+    files and directories of tasks. `map` says which of a file's columns is the prompt, which the answer: loading.py.
 
     Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
     """
-    parts = [part for part in map(str.strip, text.split(",")) if part]
-    if not parts:
-        raise UserError("No tasks are named. Name a family such as chain_sum, default, or a file that ends in .jsonl.")
-    files = [part for part in parts if part.endswith(".jsonl")]
+    parts = spec_parts(text)
+    files = files_of(text)
     own = {"programs": programs, "problems": problems}
     names = [name for part in parts if part not in (*files, *own) for name in (DEFAULT if part == "default" else (part,))]
-    for name in names:
-        if Path(name).suffix in (".json", ".csv", ".txt", ".parquet", ".gz"):
-            raise UserError(f"{name}: a file of tasks is JSONL, one JSON object on each line, and its name ends in .jsonl.")
+    if map and not files:
+        raise UserError(f"--map {map} does nothing: {text} names no file of tasks.")
     sources = [gym(names)] if names else []
     sources += [source() for name, source in own.items() if name in parts]
-    sources += [jsonl(file) for file in dict.fromkeys(files)]
+    sources += [read_file(Path(file), map).source for file in files]
     return sources[0] if len(sources) == 1 else mixture(sources)
+
+
+def spec_parts(text: str) -> list[str]:
+    parts = [part for part in (part.strip() for part in text.split(",")) if part]
+    if not parts:
+        raise UserError("No tasks are named. Name a family such as chain_sum, default, or a file of tasks such as my.jsonl.")
+    return parts
+
+
+def files_of(text: str) -> list[str]:
+    """The files and directories among the parts of a specification of tasks, each once."""
+    known = ("default", "programs", "problems", *VERIFIER)
+    parts = [part for part in spec_parts(text) if part.partition("/")[0] not in known]
+    return list(
+        dict.fromkeys(part for part in parts if places.names_data(part) or Path(part).suffix in OTHER or Path(part).is_dir())
+    )
+
+
+OTHER = (*formats.REFUSED, *formats.CURES)  # endings of files that are refused by name
 
 
 def problems() -> TaskSource:

@@ -1,136 +1,104 @@
-"""Tasks from a JSONL file: one JSON object a line.
+"""The task on one line of a file of tasks: one JSON object.
 
     {"prompt": "What is 2 + 3?", "answer": "5", "verifier": "number"}
 
-Needed: `prompt` (text, or a list of chat messages) and `answer` (text). Also read: `family` (else the file's name), `level`
-(else 1), `verifier` (else "exact"; any of FOR_FILES), `split` and `solution` (text). Other fields are left alone,
-unless their name looks like a slip of one of these. Empty lines are skipped. With "verifier": "code_io" a line has no answer
-but `language`, `tests` and whatever else `sharpen.verify.code` (problems.py) explains.
+Needed: `prompt` (text, or a list of chat messages) and `answer` (text, a number, or a list of answers that are right; letters
+for `multiple_choice`). Also read: `family` (else the file's name), `level` (else 1), `verifier` (else "exact"; any of
+FOR_FILES), `split` and `solution` (text), and what a verifier needs beside: `accept`, `choices`, `schema`, `tools`, `rubric`,
+`criteria` (verify/fields.py). Other fields are left alone, unless their name looks like a slip of one of these. Empty lines are
+skipped. With "verifier": "code_io" a line has no answer but `language`, `tests` and whatever else `sharpen.verify.code`
+(problems.py) explains.
 
-A line that `sharpen audit` found in dispute, and a person decided against, is left out (decisions.py).
-
-A line without a `split` goes where the hash of its question says (`hashing.split_of`), so that adding lines moves no others;
-only where that leaves a split of a small arm empty, another split gives it one.
+Files of other shapes are made into such lines first (shapes.py), and loading.py makes a source of them.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from random import Random
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
-from sharpen.hashing import derive, question_key, split_of
-from sharpen.tasks import decisions
-from sharpen.verify import VERIFIERS, named
+from sharpen.core import SPLITS, Message, Task, UserError, flat, suggest
+from sharpen.hashing import split_of
+from sharpen.verify import NO_ANSWER, VERIFIERS, accepts_its_own, task_fields, with_choices
 
-LONGEST_LINE = 4 * 2**20  # bytes; read no further than this to find the end of a line
 FIELDS = ("prompt", "answer", "family", "level", "verifier", "split", "solution")
-# Not those that need more than an answer: reasoning-gym's own entries, a schema, choices, a rubric, a judge.
-FOR_FILES = tuple(n for n in VERIFIERS if n not in ("gym", "reasoning_gym", "multiple_choice", "json", "rubric", "judge"))
-
-Splits = Mapping[tuple[Arm, str], Sequence[Task]]
-
-
-def jsonl(path: str | Path) -> TaskSource:
-    """The tasks of a file. Draws go through all tasks of an arm and split in an order set by the seed, then again in another.
-
-    Raises UserError, with the file, the line and the cure, where the file cannot be read, holds no task, asks a question twice,
-    has a line that is no task, or an answer that its own verifier does not accept.
-    """
-    path = Path(path)
-    tasks: dict[str, Task] = {}
-    lines: dict[str, int] = {}
-    placed = set()
-    unused = decisions.unused(path)
-    for line, record in records(path):
-        if unused and isinstance(record, dict) and decisions.content({"verifier": "exact"} | record) in unused:
-            continue
-        where = f"{path}, line {line}"
-        task, has_split = task_of(record, path.stem, where)
-        key = question_key(task.prompt)
-        if key in tasks:
-            raise UserError(f"{where}: the same question as in line {lines[key]}. Delete one: it could not be held out.")
-        tasks[key], lines[key] = task, line
-        if has_split:
-            placed.add(key)
-    if not tasks:
-        raise UserError(f'{path} holds no tasks. Write one on each line, such as {{"prompt": "2 + 3 =", "answer": "5"}}.')
-    splits = divide(tasks, placed, str(path))
-    arms = tuple(sorted({arm for arm, _ in splits}))
-
-    @functools.lru_cache(maxsize=64)
-    def order(arm: Arm, split: str, seed: int, turn: int) -> list[Task]:
-        shuffled = list(splits.get((arm, split), ()))
-        Random(derive(seed, split, arm.family, arm.level, turn)).shuffle(shuffled)
-        return shuffled
-
-    def size(arm: Arm, split: str) -> int:
-        return len(splits.get((arm, split), ()))
-
-    def draw(arm: Arm, split: str, index: int, seed: int) -> Task:
-        count = size(arm, split)
-        if not count:
-            raise UserError(
-                f'{path}: {arm} has no task in the {split} split. Give a line of it "split": "{split}", or add lines.'
-            )
-        return order(arm, split, seed, index // count)[index % count]
-
-    return TaskSource(str(path), arms, draw, size)
+# Fields that some verifiers need.
+MORE = ("choices", "schema", "tools", "rubric", "criteria", "accept", "spaces", "any_order", "tests", "language")
+FOR_FILES = tuple(n for n in VERIFIERS if n not in ("gym", "reasoning_gym"))  # not those of reasoning-gym's own entries
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
-def records(path: Path) -> Iterator[tuple[int, Any]]:
-    """(line number, JSON value) of each line that is not empty; no line is read beyond LONGEST_LINE."""
-    try:
-        with path.open("rb") as file:
-            for line in range(1, 2**62):
-                raw = file.readline(LONGEST_LINE + 1)
-                if not raw:
-                    return
-                if len(raw) > LONGEST_LINE:
-                    raise UserError(
-                        f"{path}, line {line}: longer than {LONGEST_LINE // 2**20} MiB. JSONL has one task on each line."
-                    )
-                if raw.strip():
-                    yield line, parse(raw, f"{path}, line {line}")
-    except OSError as e:
-        raise UserError(f"{path} cannot be read: {e.strerror or e}. Name a file of tasks, one JSON object on each line.") from e
+class Checked:
+    """Whether verifiers accept tasks' own answers. Plain numbers and words are known to be accepted; of all others MOST_CHECKED
+    are tried, so that a file of a million does not take an hour, and `left` counts the rest."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str | None], bool] = {}
+        self.left = 0
+
+    def accepts(self, task: Task) -> bool:
+        answer = task.answer or ""
+        if not task.data and PLAIN.get(task.verifier, NEVER).fullmatch(answer):
+            return True
+        key = (task.verifier, answer)
+        if task.data or key not in self.known:
+            if len(self.known) >= MOST_CHECKED:
+                self.left += 1
+                return True
+            self.known[key] = accepts_its_own(task)
+        return self.known[key]
 
 
-def parse(raw: bytes, where: str) -> Any:
-    try:
-        return json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
-    except UnicodeDecodeError as e:
-        raise UserError(f"{where}: not UTF-8 (byte {e.start + 1} of the line). Save the file as UTF-8.") from e
-    except RecursionError as e:
-        raise UserError(f"{where}: not a task: nested too deeply.") from e
-    except ValueError as e:
-        raise UserError(f"{where}: broken JSON: {e}. Every line is one whole JSON object.") from e
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON; write it as text, in quotes")
+MOST_CHECKED = 20_000
+NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
+WORDS = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ,.'()+*=:;/-]{0,500}[A-Za-z0-9])?")
+NEVER = re.compile(r"(?!)")
+PLAIN = {"exact": WORDS, "choice": WORDS, "number": NUMBER, "math": NUMBER}
 
 
 def task_of(record: Any, family: str, where: str) -> tuple[Task, bool]:
     """The task on one line, and whether the line says its split. Raises UserError."""
+    task, has_split = made(record, family, where)
+    whole(record, where)
+    right(task, where)
+    return task, has_split
+
+
+def whole(record: Any, where: str) -> bytes:
+    """The line, in JSON. Raises UserError where it has half of a character."""
+    try:
+        return ENCODER.encode(record).encode("utf-8")
+    except UnicodeEncodeError as e:
+        raise UserError(f"{where}: half of a surrogate pair, which is no character. Write the whole character.") from e
+
+
+def right(task: Task, where: str, accepted: Callable[[Task], bool] = accepts_its_own) -> None:
+    """Raises UserError where its own verifier does not accept a task's answer."""
+    if task.answer is not None and not accepted(task):
+        raise UserError(
+            f"{where}: the answer {clip(task.answer)} is not accepted by its own verifier, {task.verifier}. Mend either."
+        )
+
+
+def made(record: Any, family: str, where: str, split_by: Callable[[tuple[Message, ...]], str] = split_of) -> tuple[Task, bool]:
+    """As `task_of`, of a line whose characters and answer were looked at. `split_by` finds the split where it says none."""
     if not isinstance(record, dict):
         raise UserError(f'{where}: {kind(record)} where an object is wanted, such as {{"prompt": "2 + 3 =", "answer": "5"}}.')
-    others = [name for name in record if name not in FIELDS and len(name) < 40]
-    for name in others:
-        if slip := difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.8):
-            raise UserError(f"{where}: there is no field {name!r}. Did you mean {slip[0]!r}?")
+    others, slip = slips(tuple(record))
+    if slip:
+        raise UserError(f"{where}: {slip}")
     in_code = record.get("verifier") == "code_io"
-    for name in ("prompt",) if in_code else ("prompt", "answer"):
+    for name in ("prompt",) if in_code or record.get("verifier") in NO_ANSWER else ("prompt", "answer"):
         if name not in record:
-            instead = f" Rename one of: {', '.join(others[:10])}." if others else ""
+            instead = f" Rename one of: {', '.join(others[:10])}. Or leave them, and say --map {name}=COLUMN." if others else ""
             raise UserError(f"{where}: the field {name!r} is missing.{instead}")
-    for name in ("answer", "family", "verifier", "split", "solution"):
+    if "answer" in record and not in_code:
+        readable(record, where)
+    for name in ("family", "verifier", "split", "solution"):
         if name in record and not (isinstance(record[name], str) and record[name].strip()):
             raise UserError(f'{where}: {name!r} is {kind(record[name])}; it must be text, such as "{EXAMPLES[name]}".')
     level = record.get("level", 1)
@@ -143,25 +111,57 @@ def task_of(record: Any, family: str, where: str) -> tuple[Task, bool]:
     if verifier not in FOR_FILES:
         raise UserError(f"{where}: no verifier {verifier!r}.{suggest(verifier, FOR_FILES)} There are: {', '.join(FOR_FILES)}.")
     prompt = messages(record["prompt"], where)
+    if verifier == "multiple_choice":
+        prompt = (*prompt[:-1], {**prompt[-1], "content": with_choices(prompt[-1]["content"], record.get("choices"))})
+    answer, data = (None, code_data(record, where)) if in_code else fields_of(verifier, record, where)
     task = Task(
         prompt=prompt,
-        answer=None if in_code else record["answer"],
+        answer=answer,
         family=record.get("family", family),
         level=level,
-        split=split or split_of(prompt),
+        split=split or split_by(prompt),
         verifier=verifier,
-        data=code_data(record, where) if in_code else {},
+        data=data,
         solution=record.get("solution"),
     )
-    try:
-        json.dumps(record, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError as e:
-        raise UserError(f"{where}: half of a surrogate pair, which is no character. Write the whole character.") from e
-    if not in_code and not named(verifier)(task, f"<answer>{task.answer}</answer>").correct:
-        raise UserError(
-            f"{where}: the answer {clip(task.answer)} is not accepted by its own verifier, {verifier}. Mend either."
-        )
     return task, split is not None
+
+
+@functools.lru_cache(maxsize=256)
+def slips(names: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """(names that are no field, what to say of one that looks like a slip of a field) of the names on a line."""
+    others = tuple(name for name in names if name not in FIELDS and len(name) < 40)
+    for name in others:
+        if slip := difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.8):
+            return others, f"there is no field {name!r}. Did you mean {slip[0]!r}?"
+    return others, ""
+
+
+def readable(record: Mapping[str, Any], where: str) -> None:
+    """Raises UserError where an answer is neither text, nor a number, nor a list of right ones, nor the JSON that is wanted."""
+    given, verifier = record["answer"], record.get("verifier", "exact")
+    if isinstance(given, str) and given.strip():
+        return
+    listed = isinstance(given, list) and given and all(isinstance(g, str | int | float) and str(g).strip() for g in given)
+    number = isinstance(given, int | float) and not (isinstance(given, bool) and verifier not in ("choice", "exact"))
+    if not (number or listed or (verifier in ("json", "tool_call") and isinstance(given, list | dict))):
+        raise UserError(f"{where}: 'answer' is {kind(given)}; it must be text, a number, or a list of those that are right.")
+
+
+def fields_of(verifier: str, record: Mapping[str, Any], where: str) -> tuple[str | None, dict[str, Any]]:
+    """(the answer as text, what the verifier reads beside it). Raises UserError."""
+    try:
+        return task_fields(verifier, record)
+    except UserError as e:
+        raise UserError(f"{where}: {e}") from e
+
+
+def languages_of(task: Task) -> set[str]:
+    """The languages of the programs that are run to judge a task in code."""
+    from sharpen.verify.code import problem_of
+
+    problem = problem_of(task.data)
+    return {problem.language.name} | ({problem.checker.language.name} if problem.checker else set())
 
 
 def code_data(record: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -195,35 +195,12 @@ def messages(prompt: Any, where: str) -> tuple[dict[str, Any], ...]:
             raise UserError(f'{where}: message {number} of the prompt must be {{"role": "user", "content": "…"}}.')
     if prompt[-1]["role"] == "assistant":
         raise UserError(f"{where}: the prompt ends with the assistant. Its last message is what the model answers.")
-    return tuple(prompt)
-
-
-def divide(tasks: Mapping[str, Task], placed: set[str], name: str) -> Splits:
-    """Tasks by arm and split: where a line or its hash says. An arm none of whose lines names a split gets no empty one.
-
-    Such a split takes, from the split that has most tasks, the question with the smallest hash.
-    Raises UserError where such an arm has fewer tasks than there are splits.
-    """
-    arms: dict[Arm, dict[str, list[str]]] = {}
-    for key in sorted(tasks):
-        arms.setdefault(tasks[key].arm, {split: [] for split in SPLITS})[tasks[key].split].append(key)
-    for arm, keys in arms.items():
-        count = sum(map(len, keys.values()))
-        if any(key in placed for found in keys.values() for key in found):
-            continue
-        if count < len(SPLITS):
-            raise UserError(
-                f"{name}: {arm} has {count} task{'s' * (count > 1)}, and each of {', '.join(SPLITS)} needs one. "
-                'Add lines, or give each a "split".'
-            )
-        for split in SPLITS:
-            if not keys[split]:
-                keys[split].append(max(keys.values(), key=len).pop(0))
-    return {
-        (arm, split): [dataclasses.replace(tasks[key], split=split) for key in found]
-        for arm, keys in arms.items()
-        for split, found in keys.items()
-    }
+    if all(type(message["content"]) is str for message in prompt):
+        return tuple(prompt)
+    try:
+        return tuple(map(flat, prompt))
+    except UserError as e:
+        raise UserError(f"{where}: {e}") from e
 
 
 def kind(value: Any) -> str:

@@ -106,4 +106,4 @@ def with_grown(source: TaskSource, grown: Sequence[Task]) -> TaskSource:
             raise UserError(f"{arm} has grown, and grown tasks are for training: it has none of the {split} split.")
         return own[arm][index % len(own[arm])]
 
-    return TaskSource(f"{source.name} + grown", tuple(sorted({*source.arms, *own})), draw, size)
+    return TaskSource(f"{source.name} + grown", tuple(sorted({*source.arms, *own})), draw, size, source.notes)

@@ -33,7 +33,7 @@ def gym(families: Sequence[str] | str = DEFAULT) -> TaskSource:
     arms = {arm for part in parts for arm in arms_of(part)}
     if not arms:
         raise UserError("There is no family to draw tasks from. Name one, such as chain_sum; `sharpen tasks` lists them.")
-    return TaskSource(f"gym({', '.join(parts)})", tuple(sorted(arms)), draw)
+    return TaskSource(f"gym({', '.join(parts)})", tuple(sorted(arms)), draw, languages=frozenset())
 
 
 def arms_of(part: str) -> list[Arm]:

@@ -30,4 +30,7 @@ def mixture(sources: Sequence[TaskSource]) -> TaskSource:
     def size(arm: Arm, split: str) -> int | None:
         return owner[arm].size(arm, split)
 
-    return TaskSource(" + ".join(source.name for source in sources), tuple(sorted(owner)), draw, size)
+    name, notes = " + ".join(source.name for source in sources), tuple(note for source in sources for note in source.notes)
+    known = [source.languages for source in sources if source.languages is not None]
+    languages = frozenset().union(*known) if len(known) == len(sources) else None
+    return TaskSource(name, tuple(sorted(owner)), draw, size, notes, languages)

@@ -34,7 +34,7 @@ def programs(families: Sequence[str] | str = "") -> TaskSource:
                 f"There is no family of programs {name!r}.{suggest(name, FAMILIES)} There are: {', '.join(FAMILIES)}."
             )
     arms = tuple(Arm(name, level) for name in sorted(set(names)) for level in range(1, LEVELS + 1))
-    return TaskSource("programs", arms, draw)
+    return TaskSource("programs", arms, draw, languages=frozenset({"python"}))
 
 
 def draw(arm: Arm, split: str, index: int, seed: int) -> Task:

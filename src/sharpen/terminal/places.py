@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# What a file of tasks is called, and what it then is; each also with .gz behind it.
+KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+KINDS |= {".arrow": "arrow"}
+META = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # of a data set, beside its data
+
 
 def here(path: str) -> str:
     """A path that stays right when the run is resumed from another directory; a name that is no path is left as it is."""
@@ -15,7 +20,20 @@ def here(path: str) -> str:
 
 
 def here_tasks(spec: str) -> str:
-    return ",".join(here(part) if part.endswith(".jsonl") else part for part in spec.split(","))
+    return ",".join(here(part.strip()) if names_data(part.strip()) else part for part in spec.split(","))
+
+
+def names_data(part: str) -> bool:
+    """Whether a part of a specification of tasks names a file or directory of them, and not a family."""
+    name = part.lower().removesuffix(".gz")
+    if name.endswith(tuple(KINDS)) or name != part.lower():
+        return True
+    path = Path(part)
+    return path.is_dir() and any(child.is_file() or child.name == "data" or holds(child) for child in path.iterdir())
+
+
+def holds(folder: Path) -> bool:
+    return folder.is_dir() and any(child.name.lower().removesuffix(".gz").endswith(tuple(KINDS)) for child in folder.iterdir())
 
 
 def here_setting(setting: str) -> str:
@@ -24,9 +42,27 @@ def here_setting(setting: str) -> str:
     return f"{key}{equals}{value}"
 
 
+def system_setting(text: str | None) -> list[str]:
+    """What --system says as a setting of a recipe; @FILE is the text of that file. UserError where it cannot be read."""
+    from sharpen.core import UserError
+
+    if text is None or not text.startswith("@"):
+        return [] if text is None else [f"system={text}"]
+    try:
+        return [f"system={Path(text[1:]).read_text(encoding='utf-8').strip()}"]
+    except (OSError, UnicodeDecodeError) as e:
+        raise UserError(f"--system {text}: {text[1:]} cannot be read as text: {e}. Name a file of UTF-8.") from e
+
+
 def here_role(role: str) -> str:
     name, equals, who = role.partition("=")
     return f"{name}{equals}{here(who)}"
+
+
+def cache_directory() -> Path:
+    """The user's cache directory of this program: $XDG_CACHE_HOME/sharpen, else ~/.cache/sharpen."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "sharpen"
 
 
 def new_directory(name: str) -> Path:

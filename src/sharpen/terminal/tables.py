@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
+
+PARTS = ("correct", "wrong", "malformed", "cut_off")  # of all judged answers, each counted once
+LONGEST = 600  # characters of an answer that are shown
+QUESTION = 120  # and of its question
 
 
 def show(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
@@ -23,19 +27,70 @@ def show(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
             print("\t".join(safe(plain(v), keep="") for v in row))
 
 
-def show_accuracy(figures: Mapping[str, Any]) -> None:
-    """The accuracy of every arm, and their mean."""
-    named = [*figures["arms"].items(), ("all arms", figures)]
-    rows = [(name, _percent(f["accuracy"]), _interval(f["ci95"]), f["n"]) for name, f in named if f["n"]]
-    show(("arm", "accuracy", "95 %", "tasks"), rows)
+def say(text: str, file: TextIO | None = None) -> None:
+    """Text for people, whatever stands in it."""
+    print(safe(text), file=file or sys.stdout)
+
+
+def show_evaluation(figures: Mapping[str, Any]) -> None:
+    """How the answers of every arm came out, what is wrong with them, and some of them verbatim."""
+    several = [name for name in figures if name.startswith(("pass@", "maj@")) and name != "pass@1"]
+    columns = ("arm", "right", "95 %", *several, "wrong", "malformed", "cut off", "readable", "right of readable", "tasks")
+    total = {**figures, **figures["share"], **dict.fromkeys(several)}
+    named = [*figures["arms"].items()]
+    if len(named) > 1 and _differ(figures):
+        named += [("mean over arms", {**figures, "outcomes": None, "readable": None, "right_of_readable": None})]
+    if len(named) > 1:
+        named += [("all answers", total)]
+    show(columns, [_evaluated(name, f, several) for name, f in named if f["n"]])
+    show_findings(figures)
+
+
+def show_findings(figures: Mapping[str, Any]) -> None:
+    """What is wrong with some answers, and some of them verbatim."""
+    for finding in figures["findings"]:
+        say(f"\n{finding}")
+    for example in figures["examples"]:
+        say(f"\n{said(example)}")
+
+
+def said(example: Mapping[str, Any]) -> str:
+    """An answer as it was given, under its question."""
+    question = example["prompt"][-1].get("content", "") if example["prompt"] else ""
+    response = example["response"]
+    left = len(response) - LONGEST
+    more = f" … ({left:,} more characters)" if left > 0 else ""
+    head = f"{example['arm']}, {example['came_out'].replace('_', ' ')}: {' '.join(str(question).split())[:QUESTION]}"
+    return "\n".join([head, *(f"  | {line}" for line in ((response[:LONGEST] + more) or "(nothing)").splitlines())])
+
+
+def _evaluated(name: str, f: Mapping[str, Any], several: Sequence[str]) -> tuple[Any, ...]:
+    outcomes = f["outcomes"]
+    judged = sum(outcomes[key] for key in PARTS) if outcomes else 0
+    shares = [_percent(outcomes[key] / judged) if judged else "" for key in PARTS[1:]]
+    more = [_known(f[key]["value"]) if f.get(key) else "" for key in several]
+    read = [_known(f[key]["value"]) if f[key] else "" for key in ("readable", "right_of_readable")]
+    return (name, _percent(f["accuracy"]), _interval(f["ci95"]), *more, *shares, *read, f["n"])
+
+
+def _differ(figures: Mapping[str, Any]) -> bool:
+    """Whether the mean over arms is another figure than the share of all answers, as both are shown."""
+    return bool(figures["share"]["n"]) and _percent(figures["accuracy"]) != _percent(figures["share"]["accuracy"])
 
 
 def show_change(summary: Mapping[str, Any]) -> None:
-    """Test accuracy before and after, arm by arm, of the tasks tried both times. Nothing where a run has not come so far."""
+    """Test accuracy before and after, arm by arm, of the tasks tried both times, then how the answers came out. Nothing where a
+    run has not come so far."""
     before, after, difference = summary["before"], summary["after"], summary["difference"]
     if not before or not after or not difference:
         return
     triples = [(arm, before["arms"][arm], after["arms"][arm], change) for arm, change in difference["arms"].items()]
+    together = [("all arms", before, after, difference)]
+    if _differ(before) or _differ(after):
+        together = [
+            ("mean over arms", before, after, difference),
+            ("all answers", before["share"], after["share"], difference["share"]),
+        ]
     rows = [
         (
             name,
@@ -43,11 +98,24 @@ def show_change(summary: Mapping[str, Any]) -> None:
             _percent(a["accuracy"]),
             f"{100 * d['accuracy']:+.1f}",
             _interval(d["ci95"], "+"),
+            *_came_out(b, a),
             d["n"],
         )
-        for name, b, a, d in [*triples, ("all arms", before, after, difference)]
+        for name, b, a, d in [*triples, *together]
     ]
-    show(("test split", "before", "after", "points", "95 %", "tasks"), rows)
+    show(("test split", "before", "after", "points", "95 %", "wrong", "malformed", "cut off", "readable", "tasks"), rows)
+    for sentence in difference["says"]:
+        say(sentence)
+    show_findings(after)
+
+
+def _came_out(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Shares before and after: wrong, malformed, cut off, readable."""
+    counts = [f["outcomes"] for f in (before, after) if f.get("outcomes")]
+    if len(counts) < 2:
+        return [""] * 4
+    judged = [max(sum(c[key] for key in PARTS), 1) for c in counts]
+    return [" → ".join(f"{100 * c[key] / n:.0f}" for c, n in zip(counts, judged)) + " %" for key in (*PARTS[1:], "readable")]
 
 
 def show_comparison(found: Mapping[str, Any]) -> None:
@@ -67,6 +135,7 @@ def comparison_row(row: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[st
     clock = found["budget"]["kind"] == "loop seconds"
     middle = to["seconds" if clock else found["budget"]["kind"]]
     when = "not reached" if middle is None else f"{middle:,.0f}{' s' if clock else ''}"
+    when = "met at the start" if to["at_start"] else when
     return (
         row["name"],
         _known(accuracy["value"]),

@@ -18,6 +18,8 @@ from types import FrameType, TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from sharpen.terminal.tables import safe
+
 EVERY = 10.0  # seconds between two plain lines
 BAR = 16  # characters
 SHORT = 1.0  # a phase shorter than this ends without a line of its own
@@ -27,6 +29,9 @@ FORMATS = {
     "reward": "reward {:.2f}",
     "silent": "silent {:.0%}",
     "tokens_per_second": "{:,.0f} tokens/s",
+    "loss": "loss {:.3g}",
+    "solutions": "{:,.0f} worked solutions a step",
+    "learnt_per_second": "{:,.0f} of their tokens/s",
 }
 
 
@@ -113,8 +118,8 @@ class Terminal:
             self._line()
 
     def say(self, text: str) -> None:
-        """One line for the reader, above the bars."""
-        self._console.print(text, markup=False)
+        """A line or more for the reader, above the bars."""
+        self._console.print(safe(text), markup=False)
 
     def interruptible(self) -> AbstractContextManager[Callable[[], bool]]:
         """See `interruptible`."""

@@ -56,7 +56,7 @@ def answers_of(verifier: str, answer: Any, choices: Any = None) -> tuple[str | N
     letters of all right choices. There, a whole number is the place of the right choice in the list, from 0.
     Raises UserError where a number is no place, or a choice too.
     """
-    if answer is None or isinstance(answer, str) or verifier in ("json", "rubric", "judge"):
+    if answer is None or isinstance(answer, str) or verifier in ("json", "rubric", "judge", "tool_call"):
         return (answer if answer is None or isinstance(answer, str) else json.dumps(answer)), []
     if verifier == "multiple_choice" and isinstance(answer, int) and not isinstance(answer, bool):
         listed = labelled(choices)

@@ -206,6 +206,7 @@ VERIFIERS: dict[str, Verifier] = {
     "math": later("maths.maths", "math"),
     "multiple_choice": later("answers", "multiple_choice"),
     "json": later("answers", "json_value"),
+    "tool_call": later("tool_calls", "tool_call"),
     "rubric": later("rewards", "rubric"),
     "judge": later("judge_model", "judge"),
     "code_io": code_io,

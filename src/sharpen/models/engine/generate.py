@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sharpen.core import PLAIN, Sampling
+from sharpen.core import PLAIN, NotFinite, Sampling
 from sharpen.models.engine import decode_step, generic, transformer
 from sharpen.models.engine.cache import Cache
 from sharpen.models.engine.sampling import sample, uniforms
@@ -78,7 +78,7 @@ def generate(
     compile  whether small models may take the compiled step (decode_step.py)
     together  rows decoded together, at most
     kept    where the weights of the compiled step stay for the next call; None: they are packed for this one
-    Raises ValueError for an empty prompt.
+    Raises ValueError for an empty prompt, NotFinite where the model gives a token a log-probability that is no number.
     """
     if any(len(r.prompt) == 0 for r in requests):
         raise ValueError("a prompt has no tokens: the chat template rendered it empty")
@@ -145,6 +145,8 @@ def decode(
 
     def hand_over(gone: Tensor, length: int) -> None:
         written, chosen = tokens[gone, :length].cpu().numpy(), logprobs[gone, :length].cpu().numpy()
+        if not np.isfinite(chosen).all():
+            raise NotFinite(f"a token has the log-probability {chosen[~np.isfinite(chosen)][0]}")
         for i, row, logprob in zip(gone.tolist(), written, chosen, strict=True):
             stop = "end" if length and row[-1] in end_ids else "stop" if draw.stopped(asked[i], row) else "length"
             finish(numbers[i], Generation(row, logprob, stop))
@@ -154,6 +156,8 @@ def decode(
     for t in range(limit):
         token, logprob = draw(logits, rows, t)
         tokens[rows, t], logprobs[rows, t] = token.int(), logprob
+        if t == 0 and not logprob.isfinite().all():  # the later ones are looked at when their row ends
+            raise NotFinite(f"a token has the log-probability {logprob[~logprob.isfinite()][0].item()}")
         ended = active & (torch.isin(token, ends) | (limits <= t + 1) | draw.completed(token, tokens, rows, active, t))
         if count := int(ended.sum()):
             hand_over(rows[ended], t + 1)

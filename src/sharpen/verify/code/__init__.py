@@ -109,12 +109,13 @@ def require(source: TaskSource, level: str = "full") -> None:
     """Refuse to start where code of these tasks cannot be judged. From now on code runs at `level` at least, in children too.
 
     Does nothing where no task's verifier runs code. Raises UserError, with the cure, where the sandbox is weaker than `level`,
-    or a language is not installed. Of an endless arm one task is looked at, of a finite one all.
+    or a language is not installed. Where the source does not say its
+    languages, one task of an endless arm is looked at, and all of a finite one.
     """
     if level not in sandbox.LEVELS:
         raise UserError(f"isolation={level!r}: there are {', '.join(sandbox.LEVELS)}, the strongest first.")
-    languages = set()
-    for arm in source.arms:
+    languages = set(source.languages or ())
+    for arm in source.arms if source.languages is None else ():
         size = source.size(arm, "train")
         for task in (source.draw(arm, "train", i, 0) for i in range(1 if size is None else size)):
             if task.verifier == "code_io":

@@ -1,0 +1,115 @@
+"""What a change costs a step: the loop of this tree beside that of an earlier revision, a step of each in turn.
+
+    python bench/before_after.py REVISION [--recipe quickstart] [--steps 80] [--set KEY=VALUE]...
+
+Processor seconds of one thread are compared, pair by pair, so that a busy machine disturbs both alike; the ratio is that of the
+medians, its interval from pairs drawn again. The first pairs are left out: caches are cold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+COLD = 5  # steps at the beginning that do not count
+DEADLINE = 600.0  # seconds for one step, or for the warm-up
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from sharpen import loop
+from sharpen.terminal import Quiet
+
+class InTurn(Quiet):
+    looping, since = False, 0.0
+    def phase(self, name, *given, **named):
+        self.looping = name != "warm-up" and not name.startswith("evaluate")
+        if self.looping:
+            self.since = time.process_time()
+    def advance(self, n, **named):
+        if self.looping:
+            print(time.process_time() - self.since, flush=True)
+            if not sys.stdin.readline():
+                sys.exit()
+            self.since = time.process_time()
+
+recipe, budget, directory, *settings = sys.argv[1:]
+loop.start(loop.Request(recipe, tuple(settings), 0, budget, None, None, Path(directory)), InTurn())
+"""
+
+
+def started(tree: Path, recipe: str, steps: int, directory: Path, settings: list[str]) -> subprocess.Popen:
+    """A process that makes the steps of a run with the code in `tree`; it waits before each but the first."""
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, recipe, f"{steps}steps", str(directory), *settings],
+        env={**os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def step(process: subprocess.Popen, first: bool = False) -> float:
+    """Processor seconds of its next step."""
+    if not first:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit("a process ended before its last step; its message is above")
+    return float(line)
+
+
+def pair(both: list[subprocess.Popen], n: int) -> list[float]:
+    """Seconds of the n-th step before and after. Each goes first as often: the second finds warmer caches."""
+    order = (0, 1) if n % 2 == 0 else (1, 0)
+    seconds = {i: step(both[i], first=n == 0) for i in order}
+    return [seconds[0], seconds[1]]
+
+
+def compared(before: np.ndarray, after: np.ndarray, draws: int = 2000) -> dict:
+    """Medians in seconds, and the ratio after / before with its 95 % interval over pairs."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, len(before), (draws, len(before)))
+    ratios = np.median(after[drawn], axis=1) / np.median(before[drawn], axis=1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    medians = float(np.median(before)), float(np.median(after))
+    return dict(
+        before=medians[0], after=medians[1], ratio=medians[1] / medians[0], low=float(low), high=float(high), pairs=len(before)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("revision")
+    parser.add_argument("--recipe", default="quickstart")
+    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    asked = parser.parse_args()
+    settings = ["precision=fp32", "warmup_steps=20", "guard=always", f"round_steps={asked.steps}", "validation=4", "test=4"]
+    with tempfile.TemporaryDirectory() as folder:
+        earlier = Path(folder) / "earlier"
+        subprocess.run(["git", "-C", ROOT, "worktree", "add", "--quiet", "--detach", earlier, asked.revision], check=True)
+        try:
+            both = [
+                started(tree, asked.recipe, asked.steps, Path(folder) / name, [*settings, *asked.settings])
+                for tree, name in ((earlier, "before"), (ROOT, "after"))
+            ]
+            rows = np.array([pair(both, n) for n in range(asked.steps)])
+            for process in both:
+                process.communicate(timeout=DEADLINE)
+        finally:
+            subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", earlier], check=True)
+    print(json.dumps(dict(revision=asked.revision, recipe=asked.recipe, **compared(*rows[COLD:].T)), indent=1))
+
+
+if __name__ == "__main__":
+    main()
