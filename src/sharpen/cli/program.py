@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, listing
+from sharpen.cli import commands, listing, profiling
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -296,6 +296,7 @@ app.command("tasks")(listing.show_tasks)
 app.command()(commands.verify)
 app.command()(commands.audit)
 app.command()(commands.compare)
+app.command()(profiling.profile)
 
 
 def main() -> None:

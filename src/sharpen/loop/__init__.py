@@ -3,15 +3,28 @@
 loop.py reads from top to bottom; step.py is one step (sampling_step.py chooses and rolls out, learning.py learns,
 offers.py lists what functions may ask for), session.py what a run is made of, telling.py how its model is asked, warmup.py the
 start, stages.py the way from one stage to the next, baseline.py the look before the first step, evaluation.py a model outside
-a run.
+a run, profiling.py where the time of a recipe's steps goes.
 
-May import: terminal, verify.code, verify, tasks, data, objectives, models, rollouts, guard, store, curriculum, recipes.
+May import: terminal, verify.code, verify, tasks, data, objectives, models.engine, models, rollouts, guard, store, curriculum,
+recipes.
 """
 
 from sharpen.loop import session
 from sharpen.loop.evaluation import evaluate_model
 from sharpen.loop.loop import build_recipe, resume, start
+from sharpen.loop.profiling import profile
 from sharpen.loop.session import WORK, Request
 from sharpen.loop.warmup import beginning, signature
 
-__all__ = ["Request", "WORK", "beginning", "build_recipe", "evaluate_model", "resume", "session", "signature", "start"]
+__all__ = [
+    "Request",
+    "WORK",
+    "beginning",
+    "build_recipe",
+    "evaluate_model",
+    "profile",
+    "resume",
+    "session",
+    "signature",
+    "start",
+]

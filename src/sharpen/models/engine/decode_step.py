@@ -50,6 +50,16 @@ class _Cache(ctypes.Structure):
     ]
 
 
+def _flops(model: int, cache: int, tokens: int, rows: int, *_: Any) -> float:
+    """Operations of a step's products with the weights; those of attention are few beside them."""
+    m = _Model.from_address(model)
+    layer = m.width * (2 * m.heads + 2 * m.groups) * m.head + 3 * m.width * m.inner
+    return float(2 * rows * (m.layers * layer + m.width * m.outputs))
+
+
+native.FLOPS["step"] = _flops
+
+
 def pack(model: Any) -> Packed | None:
     """The model's weights as the compiled step wants them, as they are now; None where it cannot take this model."""
     if model.device.type != "cpu" or model.dtype not in LARGEST or not transformer.supported(model):

@@ -85,7 +85,15 @@ void KIND(rotate)(int64_t tokens, int64_t heads, int64_t head, const NUMBER *x, 
         for (int64_t h = 0; h < heads; h++) {
             const NUMBER *restrict from = x + (t * heads + h) * head;
             NUMBER *restrict to = y + (t * heads + h) * head;
-            for (int64_t i = 0; i < half; i++) {
+            int64_t i = 0;
+#ifdef HALF
+            for (; i + LANES <= half; i += LANES) {
+                const vec a = GET(from + i), b = GET(from + i + half), turn = load(s + i) * way;
+                PUT(to + i, a * load(c + i) - b * turn);
+                PUT(to + i + half, b * load(c + i) + a * turn);
+            }
+#endif
+            for (; i < half; i++) {
                 const float a = ONE(from[i]), b = ONE(from[i + half]);
                 to[i] = NARROW(a * c[i] - way * b * s[i]);
                 to[i + half] = NARROW(b * c[i] + way * a * s[i]);

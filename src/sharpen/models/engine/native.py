@@ -14,10 +14,13 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sharpen.hashing import digest
 
@@ -51,11 +54,13 @@ for _name in ("norm_forward", "norm_backward", "gate_forward", "gate_backward", 
     SIGNATURES[f"{_name}_half"] = SIGNATURES[_name]
 
 _unwanted = False
+_seen: dict[str, Calls] | None = None
 
 
 def library() -> ctypes.CDLL | None:
     """The compiled functions, or None where there is no C compiler that makes them, or they are `left_out`."""
-    return None if _unwanted else _library()
+    found = None if _unwanted else _library()
+    return found if found is None or _seen is None else _Observed(found, _seen)  # type: ignore[return-value]
 
 
 @contextmanager
@@ -67,6 +72,63 @@ def left_out(unwanted: bool = True) -> Iterator[None]:
         yield
     finally:
         _unwanted = before
+
+
+@dataclass
+class Calls:
+    """Of one function: how often it was called, its seconds, and what it had to do, where that is known: operations of its
+    products, and numbers that it reads and writes."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    flops: float = 0.0
+    numbers: float = 0.0
+
+
+@contextmanager
+def observed(seen: dict[str, Calls]) -> Iterator[None]:
+    """Inside, every call is timed and added up in `seen`, by the function's name."""
+    global _seen
+    before, _seen = _seen, seen
+    try:
+        yield
+    finally:
+        _seen = before
+
+
+# Numbers that a function reads and writes, from its arguments.
+MOVED: dict[str, Callable[..., float]] = {
+    "norm_forward": lambda rows, n, *_: 2 * rows * n,
+    "norm_backward": lambda rows, n, *_: 3 * rows * n,
+    "gate_forward": lambda count, *_: 3 * count,
+    "gate_backward": lambda count, *_: 5 * count,
+    "rotate": lambda tokens, heads, head, *_: 2 * tokens * heads * head,
+    "draw": lambda rows, vocabulary, *_: rows * vocabulary,
+    "pack": lambda n, k, *_: 2 * n * k,
+}
+FLOPS: dict[str, Callable[..., float]] = {}  # the same of products; who calls them says it
+
+
+class _Observed:
+    """The library, every function timed."""
+
+    def __init__(self, functions: ctypes.CDLL, seen: dict[str, Calls]):
+        self._functions, self._calls = functions, seen
+
+    def __getattr__(self, name: str) -> Any:
+        function, kind = getattr(self._functions, name), name.removesuffix("_half")
+
+        def timed(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            result = function(*arguments)
+            if kind in MOVED or kind in FLOPS:
+                calls = self._calls.setdefault(name, Calls())
+                calls.calls, calls.seconds = calls.calls + 1, calls.seconds + time.perf_counter() - began
+                calls.numbers += MOVED[kind](*arguments) if kind in MOVED else 0
+                calls.flops += FLOPS[kind](*arguments) if kind in FLOPS else 0
+            return result
+
+        return timed
 
 
 @cache

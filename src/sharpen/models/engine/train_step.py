@@ -155,6 +155,22 @@ class Families:
         return _Shape(*sizes, *(a.ctypes.data for a in (self.first_at, self.first_n, self.rows, self.at, self.n)))
 
 
+def _flops(shape: int, numbers: int, back: int, *_: Any) -> float:
+    """Operations of attention's products: two on the way there, five on the way back."""
+    s = _Shape.from_address(shape)
+
+    def array(address: int, n: int) -> np.ndarray:
+        return np.ctypeslib.as_array((INTEGER * n).from_address(address)).astype(float)
+
+    rows = array(s.rows, s.families + 1).astype(int)
+    first, n = array(s.first_n, s.families), array(s.n, int(rows[-1]))
+    seen = (first * first).sum() / 2 + (n * (n / 2 + np.repeat(first, np.diff(rows)))).sum()
+    return float(2 * (5 if back else 2) * s.heads * s.head * seen)
+
+
+native.FLOPS["attention"] = _flops
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, families: Families) -> Tensor | None:
     """Causal attention within rows: (N, H, E) from q (N, H, E) and k, v (N, G, E). None where the library does not take it."""
     library = _usable(q, k, v)
