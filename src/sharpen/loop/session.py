@@ -300,7 +300,8 @@ def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:
 def like_student(recipe: Recipe, student: Policy, path: Path) -> models.LocalPolicy:
     """A role's model, run as the student's is."""
     settings: list[Any] = [recipe.precision, 0.0, recipe.recompute, 0, recipe.device, recipe.micro_tokens]
-    return models.LocalPolicy(*models.load_model(path), *settings, getattr(student, "path", None))
+    model, tokenizer = models.load_model(path)
+    return models.LocalPolicy(model, tokenizer, *settings, path=getattr(student, "path", None))
 
 
 def extrapolate(this: Run) -> None:

@@ -34,6 +34,7 @@ TOGETHER = (generate.MAX_ROWS, 128)  # rows decoded together
 SECONDS = 1.0  # after which nothing further is begun; each precision is tried once whatever it takes
 HOPELESS = 1.5  # times the best so far: a way that is slower at its first try gets no second
 WORTH = 0.95  # of the usual way's time must another one take less to be chosen
+HOUR = 3600.0  # seconds that a measurement on disturbed cores is good for
 LARGEST = 4 * 10**8  # parameters: a larger model is not copied only to be measured, and its products decide
 
 
@@ -201,12 +202,13 @@ def _place(key: str) -> Path:
 
 
 def _remembered(key: str) -> Choice | None:
-    """What was measured before; not what was measured on disturbed cores, nor what cannot be read."""
+    """What was measured before; on disturbed cores within the hour. None where there is nothing that can be read."""
     try:
         found = recalled(json.loads(_place(key).read_text(encoding="utf-8")))
+        age = time.time() - _place(key).stat().st_mtime
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if found and found.foreign <= cores.DISTURBED else None
+    return found if found and (found.foreign <= cores.DISTURBED or age < HOUR) else None
 
 
 def recalled(told: Any) -> Choice | None:
