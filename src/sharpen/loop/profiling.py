@@ -89,8 +89,9 @@ def profile(request: Request, steps: int) -> Profile:
     """What so many steps of the recipe consist of. Raises UserError where it makes fewer."""
     seen = _Steps(steps)
     with tempfile.TemporaryDirectory(prefix="sharpen-profile-") as folder:
-        warm = () if request.model else (f"warmup_steps={WARM_UP}",)
-        settings = (*warm, *request.settings, *SMALL, f"round_steps={steps}")
+        given = {setting.partition("=")[0].strip() for setting in request.settings}
+        usual = (*SMALL, f"round_steps={steps}", *(() if request.model else (f"warmup_steps={WARM_UP}",)))
+        settings = (*request.settings, *(s for s in usual if s.partition("=")[0] not in given))
         directory = Path(folder) / "run"
         start(
             replace(request, settings=settings, budget=f"{steps}steps", directory=directory),
