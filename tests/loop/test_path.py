@@ -44,7 +44,7 @@ def test_a_precision_that_was_asked_for_is_not_chosen(tmp_path):
 
 
 def test_a_profile_names_the_dearest_operations_first():
-    request = loop.Request("sft", tuple(SETTINGS), 0, None, None, "chain_sum/1")
+    request = loop.Request("grpo", tuple(SETTINGS), 0, None, None, "chain_sum/1")
     found = loop.profile(request, 2)
     seconds = [o.seconds for o in found.operations]
     assert found.steps == 2 and seconds == sorted(seconds, reverse=True) and 0 < sum(seconds) < 2 * found.seconds

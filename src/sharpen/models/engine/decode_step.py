@@ -196,7 +196,7 @@ class Packed:
         layout, tokens = cache.layout, tokens.long().contiguous()
         layout.described.used = cache.used
         layout.position.copy_(cache.positions)
-        self.library.step(
+        (native.library() or self.library).step(  # which may be observed since
             ctypes.addressof(self.model),
             ctypes.addressof(layout.described),
             tokens.data_ptr(),
