@@ -25,17 +25,18 @@ def main(model: str = "tiny", spec: str = SPEC, n: str = "64", max_tokens: str =
     made = models.load_model(Path(model)) if Path(model).is_dir() else embedded.build(model, source, 0)
     answering = models.LocalPolicy(*made)
     stream = tasks.held_out(source, "test", int(n), 0)
+    told = rollouts.Asking(max_tokens=int(max_tokens), sampling=GREEDY)
     asks = [Ask(task.prompt) for own in stream.values() for task in own]
 
     def bare() -> None:
         answering.respond(asks, range(len(asks)), int(max_tokens), GREEDY)
 
     def whole() -> None:
-        evaluation.ask(answering, stream, GREEDY, rollouts.single, int(max_tokens), 1, 0)
+        evaluation.ask(answering, stream, told, rollouts.single, 1, 0)
 
     def by_arm() -> None:
         for arm, own in stream.items():
-            evaluation.ask(answering, {arm: own}, GREEDY, rollouts.single, int(max_tokens), 1, 0)
+            evaluation.ask(answering, {arm: own}, told, rollouts.single, 1, 0)
 
     bare()  # templates and tokens of prompts are kept from here on
     first = seconds(bare)

@@ -113,13 +113,15 @@ def attempt(work: Callable[[], object], arm: Arm | None = None) -> bool:
     return status != 0
 
 
-def events(work: Callable[[], object]) -> int:
-    """How many events the work takes, done in this thread and in those that it starts."""
-    seen = 0
+def events(work: Callable[[], object], after: Callable | None = None) -> int:
+    """How many events the work takes, done in this thread and in those that it starts. `after` is that of `at`."""
+    seen, counts = 0, after is None
 
     def event(frame, kind: str, argument) -> None:
-        nonlocal seen
-        seen += frame.f_code.co_filename.startswith(OURS)
+        nonlocal seen, counts
+        if frame.f_code.co_filename.startswith(OURS):
+            seen += counts
+            counts = counts or (kind == "return" and frame.f_code is after.__code__)
 
     threading.setprofile(event)
     try:

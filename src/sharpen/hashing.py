@@ -31,7 +31,12 @@ def digest(value: Any) -> str:
 
 def question_key(prompt: Sequence[Mapping[str, Any]]) -> str:
     """Hash of the question alone, blind to case and spacing: what must never be shared between splits."""
-    return digest(" ".join(READABLE.encode(list(prompt)).split()).lower())
+    only = prompt[0] if len(prompt) == 1 else {}
+    if list(only) == ["role", "content"] and only["role"] == "user" and type(only["content"]) is str:
+        written = f'[{{"role": "user", "content": {READABLE.encode(only["content"])}}}]'  # the same, in half the time
+    else:
+        written = READABLE.encode(list(prompt))
+    return digest(" ".join(written.split()).lower())
 
 
 def split_of(prompt: Sequence[Mapping[str, Any]], validation: float = 0.1, test: float = 0.1) -> str:

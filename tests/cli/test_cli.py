@@ -1,5 +1,6 @@
 """The command line as a person or a script meets it: exit codes, what is printed where, and what is left behind."""
 
+import fcntl
 import json
 import os
 import pty
@@ -7,8 +8,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import termios
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,10 @@ from typer.testing import CliRunner, Result
 
 import kills
 from sharpen.cli import program
-from sharpen.store import Store
+from sharpen.guard import Diagnosis
+from sharpen.store import Position, Store
 from sharpen.terminal import terminal
-from sharpen.terminal.terminal import Terminal
+from sharpen.terminal.terminal import Terminal, interruptible
 
 SMALL = ("--model", "micro", "--tasks", "chain_sum/1-2", "--budget", "3steps")
 SMALL += tuple(
@@ -300,6 +303,64 @@ tables.show(("name", "value"), [("evil", chr(27) + "[2Jgone"), ("good", "[bold]"
     assert done.returncode == 0
     assert "━" in shown and "3/4" in shown and "reward 0.50" in shown and "round 1" in shown
     assert "[2Jgone" in shown and "\x1b[2J" not in shown and "[bold]" in shown and "\t" not in shown
+
+
+def test_a_terminal_that_is_closed_ends_the_step_in_hand_like_ctrl_c() -> None:
+    """SIGHUP, twice as a shell sends it, from a terminal that no longer takes a word."""
+    leader, follower = os.openpty()
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        fcntl.ioctl(follower, termios.TIOCSCTTY, 0)
+        for descriptor in (0, 1, 2):
+            os.dup2(follower, descriptor)
+        os.close(leader)
+        os.close(follower)
+        code = 1
+        with interruptible() as stop:
+            os.write(1, b"here")
+            signal.alarm(60)
+            with suppress(OSError):
+                os.read(0, 1)  # until the terminal is closed
+            while not stop():
+                pass
+            os.kill(os.getpid(), signal.SIGHUP)
+            with Terminal() as progress:
+                progress.say("committed")  # to a closed terminal this would be an error
+            code = 7 if stop() else 1
+        os._exit(code)
+    os.close(follower)
+    assert os.read(leader, 4) == b"here"
+    os.close(leader)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_run_under_nohup_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_a_store_says_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e"
+    with Store.create(tmp_path / "run", {"seed": 1}) as store:
+        store.add_diagnosis(3, Diagnosis(f"odd{evil}", False, {evil: 1.0}, evil))
+        store.commit(Position("loop", 1, 0))
+    said = [sharpen("check", tmp_path / "run").stdout]
+    said += [sharpen("query", tmp_path / "run", "SELECT name, cure FROM diagnoses", *more).stdout for more in ((), ("--json",))]
+    with Terminal() as progress:
+        progress.say(f"doctor: {evil}")
+    said.append(capsys.readouterr().err)
+    with sqlite3.connect(tmp_path / "run" / "run.db") as db:
+        db.execute("UPDATE commits SET checkpoint = ?, accepted = ?", (evil, evil))
+    said.append(sharpen("export", tmp_path / "run", tmp_path / "model").stderr)
+    for text in said:
+        assert "title" in text and not set(text) & {"\x1b", "\x07", "\x9b", "\u202e"}
 
 
 def test_a_baseline_that_cannot_be_read_stops_the_run_before_its_first_step(tmp_path: Path) -> None:

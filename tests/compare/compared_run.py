@@ -56,8 +56,8 @@ def side_by_side(root: Path, tasks: str, seed: int, jobs: int) -> None:
     def go_on(name: str) -> None:
         runner.compare(root / name, asked, terminal.Quiet(), slice_s=0.0)
 
-    total = kills.events(lambda: go_on("whole"))
-    arm = kills.at(random.Random(seed).randint(1, total // 4), after=workers.workers.__wrapped__)
+    started = workers.workers.__wrapped__
+    arm = kills.at(random.Random(seed).randint(1, kills.events(lambda: go_on("whole"), started) // 2), after=started)
     print(int(kills.attempt(lambda: go_on("killed"), arm)))
     assert not kills.attempt(lambda: go_on("killed"))
 

@@ -41,7 +41,7 @@ def test_a_share_is_none_or_all_only_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("told", "name", "cure"),
     [
-        (Tally(malformed=63, wrong=1, readable=1), "unreadable", "--set rollout.system='Give the final answer as <answer>"),
+        (Tally(malformed=63, wrong=1, readable=1), "unreadable", "--system='Give the final answer as <answer>"),
         (Tally(malformed=20, cut_off=44), "unreadable", "--set max_tokens, which is 8, to 32"),
         (Tally(correct=10, wrong=20, cut_off=34, readable=64), "cut_off", "--set max_tokens"),  # read, so no matter of form
         (Tally(wrong=64, readable=64), "nothing_right", "easier"),

@@ -9,7 +9,8 @@ DIRECTORY/whole is a run that nobody disturbs. Each CASE has a directory of its 
     bytes:N      ended in the midst of a write, as soon as a file would grow beyond N bytes
 
 Each attempt is a forked child of the process that made the undisturbed run, so that everything is imported once; one thread
-each, for threads do not survive a fork. A setting recipe=NAME takes another recipe than quickstart.
+each, for threads do not survive a fork. A setting recipe=NAME takes another recipe than quickstart; commit_s=N commits whenever
+N steps are done since the last commit, for the clock counts steps.
 """
 
 from __future__ import annotations
@@ -35,17 +36,33 @@ def undisturbed(name: str) -> None:
     """The fault that is none."""
 
 
+class Steps(terminal.Quiet):
+    """A clock that counts steps."""
+
+    def __init__(self):
+        self.done = 0
+
+    def advance(self, n=1, **numbers):
+        self.done += n
+
+    def clock(self) -> float:
+        return float(self.done)
+
+
 def attempt(directory: Path, settings: list[str], fault=undisturbed) -> None:
     """Begin the run, or go on with it."""
     recipe = next((s.partition("=")[2] for s in settings if s.startswith("recipe=")), "quickstart")
-    settings = [s for s in settings if not s.startswith("recipe=")]
-    request = loop.Request(recipe, tuple(settings), 3, "6steps", None, "chain_sum/1-2,spell_backward/1", directory)
+    commit_s = next((float(s.partition("=")[2]) for s in settings if s.startswith("commit_s=")), 1e9)
+    own = [s for s in settings if not s.startswith(("recipe=", "commit_s="))]
+    tasks = "chain_sum/1-2,spell_backward/1"
+    request = loop.Request(recipe, tuple(own), 3, "6steps", None, tasks, directory, commit_s=commit_s)
+    steps = Steps()
     try:
         Store.open(directory).close()
     except UserError:
-        loop.start(request, terminal.Quiet(), fault)
+        loop.start(request, steps, fault, clock=steps.clock)
     else:
-        loop.resume(directory, terminal.Quiet(), fault)
+        loop.resume(directory, steps, fault, clock=steps.clock)
 
 
 def run_case(directory: Path, settings: list[str], case: str, total: int) -> None:

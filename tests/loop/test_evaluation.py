@@ -25,11 +25,11 @@ def said(told: dict) -> list:
 
 def test_all_arms_in_one_batch_are_what_each_is_alone_and_more_samples_add_to_the_first(student: models.LocalPolicy) -> None:
     stream = tasks.held_out(SOURCE, "test", 3, 0)
-    for sampling in (GREEDY, PLAIN):
-        together = evaluation.ask(student, stream, sampling, rollouts.single, 6, 1, 0)
-        alone = [evaluation.ask(student, {arm: own}, sampling, rollouts.single, 6, 1, 0) for arm, own in stream.items()]
-        assert said(together) == [group for told in alone for group in said(told)]
-    more = said(evaluation.ask(student, stream, PLAIN, rollouts.single, 6, 3, 0))
+    for told in (rollouts.Asking(max_tokens=6, sampling=sampling) for sampling in (GREEDY, PLAIN)):
+        together = evaluation.ask(student, stream, told, rollouts.single, 1, 0)
+        alone = [evaluation.ask(student, {arm: own}, told, rollouts.single, 1, 0) for arm, own in stream.items()]
+        assert said(together) == [group for one in alone for group in said(one)]
+    more = said(evaluation.ask(student, stream, told, rollouts.single, 3, 0))
     assert [group[:1] for group in more] == said(together) and len({text for group in more for _, text, _ in group}) > 9
 
 

@@ -137,6 +137,72 @@ def test_interrupted_between_two_commits_and_resumed(tmp_path, phase, where):
     assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
 
 
+class AtLook(terminal.Quiet):
+    """Presses Ctrl-C when it is asked for the n-th time whether somebody has: between two tokens, two passes, two steps."""
+
+    def __init__(self, n: int = 0):
+        self.left = n
+        self.looks = 0
+
+    def interruptible(self):
+        from contextlib import nullcontext
+
+        def pressed() -> bool:
+            self.looks += 1
+            self.left -= 1
+            return self.left == 0
+
+        return nullcontext(pressed)
+
+
+def test_interrupted_within_a_step_and_within_an_evaluation(tmp_path):
+    """Answers half written, a batch half learnt from, a round half measured, the baseline too: nothing of it counts."""
+    settings = [s for s in SETTINGS if not s.startswith("warmup")]
+    settings += ["warmup_steps=0", "guard=always", "micro_tokens=64", "temperature=0.8"]
+
+    def request(name: str) -> loop.Request:
+        return loop.Request(
+            "quickstart", (*settings, "replay=0", "objective=grpo"), 5, "4steps", None, "chain_sum/1", tmp_path / name
+        )
+
+    whole = AtLook()
+    loop.start(request("whole"), whole)
+    expected = rows(tmp_path / "whole")
+    expected.pop("commits")
+    steps = set()
+    for part in range(1, 9):
+        name = f"look{part}"
+        with pytest.raises(KeyboardInterrupt):
+            loop.start(request(name), AtLook(whole.looks * part // 9))
+        with Store.open(tmp_path / name) as store:
+            steps.add(commit.step if (commit := store.last_commit()) else None)
+            assert len(store.steps()) == (commit.step if commit else 0)  # every step that was done is kept
+        loop.resume(tmp_path / name, terminal.Quiet())
+        stopped = rows(tmp_path / name)
+        stopped.pop("commits")
+        assert stopped == expected, name
+        assert weights(tmp_path / name) == weights(tmp_path / "whole")
+    assert steps >= {0, 4} and len(steps) >= 4  # stopped in the baseline, in steps, and in the last measurement
+
+
+def test_the_first_step_is_made_whatever_the_budget(tmp_path):
+    settings = (
+        "student=micro",
+        "warmup_steps=0",
+        "prompts=2",
+        "samples=2",
+        "validation=2",
+        "test=2",
+        "max_tokens=4",
+        "average=0",
+    )
+    loop.start(loop.Request("grpo", settings, 5, "0.000001s", None, "chain_sum/1", tmp_path / "run"), terminal.Quiet())
+    with Store.open(tmp_path / "run") as store:
+        assert len(store.steps()) == 1 and [r["round"] for r in store.rounds()] == [0, 1]
+        phases = {phase for (phase,) in store.rows("SELECT DISTINCT phase FROM timings")}
+    assert {"set-up", "baseline", "evaluate"} <= phases  # no budget pays for the first two
+
+
 def test_a_finished_run_has_nothing_left_to_do(tmp_path):
     request = loop.Request("quickstart", tuple(SETTINGS), 5, "2steps", None, "chain_sum/1", tmp_path / "run")
     loop.start(request, terminal.Quiet())

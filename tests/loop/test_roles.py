@@ -108,6 +108,7 @@ def test_a_judge_that_says_nothing_stops_the_run_with_its_words(echo, tmp_path):
         ("judge", "say who it is"),
         ("judge=", "say who it is"),
         ("judge=nowhere", "no such directory"),
+        ("judge=.", "this directory is no model"),
         ("judge=nowhere:f", "cannot be imported"),
         ("judge=scripted_roles:nobody", "no function 'nobody'"),
         ("judge=http://127.0.0.1:9/v1", "model's name is missing"),

@@ -11,7 +11,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -359,6 +360,30 @@ def test_a_commit_that_fails_in_the_background_is_heard_of_at_the_next_call(tmp_
         assert (store.last_commit().n, checkpoints(store), count(store, "rollouts")) == (1, ["000001"], 1)
 
 
+def test_what_is_left_of_a_checkpoint_is_written_before_it_has_its_name(tmp_path: Path):
+    """Beside whatever is done next; where it fails, the last commit stands."""
+
+    def slowly(text: str, fails: bool = False):
+        def rest(path: Path) -> None:
+            if fails:
+                raise ValueError("half written")
+            save_text(text)(path)
+
+        return lambda path: partial(rest, path)
+
+    with Store.create(tmp_path / "run", {}) as store:
+        store.commit(Position("loop", 1, 0, "this"), slowly("one"), wait=False)
+        assert store.last_commit().n == 1 and checkpoints(store) == ["000001"]
+        assert any(path.read_text() == "one" for path in store.checkpoint_path("000001").iterdir())
+        store.commit(Position("loop", 2, 0, "this"), slowly("two"))
+        store.commit(Position("loop", 3, 0, "this"), slowly("three", fails=True), wait=False)
+        with pytest.raises(ValueError, match="half written"):
+            store.last_commit()
+        assert store.last_commit().n == 2
+        with pytest.raises(ValueError, match="wrote nothing"):
+            store.commit(Position("loop", 3, 0, "this"), lambda path: lambda: None)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -408,7 +433,7 @@ def test_a_checkpoint_is_on_the_disk_before_its_commit_is(tmp_path: Path, monkey
     def look(name: str) -> None:
         if name == "begun":
             found = [tmp_path / "run" / "checkpoints", *(tmp_path / "run" / "checkpoints").rglob("*")]
-            assert len(found) == 5
+            assert len(found) == 6
             assert [path.name for path in found if path.stat().st_ino not in synced] == []
 
     def save(path: Path) -> None:
@@ -468,13 +493,17 @@ def test_what_a_killed_commit_left_is_removed_and_nothing_else_is(tmp_path: Path
     run = tmp_path / "run"
     with Store.create(run, {}) as store:
         store.commit(Position("loop", 1, 0, "this"), save_text("one"))
-    for name in ("000002", "000003.partial", "notes", "best-000002"):
+    others = ["000009", "000010.partial", "best-000002", "notes"]  # no commit ever named these
+    for name in ("000002", "000002.partial", *others):
         (run / "checkpoints" / name).mkdir()
         (run / "checkpoints" / name / "weights").write_text("?")
+    with pytest.raises(UserError, match="000002 was not made by this run.*Move it elsewhere"):
+        Store.open(run, write=True)
+    (run / "checkpoints" / "000002" / "SHA256SUMS").write_text("written last, before it got its name")
     with Store.open(run) as store:
-        assert len(checkpoints(store)) == 5  # reading changes nothing
+        assert len(checkpoints(store)) == 7 - ("000002.partial" not in checkpoints(store))  # reading changes nothing
     with Store.open(run, write=True) as store:
-        assert checkpoints(store) == ["000001", "best-000002", "notes"]
+        assert checkpoints(store) == ["000001", *others]
         assert store.commit(Position("loop", 2, 0), save_text("two")).checkpoint == "000002"
         assert (store.checkpoint_path("000002") / "weights").read_text() == "two"
 
@@ -609,6 +638,15 @@ def test_nothing_is_not_resumed(tmp_path: Path, write: bool):
         Store.open(tmp_path, write=write)
 
 
+def test_a_missing_table_is_named(tmp_path: Path):
+    with Store.create(tmp_path / "run", {}):
+        pass
+    with closing(sqlite3.connect(tmp_path / "run" / "run.db")) as db:
+        db.execute("DROP TABLE evaluations")
+    with pytest.raises(UserError, match="lacks the table evaluations"), Store.open(tmp_path / "run"):
+        pass
+
+
 def test_a_newer_version_is_refused(tmp_path: Path):
     with Store.create(tmp_path / "run", {}):
         pass
@@ -705,7 +743,8 @@ def test_a_full_disk_stops_the_commit_and_spares_the_last_one(small_disk: Path, 
         assert (store.last_commit(), len(store.steps())) == (last, 1)
         store.add_step(1, "loop", 0, {})
         assert store.commit(Position("loop", 2, 0, "this"), save_text("two")).n == 2
-    assert dump(run)["files"] == {"checkpoints/000001/weights": b"one", "checkpoints/000002/weights": b"two"}
+    files = {name: content for name, content in dump(run)["files"].items() if not name.endswith("SHA256SUMS")}
+    assert files == {"checkpoints/000001/weights": b"one", "checkpoints/000002/weights": b"two"}
 
 
 @pytest.mark.parametrize("where", ["rows", "save"])

@@ -25,6 +25,7 @@ from sharpen import sandbox, tasks, verify
 from sharpen.audit import labels, offline
 from sharpen.cli.program import app
 from sharpen.core import SPLITS, Arm, UserError
+from sharpen.hashing import digest, question_key
 from sharpen.loop import Request, build_recipe
 from sharpen.recipe import opening
 from sharpen.tasks import code_shapes, shapes
@@ -215,6 +216,20 @@ def test_the_answers_to_calls_of_tools_may_stand_in_a_file_of_their_own(tmp_path
 )
 def test_answers_of_all_kinds(cell, line):
     assert answered(cell) == line
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "verifier"),
+    [
+        ("Which?\nA) Lima\nB) Quito\nC) La Paz", "B", "multiple_choice"),
+        ("Which two? (A) Lima (B) Quito (C) Rome", "A, B", "multiple_choice"),
+        ("Which vitamin is in lemons? Think of A. and C.", "C", "choice"),  # no B: these are no choices
+        ("Which?\nA) Lima\nB) Quito", "D", "choice"),
+    ],
+)
+def test_letters_are_choices_where_the_question_lists_them(question, answer, verifier):
+    shape = shapes.recognised(["question", "answer"], [])
+    assert shape and shape.convert({"question": question, "answer": answer})["verifier"] == verifier
 
 
 def test_a_heading_is_no_final_answer():
@@ -447,3 +462,17 @@ def test_a_copy_of_a_data_set_is_the_same(tmp_path):
     """Nothing depends on the place or the time of a file, but its name is the family of tasks that have none."""
     shutil.copytree(HERE / "saved", tmp_path / "elsewhere")
     assert drawn(tasks.parse_spec(str(tmp_path / "elsewhere"))) == drawn(tasks.parse_spec(str(HERE / "saved")))
+
+
+def test_a_question_has_the_key_that_it_always_had():
+    """Splits and resumed runs depend on it: the JSON of the messages, each run of spaces as one, blind to case."""
+    text = 'Wie viel\tist  2\u00a0+ 3, né?\n \u2028 ☃ "x" İ'
+    for prompt in (
+        [{"role": "user", "content": text}],
+        [{"content": text, "role": "user"}],
+        [{"role": "user", "content": text, "name": "x"}],
+        [{"role": "system", "content": "s"}, {"role": "user", "content": text}],
+        [{"role": "user", "content": [{"type": "text", "text": text}]}],
+    ):
+        written = re.sub(r"\s+", " ", json.dumps(prompt, ensure_ascii=False)).strip().lower()
+        assert question_key(prompt) == digest(written)

@@ -383,7 +383,7 @@ TWO = lines(2)
         (json.dumps({"answer": "5"}), "line 1: the field 'prompt' is missing"),
         (json.dumps({"riddle": "2 + 3 =", "answer": "5"}), "Rename one of: riddle. Or leave them, and say --map prompt=COLUMN"),
         (TWO + json.dumps({"prompt": "2 + 3 ="}), "line 3: the field 'answer' is missing"),
-        (json.dumps({**GOOD, "answer": True}), "'answer' is true; it must be text, a number"),
+        (json.dumps({**GOOD, "answer": True, "verifier": "number"}), "'answer' is true; it must be text, a number"),
         (json.dumps({**GOOD, "answer": []}), "'answer' is a list"),
         (json.dumps({**GOOD, "answer": ["a", {}]}), "'answer' is a list"),
         (json.dumps({**GOOD, "answer": None}), "'answer' is null"),

@@ -32,14 +32,14 @@ def task(verifier: str, answer: str | None = "5", prompt: str = "2 + 3 =", **dat
 
 # (verifier, answer, data, the answer in the form that the instruction asks for)
 TOLD = [
-    ("exact", "b a", {}, "I turn it round. The answer is b a"),
-    ("exact", "b a", {}, "The answer is b a."),
-    ("exact", "['8', '1']", {}, "The answer is ['8', '1']."),
+    ("exact", "b a", {}, "I turn it round, and this comes out.\nb a"),
+    ("exact", "b a", {}, "b a"),
+    ("exact", "['8', '1']", {}, "Two of them are left over. The answer is ['8', '1']."),
     ("exact", "5 8\n0 7", {}, "I turn it.\n<answer>\n5 8\n0 7\n</answer>"),
-    ("choice", "True", {}, "Both hold. The answer is true."),
+    ("choice", "True", {}, "Both of them hold, so it is so.\nTrue"),
     ("number", "12", {}, "3 * 4 is 12. The answer is 12."),
     ("number", "-3.5", {}, "The answer is -3.5."),
-    ("numbers", "1, 2, 3", {}, "The answer is 1, 2, 3."),
+    ("numbers", "1, 2, 3", {}, "1, 2, 3"),
     ("math", "\\frac{1}{2}", {}, "It is half. The answer is 1/2."),
     ("multiple_choice", "B", {"choices": ["Lima", "Rome"]}, "The answer is B."),
     ("multiple_choice", "A, C", {"choices": ["1", "4", "3"]}, "The answer is A, C."),
@@ -62,9 +62,11 @@ def test_an_answer_in_the_form_that_is_told_is_read(verifier, answer, data, said
 
 
 def test_every_verifier_has_its_instruction_and_no_other_name_has():
-    assert set(INSTRUCTIONS) - set(VERIFIERS) == {"multiple_choice, several", "an answer of several lines"} and set(
-        VERIFIERS
-    ) <= set(INSTRUCTIONS)
+    assert set(INSTRUCTIONS) - set(VERIFIERS) == {
+        "multiple_choice, several",
+        "a text of several lines",
+        "a text of numbers",
+    } and set(VERIFIERS) <= set(INSTRUCTIONS)
 
 
 def test_an_instruction_names_what_is_the_tasks_own():
@@ -104,7 +106,6 @@ LINES = [
     ({"answer": "5"}, "number", "5", {}),
     ({"answer": 5, "accept": [6]}, "number", "5", {"accept": ["6"]}),
     ({"answer": ["LIM", "Lima"]}, "exact", "LIM", {"accept": ["Lima"]}),
-    ({"answer": True}, "choice", "True", {}),
     ({"answer": [1, 2]}, "numbers", "1, 2", {}),
     ({"answer": 1, "choices": ["a", "b"]}, "multiple_choice", "B", {"choices": ["a", "b"]}),
     ({"answer": ["A", "C"], "choices": ["a", "b", "c"]}, "multiple_choice", "A, C", {"choices": ["a", "b", "c"]}),

@@ -190,10 +190,9 @@ def compare(
         Path | None, typer.Option(metavar="DIR", help="Where it goes; alone: what goes on. [default: runs/compare-HASH]")
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs side by side, which share the cores. [default: 1]")] = None,
-    target: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Accuracy to time. [default: the median of what is reached]")
-    ] = None,
+    target: Annotated[float | None, typer.Option(min=0, max=1, help="Accuracy to time. [default: the median reached]")] = None,
     slice_s: Annotated[float, typer.Option("--slice", min=0, metavar="SECONDS", help="How long one run's turn is.")] = 30.0,
+    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a directory from elsewhere names.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Which method is better here? Recipes at equal budget, with intervals.
@@ -215,7 +214,7 @@ def compare(
         raise core.UserError("Name recipes to compare, such as: sharpen compare grpo rloo. With --run-dir alone one goes on.")
     with Terminal() as progress:
         try:
-            comparing.compare(directory, plan, progress, slice_s)
+            comparing.compare(directory, plan, progress, slice_s, asked=bool(recipes), trusted=trust)
         except KeyboardInterrupt:
             progress.say(f"What is done is kept. Go on with: sharpen compare --run-dir {directory}")
             raise

@@ -30,6 +30,9 @@ def show_tasks(
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
     seed: Annotated[int, typer.Option(help="Another seed draws other problems.")] = 0,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Print -n problems of each arm, all splits, as a file of tasks.")
+    ] = False,
 ) -> None:
     """List the task sources, or show problems of one.
 
@@ -49,6 +52,9 @@ def show_tasks(
     files = [sources.read_file(Path(name), columns or "") for name in sources.files_of(source)]
     alone = len(files) == 1 and source.strip() == str(files[0].path)
     found = files[0].source if alone else sources.parse_spec(source, columns or "")
+    if jsonl:
+        print(*sources.lines(found, n or EACH, seed), sep="\n")
+        return
     for file in files:
         describe(file)
     arms = [a for a in found.arms if level is None or a.level == level]

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,17 +80,24 @@ def options(
 
 
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="A Hugging Face causal LM to start from: a directory, a .gguf file, or smollm2."),
+]
 
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")] = "quickstart",
+    recipe: Annotated[
+        str | None,
+        typer.Argument(metavar="RECIPE", help="A recipe, or path of a .py file. [default: quickstart, or grpo with --model]"),
+    ] = None,
     run_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run goes. [default: runs/TIME-RECIPE]")] = None,
     budget: Annotated[
         str | None, typer.Option(metavar="600s|10m|2h|40steps|2Mtokens", help="Time, learning steps, or tokens sampled.")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
-    model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face causal LM to start from.")] = None,
+    model: Model = None,
     tasks: Spec = None,
     columns: Columns = None,
     settings: Annotated[
@@ -103,6 +111,7 @@ def run(
             "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
         ),
     ] = None,
+    commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
 ) -> None:
     """Make a model better, and prove it.
 
@@ -110,10 +119,11 @@ def run(
     """
     from sharpen import loop
 
-    recipe = places.here(recipe) if recipe.endswith(".py") else recipe
-    directory = run_dir or places.new_directory(Path(recipe).stem)
+    named = recipe or ("grpo" if loop.brought(model) else "quickstart")
+    named = places.here(named) if named.endswith(".py") else named
+    directory = run_dir or places.new_directory(Path(named).stem)
     request = loop.Request(
-        recipe=recipe,
+        recipe=named,
         settings=(
             *map(places.here_setting, commands.with_columns(settings, columns)),
             *places.system_setting(system),
@@ -125,18 +135,28 @@ def run(
         directory=directory,
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
+        commit_s=commit_every,
     )
+    request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
     loop.build_recipe(request)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
-        _drive(loop.start, request, directory)
+        _drive(partial(loop.start, size=size), request, directory)
 
 
 @app.command()
-def resume(directory: RunDir) -> None:
-    """Go on with an interrupted run, exactly as if it never stopped."""
+def resume(
+    directory: RunDir,
+    budget: Annotated[str | None, typer.Option(metavar="10m|40steps|2Mtokens", help="More, for a finished run.")] = None,
+    accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Go on with inputs that have changed.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a directory from elsewhere names.")] = False,
+) -> None:
+    """Go on with an interrupted run, exactly as if it never stopped; or with a finished one, beyond its budget.
+
+    What it was made of must be what it was: tasks, recipe, verifiers, model, chat template, versions.
+    """
     from sharpen import loop
 
-    _drive(loop.resume, directory, directory)
+    _drive(partial(loop.resume, more=budget, accept=accept_changes, trusted=trust), directory, directory)
 
 
 @app.command()
@@ -217,7 +237,7 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
     """What a recipe claims and is made of, and what --set takes."""
     from sharpen.recipe import functions
     from sharpen.recipes import catalog
-    from sharpen.verify import INSTRUCTIONS, VERIFIERS
+    from sharpen.verify import INSTRUCTIONS
 
     info = catalog.find(recipe)
     built = catalog.build(recipe)
@@ -237,8 +257,8 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
         if len(names) > 1:
             print(f"  {slot}={'|'.join(names)}")
     print("\nA chat model is told how its answer is read, by verifier (--system, or --set prompt_suffix=…, replaces it):")
-    for name in VERIFIERS:
-        print(f"  {name:<16} {INSTRUCTIONS[name] or '-'}")
+    for name in INSTRUCTIONS:
+        print(f"  {name:<25} {INSTRUCTIONS[name] or '-'}")
 
 
 @app.command()
@@ -259,7 +279,7 @@ def export(
         commit = store.last_commit()
         if commit is None or commit.accepted is None:
             raise UserError(f"{directory} has no accepted model yet. Go on with it: sharpen resume {directory}")
-        source = store.checkpoint_path(commit.accepted)
+        source = store.verified(commit.accepted)
         files = [f for pattern in MODEL_FILES for f in sorted(source.glob(pattern)) if f.name != "optimizer.safetensors"]
         try:
             part.mkdir(parents=True)

@@ -25,10 +25,10 @@ from sharpen import hashing
 from sharpen.compare.workers import workers
 from sharpen.core import FatalDiagnosis, UserError
 from sharpen.guard import control
-from sharpen.loop import Request, beginning, session, signature
+from sharpen.loop import Request, beginning, session, signature, trust
 from sharpen.recipe import Method, Recipe, identities, opening
 from sharpen.recipes import catalog
-from sharpen.store import Store, database
+from sharpen.store import Store, checkpoints, database
 from sharpen.terminal import Quiet, places
 
 SLICE = 30.0  # seconds: with the embedded student, taking a run up again costs two
@@ -154,9 +154,7 @@ def check(plan: Plan) -> list[Method]:
                 both = f"{plan.contenders[0].name} has {name} {first}, and {one.name} {here}"
                 raise UserError(f"{both}: that cannot be compared. Give all the same with {option}.")
     student = opening(built[0])
-    session.build_policy(
-        student, *session.load_student(student, student.tasks(), plan.seeds[0])
-    )  # a model or a file that is missing is missed here
+    session.build_policy(student, student.tasks(), plan.seeds[0])  # a model or a file that is missing is missed here
     return built
 
 
@@ -216,13 +214,39 @@ def begin(directory: Path, plan: Plan) -> Plan:
     part = path.with_name("compare.json.part")
     part.write_text(json.dumps(asdict(plan), indent=1), encoding="utf-8")
     part.rename(path)
+    path.with_suffix(".seal").write_text(trust.seal(sealed(plan)), encoding="utf-8")
     return plan
 
 
-def compare(directory: Path, plan: Plan, progress: Any, slice_s: float = SLICE) -> None:
-    """Make every trial that is not finished yet. Raises UserError where another process is at it."""
+def sealed(plan: Plan) -> dict[str, Any]:
+    """What a comparison's seal is about (loop/trust.py): the plan, and the code of recipes in files, as it is now."""
+    files = sorted({one.recipe for one in plan.contenders if one.recipe.endswith(".py") and Path(one.recipe).is_file()})
+    return {"plan": _asked(plan), "code": {file: checkpoints.digest(Path(file)) for file in files}}
+
+
+def seal_of(directory: Path) -> str:
+    path = directory / "compare.seal"
+    return path.read_text("utf-8", "replace") if path.is_file() else ""
+
+
+def acts(plan: Plan) -> list[str]:
+    """What of a plan could act with the user's rights."""
+    asked = [{"recipe": c.recipe, "settings": (*plan.settings, *c.settings), "roles": plan.roles} for c in plan.contenders]
+    return list(dict.fromkeys(what for one in asked for what in trust.acts(one)))
+
+
+def compare(
+    directory: Path, plan: Plan, progress: Any, slice_s: float = SLICE, asked: bool = True, trusted: bool = False
+) -> None:
+    """Make every trial that is not finished yet. Raises UserError where another process is at it.
+
+    asked    the plan is the user's; else it is what the directory says, and code that it names is run only where it was made
+             here
+    trusted  run what the directory and its runs name, wherever they are from
+    """
     import torch
 
+    trust.require(directory, acts(plan), seal_of(directory), sealed(plan), asked or trusted)
     recipes = check(plan)  # mistakes surface before anything is made
     with ExitStack() as stack:
         with database.explained(directory):
@@ -232,7 +256,7 @@ def compare(directory: Path, plan: Plan, progress: Any, slice_s: float = SLICE) 
         before = torch.get_num_threads()
         stack.callback(torch.set_num_threads, before)
         torch.set_num_threads(plan.threads)  # the order of additions, and so the last bit, depends on it
-        work(trials(directory, plan, recipes), plan, progress, slice_s)
+        work(trials(directory, plan, recipes), plan, progress, slice_s, trusted)
 
 
 def trials(directory: Path, plan: Plan, recipes: Sequence[Method]) -> list[Trial]:
@@ -266,7 +290,7 @@ def request(plan: Plan, one: Contender, seed: int, directory: Path) -> Request:
     return Request(seed=seed, directory=directory, argv=argv, **asked)
 
 
-def work(listed: Sequence[Trial], plan: Plan, progress: Any, slice_s: float) -> None:
+def work(listed: Sequence[Trial], plan: Plan, progress: Any, slice_s: float, trusted: bool) -> None:
     """Advance all trials, a slice at a time, until none has anything left to do."""
     spent = {trial: standing(trial) for trial in listed}
     runs = [trial for trial in listed if trial.origin]
@@ -277,7 +301,7 @@ def work(listed: Sequence[Trial], plan: Plan, progress: Any, slice_s: float) -> 
         while going or any(share < 1 for share in spent.values()):
             while len(going) < plan.jobs and (trial := following(spent, set(going.values()))):
                 progress.say(f"{trial.name}, seed {trial.request.seed}: {spent[trial]:.0%}")
-                going[submit(advance, trial, slice_s)] = trial
+                going[submit(advance, trial, slice_s, trusted)] = trial
             ended, _ = wait(going, timeout=HOUR, return_when=FIRST_COMPLETED)
             if not ended:
                 progress.say(f"no round has ended for an hour: {', '.join(str(t.directory) for t in going.values())}")
@@ -325,7 +349,7 @@ def fatal(store: Store) -> str | None:
     return next((str(found) for _, found in store.diagnoses() if found.fatal), None)
 
 
-def advance(trial: Trial, slice_s: float) -> None:
+def advance(trial: Trial, slice_s: float, trusted: bool = False) -> None:
     """Take a trial up where it stands, or begin it, and go on until the slice is over, or the warm-up where it is one."""
     from sharpen import loop
 
@@ -336,7 +360,7 @@ def advance(trial: Trial, slice_s: float) -> None:
 
     try:
         if (trial.directory / "run.db").is_file():
-            loop.resume(trial.directory, Quiet(), pause=pause)
+            loop.resume(trial.directory, Quiet(), pause=pause, trusted=trusted)
         else:
             loop.start(trial.request, Quiet(), pause=pause, origin=trial.origin)
     except FatalDiagnosis:

@@ -15,7 +15,7 @@ May import: nothing but the ground files.
 """
 
 from sharpen.core import growth
-from sharpen.core.errors import FatalDiagnosis, NotFinite, UserError, suggest
+from sharpen.core.errors import FatalDiagnosis, Interrupted, NotFinite, UserError, suggest
 from sharpen.core.events import (
     Act,
     Ask,
@@ -55,6 +55,7 @@ __all__ = [
     "GREEDY",
     "GrowthGenerator",
     "HISTORY",
+    "Interrupted",
     "Measure",
     "Measured",
     "Message",

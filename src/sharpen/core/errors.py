@@ -14,6 +14,10 @@ class FatalDiagnosis(Exception):
     """The doctor stopped the run: what he found, the evidence, the cure. The command line exits 3."""
 
 
+class Interrupted(Exception):
+    """The user asked to stop, and what a policy was at was given up: no weight has changed."""
+
+
 class NotFinite(ValueError):
     """A number that a step needs is NaN or infinite; nothing has changed yet. `rows` of the batch hold it, () if unknown."""
 

@@ -36,6 +36,9 @@ class Policy(Speaker, Protocol):
     """A model that can also be scored, trained and saved; `models` has those that ship."""
 
     pad_id: int  # a token that stands for nothing
+    # Told between two tokens of a batch and between two passes what share is done, of "answers" or "learnt", 0 to 1. What it
+    # raises ends the work in hand, before any weight is touched.
+    tick: Callable[[str, float], None]
 
     def text(self, tokens: np.ndarray) -> str:
         """The words that tokens stand for, without marks."""

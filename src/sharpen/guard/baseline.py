@@ -17,7 +17,7 @@ from typing import Any
 from sharpen.core import Sample, Tally, came_out
 from sharpen.guard.doctor import Diagnosis
 
-RUN = {"system": "--set rollout.system", "max_tokens": "--set max_tokens"}
+RUN = {"system": "--system", "max_tokens": "--set max_tokens"}
 EVAL = {"system": "--system", "max_tokens": "--max-tokens"}
 FEWEST = 32  # judged answers from which something is said; none right of 32: 95 % sure that fewer than one in ten would be
 MUCH = 0.3  # share that could not be read, or was cut off, from which it is said

@@ -32,7 +32,8 @@ class Budget:
 
     kind  "steps"         learning steps after warm-up (exactly reproducible)
           "tokens"        tokens of the responses in learning steps (exactly reproducible); the step that reaches it is the last
-          "seconds"       wall time of the whole run, warm-up, evaluations and set-up included
+          "seconds"       wall time from the first step on, warm-up and the rounds' evaluations included; set-up, the first
+                          measurement and the last are not
           "loop seconds"  wall time of the loop's own work (choose, roll out, verify, learn): what a comparison grants to each
     """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sharpen import estimate, models, rollouts, tasks, verify
-from sharpen.core import Arm, RolloutGenerator, Sample, Task, TaskSource, came_out, tally
+from sharpen.core import Arm, Ask, RolloutGenerator, Sample, Task, TaskSource, came_out, tally
 from sharpen.estimate import Estimate
 from sharpen.guard import baseline
 from sharpen.loop import telling
@@ -58,6 +58,7 @@ def evaluate_model(
     told = telling.suited(told, tokenizer)
     answering = models.LocalPolicy(model, tokenizer, precision, device=device)
     stream = tasks.held_out(source, "test", n, seed)
+    models.probe(answering, str(model_dir), [Ask(t.prompt) for listed in stream.values() for t in listed], told.max_tokens)
     began = time.monotonic()
     by_arm = ask(answering, stream, told, rollout, samples, seed, progress)
     seconds = time.monotonic() - began

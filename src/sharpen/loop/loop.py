@@ -11,41 +11,40 @@ A run is a function of its request alone. Its state is the policy's checkpoint a
 from __future__ import annotations
 
 import dataclasses
-import platform
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from sharpen import guard, models, rollouts, tasks
-from sharpen.core import FatalDiagnosis, Policy, TaskSource, UserError
+from sharpen.core import FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import growing, stages, telling
+from sharpen.loop import growing, processor, resuming, sizing, stages, telling, trust
 from sharpen.loop.baseline import look as first_look
+from sharpen.loop.due import Due
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
     Run,
     build_policy,
     build_recipe,
-    choose_path,
     extrapolate,
     like_student,
     load_checkpoint,
-    load_student,
     measure,
     moment,
     refer,
+    refer_fixed,
     round_end,
+    round_start,
     save,
     share,
+    watching,
 )
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
@@ -54,8 +53,6 @@ from sharpen.store import Fault, Position, Store, database, no_fault
 from sharpen.verify import code
 
 __all__ = ["Request", "build_recipe", "resume", "run", "start"]
-PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym")
-NEIGHBOURS, NEIGHBOURS_S = 0.25, 5.0  # share of the cores' time that others take, over so many seconds, before a word is said
 
 
 def never() -> bool:
@@ -69,6 +66,8 @@ def start(
     fault: Fault = no_fault,
     pause: Callable[[], bool] = never,
     origin: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    size: Callable[[Request, Policy, TaskSource, Any], Request] | None = None,
 ) -> Path:
     """Run a recipe from the beginning in a new directory. Returns the directory.
 
@@ -77,6 +76,8 @@ def start(
             `resume` goes on
     origin  a run of the same student, tasks, seed and warm-up that paused after its warm-up: this one begins as a copy of it.
             UserError where the two would not be the same up to there (`warmup.signature`)
+    clock   by which commits within a round are due
+    size    chooses settings by what the model is like (sizing.py), before anything is kept of the run
     """
     began = time.monotonic()
     recipe = build_recipe(request)
@@ -85,69 +86,61 @@ def start(
     for note in source.notes:
         progress.say(note)
     code.require(source, first.isolation)
-    asked = dataclasses.asdict(request) | {"directory": str(request.directory)}
-    student = load_student(first, source, request.seed)
-    choice = chosen_before(origin) if origin else choose_path(first, student[0])
+    choose = partial(processor.choose, first) if origin is None else lambda _: processor.chosen_before(origin)
+    made = build_policy(first, source, request.seed, nearest(request.directory), choose)
+    if size:
+        models.roles.reach([role for stage in stages.listed(recipe) for role in stage.recipe.roles])
+        request = size(request, made, source, progress)
+        recipe = build_recipe(request)
+        first = opening(recipe)
     meta: dict[str, Any] = {
         "recipe": request.recipe,
-        "recipe_text": str(recipe),
-        "request": asked,
+        "request": dataclasses.asdict(request) | {"directory": str(request.directory)},
         "seed": request.seed,
         "argv": list(request.argv),
         "student": first.student,
         "warmup": signature(first, request.seed),
-        "threads": (choice.path.threads if choice else 0) or torch.get_num_threads(),
-        "path": dataclasses.asdict(choice) if choice else None,
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        "threads": made.path.threads or torch.get_num_threads(),
+        "path": dataclasses.asdict(made.choice) if made.choice else None,
+        **resuming.description(request, recipe, made),
     }
-    made = build_policy(first, *student, choice)
     meta["asking"] = dataclasses.asdict(telling.of_recipe(first, made.tokenizer))
+    meta[trust.KEY] = trust.seal(trust.sealed(meta))
     if origin:
         database.branch(origin, request.directory, meta)
     opened = Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault)
-    with opened as store, threads(meta["threads"]):
-        run(store, recipe, request.seed, made, source, progress, began, pause, choice)
+    with opened as store, processor.threads(meta["threads"]):
+        run(store, recipe, request.seed, made, source, progress, began, Due(request.commit_s, clock), pause)
     return request.directory
 
 
-def resume(directory: Path, progress: Any, fault: Fault = no_fault, pause: Callable[[], bool] = never) -> Path:
-    """Go on with a run that was interrupted or paused. Raises UserError where there is none, or its recipe has changed."""
+def nearest(path: Path) -> Path:
+    """The directory itself, or the first above it that exists."""
+    return next(p for p in (path, *path.absolute().parents) if p.is_dir())
+
+
+def resume(
+    directory: Path,
+    progress: Any,
+    fault: Fault = no_fault,
+    pause: Callable[[], bool] = never,
+    more: str | None = None,
+    accept: bool = False,
+    trusted: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Path:
+    """Go on with a run that was interrupted or paused. Raises UserError where there is none, or it cannot go on (resuming.py).
+
+    more     a budget, such as "30m", that a finished run gets beyond its own
+    accept   go on although what it was made of has changed; the run records that
+    trusted  run the code that the directory names although it was not made here
+    """
     began = time.monotonic()
-    with Store.open(directory, write=True, fault=fault) as store:
-        meta = store.meta()
-        asked = meta["request"]
-        request = Request(**{**asked, **{name: tuple(asked[name]) for name in ("settings", "argv", "roles")}})
-        recipe = build_recipe(request)
-        if str(recipe) != meta["recipe_text"]:
-            raise UserError(
-                f"the recipe {request.recipe} is not what it was when {directory} began, so the run cannot go on as it would "
-                f"have. Restore the recipe, or start a new run.\nthen:\n{meta['recipe_text']}\nnow:\n{recipe}"
-            )
-        first = opening(recipe)
-        source = first.tasks()
-        code.require(source, first.isolation)
-        choice = models.paths.recalled(meta["path"])
-        made = build_policy(first, *load_student(first, source, request.seed), choice)
-        with threads(meta["threads"]):
-            run(store, recipe, request.seed, made, source, progress, began, pause, choice)
+    with Store.open(directory, write=True, fault=fault) as store, processor.threads(store.meta()["threads"]):
+        request, recipe, source, policy = resuming.taken_up(store, progress, accept, trusted)
+        due = Due(request.commit_s, clock)
+        run(store, recipe, request.seed, policy, source, progress, began, due, pause, more)
     return directory
-
-
-def chosen_before(origin: Path) -> models.paths.Choice | None:
-    """The path of the run that another one begins as a copy of: they are the same up to there, bit for bit."""
-    with Store.open(origin, write=False) as store:
-        return models.paths.recalled(store.meta()["path"])
-
-
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    """Inside, torch has so many: the order of additions, and so the last bit, depends on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def run(
@@ -158,34 +151,37 @@ def run(
     source: TaskSource,
     progress: Any,
     began: float,
+    due: Due,
     pause: Callable[[], bool] = never,
-    choice: models.paths.Choice | None = None,
+    more: str | None = None,
 ) -> None:
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
-    stopped."""
-    this = going(store, recipe, seed, policy, source, progress, began)
-    if choice:
+    stopped. `more` is what a finished run gets beyond its budget."""
+    this = going(store, recipe, seed, policy, source, progress, began, due)
+    this.add_seconds("set-up", time.monotonic() - began, 0)
+    if choice := getattr(policy, "choice", None):
         progress.say(str(choice))
     say_missing(this)
+    refer_fixed(this)
     if not this.asking.silent:
         progress.say(f"asked {this.asking}")
     last = store.last_commit()
+    if more:
+        this = stages.extend(this, more)
+        last = store.last_commit()
     if last and last.finished:
-        progress.say(f"{store.directory} is finished: nothing is left to do")
+        again = f"To go on: sharpen resume {store.directory} --budget 10m"
+        progress.say(f"{store.directory} is finished: nothing is left to do. {again}")
         stages.forget(store)
         return
     if last and last.checkpoint:
         load_checkpoint(this, last.checkpoint)
     step = last.step if last else 0
     with this.judges, progress.interruptible() as interrupted:
+        this = dataclasses.replace(this, interrupted=interrupted)
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
-            step = warm_up(this, step, interrupted)
-            extrapolate(this)
-            measure(this, "before", step, 0)
-            baseline = measure(this, "validation", step, 0)
-            store.add_decision(0, guard.always(baseline, baseline))
-            save(this, Position("loop", step, 0, accepted="this"))
+            step = prepare(this, step, interrupted)
             if stopped(interrupted, pause):
                 return
         rounds = store.rounds()
@@ -195,7 +191,8 @@ def run(
         # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         stages.take_up(this, rounds)
         while True:
-            if reason := stop_reason(this, step, rounds):
+            begun = round_start(this, step, len(rounds)) < step  # a round that has begun is closed, whatever the budget says
+            if reason := None if begun else stop_reason(this, step, rounds):
                 handed, on = stages.hand_over(this, step, rounds, reason)
                 if not on:
                     break
@@ -210,20 +207,53 @@ def run(
         finish(this, step, rounds, handed)
 
 
-def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted: Callable[[], bool]) -> int:
-    """The steps of one round, or the rest of them. Returns the number of steps done."""
-    end, steps = round_end(this, step), this.budget.kind == "steps"
-    this.progress.phase(this.at.name or "loop", total=int(this.budget.amount) if steps else None, done=step - this.at.step)
-    while step < end and (spent := share(this, step)) < 1:
-        attempt(this, step, rounds, spent)
-        step += 1
-        if interrupted() and step < end:
-            save(this, Position("loop", step, len(rounds) - 1))
-            raise KeyboardInterrupt
+def prepare(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
+    """Warm up, and measure both splits, committed. Returns the number of steps done."""
+    step = warm_up(this, step, interrupted)
+    try:
+        if this.store.evaluation(0, "before") is None:
+            if this.due():
+                save(this, Position("warmup", step, 0), wait=False)
+            extrapolate(this)
+            measure(this, "before", step, 0, stops=True)
+            if this.due():
+                save(this, Position("warmup", step, 0), wait=False)
+        baseline = measure(this, "validation", step, 0, stops=True)
+    except Interrupted as asked:
+        save(this, Position("warmup", step, 0))
+        raise KeyboardInterrupt from asked
+    this.store.add_decision(0, guard.always(baseline, baseline))
+    save(this, Position("loop", step, 0, accepted="this"))
     return step
 
 
-def going(store: Store, method: Method, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float) -> Run:
+def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted: Callable[[], bool]) -> int:
+    """The steps of one round, or the rest of them. Returns the number of steps done."""
+    end, steps = round_end(this, round_start(this, step, len(rounds))), this.budget.kind == "steps"
+    this.progress.phase(this.at.name or "loop", total=int(this.budget.amount) if steps else None, done=step - this.at.step)
+    while step < end and ((spent := share(this, step)) < 1 or untried(this, step)):
+        try:
+            with watching(this):
+                attempt(this, step, rounds, spent)
+        except Interrupted as asked:
+            leave(this, step, rounds, asked)
+        step += 1
+        if interrupted():
+            leave(this, step, rounds)
+        if this.due():
+            save(this, Position("loop", step, len(rounds) - 1), wait=False)
+    return step
+
+
+def leave(this: Run, step: int, rounds: Sequence[dict[str, Any]], asked: Interrupted | None = None) -> NoReturn:
+    """Commit the steps that are done, and end as the user asked."""
+    save(this, Position("loop", step, len(rounds) - 1))
+    raise KeyboardInterrupt from asked
+
+
+def going(
+    store: Store, method: Method, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float, due: Due
+) -> Run:
     """What a run holds in memory, with what its store says of the past."""
     listed = stages.listed(method)
     at = stages.standing(store, listed)
@@ -234,12 +264,13 @@ def going(store: Store, method: Method, seed: int, policy: Policy, source: TaskS
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
     bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe, policy))
     judges = rollouts.judging(recipe.verify, policy, bound, seed, recipe.verdict_s)
-    spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= at.step or not at.number]
+    first = next((stage["step"] for stage in store.meta().get("stages", ()) if stage["number"] == at.number), at.step)
+    spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= first or not at.number]
     grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
     parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
     knows = state.begin(recipe, source, seed, store, grown.source)
     return Run(
-        *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at)),
+        *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at), due),
         asking=rollouts.asking.parsed(store.meta().get("asking", {})),
     )
 
@@ -253,28 +284,26 @@ def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:
 
 def stop_reason(this: Run, step: int, rounds: Sequence[dict[str, Any]]) -> str | None:
     """Why the stage is over, if it is."""
-    if share(this, step) >= 1:
+    if share(this, step) >= 1 and not untried(this, step):
         return f"the budget of {this.budget} is spent"
     return moment(this, step, len(rounds)).ask("control", rounds[this.at.round :])
 
 
+def untried(this: Run, step: int) -> bool:
+    """Whether no step was made yet: the first one is made whatever the budget."""
+    return this.at.number == 0 and step == this.at.step
+
+
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
     """One step, and the doctor's look at it."""
-    learn(this, step, len(rounds), spent)
+    began = time.monotonic()
+    stats = learn(this, step, len(rounds), spent)
+    if step == this.recipe.warmup_steps:
+        look = this.phases["baseline"] * this.recipe.validation / (this.recipe.validation + this.recipe.test)
+        this.progress.say(sizing.told(this.recipe, stats, time.monotonic() - began, look, this.budget))
     for found in doctor.diagnose(this.steps, rounds[this.at.round :]):
         note(this, step + 1, rounds, found)
-    say_neighbours(this)
-
-
-def say_neighbours(this: Run) -> None:
-    """Tell the user once where others take the cores: a run that is slow for that has nothing wrong with it."""
-    foreign = this.watch.foreign(NEIGHBOURS_S)
-    if foreign is not None and foreign > NEIGHBOURS and "neighbours" not in this.reported:
-        this.reported.add("neighbours")
-        this.progress.say(
-            f"something else is using the cores: {foreign:.0%} of their time in the last {NEIGHBOURS_S:.0f} s. The run goes on "
-            "with its threads, slower; results are the same."
-        )
+    processor.say_neighbours(this)
 
 
 def note(this: Run, step: int, rounds: Sequence[dict[str, Any]], found: doctor.Diagnosis) -> None:
@@ -296,7 +325,10 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     before = this.store.evaluation(max(r["round"] for r in rounds if r["accepted"]), "validation")
     assert before is not None
     extrapolate(this)
-    after = measure(this, "validation", step, number)
+    try:
+        after = measure(this, "validation", step, number, stops=not this.recipe.extrapolation)
+    except Interrupted as asked:
+        leave(this, step, rounds, asked)
     decision = moment(this, step, number).ask("guard", before, after)
     this.store.add_decision(number, decision)
     this.state.close(decision.answer, after)
@@ -334,7 +366,10 @@ def finish(this: Run, step: int, rounds: Sequence[dict[str, Any]], handed: Seque
     changed = len(handed) > len(rounds)
     if not changed and rounds[-1]["answer"] == "unclear":
         go_back(this)
-    after = measure(this, "test", step, len(handed) - 1)
+    try:
+        after = measure(this, "test", step, len(handed) - 1, stops=True)
+    except Interrupted as asked:
+        raise KeyboardInterrupt from asked  # what was committed last is all there is
     accepted = "this" if changed else "back"
     save(this, Position("done", step, len(handed) - 1, accepted, finished=True), write=changed)
     stages.forget(this.store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,8 +16,10 @@ from sharpen import models, rollouts
 from sharpen.core import (
     GREEDY,
     Arm,
+    Ask,
     Evaluation,
     FatalDiagnosis,
+    Interrupted,
     Policy,
     Rollout,
     RolloutGenerator,
@@ -31,15 +34,18 @@ from sharpen.curriculum import State
 from sharpen.data import Memory
 from sharpen.guard import control
 from sharpen.loop import offers, telling
+from sharpen.loop.due import Due
 from sharpen.loop.growing import Grown
 from sharpen.loop.offers import Moment
 from sharpen.models import embedded, paths
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog
 from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles
-from sharpen.store import Position, Store
+from sharpen.store import Position, Store, checkpoints
 from sharpen.verify import Judges
 
+TICK = 0.2  # seconds between two looks of the progress within a step
+BEFORE = ("set-up", "baseline")  # phases before the first step of a run, or of a process: no budget counts them
 WORK = ("curriculum", "generate", "verify", "learn", "grow")  # the phases of a learning step that are a method's own work
 
 
@@ -56,13 +62,13 @@ class Request:
     directory: Path = Path("runs/run")
     argv: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()  # NAME=WHO
+    commit_s: float = 120.0  # seconds between two commits within a round
 
 
 def build_recipe(request: Request) -> Method:
     """The method that was asked for, its roles bound, and nothing asked of anybody that he cannot give. UserError."""
-    built = catalog.build(
-        request.recipe, list(request.settings), model=request.model, tasks=request.tasks, budget=request.budget
-    )
+    model = models.located(request.model) if request.model else None
+    built = catalog.build(request.recipe, list(request.settings), model=model, tasks=request.tasks, budget=request.budget)
     recipes = [built] if isinstance(built, Recipe) else [stage.recipe for stage in built.stages]
     bound = {role.name: role for role in models.roles.named([role for r in recipes for role in r.roles], request.roles)}
     recipes = [replace(recipe, roles=tuple(bound[role.name] for role in recipe.roles)) for recipe in recipes]
@@ -78,9 +84,21 @@ def build_recipe(request: Request) -> Method:
     return Stages(tuple(replace(stage, recipe=recipe) for stage, recipe in zip(built.stages, recipes, strict=True)))
 
 
-def build_policy(recipe: Recipe, model: Any, tokenizer: Any, choice: paths.Choice | None = None) -> models.LocalPolicy:
-    """The student, run on the path that was chosen for it."""
-    return models.LocalPolicy(
+def build_policy(
+    recipe: Recipe,
+    source: TaskSource,
+    seed: int,
+    beside: Path | None = None,
+    choose: Callable[[Any], paths.Choice | None] = lambda model: None,
+) -> models.LocalPolicy:
+    """The student: a Hugging Face model (`models.located`), tried before it is used, or an embedded one with fresh weights.
+
+    beside  an existing directory on the disk that checkpoints go to, for that trial; None: nothing is written
+    """
+    path = Path(models.located(recipe.student))
+    model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
+    choice = choose(model)
+    made = models.LocalPolicy(
         model,
         tokenizer,
         recipe.precision,
@@ -89,34 +107,31 @@ def build_policy(recipe: Recipe, model: Any, tokenizer: Any, choice: paths.Choic
         recipe.lora,
         recipe.device,
         recipe.micro_tokens,
-        choice.path if choice else None,
+        recipe.offload,
+        choice,
     )
+    if path.is_dir():
+        asked = [Ask(task.prompt) for task in embedded.example_tasks(source)]
+        models.probe(made, str(path), asked, recipe.max_tokens, beside)
+    return made
 
 
-def load_student(recipe: Recipe, source: TaskSource, seed: int) -> tuple[Any, Any]:
-    """(model, tokenizer): of a directory with a Hugging Face model, or an embedded one with fresh weights."""
-    path = Path(recipe.student)
-    return models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
-
-
-def choose_path(recipe: Recipe, model: Any) -> paths.Choice | None:
-    """How the student is to be run, by measuring; None on a GPU, and where a precision was asked for."""
-    if recipe.precision != "auto" or models.where(recipe.device) != "cpu":
-        return None
-    work = paths.Work(recipe.prompts * recipe.samples, recipe.max_tokens)
-    return paths.choose(model, work, recipe.micro_tokens)
+def nobody() -> bool:
+    """Nobody has asked to stop."""
+    return False
 
 
 @dataclass(frozen=True)
 class At:
     """The stage that a run is in, and where that began: after so many steps, with the weights of this round, with so much of
-    the budget used. A plain recipe is one stage."""
+    the budget used. A plain recipe is one stage, and so is what a finished run was given beyond its budget: `more`, as text."""
 
     name: str
     number: int
     step: int
     round: int
     used: float
+    more: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,8 +158,10 @@ class Run:
     stages: tuple[Stage, ...]
     at: At
     budget: control.Budget  # the stage's own
+    due: Due
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
+    interrupted: Callable[[], bool] = nobody  # whether the user has asked to stop
     asking: Asking = UNTOLD  # what the student is told beside the questions
     watch: models.Watch = field(default_factory=models.Watch)
 
@@ -173,18 +190,50 @@ class Run:
         if kind == "steps":
             return steps
         if kind == "tokens":
-            return self.at.used + sum(s["tokens"] for s in self.steps if s["phase"] == "loop") + self.grown.tokens
-        return self.seconds() if kind == "seconds" else sum(self.phases[phase] for phase in WORK)
+            own = [s for s in self.steps if s["phase"] == "loop" and s["step"] >= self.at.step]
+            return self.at.used + sum(s["tokens"] for s in own) + self.grown.tokens
+        if kind == "seconds":
+            return self.seconds() - sum(self.phases[phase] for phase in BEFORE)
+        return sum(self.phases[phase] for phase in WORK)
 
 
-def measure(this: Run, purpose: str, step: int, number: int) -> Evaluation:
-    """Greedy answers to a fixed stream: purpose "validation", or "before" and "test" for the test split around the loop."""
+@contextmanager
+def watching(this: Run, stops: bool = True) -> Iterator[None]:
+    """Inside, progress moves while answers are written and learnt from.
+
+    stops  what the policy is at ends as soon as the user asks to stop, unless a weight has changed by then: raises Interrupted.
+           Nothing of it has reached the store
+    """
+    version, told = this.policy.version, [0.0]
+
+    def tick(what: str, share: float) -> None:
+        if stops and this.policy.version == version and this.interrupted():
+            raise Interrupted
+        if (now := time.monotonic()) - told[0] >= TICK:
+            told[0] = now
+            this.progress.advance(0, **{"answers": None, "learnt": None, what: share})
+
+    before, this.policy.tick = this.policy.tick, tick
+    try:
+        yield
+    finally:
+        this.policy.tick = before
+        this.progress.advance(0, answers=None, learnt=None)
+
+
+def measure(this: Run, purpose: str, step: int, number: int, stops: bool = False) -> Evaluation:
+    """Greedy answers to a fixed stream: purpose "validation", or "before" and "test" for the test split around the loop.
+
+    stops  as in `watching`
+    """
     stream = this.held_out["validation" if purpose == "validation" else "test"]
     listed = [task for own in stream.values() for task in own]
     name = "evaluate" if purpose == "validation" else f"evaluate on the test split ({purpose})"
     this.progress.phase(name, total=len(listed))
     recipe, prefix = this.recipe, f"{purpose}.{number:05d}"
-    with this.timed("evaluate", step), this.policy.averaged():
+    # What everything is compared with is measured before the first step, and no budget pays for it.
+    phase = "evaluate" if number or purpose == "test" else "baseline"
+    with this.timed(phase, step), this.policy.averaged(), watching(this, stops):
         ids = [f"{prefix}.{i:06d}" for i in range(len(listed))]
         greedy = replace(GREEDY, stop=recipe.stop)
         unaided = rollouts.unaided(moment(this, step, number).bound("rollout"))
@@ -245,23 +294,30 @@ def answers(
 
 def save(this: Run, position: Position, write: bool = True, wait: bool = True) -> None:
     """Commit everything so far; with `write`, together with a checkpoint of the policy. `wait` as in `Store.commit`."""
+    began = this.due.clock()
     # What no phase claims, so that the phases of a run add up to its wall time.
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
         offers.commit(this)
         this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
+    often = this.due.every
+    this.due.committed(began)
+    if this.due.every > max(often, this.due.seconds):
+        this.progress.say(f"a commit takes long here: within a round one comes every {this.due.every:.0f} s, not more often")
 
 
-def write_checkpoint(this: Run, path: Path) -> None:
-    this.policy.save(str(path))
+def write_checkpoint(this: Run, path: Path) -> Callable[[], object] | None:
+    """What is left to be written comes back, as from `checkpoints.write`'s `save`."""
+    rest = models.save_soon(this.policy, str(path))
     models.roles.save(this.recipe.roles, this.roles, path, this.policy)
     offers.save(this, path)
     telling.write(this, path)
+    return rest
 
 
 def load_checkpoint(this: Run, name: str) -> None:
     """Go on from a checkpoint that a commit names."""
-    path = this.store.checkpoint_path(name)
+    path = this.store.verified(name)
     this.policy.load(str(path))
     models.roles.load(this.recipe.roles, this.roles, path, this.policy, partial(like_student, this.recipe, this.policy))
     offers.load(this, path)
@@ -278,6 +334,14 @@ def refer(this: Run) -> None:
         models.roles.take(this.recipe.roles, this.roles, name, path, this.policy, like)
         if who.get(kind, kind) == name:
             this.policy.refer(str(path))
+    refer_fixed(this)
+
+
+def refer_fixed(this: Run) -> None:
+    """Give the policy the reference that stays the same, where the objective names one: before anything is measured, so that
+    one that does not load, or does not share the vocabulary, costs nothing."""
+    kind = first_objective(this.recipe).reference
+    who = {role.name: role.bound for role in this.recipe.roles}
     if kind in who and who[kind] not in models.roles.SNAPSHOTS:
         this.policy.refer(who[kind])
 
@@ -287,21 +351,24 @@ def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:
     if "start" in wanted:
         path = this.store.directory / (f"start-{this.at.number}" if this.at.number else "start")
         if not path.exists():
-            this.policy.save(str(aside := path.with_name("start.partial")))
+            aside = path.with_name("start.partial")
+            shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed here
+            this.policy.save(str(aside))
+            checkpoints.stamp(aside)
             aside.rename(path)
-        yield "start", path
+        yield "start", checkpoints.verify(path)
     if "accepted" in wanted:
         this.store.settle()
         last = this.store.last_commit()
         assert last is not None and last.accepted is not None
-        yield "accepted", this.store.checkpoint_path(last.accepted)
+        yield "accepted", this.store.verified(last.accepted)
 
 
 def like_student(recipe: Recipe, student: Policy, path: Path) -> models.LocalPolicy:
     """A role's model, run as the student's is."""
-    settings: list[Any] = [recipe.precision, 0.0, recipe.recompute, 0, recipe.device, recipe.micro_tokens]
+    settings: list[Any] = [recipe.precision, 0.0, recipe.recompute, 0, recipe.device, recipe.micro_tokens, recipe.offload]
     model, tokenizer = models.load_model(path)
-    return models.LocalPolicy(model, tokenizer, *settings, path=getattr(student, "path", None))
+    return models.LocalPolicy(model, tokenizer, *settings, choice=getattr(student, "choice", None))
 
 
 def extrapolate(this: Run) -> None:
@@ -319,6 +386,11 @@ def share(this: Run, step: int) -> float:
 def moment(this: Run, step: int, number: int) -> Moment:
     """What functions may ask for once `step` steps are done, in round `number`."""
     return Moment(this, step, number, share(this, step))
+
+
+def round_start(this: Run, step: int, number: int) -> int:
+    """The first step of round `number`; `step`, the next one, where it has none yet."""
+    return min((s["step"] for s in this.steps if s["phase"] == "loop" and s["round"] == number), default=step)
 
 
 def round_end(this: Run, step: int) -> int:

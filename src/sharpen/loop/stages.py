@@ -10,6 +10,7 @@ that have begun are in the store's meta.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -24,7 +25,7 @@ from sharpen.guard import control, handover
 from sharpen.loop import growing, offers
 from sharpen.loop.session import At, Run, extrapolate, like_student, measure, refer, save
 from sharpen.recipe import Method, Recipe, Stage, describe
-from sharpen.store import Position, Store
+from sharpen.store import Position, Store, checkpoints
 
 Round = dict[str, Any]  # as `Store.rounds` has them
 
@@ -41,7 +42,10 @@ def standing(store: Store, stages: Sequence[Stage]) -> At:
 
 
 def budget(stages: Sequence[Stage], at: At) -> control.Budget:
-    """What the stage has: up to its end, that is the shares of all up to it, less what was used before it began."""
+    """What the stage has: up to its end, that is the shares of all up to it, less what was used before it began; or what a
+    finished run was given beyond its budget."""
+    if at.more:
+        return control.parse_budget(at.more)
     whole = control.parse_budget(stages[0].recipe.budget)
     end = whole.amount * (1.0 if at.number == len(stages) - 1 else sum(s.share for s in stages[: at.number + 1]))
     return replace(whole, amount=(round(end) if whole.kind == "steps" else end) - at.used)
@@ -89,14 +93,21 @@ def keep(this: Run, rounds: Sequence[Round]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(this.store.checkpoint_path(last.accepted), partial, copy_function=os.link)
         partial.rename(newest)
-    for path in place.glob("*"):
-        if path.name not in {f"{number:05d}" for number in wanted}:
+    for round in rounds:  # what no round names is somebody else's
+        path = place / f"{round['round']:05d}"
+        if round["round"] not in wanted and path.exists():
+            checkpoints.plain(path)
             shutil.rmtree(path)
 
 
 def forget(store: Store) -> None:
-    """Remove what a run kept for a hand-over, once it is finished."""
-    shutil.rmtree(store.directory / "kept", ignore_errors=True)
+    """Remove what a run kept for a hand-over, once it is finished; what was never its own stays."""
+    place = store.directory / "kept"
+    checkpoints.plain(place)
+    for path in [p for p in place.glob("*") if re.fullmatch(r"\d{5}(\.partial)?", p.name, re.ASCII) and not p.is_symlink()]:
+        shutil.rmtree(path)
+    if place.is_dir() and not any(place.iterdir()):
+        place.rmdir()
 
 
 def hand_over(this: Run, step: int, rounds: list[Round], reason: str) -> tuple[list[Round], Run | None]:
@@ -161,6 +172,8 @@ def load(this: Run, rounds: Sequence[Round], mixture: dict[int, float], followin
             f"hand_over={describe(stage.hand_over)} of stage {stage.name} asks for {mixture}"
             + (f", and round {gone[0]} is not kept: it was given nothing before." if gone else ": shares must add up to 1.")
         )
+    for path in paths:
+        checkpoints.verify(path)
     mixed = this.store.directory / "mixed"
     shutil.rmtree(mixed, ignore_errors=True)
     models.mix(paths, mixed, fresh=bool(following) and following[0].optimizer == "fresh")
@@ -168,6 +181,31 @@ def load(this: Run, rounds: Sequence[Round], mixture: dict[int, float], followin
     this.policy.load(str(mixed))
     this.policy.version = version
     shutil.rmtree(mixed)
+
+
+def extend(this: Run, budget: str) -> Run:
+    """Give a finished run more budget: it goes on from its accepted weights, in its last stage, as a round without steps says.
+
+    Learning rates, `progress` and `control` are relative to the new budget, as those of a stage are to its own. UserError where
+    the run is not finished, or the budget is none.
+    """
+    more, last, rounds = control.parse_budget(budget), this.store.last_commit(), this.store.rounds()
+    if last is None or not last.finished:
+        raise UserError(
+            f"{this.store.directory} is not finished, and only a finished run can be given more. Go on with it first: sharpen "
+            f"resume {this.store.directory}"
+        )
+    newest = max(r["round"] for r in rounds if r["accepted"])
+    seen = this.store.evaluation(newest, "validation")
+    assert seen is not None
+    rounds = noted(this, rounds, True, f"extended by {more}, on from the weights of round {newest}", {}, seen)
+    this.store.add_evaluation(len(rounds) - 1, "validation", seen)
+    used = this.used(more.kind, last.step - this.recipe.warmup_steps)
+    at = replace(this.at, step=last.step, round=len(rounds) - 1, used=float(used), more=budget)
+    this.store.add_meta("stages", [*this.store.meta().get("stages", [asdict(this.at)]), asdict(at)])
+    this.store.commit(Position("loop", last.step, len(rounds) - 1))
+    this.grown.tokens = 0  # those so far are in what is used
+    return replace(this, at=at, budget=more)
 
 
 def entered(this: Run, step: int, rounds: Sequence[Round]) -> Run:

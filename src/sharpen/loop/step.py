@@ -21,8 +21,9 @@ from sharpen.loop.session import Run
 from sharpen.loop.warmup import ramp
 
 
-def learn(this: Run, step: int, number: int, spent: float) -> None:
-    """One step: choose, roll out, verify, select, update, record. `spent` is the share of the stage's budget used so far.
+def learn(this: Run, step: int, number: int, spent: float) -> dict[str, Any]:
+    """One step: choose, roll out, verify, select, update, record; returns what it measured. `spent` is the share of the
+    stage's budget used so far.
 
     Where `select` leaves fewer groups than the step has prompts, the curriculum is asked for the missing ones, `refills` times.
     """
@@ -48,7 +49,8 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
     with this.timed("learn", step):
         kept = kept + replayed(this, step)
         replay.remember(this.memory, samples if recipe.replay else ())
-        lr = recipe.lr * ramp(step - this.at.step) * (1 - (1 - recipe.lr_end) * spent)
+        warming = this.budget.kind == "seconds" and recipe.warmup_steps  # then the warm-up has spent of the budget too
+        lr = recipe.lr * ramp(step - this.at.step, 0.0 if warming else spent) * (1 - (1 - recipe.lr_end) * spent)
         batch = make_batch(kept, recipe.sampling)
         stats = learning.updates(moment, kept, batch, lr) if kept else {}
         stats = {**stats, **learning.teach_roles(moment, samples, lr)} if recipe.roles else stats
@@ -71,6 +73,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> None:
     else:
         told = {"reward": stats["reward"], "silent": stats["silent"], "tokens_per_second": rate}
     this.progress.advance(1, **told)
+    return stats
 
 
 def replayed(this: Run, step: int) -> list[Sample]:

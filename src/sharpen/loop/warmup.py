@@ -27,8 +27,8 @@ LATER = (
     *("lr_end", "passes", "minibatches", "roles", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
     *("grow", "grow_limit", "grow_tries", "unreadable_limit"),
 )
-COMMIT = 200  # steps between two commits
-RAMP = 20  # steps over which a learning rate rises to its value
+RAMP = 20  # steps over which a learning rate rises to its value …
+RISE = 0.2  # … or the share of the loop's budget, where that has fewer than a hundred steps
 
 
 def signature(recipe: Recipe, seed: int) -> str:
@@ -67,10 +67,11 @@ def warm_up(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
         this.store.add_batch(step - 1, rows)
         this.store.add_step(step - 1, "warmup", 0, {**stats, "lr": lr, "rollouts": len(rows)})
         this.progress.advance(1)
-        if interrupted() or (step % COMMIT == 0 and step < recipe.warmup_steps):
-            save(this, Position("warmup", step, 0))
         if interrupted():
+            save(this, Position("warmup", step, 0))
             raise KeyboardInterrupt
+        if this.due():
+            save(this, Position("warmup", step, 0), wait=False)
     return step
 
 
@@ -126,8 +127,9 @@ def past_demonstrations(this: Run) -> dict[tuple[Arm, int], Sample]:
     return found
 
 
-def ramp(step: int) -> float:
-    return min(1.0, (step + 1) / RAMP)
+def ramp(step: int, spent: float = 0.0) -> float:
+    """The share of a learning rate that its rise has reached: all of it after RAMP steps, or RISE of the budget."""
+    return min(1.0, max((step + 1) / RAMP, spent / RISE))
 
 
 def cosine(share: float, floor: float = 0.1) -> float:

@@ -1,32 +1,176 @@
-"""A model from a directory, and what is to be known of it."""
+"""A model from a directory, and what is to be known of it.
+
+A directory is data of somebody else's: none of its code is run, none of its pickles is opened, nobody is asked anything on the
+terminal, and whatever a library makes of a broken file becomes one sentence with the file and the cure.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from sharpen.core import UserError
+from sharpen.models.gguf import located
 from sharpen.models.templates import turn_end
+
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.msgpack", "*.h5")
+LONGEST = 300  # characters of a library's message that are worth reading
 
 
 def load_model(path: Path) -> tuple[Any, Any]:
-    """(model, tokenizer) of a local Hugging Face directory, float32. Raises UserError where it is not one that loads.
+    """(model, tokenizer) of a local Hugging Face directory, a .gguf file or a name of `gguf.PACKAGES`, float32.
+
+    Raises UserError where it is not one that loads.
 
     Nothing is downloaded, and no code of the directory is run.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    if not (path / "config.json").is_file():
-        raise UserError(f"{path} is not a model: it holds no config.json. Name a directory written by save_pretrained.")
+    path = Path(located(str(path)))
+    model = load_weights(path)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise UserError(f"{path} does not load as a causal language model: {error}") from error
-    return model.eval(), tokenizer
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # what a library makes of a broken file can be anything
+        raise UserError(f"{path} has no tokenizer that loads: {in_short(error)}. {COPY_TOKENIZER}") from error
+    return model, tokenizer
+
+
+COPY_TOKENIZER = "Copy tokenizer.json and tokenizer_config.json from the model that it was made from."
+
+
+def load_weights(path: Path, kind: Any = None) -> Any:
+    """The causal LM of a directory, float32. Raises UserError, which names what is wrong, where a tensor is missing or has
+    another shape than the configuration says, too.
+
+    kind  its class, where that is known; else as its config.json says
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    check_files(path)
+    try:
+        with torch.device("meta"):
+            outline = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(path), trust_remote_code=False)
+        wanted = sum(p.numel() for p in outline.parameters())
+        held = sum(file.stat().st_size for file in path.glob("*.safetensors"))
+        if wanted > held:  # before memory is taken for them: a number takes two bytes or more
+            raise UserError(
+                f"{path}: config.json describes {wanted:,} numbers, and its files hold {held:,} bytes: the two are not of "
+                "one model, or the files are not whole. Copy the directory again."
+            )
+        model, told = (kind or AutoModelForCausalLM).from_pretrained(
+            path,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are told, below
+            **({} if kind else dict(trust_remote_code=False)),
+        )
+    except UserError:
+        raise
+    except Exception as error:  # as above
+        raise UserError(f"{path} does not load as a causal language model: {in_short(error)}") from error
+    if told["mismatched_keys"]:
+        name, found, wanted = sorted(told["mismatched_keys"])[0]
+        raise UserError(
+            f"{path}: the tensor {name} has the shape {tuple(found)}, and config.json makes it {tuple(wanted)}: the two are "
+            "not of one model. Copy both from where it was saved."
+        )
+    if told["missing_keys"]:
+        missing = sorted(told["missing_keys"])
+        raise UserError(
+            f"{path}: its files lack {len(missing)} of the model's tensors, such as {missing[0]}, which would be random "
+            "numbers. Copy the directory again; where it is one part of a model, save the whole with save_pretrained."
+        )
+    if told.get("conversion_errors") or told.get("error_msgs"):
+        raise UserError(f"{path} does not load: {in_short([*told['conversion_errors'].values(), *told['error_msgs']][0])}")
+    other = [name for name in told["unexpected_keys"] if "vision" in name or "visual" in name or "audio" in name]
+    if other:
+        raise UserError(
+            f"{path}: its files hold more than text, such as {sorted(other)[0]}, which the language model alone would lose. "
+            "Save the language model by itself, and name that directory."
+        )
+    return model.eval()
+
+
+def check_files(path: Path) -> dict[str, Any]:
+    """The configuration of a directory that may be loaded. Raises UserError: it is none, or needs code, pickles or a library
+    for quantised weights."""
+    if not (path / "config.json").is_file():
+        if (path / "adapter_config.json").is_file():
+            raise UserError(
+                f"{path} holds an adapter without its model: merge it first (peft's merge_and_unload, then save_pretrained)."
+            )
+        raise UserError(f"{path} is not a model: it holds no config.json. Name a directory written by save_pretrained.")
+    config = read_json(path / "config.json")
+    for name in ("config.json", "tokenizer_config.json"):
+        if (path / name).is_file() and read_json(path / name).get("auto_map"):
+            raise UserError(
+                f"{path / name} asks for the directory's own code (auto_map), and no code of a model's directory is ever run. "
+                "Where transformers has this architecture itself, remove that entry."
+            )
+    check_architecture(path, config)
+    quantised = config.get("quantization_config")
+    if quantised:
+        method = quantised.get("quant_method", "unknown") if isinstance(quantised, dict) else quantised
+        raise UserError(
+            f"{path} holds quantised weights ({method}), and what is trained are plain ones. Take the model that it was "
+            "made from, or dequantise it and save it with save_pretrained, without quantization_config."
+        )
+    if "/" in str(config.get("_attn_implementation", "")) + str(config.get("attn_implementation", "")):
+        raise UserError(f"{path / 'config.json'} names attention code to be downloaded, which is never run: remove that entry.")
+    if not any(path.glob("*.safetensors")):
+        pickles = sorted(file.name for kind in PICKLES for file in path.glob(kind))
+        if pickles:
+            raise UserError(
+                f"{path} holds its weights as {pickles[0]}, which is code as much as data, and is never opened. Save the model "
+                "with safetensors (save_pretrained does), and name that directory."
+            )
+        raise UserError(f"{path} holds no weights: there is no .safetensors file beside its config.json.")
+    return config
+
+
+def check_architecture(path: Path, config: dict[str, Any]) -> None:
+    """Raise UserError where transformers has no causal language model of this kind."""
+    from transformers import CONFIG_MAPPING, __version__
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as WRITERS
+
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        raise UserError(
+            f"{path / 'config.json'} names the architecture {kind!r}, which transformers {__version__} does not have. Where "
+            "a later version has it: pip install --upgrade transformers"
+        )
+    if config.get("is_encoder_decoder"):
+        raise UserError(
+            f"{path} is an encoder with a decoder ({kind}); what is trained here reads and writes one text. Take a GPT."
+        )
+    if kind not in WRITERS:
+        rest = ", and its language model was not saved by itself" if {"vision_config", "audio_config"} & config.keys() else ""
+        raise UserError(
+            f"{path} is no causal language model: transformers has {kind} for other uses{rest}. Name a text model's directory."
+        )
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a file. Raises UserError where it holds none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file} cannot be read: {in_short(error)}. Copy it again from where the model came from.") from error
+    if not isinstance(found, dict):
+        raise UserError(
+            f"{file} holds a {type(found).__name__}, no object of settings. Copy it again from where the model came from."
+        )
+    return found
+
+
+def in_short(error: object) -> str:
+    """The beginning of a library's message, on one line."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:LONGEST].rstrip(". ")
 
 
 def broken(model: Any) -> str:

@@ -102,7 +102,7 @@ def choose(model: Any, work: Work, micro_tokens: int = 0) -> Choice:
     micro_tokens  the size of a pass, where that is settled already
     """
     most, kinds = torch.get_num_threads(), ["fp32", "bf16"] if fast_bf16() else ["fp32"]
-    usual = ComputePath("fp32", native.library() is not None, most, micro_tokens or PASSES[0])
+    usual = ComputePath("fp32", native.library() is not None, most, micro_tokens)
     if sum(p.numel() for p in model.parameters()) > LARGEST:
         return Choice(replace(usual, precision=kinds[-1]))
     settled = "OMP_NUM_THREADS" in os.environ

@@ -9,29 +9,26 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tableau, Turn, UserError
-from sharpen.models import adapters, logprobs, templates
+from sharpen.models import adapters, logprobs, memory, saving, templates
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import Kept, generate, native, transformer
 from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, where
-from sharpen.models.paths import ComputePath
+from sharpen.models.paths import Choice, ComputePath
 from sharpen.objectives import active, weigh
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
 MAX_GRAD_NORM = 1.0
-# On a processor a larger pass is no faster, and 8,192 tokens need twice the memory; a GPU is idle between small ones.
-MICRO_TOKENS = {"cpu": 1536, "gpu": 16384}
 
 
 class LocalPolicy:
@@ -46,8 +43,9 @@ class LocalPolicy:
     recompute  gradient checkpointing: less memory, a third more time for learning
     lora       > 0: train adapters of this rank instead of the weights (adapters.py)
     device     "cpu", "cuda", …; "auto": a GPU where there is one
-    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: MICRO_TOKENS
-    path       how the model is run, as `paths.choose` found it; it says the precision where that is "auto"
+    micro_tokens  tokens of a forward and backward pass, halved where a GPU has no room for them. 0: `memory.pass_tokens`
+    offload    beside a bfloat16 model on a GPU: what is trained, and the optimizer, are in the processor's memory
+    choice     how the model is run, as `paths.choose` found it; it says the precision where that is "auto"
     """
 
     def __init__(
@@ -60,26 +58,35 @@ class LocalPolicy:
         lora: int = 0,
         device: str = "auto",
         micro_tokens: int = 0,
-        path: ComputePath | None = None,
+        offload: bool = False,
+        choice: Choice | None = None,
     ):
-        self.path, self.packed = path or ComputePath(), Kept()
+        self.choice, self.path, self.packed = choice, choice.path if choice else ComputePath(), Kept()
         self.tokenizer, self.average, self.lora = tokenizer, average, lora
         self.recompute = recompute
         self.version = 0
         self.reference: Any = None
+        self.referred = ""  # where that is from
         self.critic: ValueHead | None = None
+        self.tick: Callable[[str, float], None] = unheard
         device = where(device)
-        self.micro_tokens = (
-            micro_tokens or self.path.micro_tokens or MICRO_TOKENS["gpu" if device.startswith("cuda") else "cpu"]
-        )
         if precision == "auto":
-            precision = path.precision if path else "bf16" if fast_bf16(device) else "fp32"
+            precision = self.path.precision if choice else "bf16" if fast_bf16(device) else "fp32"
         bf16 = precision == "bf16"
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
-        self.trained: dict[str, Tensor] = {n: p.detach().clone() for n, p in named.items()} if bf16 else dict(named)
+        if not named:
+            raise UserError(
+                f"nothing of this model is trained (lora={lora}): it has no weight that {'adapters fit' if lora else 'learns'}."
+            )
+        self.kept = memory.place(self.model, offload, bf16)
+        self.trained: dict[str, Tensor] = dict(named)
         if bf16:
-            self.model.to(torch.bfloat16)
+            self.trained = {n: p.detach().to(self.kept, copy=True) for n, p in named.items()}
+            halve(self.model)
+            for name, image in named.items():
+                image.register_post_accumulate_grad_hook(partial(memory.collect, self.trained[name]))
+        self.micro_tokens = micro_tokens or self.path.micro_tokens or memory.pass_tokens(self.model, recompute)
         if transformer.supported(self.model):
             transformer.fuse(self.model)
         self.end_ids = end_ids(model, tokenizer)
@@ -103,7 +110,7 @@ class LocalPolicy:
         return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int32)
 
     def _stops(self, strings: tuple[str, ...]) -> generate.StopStrings:
-        texts = self.tokenizer.batch_decode([[i] for i in range(self.model.config.vocab_size)])
+        texts = self.tokenizer.batch_decode([[i] for i in range(self.model.config.get_text_config().vocab_size)])
         # A lone token may decode without its leading space, or to U+FFFD where it is part of a character.
         last = [any(s[-1] in t or s[-1].isspace() for s in strings) or not t or "\ufffd" in t for t in texts]
         found = torch.tensor(last, device=self.model.device)
@@ -160,8 +167,11 @@ class LocalPolicy:
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
         asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
         try:
+            how_run: dict[str, Any] = dict(
+                together=self.path.rows, kept=self.packed, tick=lambda share: self.tick("answers", share)
+            )
             with native.left_out(not self.path.compiled):
-                generate.generate(*asked, lambda j, made: finish(generated[j], made), together=self.path.rows, kept=self.packed)
+                generate.generate(*asked, lambda j, made: finish(generated[j], made), **how_run)
         except NotFinite as error:
             raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
         return [turns[i] for i in range(len(asks))]
@@ -205,12 +215,17 @@ class LocalPolicy:
     def look(self, batch: Batch, **wanted: Any) -> dict[str, np.ndarray]:
         """What `logprobs.scores` finds at the trained tokens of every row, (B, T) float32 each, without gradient."""
         out: dict[str, np.ndarray] = {"logp": np.zeros(batch.tokens.shape, dtype=np.float32)}
-        with torch.no_grad(), native.left_out(not self.path.compiled):
-            for rows in logprobs.passes(batch, np.flatnonzero(batch.mask.any(axis=1)), self.micro_tokens):
+
+        def over(tokens: int) -> None:
+            found_in = np.flatnonzero(batch.mask.any(axis=1))
+            for rows in logprobs.passes(batch, found_in, tokens, even=self.model.device.type == "cuda"):
                 found = vars(logprobs.scores(self.model, batch, rows, **wanted))
                 for name, values in ((n, v) for n, v in found.items() if v is not None):
                     array = out.setdefault(name, np.zeros(batch.tokens.shape, dtype=np.float32))
                     array[rows, : values.shape[1]] = values.cpu().numpy()
+
+        with torch.no_grad(), native.left_out(not self.path.compiled):
+            _, self.micro_tokens = memory.halving(over, self.micro_tokens, lambda: None)
         return out
 
     def expected(self, states: Tensor) -> Tensor:
@@ -240,42 +255,44 @@ class LocalPolicy:
 
     def accumulate(self, batch: Batch, tableau: Tableau) -> dict[str, float]:
         """Gradients of the loss, left at the weights; returns `update`'s measurements but the gradient's norm."""
+        work = partial(self.over_passes, batch, tableau)
         self.packed.forget()  # what comes of this changes the weights, and their room is needed
         with native.left_out(not self.path.compiled):
-            return self._accumulate(batch, tableau)
+            measured, self.micro_tokens = memory.halving(work, self.micro_tokens, partial(memory.forget, self))
+        return measured
 
-    def _accumulate(self, batch: Batch, tableau: Tableau) -> dict[str, float]:
+    def over_passes(self, batch: Batch, tableau: Tableau, tokens: int) -> dict[str, float]:
+        """`accumulate` in passes of so many tokens."""
         rows = np.flatnonzero(active(tableau, batch))
         if tableau.reference and self.reference is None:
             raise ValueError(f"the objective compares with a reference model ({tableau.reference}) and none was given: `refer`")
         beside = self.reference if tableau.reference else None
         value = self.expected if tableau.returns else None
         returns = tableau.returns(batch) if tableau.returns else None
-        loss, gap, seen, trained = 0.0, 0.0, 0, float(batch.mask[rows].sum())
-        for part in logprobs.passes(batch, rows, self.micro_tokens, tableau.together):
+        done, trained = 0, float(batch.mask[rows].sum())
+        made: list[tuple[Tensor, Tensor, np.ndarray]] = []  # read when all passes are under way: a GPU waits for nobody
+        for part in logprobs.passes(batch, rows, tokens, tableau.together, self.model.device.type == "cuda"):
+            self.tick("learnt", done / max(len(rows), 1))
+            done += len(part)
             found = logprobs.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value)
             logp = found.logp
             given, factors = weigh(tableau, batch, logp.detach(), part, found.reference, found.entropy)
             term = -(given * logp).sum()
             if found.penalty is not None:
                 term = term + (factors * found.penalty).sum()
-            loss += float(term.detach())
-            sampling = batch.sampling[part, : logp.shape[1]]
+            made.append((term.detach(), logp.detach(), part))
             if found.value is not None and returns is not None and self.critic is not None:
                 old = np.zeros_like(batch.mask) if batch.values is None else batch.values
                 arrays = (a[part, : logp.shape[1]] for a in (old, returns, batch.mask))
                 term = term + self.critic.loss(found.value, trained, *arrays)
             term.backward()
-            self.collect()
-            # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
-            drawn = (sampling != 0) & (batch.version is None or (batch.version[part] == self.version)[:, None])
-            gap += float(np.abs(logp.detach().cpu().numpy() - sampling)[drawn].sum())
-            seen += int(drawn.sum())
-        mismatch = gap / seen if seen else 0.0
-        return dict(loss=loss, mismatch=mismatch, rows_trained=float(len(rows)), tokens_trained=trained)
+        measured = logprobs.against_sampling(made, batch, self.version)
+        return dict(**measured, rows_trained=float(len(rows)), tokens_trained=trained)
 
     def refer(self, directory: str) -> None:
         """Take a saved model as the frozen reference. Raises UserError where it does not share the student's vocabulary."""
+        if directory == self.referred:
+            return
         model, tokenizer = load_model(Path(directory))
         if tokenizer.get_vocab() != self.tokenizer.get_vocab():
             raise UserError(
@@ -284,15 +301,7 @@ class LocalPolicy:
             )
         dtype = next(iter(self.model.parameters())).dtype
         self.reference = model.to(device=self.model.device, dtype=dtype).requires_grad_(False)
-
-    def collect(self) -> None:
-        """Add the gradients of a bfloat16 model to those of the float32 weights it is an image of."""
-        for name, computed in self.model.named_parameters():
-            trained = self.trained.get(name)
-            if trained is not None and trained is not computed and computed.grad is not None:
-                gradient = computed.grad.float()
-                trained.grad = gradient if trained.grad is None else trained.grad.add_(gradient)
-                computed.grad = None
+        self.referred = directory
 
     def step(self, lr: float) -> float:
         """Clip, step, average; returns the norm of the gradient."""
@@ -321,10 +330,10 @@ class LocalPolicy:
     def refresh(self) -> None:
         """Make a bfloat16 model the image of the trained weights again; a float32 model holds them itself."""
         self.packed.forget()
-        with torch.no_grad():
-            for name, computed in self.model.named_parameters():
-                if name in self.trained and self.trained[name] is not computed:
-                    computed.copy_(self.trained[name])
+        images = {n: p for n, p in self.model.named_parameters() if n in self.trained and self.trained[n] is not p}
+        if images:
+            with torch.no_grad():
+                torch._foreach_copy_([*images.values()], [self.trained[n] for n in images])
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -345,50 +354,28 @@ class LocalPolicy:
 
     def save(self, directory: str) -> None:
         """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
-        path = Path(directory)
-        with self.averaged():
-            weights = {n: self.trained.get(n, p).detach() for n, p in self.model.named_parameters()}
-            self.model.save_pretrained(path, state_dict=adapters.merged(self.model, weights) if self.lora else weights)
-        self.tokenizer.save_pretrained(path)
-        state = {f"{key}:{n}": t for n, p in self.trained.items() for key, t in self.optimizer.state.get(p, {}).items()}
-        if self.mean or self.lora:
-            state |= {f"latest:{n}": t.detach() for n, t in self.trained.items()}
-        if self.mean and self.lora:
-            state |= {f"mean:{n}": t for n, t in zip(self.trained, self.mean)}
-        state |= {f"learned:{n}": t for n, t in zip(self.trained, self.learned)}
-        save_file({k: t.contiguous() for k, t in state.items()}, path / "optimizer.safetensors")
-        if self.critic is not None:
-            save_file(self.critic.state(), path / "critic.safetensors")
-        (path / "policy.json").write_text(json.dumps({"version": self.version}))
+        saving.save(self, directory)
 
     def load(self, directory: str) -> None:
-        """Restore what `save` wrote, bit for bit."""
-        path = Path(directory)
-        self.optimizer.state.clear()
-        if not self.lora:  # adapters are restored below; the weights beneath them never change
-            saved = type(self.model).from_pretrained(path, dtype=torch.float32, local_files_only=True)
-            self.put([dict(saved.named_parameters())[n].detach() for n in self.trained])
-            self.mean = [t.detach().clone() for t in self.trained.values()] if self.average else []
-        numbers = {n: i for i, n in enumerate(self.trained)}
-        learned: dict[int, Tensor] = {}
-        for key, tensor in load_file(path / "optimizer.safetensors", device=str(self.model.device)).items():
-            field, name = key.split(":", 1)
-            if field == "latest":
-                self.trained[name].data.copy_(tensor)
-            elif field == "mean":
-                self.mean[numbers[name]].copy_(tensor)
-            elif field == "learned":
-                learned[numbers[name]] = tensor
-            else:
-                self.optimizer.state[self.trained[name]][field] = tensor
-        self.critic = None
-        if (path / "critic.safetensors").exists():
-            state = load_file(path / "critic.safetensors", device=str(self.model.device))
-            self.critic = ValueHead(len(state["weight"]) - 1, self.model.device)
-            self.critic.restore(state)
-        self.learned = [learned[i] for i in sorted(learned)]
-        self.version = json.loads((path / "policy.json").read_text())["version"]
-        self.refresh()
+        """Restore what `save` wrote, bit for bit. Raises UserError where a file is missing or damaged."""
+        saving.load(self, directory)
+
+
+def halve(model: Any) -> None:
+    """Make a model bfloat16, but for what its architecture needs in float32: a router's biases, frequencies of positions."""
+    strict = tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
+    exact = strict if transformer.supported(model) else (*strict, "inv_freq")
+    kept = [
+        (n, t.detach().clone()) for n, t in (*model.named_parameters(), *model.named_buffers()) if any(e in n for e in exact)
+    ]
+    model.to(torch.bfloat16)
+    for name, tensor in kept:
+        owner, _, own = name.rpartition(".")
+        getattr(model.get_submodule(owner), own).data = tensor
+
+
+def unheard(what: str, share: float) -> None:
+    """Nobody is told."""
 
 
 def how(ask: Ask, sampling: Sampling) -> Sampling:

@@ -17,6 +17,8 @@ from typing import Any
 
 from sharpen.core import Policy, Role, UserError, suggest
 from sharpen.models.endpoint import EndpointPolicy
+from sharpen.models.gguf import located
+from sharpen.models.probe import probe
 from sharpen.models.scripted import ScriptedPolicy
 
 SNAPSHOTS = ("start", "accepted")
@@ -33,7 +35,7 @@ def named(roles: Sequence[Role], given: Sequence[str]) -> tuple[Role, ...]:
             raise UserError(f"--role {text}: the recipe has no role {name!r}.{suggest(name, found)} {has}")
         if not equals or not who:
             raise UserError(f"--role {text}: say who it is, such as --role {name}=student. It may be {WAYS}.")
-        found[name] = replace(found[name], bound=who)
+        found[name] = replace(found[name], bound=located(who))
     return tuple(found.values())
 
 
@@ -56,6 +58,19 @@ def check(role: Role) -> None:
         )
     if not remote and not script and who not in ("student", *SNAPSHOTS) and not Path(who).is_dir():
         raise UserError(f"--role {role.name}={who}: there is no such directory.{suggest(who, ('student', *SNAPSHOTS))} {cure}")
+    if Path(who).is_dir() and not (Path(who) / "config.json").is_file():
+        raise UserError(f"--role {role.name}={who}: this directory is no model: it holds no config.json. {cure}")
+
+
+def reach(roles: Sequence[Role]) -> None:
+    """Refuse who does not answer, before anything is measured: a server that is down, a script that is not there. UserError."""
+    for role in roles:
+        who = role.bound
+        if who.startswith(("http://", "https://")):
+            url, _, model = who.partition("#")
+            EndpointPolicy(url, model, role.seconds).reach()
+        elif ":" in who and not Path(who).exists():
+            script(role.name, who)
 
 
 def bind(roles: Sequence[Role], student: Policy, like: Callable[[Path], Any]) -> dict[str, Any]:
@@ -78,6 +93,7 @@ def bind(roles: Sequence[Role], student: Policy, like: Callable[[Path], Any]) ->
             found[role.name] = server
         elif Path(who).is_dir():
             found[role.name] = like(Path(who))
+            probe(found[role.name], who)
         else:
             found[role.name] = ScriptedPolicy(script(role.name, who))
     return found

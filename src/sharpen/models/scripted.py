@@ -22,6 +22,7 @@ class ScriptedPolicy:
 
     def __init__(self, reply: Callable[[Sequence[Message]], str]):
         self.reply, self.version, self.pad_id = reply, 0, 0
+        self.tick: Callable[[str, float], None] = lambda what, share: None
 
     def text(self, tokens: np.ndarray) -> str:
         return bytes(tokens.astype(np.uint8)).decode(errors="replace")
@@ -34,7 +35,7 @@ class ScriptedPolicy:
         sampling: Sampling,
         done: Callable[[int, Turn], None] | None = None,
     ) -> list[Turn]:
-        turns = []
+        turns: list[Turn] = []
         for ask in asks:
             before = ask.after.tokens if ask.after is not None else np.zeros(0, dtype=np.int32)
             words = "".join(f"<{m['role']}>{m['content']}" for m in ask.messages)
@@ -54,6 +55,7 @@ class ScriptedPolicy:
                 sampled[: len(before)] = ask.after.sampled
             stop = "forced" if ask.answer is not None else "stop" if ends else "length" if len(said) == limit else "end"
             tokens = np.concatenate([prompt, said])
+            self.tick("answers", len(turns) / len(asks))
             turns.append(Turn(text, tokens, sampled, np.where(sampled, -0.1, 0).astype(np.float32), stop, self.version))
             if done:
                 done(len(turns) - 1, turns[-1])

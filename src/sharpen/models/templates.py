@@ -10,6 +10,7 @@ from jinja2.exceptions import TemplateError
 from sharpen.core import Message, UserError, flat
 from sharpen.verify import tools_told
 
+FAILS = (TemplateError, TypeError, ValueError, LookupError, AttributeError)  # what a template can make of a conversation
 MARK = "@@"  # stands for words that are looked for in what a template makes of them
 USER, ASSISTANT = {"role": "user", "content": "?"}, {"role": "assistant", "content": MARK}
 
@@ -30,7 +31,7 @@ def render(tokenizer: Any, messages: Sequence[Message], generation: bool, tools:
         said = within_question(said)
     try:
         return tokenizer.apply_chat_template(said, **given)
-    except TemplateError as error:
+    except FAILS as error:
         raise UserError(f"the model's chat template refuses a conversation: {error}. Its roles: {roles(said)}.") from error
 
 
@@ -58,7 +59,7 @@ def takes_system(tokenizer: Any) -> bool:
     """Whether the template shows a system message: some refuse it, and some leave it out without a word."""
     try:
         shown = tokenizer.apply_chat_template([{"role": "system", "content": MARK}, USER], tokenize=False)
-    except TemplateError:
+    except FAILS:
         return False
     return MARK in shown
 
@@ -68,7 +69,7 @@ def takes_tools(tokenizer: Any) -> bool:
     function = {"name": MARK, "description": "", "parameters": {"type": "object", "properties": {}, "required": []}}
     try:
         shown = tokenizer.apply_chat_template([USER], tools=[{"type": "function", "function": function}], tokenize=False)
-    except TemplateError:
+    except FAILS:
         return False
     return MARK in shown
 
@@ -82,7 +83,7 @@ def turn_end(tokenizer: Any) -> int | None:
         return None
     try:
         shown = tokenizer.apply_chat_template([USER, ASSISTANT], add_generation_prompt=False, tokenize=False)
-    except TemplateError:
+    except FAILS:
         return None
     behind = tokenizer(shown.rpartition(MARK)[2], add_special_tokens=False)["input_ids"] if MARK in shown else []
     marks = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}

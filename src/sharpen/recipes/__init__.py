@@ -1,7 +1,7 @@
 """One method, one file; and what finds and checks them.
 
-catalog.py finds recipes and applies --set, validation.py says what can run, staging.py does both for
-recipes of several stages, gallery.py writes docs/recipes.md.
+catalog.py finds recipes and applies --set, validation.py says what can run and teaching.py what can teach, staging.py does all
+of it for recipes of several stages, gallery.py writes docs/recipes.md.
 
 May import: verify, tasks, data, objectives, models, rollouts, guard, curriculum.
 """

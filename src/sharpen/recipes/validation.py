@@ -13,6 +13,7 @@ import numpy as np
 from sharpen import core
 from sharpen.core import UserError, suggest
 from sharpen.recipe import SLOTS, Recipe, asked_for, describe, first_objective
+from sharpen.recipes import teaching
 
 # For each slot: how many arguments the loop passes, and what the function says it returns.
 CALLS = {
@@ -81,6 +82,7 @@ def validate(recipe: Recipe) -> None:
             f"replay={recipe.replay} would do nothing: {describe(recipe.objective)} compares responses within a group, "
             "and a replayed success is alone in its. Take objective=sft with it, or replay=0."
         )
+    teaching.check(recipe)
 
 
 def callable_as(slot: str, function: Any) -> None:

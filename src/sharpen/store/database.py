@@ -61,7 +61,7 @@ CREATE TABLE refusals(round INTEGER NOT NULL, reason TEXT NOT NULL, n INTEGER NO
     PRIMARY KEY(round, reason));
 CREATE TABLE timings(session INTEGER NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL);
 CREATE TABLE commits(n INTEGER PRIMARY KEY, phase TEXT NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
-    checkpoint TEXT, accepted TEXT, finished INTEGER NOT NULL);
+    checkpoint TEXT, accepted TEXT, finished INTEGER NOT NULL, checksum TEXT);
 """
 CONFLICT = {"meta": "OR REPLACE", "tasks": "OR IGNORE"}  # a task drawn again is the same task
 
@@ -236,7 +236,7 @@ os.register_at_fork(after_in_child=_release_in_child)
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Be the one process that writes, or raise a UserError that names it. The kernel frees the lock of a dead process."""
-    descriptor = os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     _held.add(descriptor)
     try:
         try:
@@ -349,6 +349,19 @@ def check(db: sqlite3.Connection, directory: Path) -> None:
         age, cure = ("a newer", "or a newer one") if int(found[0]) > SCHEMA_VERSION else ("an older", "or start a new run")
         why = f"is of {age} version: schema {found[0]}, and this sharpen knows {SCHEMA_VERSION}"
         raise UserError(f"{directory} {why}. Use the sharpen that made it, {cure}.")
+    there = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+    if lacking := [name for name in re.findall(r"CREATE TABLE (\w+)", SCHEMA) if name not in there]:
+        raise UserError(f"{directory}/run.db is damaged: it lacks the table {lacking[0]}. Go back to a copy of the run.")
+
+
+def whole(db: sqlite3.Connection, directory: Path) -> None:
+    """Raise UserError where a page of the database is not what SQLite wrote: before more is built on it."""
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise UserError(DAMAGED.replace("{}", str(directory)).replace(". ", f" ({found.splitlines()[-1]}). ", 1))
+
+
+DAMAGED = "{}/run.db is damaged. Go back to a copy of the run, or begin anew with --model and the newest of checkpoints/."
 
 
 # What SQLite or the system refuses (names of errors, or how they begin), what it means, and the cure; {} is the directory.
@@ -367,7 +380,7 @@ TROUBLES = (
         "Go back to a copy of the run, or begin anew with --model and the newest directory in checkpoints/.",
     ),
     (("SQLITE_BUSY", "SQLITE_LOCKED"), "Another program writes to {}/run.db", "Stop it, then try again."),
-    (("EEXIST", "ENOTDIR", "ENAMETOOLONG"), "{} cannot be the directory of a run", "Choose another --run-dir."),
+    (("EEXIST", "ENOENT", "ENOTDIR", "ENAMETOOLONG"), "{} cannot be the directory of a run", "Choose another --run-dir."),
     (("ENOLCK", "EOPNOTSUPP", "ENOTSUP"), "{} cannot be locked", "Choose a --run-dir on a local disk."),
 )
 

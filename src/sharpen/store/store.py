@@ -2,16 +2,17 @@
 
     RUN/run.db         every task, rollout, verdict, batch, step, evaluation and decision (tables: database.py)
     RUN/run.lock       held by the one process that writes; it names that process
-    RUN/checkpoints/   000012/ is what commit 12 saved
+    RUN/checkpoints/   000012/ is what commit 12 saved, with checksums
 
 1. The `add_…` functions buffer in memory. `commit` alone writes, so what is on disk is exactly the state of a commit.
-2. A commit writes its checkpoint under another name, syncs and renames it, then writes every buffered row and its own row in
-   one transaction, and only then removes checkpoints that neither of the last two commits names.
+2. A commit writes its checkpoint under another name, sums, syncs and renames it, then writes every buffered row and its own
+   row in one transaction, and only then removes checkpoints that earlier commits named and neither of the last two names.
 3. A process killed at any instant leaves the previous commit or this one whole, and perhaps a directory that no commit names:
    opening the run for writing removes it.
 4. Rows are a function of the run alone. What differs between identical runs (seconds, hosts) goes to `timings` and to `meta`
    keys that begin with "session".
-5. One writer, any number of readers, also while it writes. The directory belongs on a local disk.
+5. One writer, any number of readers, also while it writes. The directory belongs on a local disk. No link inside it is
+   followed; where it is moved while the run goes on, the next commit goes where it is now, and stops the run.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from sharpen.core import HISTORY, Arm, ArmStats, Decision, Evaluation, Sample, Task, UserError
 from sharpen.guard import Diagnosis
 from sharpen.store import checkpoints, database, evaluations
+from sharpen.store.place import Place
+from sharpen.store.position import Commit, Position, following, name_of
 
 DEADLINE = 30.0  # seconds that one query may take
 SETTLE = 600.0  # seconds that a commit in the background may take
@@ -43,35 +46,6 @@ def no_fault(name: str) -> None:
     """What happens at the instants of a commit when nobody is testing them."""
 
 
-@dataclass(frozen=True)
-class Position:
-    """Where a run stands when it commits.
-
-    accepted  which weights are the accepted ones from now on: "this" commit's; "keep" those accepted before; or "back": keep
-              those and go on from them, so that the accepted checkpoint becomes this commit's and nothing need be saved
-    finished  there is nothing left to do
-    """
-
-    phase: str
-    step: int
-    round: int
-    accepted: str = "keep"
-    finished: bool = False
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A row of `commits`. checkpoint and accepted name directories in checkpoints/, or are None before the first."""
-
-    n: int
-    phase: str
-    step: int
-    round: int
-    checkpoint: str | None
-    accepted: str | None
-    finished: bool
-
-
 class Store:
     """One run's directory, from `Store.create` or `Store.open`, in a with statement.
 
@@ -79,7 +53,7 @@ class Store:
     """
 
     def __init__(self, directory: Path, write: bool, fault: Fault, meta: Mapping[str, Any] | None = None) -> None:
-        self.directory = directory
+        self._place = Place(directory)
         self._fault = fault
         self._pending: dict[str, list[tuple]] = defaultdict(list)
         self._tasks: dict[str, Task] = {}
@@ -88,6 +62,8 @@ class Store:
         self._thread = ThreadPoolExecutor(1, "sharpen-store")
         self._unsettled: Future[None] | None = None
         with ExitStack() as stack, database.explained(directory):
+            stack.callback(self._place.close)
+            checkpoints.own(directory)
             if write:
                 stack.enter_context(database.locked(directory))
             if meta is not None:
@@ -98,8 +74,14 @@ class Store:
             self._reader = stack.enter_context(closing(database.connect(path, "ro"))) if write else self._db
             self.session: int = self._db.execute("SELECT coalesce(max(session), 0) + 1 FROM timings").fetchone()[0]
             if write:
+                database.whole(self._db, directory)
                 self.clean()
             self._stack = stack.pop_all()
+
+    @property
+    def directory(self) -> Path:
+        """Where the run is."""
+        return self._place.path
 
     @classmethod
     def create(cls, directory: Path | str, meta: Mapping[str, Any], fault: Fault = no_fault) -> Store:
@@ -206,20 +188,22 @@ class Store:
         wait  False returns once `save` has written; the disk is waited for and rows are inserted beside whatever is done next.
               A failure of that part is raised by whichever call comes next, and what was to be committed is given up.
         """
-        commit = _next(position, self.last_commit(), save is not None)
-        with database.explained(self.directory):
+        commit = following(position, self.last_commit(), save is not None)
+        rest: Callable[[], object] | None = None
+        with database.explained(self._place.follow()):
             try:
                 if save and commit.checkpoint:
-                    checkpoints.write(self.directory, commit.checkpoint, save)
+                    rest = checkpoints.write(self.directory, commit.checkpoint, save)
                     self._fault("saved")
             except BaseException:
                 self.clean()
                 raise
-        if wait:
-            self._finish(commit, self._rows(), save is not None)
+        if wait or self._place.moved:
+            self._finish(commit, self._rows(), save is not None, rest)
             self._forget()
+            self._place.stop_if_moved()
         else:
-            self._unsettled = self._thread.submit(self._finish, commit, self._rows(), save is not None)
+            self._unsettled = self._thread.submit(self._finish, commit, self._rows(), save is not None, rest)
             self._forget()
         return commit
 
@@ -236,12 +220,15 @@ class Store:
     def _forget(self) -> None:
         self._pending, self._tasks, self._timings = defaultdict(list), {}, defaultdict(float)
 
-    def _finish(self, commit: Commit, rows: Mapping[str, list[tuple]], saved: bool) -> None:
-        """Make a checkpoint durable, then the rows and the commit that names it."""
-        with database.explained(self.directory):
+    def _finish(self, commit: Commit, rows: Mapping[str, list[tuple]], saved: bool, rest: Callable[[], object] | None) -> None:
+        """Write what is left of a checkpoint and make it durable, then the rows and the commit that names it."""
+        with database.explained(self._place.follow()):
             try:
+                total = None
+                if rest:
+                    rest()
                 if saved and commit.checkpoint:
-                    checkpoints.publish(self.directory, commit.checkpoint, self._fault)
+                    total = checkpoints.publish(self.directory, commit.checkpoint, self._fault)
                 with self._db:  # commits, or rolls back where anything raises
                     self._db.execute("BEGIN IMMEDIATE")
                     self._fault("begun")
@@ -250,7 +237,7 @@ class Store:
                         insert = f"INSERT {database.CONFLICT.get(table, '')} INTO {table} VALUES ({marks})"
                         self._db.executemany(insert, rows[table])
                     self._fault("inserted")
-                    self._db.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(commit))
+                    self._db.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*astuple(commit), total))
                     self._fault("written")
                 self._fault("committed")
             finally:
@@ -260,7 +247,9 @@ class Store:
     def clean(self) -> None:
         """Remove checkpoints that neither of the last two commits names: those of failed commits, and those out of use."""
         recent = self._db.execute("SELECT checkpoint, accepted FROM commits ORDER BY n DESC LIMIT 2").fetchall()
-        checkpoints.clean(self.directory, {name for row in recent for name in row})
+        known = {name for (name,) in self._db.execute("SELECT DISTINCT checkpoint FROM commits WHERE checkpoint NOT NULL")}
+        (n,) = self._db.execute("SELECT coalesce(max(n), 0) + 1 FROM commits").fetchone()
+        checkpoints.clean(self.directory, {name for row in recent for name in row}, known, name_of(n))
 
     # Reading what is committed.
 
@@ -274,15 +263,22 @@ class Store:
         rows = self._read("SELECT * FROM commits ORDER BY n DESC LIMIT 1")
         if not rows:
             return None
-        n, phase, step, round, checkpoint, accepted, finished = rows[0]
+        n, phase, step, round, checkpoint, accepted, finished, _ = rows[0]
         return Commit(n, phase, step, round, checkpoint, accepted, bool(finished))
 
     def checkpoint_path(self, name: str) -> Path:
         """The directory of a checkpoint that a commit names. Raises UserError where it is gone."""
-        path = self.directory / "checkpoints" / name
+        path = self.directory / "checkpoints" / checkpoints.named(name)
+        checkpoints.plain(path.parent, path)
         if not path.is_dir():
             raise UserError(f"{path} is gone, and the run needs it. If the run was copied, copy all of it; else begin anew.")
         return path
+
+    def verified(self, name: str) -> Path:
+        """The same, once every byte of it is found to be what was committed. Raises UserError that names what is not."""
+        path = self.checkpoint_path(name)
+        sums = self._read("SELECT checksum FROM commits WHERE n = ?", (int(name),))
+        return checkpoints.verify(path, sums[0][0] if sums else None)
 
     def meta(self) -> dict[str, Any]:
         """Every key with its value, keys sorted."""
@@ -373,19 +369,3 @@ class Store:
                 raise UserError(f"The query failed: {error}. {cure}") from error
             finally:
                 self._reader.set_progress_handler(None, 0)
-
-
-def _next(position: Position, last: Commit | None, saves: bool) -> Commit:
-    n = last.n + 1 if last else 1
-    checkpoint, accepted = (last.checkpoint, last.accepted) if last else (None, None)
-    if saves:
-        checkpoint = f"{n:06d}"
-    if position.accepted == "this":
-        accepted = checkpoint
-    elif position.accepted == "back":
-        checkpoint = None if saves else accepted
-    elif position.accepted != "keep":
-        raise ValueError(f"accepted is {position.accepted!r}, not this, keep or back")
-    if position.accepted != "keep" and checkpoint is None:
-        raise ValueError(f"accepted={position.accepted!r} needs {'no save' if saves else 'an earlier checkpoint'}")
-    return Commit(n, position.phase, position.step, position.round, checkpoint, accepted, position.finished)

@@ -1,8 +1,9 @@
-"""Task sources: reasoning-gym's procedural families, small programs to write, files, mixtures; all drawn in the same way.
+"""Task sources: reasoning-gym's procedural families, arithmetic, programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-grown.py makes tasks of others, and draws them. A file is read by formats.py (rows), shapes.py and code_shapes.py (what columns
-mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
+arithmetic.py for numbers; grown.py makes tasks of others, and draws them. A file is read by formats.py (rows), shapes.py and
+code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py: rows
+in little memory).
 
 May import: terminal, families, verify.maths, verify.code, verify.
 """
@@ -17,6 +18,7 @@ from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.families import BLOCKED, DEFAULT, VERIFIER, level_count
 from sharpen.hashing import question_key
 from sharpen.tasks import decisions, formats
+from sharpen.tasks.arithmetic import arithmetic, lines
 from sharpen.tasks.decisions import Ruling, content
 from sharpen.tasks.files import clip, kind, messages
 from sharpen.tasks.formats import parse
@@ -31,6 +33,7 @@ from sharpen.terminal import places
 __all__ = [
     "Ruling",
     "TaskFile",
+    "arithmetic",
     "blocked",
     "clip",
     "composed",
@@ -45,6 +48,7 @@ __all__ = [
     "interpolated",
     "jsonl",
     "kind",
+    "lines",
     "lines_of",
     "listing",
     "messages",
@@ -61,14 +65,15 @@ REPEATS = 100  # draws in a row that bring nothing new before an arm counts as e
 
 
 def parse_spec(text: str, map: str = "") -> TaskSource:
-    """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `programs`, `problems`, or
-    files and directories of tasks. `map` says which of a file's columns is the prompt, which the answer: loading.py.
+    """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `arithmetic`, `programs`,
+    `problems`, or files and directories of tasks. `map` says which of a file's columns is the prompt, which the answer:
+    loading.py.
 
     Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
     """
     parts = spec_parts(text)
     files = files_of(text)
-    own = {"programs": programs, "problems": problems}
+    own = {"arithmetic": arithmetic, "programs": programs, "problems": problems}
     names = [name for part in parts if part not in (*files, *own) for name in (DEFAULT if part == "default" else (part,))]
     if map and not files:
         raise UserError(f"--map {map} does nothing: {text} names no file of tasks.")

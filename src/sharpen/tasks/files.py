@@ -143,7 +143,7 @@ def readable(record: Mapping[str, Any], where: str) -> None:
     if isinstance(given, str) and given.strip():
         return
     listed = isinstance(given, list) and given and all(isinstance(g, str | int | float) and str(g).strip() for g in given)
-    number = isinstance(given, int | float) and not (isinstance(given, bool) and verifier not in ("choice", "exact"))
+    number = isinstance(given, int | float) and not isinstance(given, bool)
     if not (number or listed or (verifier in ("json", "tool_call") and isinstance(given, list | dict))):
         raise UserError(f"{where}: 'answer' is {kind(given)}; it must be text, a number, or a list of those that are right.")
 

@@ -24,6 +24,7 @@ DIGITS = re.compile(r"\d{1,3}")
 CALCULATOR = re.compile(r"<<[^<>\n]*>>")  # GSM8K's notes to a calculator
 MARKED = re.compile(r"\\boxed|\\fbox|####|<answer>|\banswer\b", re.IGNORECASE)
 FORMULA = re.compile(r"[\d\\^=_{}$√π∞%]|^[a-z]$")
+PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 WORDS = 8  # of an answer that is compared as words are
 LONGEST_FORMULA = 300
 
@@ -51,6 +52,8 @@ class Shape:
 
 def text_of(value: Any, what: str) -> str:
     """A cell as text. Numbers are written as JSON does; a number that stands for nothing (NaN) is none."""
+    if type(value) is str and value and not value.isspace():
+        return value
     value = plain(value)
     if isinstance(value, bool):
         return str(value)
@@ -118,6 +121,8 @@ def final(text: str) -> str | None:
 
 def answered(value: Any, verifier: str = "") -> dict[str, Any]:
     """Answer, verifier and, where it was longer, worked solution that a cell gives; a list holds several right answers."""
+    if isinstance(value, str) and PLAIN_NUMBER.fullmatch(value):  # nothing else is to be found out about most answers
+        return {"answer": value, "verifier": verifier or "math"}
     value = plain(value)
     if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):
         texts = [text_of(item, "answer") for item in value]
@@ -164,6 +169,21 @@ def listed_choices(question: str, choices: Any) -> tuple[str, list[str] | dict[s
     if not 2 <= len(lines) <= 26:
         raise UserError(f"{len(lines)} choices")
     return question.rstrip() + "\n\n" + "\n".join(lines), texts
+
+
+def lettered(line: Line) -> Line:
+    """The line, as one of multiple choice where its question lists choices by letter and its answer is one of these letters, or
+    several."""
+    prompt = line["prompt"] if isinstance(line["prompt"], str) else line["prompt"][-1]["content"]
+    answer = line["answer"]
+    if not isinstance(answer, str) or not LETTERS.fullmatch(answer) or line["verifier"] not in ("choice", "exact"):
+        return line
+    listed = set(OPTION.findall(prompt))
+    return line | ({"verifier": "multiple_choice"} if {"A", "B", *re.findall("[A-J]", answer)} <= listed else {})
+
+
+LETTERS = re.compile(r"[(\[]?[A-J][)\].]?(?:[,; ]+[A-J])*|[A-J]{2,5}")
+OPTION = re.compile(r"(?:^|\s)[(\[]?([A-J])[)\].:]\s*\S", re.MULTILINE)
 
 
 def chosen(answer: Any, choices: list[str] | dict[str, str]) -> str:

@@ -31,6 +31,7 @@ from sharpen.tasks.reading import (
     family_of,
     final,
     fitting,
+    lettered,
     level_of,
     listed_choices,
     loaded,
@@ -154,7 +155,7 @@ def verl(row: Record) -> Line:
     line: Line = {"prompt": asked(row["prompt"]), "family": family_of(str(row.get("data_source") or "").rpartition("/")[2], "")}
     if (tests := code_shapes.inputs_and_outputs(truth)) is not None:
         return line | tests
-    line |= answered(truth, verifier="math" if row.get("ability") == "math" else "")
+    line = lettered(line | answered(truth, verifier="math" if row.get("ability") == "math" else ""))
     extra = extra if isinstance(extra, Mapping) else {}
     shown = next((extra[k] for k in ("answer", "solution") if isinstance(extra.get(k), str) and len(extra[k]) > SHORT), None)
     return line | ({"solution": CALCULATOR.sub("", shown)} if shown else {})
@@ -310,6 +311,7 @@ def mapped(name: str, fields: Mapping[str, str], base: Shape | None = None, cons
             line["answer"] = chosen(plain(given.get("answer", line.get("answer"))), line["choices"])
         elif "answer" in fields and verifier != "code_io":
             line |= answered(given.get("answer"), verifier)
+            line = line if verifier else lettered(line)
         line |= {"verifier": verifier} if verifier else {}
         line |= {"level": level_of(given["level"])} if "level" in given else {}
         line |= {"family": family_of(str(given["family"]), "")} if "family" in given else {}

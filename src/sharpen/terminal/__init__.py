@@ -6,6 +6,6 @@ May import: nothing but the ground files.
 """
 
 from sharpen.terminal import places, tables
-from sharpen.terminal.terminal import Quiet, Terminal
+from sharpen.terminal.terminal import Quiet, Terminal, clock_time
 
-__all__ = ["Quiet", "Terminal", "places", "tables"]
+__all__ = ["Quiet", "Terminal", "clock_time", "places", "tables"]

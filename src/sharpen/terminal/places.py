@@ -29,11 +29,12 @@ def names_data(part: str) -> bool:
     if name.endswith(tuple(KINDS)) or name != part.lower():
         return True
     path = Path(part)
-    return path.is_dir() and any(child.is_file() or child.name == "data" or holds(child) for child in path.iterdir())
+    return path.is_dir() and os.access(path, os.R_OK | os.X_OK) and (holds(path) or any(map(holds, path.iterdir())))
 
 
 def holds(folder: Path) -> bool:
-    return folder.is_dir() and any(child.name.lower().removesuffix(".gz").endswith(tuple(KINDS)) for child in folder.iterdir())
+    readable = folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
+    return readable and any(child.name.lower().removesuffix(".gz").endswith(tuple(KINDS)) for child in folder.iterdir())
 
 
 def here_setting(setting: str) -> str:

@@ -79,9 +79,11 @@ def _differ(figures: Mapping[str, Any]) -> bool:
 
 
 def show_change(summary: Mapping[str, Any]) -> None:
-    """Test accuracy before and after, arm by arm, of the tasks tried both times, then how the answers came out. Nothing where a
-    run has not come so far."""
+    """Test accuracy before and after, arm by arm, of the tasks tried both times, and how the answers came out; of a run that
+    has not come so far, what is known before."""
     before, after, difference = summary["before"], summary["after"], summary["difference"]
+    if before and not after:
+        show_evaluation(before)
     if not before or not after or not difference:
         return
     triples = [(arm, before["arms"][arm], after["arms"][arm], change) for arm, change in difference["arms"].items()]

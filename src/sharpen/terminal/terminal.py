@@ -5,9 +5,11 @@ Everything here goes to standard error; standard output is for results.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +31,8 @@ FORMATS = {
     "reward": "reward {:.2f}",
     "silent": "silent {:.0%}",
     "tokens_per_second": "{:,.0f} tokens/s",
+    "answers": "{:.0%} of the answers",
+    "learnt": "{:.0%} of the step learnt",
     "loss": "loss {:.3g}",
     "solutions": "{:,.0f} worked solutions a step",
     "learnt_per_second": "{:,.0f} of their tokens/s",
@@ -188,8 +192,10 @@ class Quiet:
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Yields `stop()`, true once the user has asked to stop.
 
-    The first SIGINT or SIGTERM only sets that flag, so that the step in hand is finished and committed; the second raises
-    KeyboardInterrupt. Outside the main thread Python lets nobody handle signals: there `stop()` stays false.
+    The first SIGINT, SIGTERM or SIGHUP only sets that flag, so that what is done is committed in order; another SIGINT
+    or SIGTERM raises KeyboardInterrupt. A second SIGHUP does not: a terminal that is closed sends it by way of its shell too.
+    Where SIGHUP is ignored (nohup), it stays so. Outside the main thread Python lets nobody handle signals: there `stop()`
+    stays false.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -198,18 +204,38 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
+        if number == signal.SIGHUP:
+            leave_closed_terminal()
+        elif asked:
             raise KeyboardInterrupt
+        if not asked:
+            # A handler may interrupt a half-done write, and Python's streams refuse to be re-entered: so a bare write.
+            os.write(
+                2, b"\nstopping with all that is done kept; once more to stop at once (then the last committed step is kept)\n"
+            )
         asked = True
-        # A handler may interrupt a half-done write, and Python's streams refuse to be re-entered: so a bare write.
-        os.write(2, b"\nfinishing the step, then stopping; once more to stop at once (the last committed step is kept)\n")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in signals}
     try:
         yield lambda: asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_closed_terminal() -> None:
+    """Send nowhere what is still to be said to a terminal that is gone: writing to it would be an error."""
+    for descriptor in (1, 2):
+        try:
+            termios.tcgetattr(descriptor)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:  # a closed terminal's; what never was one has another
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
 
 
 def clock_time(seconds: float) -> str:

@@ -33,8 +33,6 @@ def task_fields(verifier: str, record: Mapping[str, Any]) -> tuple[str | None, d
     """
     data = {name: record[name] for name in FIELDS[verifier] if record.get(name) is not None}
     answer, others = answers_of(verifier, record.get("answer"), record.get("choices"))
-    if verifier in ("number", "numbers", "exact", "choice", "math") and isinstance(record.get("answer"), bool):
-        answer = str(record["answer"])  # as a model says it: True
     accept = data.get("accept", [])
     if not isinstance(accept, list) or not all(isinstance(a, str | int | float) and not isinstance(a, bool) for a in accept):
         raise UserError("'accept' must be a list of further right answers, such as [\"LIM\"].")

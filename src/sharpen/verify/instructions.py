@@ -15,20 +15,25 @@ from sharpen.core import Task
 from sharpen.verify import verdicts
 from sharpen.verify.answers import labelled, letters_of
 from sharpen.verify.credit import each_turn
+from sharpen.verify.final import read_numbers
 from sharpen.verify.rewards import composite
 
-# The least of models says "The answer is"; it copies what stands between tags as it is, or goes round in circles.
+# Tried on a model of 135 M parameters: it follows "The answer is" for numbers, which for words sends it round in circles; and
+# it copies what stands between tags in an example. All but that for lists leave room for reasons.
+LAST_LINE = "Write the answer alone on the last line."
+TAGGED = "Put the final answer between <answer> and </answer>."
 MARKED = 'End with "The answer is" and the answer.'
-SEVERAL, LINES = "multiple_choice, several", "an answer of several lines"
-# By verifier, and for two kinds of answers. {language} and {schema} are the task's own.
+SEVERAL, LINES, FIGURES = "multiple_choice, several", "a text of several lines", "a text of numbers"
+# By verifier, and for three kinds of answers. {language} and {schema} are the task's own.
 INSTRUCTIONS: Mapping[str, str] = {
-    "exact": MARKED,
-    "choice": MARKED,
+    "exact": LAST_LINE,
+    "choice": LAST_LINE,
     "number": 'End with "The answer is" and the number.',
-    "numbers": 'End with "The answer is" and the numbers, with commas between them.',
-    "gym": MARKED,
-    "reasoning_gym": MARKED,
-    LINES: "Put the final answer between <answer> and </answer>.",
+    "numbers": "Write only the answer: the numbers, with commas between them.",  # lists that stand alone are read surest
+    "gym": TAGGED,  # of these, many have several lines
+    "reasoning_gym": TAGGED,
+    LINES: TAGGED,
+    FIGURES: MARKED,
     "math": MARKED,
     "multiple_choice": 'End with "The answer is" and the letter of your choice.',
     SEVERAL: 'End with "The answer is" and the letters of all choices that are right, with commas between them.',
@@ -46,17 +51,22 @@ def instruction(task: Task, instructions: Mapping[str, str] = INSTRUCTIONS) -> s
     """What a model is told for this task; "" where nothing is to be said, or the prompt says it already."""
     if any(SAID.search(str(message.get("content", ""))) for message in task.prompt):
         return ""
-    name = task.verifier
-    if name == "multiple_choice" and len(letters_of(task.answer or "", labelled(task.data.get("choices")))) > 1:
-        name = SEVERAL if SEVERAL in instructions else name
-    if name in ("exact", "gym", "reasoning_gym") and "\n" in (task.answer or "").strip() and LINES in instructions:
-        name = LINES
-    text = instructions.get(name, "")
+    text = instructions.get(kind_of(task, instructions), "")
     if "{schema}" in text:
         schema = task.data.get("schema")
         shown = "" if schema is None else f" It has to fit this JSON Schema: {json.dumps(schema, ensure_ascii=False)}"
         text = text.replace("{schema}", shown)
     return text.replace("{language}", str(task.data.get("language", "")))
+
+
+def kind_of(task: Task, instructions: Mapping[str, str]) -> str:
+    """The key of a task's instruction: its verifier, or the kind of its answer where that is read in another form."""
+    name, answer = task.verifier, (task.answer or "").strip()
+    if name == "multiple_choice" and len(letters_of(answer, labelled(task.data.get("choices")))) > 1:
+        name = SEVERAL
+    elif name in ("exact", "choice"):
+        name = LINES if "\n" in answer else FIGURES if read_numbers(answer) is not None else name
+    return name if name in instructions else task.verifier
 
 
 def instructions_for(verify: Callable[..., Any]) -> Mapping[str, str]:

@@ -1,8 +1,8 @@
 """What a small model does between its matrix products, forwards and backwards, with the functions of train_step.c.
 
-torch's own operations do the same wherever these cannot: on a GPU, where no C compiler is, for widths that are not whole
-vectors. What each computes is written in those lines, and the tests hold both beside each other. In bfloat16 what is computed
-in between is float, and so are angles and the sums of keys' and values' gradients.
+torch's own operations do the same wherever these cannot (on a GPU those of train_fused.py): where no C compiler is, for widths
+that are not whole vectors. What each computes is written in those lines, and the tests hold both beside each other. In bfloat16
+what is computed in between is float, and so are angles and the sums of keys' and values' gradients.
 
 Dimensions: N tokens, D width, H query heads, G key/value heads, E head width.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from sharpen.models.engine import native
+from sharpen.models.engine import native, train_fused
 from sharpen.models.engine.native import INTEGER, POINTER
 
 KINDS = {torch.float32: "", torch.bfloat16: "_half"}  # and what ends the names of the functions for it
@@ -52,6 +52,8 @@ def gate(opening: Tensor, value: Tensor) -> Tensor:
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary position embedding of (N, heads, E), angles as `transformer.rope` makes them: the first half of a head turns with
     its second half."""
+    if train_fused.usable(x):
+        return train_fused.Rotate.apply(x, cos[:, 0, 0], sin[:, 0, 1])
     if _usable(cos, sin) is None or _usable(x) is None:
         halves, cos, sin = x.unflatten(-1, (2, -1)), cos.to(x.dtype), sin.to(x.dtype)
         return torch.addcmul(halves * cos, halves.flip(-2), sin).flatten(-2)
@@ -143,6 +145,7 @@ class Families:
 
     def __init__(self, firsts: Sequence[int], remainders: Sequence[int], origin: Sequence[int]):
         """Lengths of the beginnings, laid end to end, and of the rows behind all of them; `origin` is each row's beginning."""
+        self.given = (firsts, remainders, origin)
         order = np.argsort(origin, kind="stable")
         n, first_n = np.array(remainders, dtype=np.int64), np.array(firsts, dtype=np.int64)
         self.at, self.n = (first_n.sum() + n.cumsum() - n)[order], n[order]

@@ -1,0 +1,163 @@
+"""A real chat model on arithmetic, and TRL beside it: python bench/real.py [--seeds 0 1 2] [--budget 9m] [--trl] [--out DIR]
+
+sharpen  `sharpen run --model smollm2 --tasks arithmetic`, as `make real` runs it, with its wall time and its peak memory
+trl      GRPOTrainer for as many seconds as the loop of that run took, on questions of the same source with the same verdicts,
+         learning rate, prompts, answers and longest answer; measured by `sharpen eval` on as many test questions
+
+Runs of one seed follow one another, so that a machine's drift hits both alike. A run that is already there is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from common import Shape
+from contenders import TUNED, trl_settings
+from controls import SHARPEN, interval
+
+TASKS = "arithmetic"
+
+
+def watched(*words: str) -> dict[str, float]:
+    """Run a command to its end: wall seconds, and the most memory that its process held, in MB."""
+    start = time.monotonic()
+    process = subprocess.Popen(words)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
+    return {"wall": time.monotonic() - start, "peak_mb": used.ru_maxrss / 1024}
+
+
+def settings(directory: Path) -> dict[str, str]:
+    """What the run was sized to."""
+    from sharpen.store import Store
+
+    with Store.open(directory) as store:
+        meta = store.meta()["request"]
+    return dict(setting.split("=", 1) for setting in meta["settings"]) | {"model": meta["model"]}
+
+
+def sharpen_run(directory: Path, seed: int, model: str, budget: str) -> dict[str, Any]:
+    note = directory.with_suffix(".json")
+    if not note.exists():
+        words = ["run", "--model", model, "--tasks", TASKS, "--budget", budget, "--seed", str(seed)]
+        note.write_text(json.dumps(watched(*SHARPEN, *words, "--run-dir", str(directory))))
+    shown = subprocess.run([*SHARPEN, "report", str(directory), "--json"], check=True, capture_output=True, text=True)
+    return {**json.loads(shown.stdout), **json.loads(note.read_text())}
+
+
+def loop_seconds(directory: Path) -> float:
+    from sharpen.loop import WORK
+    from sharpen.store import Store
+
+    with Store.open(directory) as store:
+        marks = ", ".join("?" for _ in WORK)
+        return float(store.rows(f"SELECT sum(seconds) FROM timings WHERE phase IN ({marks})", WORK)[0][0])
+
+
+def trl_run(out: Path, run: Path, seed: int) -> dict[str, Any]:
+    """Train in a process of its own, then measure what it wrote."""
+    if not (out / "config.json").exists():
+        watched(sys.executable, __file__, "--train", str(out), str(run), str(seed))
+    chosen = settings(run)
+    words = [
+        "eval",
+        str(out),
+        "--tasks",
+        TASKS,
+        "-n",
+        chosen["test"],
+        "--max-tokens",
+        chosen["max_tokens"],
+        "--seed",
+        str(seed),
+    ]
+    shown = subprocess.run([*SHARPEN, *words, "--json"], check=True, capture_output=True, text=True)
+    return json.loads(shown.stdout) | json.loads((out / "steps.json").read_text())
+
+
+def train(out: Path, run: Path, seed: int) -> None:
+    import torch
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from trl import GRPOTrainer
+
+    from sharpen import models, tasks, verify
+    from sharpen.curriculum import trainable
+
+    chosen, seconds = settings(run), loop_seconds(run)
+    shape = Shape(int(chosen["prompts"]), int(chosen["samples"]), int(chosen["max_tokens"]))
+    source = tasks.parse_spec(TASKS)
+    arms = trainable(source)
+    drawn = [source.draw(arms[i % len(arms)], "train", i, seed) for i in range(16_000)]
+    by_question = {task.prompt[0]["content"]: task for task in drawn}
+
+    def rewarded(prompts: Any, completions: Any, **_: Any) -> list[float]:
+        asked = zip(prompts, completions, strict=True)
+        return [verify.verify(by_question[p[-1]["content"]], c[-1]["content"]).reward or 0.0 for p, c in asked]
+
+    class Timed(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.start = time.monotonic()
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            control.should_training_stop = time.monotonic() - self.start >= seconds
+
+    bf16 = bool(models.fast_bf16())
+    given = {name: value for name, value in TUNED.items() if name != "attention"}
+    args = trl_settings(
+        shape, str(out / "work"), **given, bf16=bf16, learning_rate=float(chosen["lr"]), seed=seed, shuffle_dataset=True
+    )
+    model = AutoModelForCausalLM.from_pretrained(models.located(chosen["model"]), dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(models.located(chosen["model"]))
+    listed = Dataset.from_list([{"prompt": [dict(m) for m in task.prompt]} for task in drawn])
+    trainer = GRPOTrainer(
+        model=model, processing_class=tokenizer, reward_funcs=rewarded, args=args, train_dataset=listed, callbacks=[Timed()]
+    )
+    trainer.train()
+    trainer.save_model(str(out))
+    tokenizer.save_pretrained(out)
+    (out / "steps.json").write_text(json.dumps({"steps": trainer.state.global_step, "seconds": seconds}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--budget", default="9m")
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--trl", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("runs/real"))
+    parser.add_argument("--train", nargs=3, metavar=("OUT", "RUN", "SEED"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.train:
+        return train(Path(args.train[0]), Path(args.train[1]), int(args.train[2]))
+    args.out.mkdir(parents=True, exist_ok=True)
+    gains, others = [], []
+    for seed in args.seeds:
+        run = args.out / f"sharpen-{seed}"
+        found = sharpen_run(run, seed, args.model, args.budget)
+        before, after = found["before"]["accuracy"], found["after"]["accuracy"]
+        gains.append(after - before)
+        print(
+            f"seed {seed}: sharpen {before:.1%} -> {after:.1%} in {found['steps']} steps, {found['wall'] / 60:.1f} min in all, "
+            f"{found['peak_mb']:,.0f} MB"
+        )
+        if args.trl:
+            other = trl_run(args.out / f"trl-{seed}", run, seed)
+            others.append(other["accuracy"] - before)
+            print(
+                f"seed {seed}: trl {before:.1%} -> {other['accuracy']:.1%} in {other['steps']} steps, {other['seconds']:.0f} s"
+            )
+    print(f"gain: sharpen {interval(gains)}" + (f", trl {interval(others)}" if others else ""))
+
+
+if __name__ == "__main__":
+    main()

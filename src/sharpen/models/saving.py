@@ -1,0 +1,133 @@
+"""A local policy as a directory, and back: a model that transformers loads, with the optimizer and a few numbers beside it.
+
+What is written is the whole model, buffers that belong to it (a router's biases) too, in float32 as it is trained; config.json
+says so. What is written is counted: a tensor that a library drops is an error, not a surprise at the next load.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sharpen.core import UserError
+from sharpen.models import adapters
+from sharpen.models.critic import ValueHead
+from sharpen.models.loading import in_short, load_weights, read_json
+
+BESIDE = ("optimizer.safetensors", "critic.safetensors")  # what is not the model
+
+
+def weights(model: Any, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The model's `state_dict()` in float32, trained weights as they are trained. What is tied stays one tensor."""
+    names = {id(p): n for n, p in model.named_parameters()}
+    made: dict[int, Tensor] = {}
+    out = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) not in made:
+            value = trained.get(names.get(id(tensor), ""), tensor).detach()
+            made[id(tensor)] = value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+        out[name] = made[id(tensor)]
+    return out
+
+
+def write_model(model: Any, state: dict[str, Tensor], path: Path) -> None:
+    """The model's directory, with these values. Raises RuntimeError where the files hold less than `state`.
+
+    Architectures may have other names and cuts in files than in memory, so numbers are counted, not names.
+    """
+    wanted = sum({t.data_ptr(): t.numel() for t in state.values()}.values())
+    model.save_pretrained(path, state_dict=dict(state))
+    written = 0
+    for file in path.glob("*.safetensors"):
+        if file.name not in BESIDE:
+            with safe_open(file, "pt") as opened:
+                written += sum(_numbers(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
+    if written < wanted:
+        raise RuntimeError(f"{path}: {wanted} numbers were to be written, and the files hold {written}")
+    config = path / "config.json"
+    config.write_text(json.dumps(_with_dtype(read_json(config), "float32"), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _numbers(shape: list[int]) -> int:
+    count = 1
+    for length in shape:
+        count *= length
+    return count
+
+
+def _with_dtype(config: Any, dtype: str) -> Any:
+    """The configuration, with this where it says in which type the numbers of the model, or of a part, are written."""
+    if not isinstance(config, dict):
+        return config
+    return {k: dtype if k in ("dtype", "torch_dtype") and v else _with_dtype(v, dtype) for k, v in config.items()}
+
+
+def save(policy: Any, directory: str) -> None:
+    """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
+    path = Path(directory)
+    with policy.averaged():
+        state = weights(policy.model, policy.trained)
+        write_model(policy.model, adapters.merged(policy.model, state) if policy.lora else state, path)
+    policy.tokenizer.save_pretrained(path)
+    moments = {f"{key}:{n}": t for n, p in policy.trained.items() for key, t in policy.optimizer.state.get(p, {}).items()}
+    if policy.mean or policy.lora:
+        moments |= {f"latest:{n}": t.detach() for n, t in policy.trained.items()}
+    if policy.mean and policy.lora:
+        moments |= {f"mean:{n}": t for n, t in zip(policy.trained, policy.mean)}
+    moments |= {f"learned:{n}": t for n, t in zip(policy.trained, policy.learned)}
+    save_file({k: t.contiguous() for k, t in moments.items()}, path / "optimizer.safetensors")
+    if policy.critic is not None:
+        save_file(policy.critic.state(), path / "critic.safetensors")
+    (path / "policy.json").write_text(json.dumps({"version": policy.version}))
+
+
+def load(policy: Any, directory: str) -> None:
+    """Restore what `save` wrote, bit for bit. Raises UserError, which names the file, where one is missing or damaged."""
+    path = Path(directory)
+    policy.optimizer.state.clear()
+    if not policy.lora:  # adapters are restored below; the weights beneath them never change
+        saved = load_weights(path, type(policy.model))
+        parameters, kept = dict(saved.named_parameters()), saved.state_dict()
+        policy.put([parameters[n].detach() for n in policy.trained])
+        with torch.no_grad():
+            for name, buffer in policy.model.named_buffers():
+                if name in kept:
+                    buffer.copy_(kept[name])
+        policy.mean = [t.detach().clone() for t in policy.trained.values()] if policy.average else []
+    numbers = {n: i for i, n in enumerate(policy.trained)}
+    learned: dict[int, Tensor] = {}
+    for key, tensor in _read(path / "optimizer.safetensors", policy.kept).items():
+        field, name = key.split(":", 1)
+        if field == "latest":
+            policy.trained[name].data.copy_(tensor)
+        elif field == "mean":
+            policy.mean[numbers[name]].copy_(tensor)
+        elif field == "learned":
+            learned[numbers[name]] = tensor
+        else:
+            policy.optimizer.state[policy.trained[name]][field] = tensor
+    policy.critic = None
+    if (path / "critic.safetensors").exists():
+        state = _read(path / "critic.safetensors", str(policy.model.device))
+        policy.critic = ValueHead(len(state["weight"]) - 1, policy.model.device)
+        policy.critic.restore(state)
+    policy.learned = [learned[i] for i in sorted(learned)]
+    policy.version = read_json(path / "policy.json")["version"]
+    policy.refresh()
+
+
+def _read(file: Path, device: str) -> dict[str, Tensor]:
+    try:
+        return load_file(file, device=device)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{file} is missing or damaged ({in_short(error)}), and the run cannot go on exactly as it would have without it. "
+            "Restore it from a copy, or start a new run from the model beside it: --model."
+        ) from error

@@ -1,0 +1,108 @@
+"""What a brought model gets: sizes worked out by hand, never over what the user said, and the same again on resume."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sharpen import loop
+from sharpen.guard import control
+from sharpen.loop import sizing
+from sharpen.loop.sizing import Measured
+from sharpen.models import LocalPolicy, embedded
+from sharpen.recipes import catalog
+from sharpen.store import Store
+from sharpen.tasks import parse_spec
+from sharpen.terminal import Quiet
+
+FOUND = Measured(length=30.0, limit=38, cut=0.0, answer_s=0.05, learn_s=0.05)
+
+
+def recipe(**numbers):
+    return replace(catalog.build("grpo"), samples=8, **numbers)
+
+
+def test_the_limit_is_where_most_answers_end_for_their_tokens():
+    assert sizing.worthwhile(np.array([20] * 9 + [500])) == 20  # 9 / 200 > 10 / 680
+    assert sizing.worthwhile(np.array([20] * 7 + [500] * 3)) == 500  # seven of ten are too few to go by
+    assert sizing.worthwhile(np.array([300, 400, 450, 500])) == 500  # no shorter one keeps four fifths
+
+
+def test_a_time_budget_by_hand():
+    # 38 * 1.25 = 47.5, up to 48. A hundred steps of 600 s are 6 s each: 6 / 0.1 / 8 = 7.5 prompts, and 8 is the least. A step
+    # is then 6.4 s, and 90 % of 600 s hold 84: five rounds of 17. A fifth of 600 s is 2,400 answers: over 16 arms and
+    # 2 * 2 + 1 + 5 shares, 15 each.
+    assert sizing.chosen(recipe(budget="600s"), FOUND, 16, set()) == dict(
+        max_tokens=48, prompts=8, round_steps=17, validation=15, test=30
+    )
+
+
+def test_a_slow_model_has_few_prompts_rather_than_no_steps():
+    slow = replace(FOUND, answer_s=2.0, learn_s=2.0)
+    values = sizing.chosen(recipe(budget="600s"), slow, 16, set())
+    assert values["prompts"] == 2  # 600 s / 10 steps / 4 s / 8 samples = 1.9
+    assert values["validation"] == 2 and values["test"] == 4
+
+
+def test_what_the_user_set_stays():
+    values = sizing.chosen(recipe(budget="600s", prompts=3, max_tokens=500), FOUND, 16, {"prompts", "max_tokens"})
+    assert values.keys() == {"round_steps", "validation", "test"}
+    assert values["round_steps"] == 45  # 540 s / 2.4 s = 225 steps
+
+
+def test_a_budget_of_steps_is_sized_without_a_clock():
+    slow = replace(FOUND, answer_s=50.0, learn_s=9.0)
+    for budget in ("40steps", "200ktokens"):
+        made = recipe(budget=budget)
+        assert sizing.chosen(made, FOUND, 16, set()) == sizing.chosen(made, slow, 16, set())
+
+
+@pytest.mark.parametrize(("budget", "tokens", "wanted"), [
+    ("2h", 512, ["a step takes 6:50", "a round of 20 2:21:40", "the budget allows about 16", "max_tokens=96 --set prompts=8"]),
+    ("9m", 48, ["the budget allows 1;", "--set prompts=8"]),
+    ("3steps", 48, ["the budget's 3 steps take 21:15"]),
+])  # fmt: skip
+def test_what_the_first_step_says(budget, tokens, wanted):
+    stats = {"tokens": 31 * 160, "rollouts": 160, "truncated": 0.0}
+    made = recipe(max_tokens=tokens, prompts=40, round_steps=20)
+    said = sizing.told(made, stats, 410.0, 300.0, control.parse_budget(budget))
+    assert "answers are 31 tokens long" in said
+    assert all(part in said for part in wanted), said
+
+
+def test_a_quick_run_is_told_no_cheaper_one():
+    stats = {"tokens": 31 * 64, "rollouts": 64, "truncated": 0.0}
+    assert "cheaper" not in sizing.told(recipe(), stats, 4.0, 8.0, control.parse_budget("10m"))
+
+
+def test_sizes_are_part_of_the_run(tmp_path):
+    source = parse_spec("spell_backward/1-2")
+    LocalPolicy(*embedded.build("micro", source, 0)).save(str(tmp_path / "model"))
+    request = loop.Request(
+        "grpo",
+        ("prompts=3", "samples=2", "max_tokens=8"),
+        0,
+        "2steps",
+        str(tmp_path / "model"),
+        "spell_backward/1-2",
+        tmp_path / "run",
+    )
+    request, size = loop.fitted(request, False, print)
+    loop.start(request, Quiet(), size=size)
+    with Store.open(tmp_path / "run") as store:
+        settings = dict(s.split("=") for s in store.meta()["request"]["settings"])
+        assert settings.keys() == {"prompts", "samples", "max_tokens", "round_steps", "validation", "test"}
+        assert settings["prompts"] == "3" and int(settings["round_steps"]) <= 2
+        assert len(store.steps()) == 2
+    loop.resume(tmp_path / "run", Quiet())  # the recipe is what it was
+
+
+def test_an_embedded_student_is_left_alone_and_a_brought_one_gets_tasks(tmp_path):
+    plain = loop.Request(model="tiny")
+    assert loop.fitted(plain, True, print) == (plain, None)
+    made, size = loop.fitted(loop.Request("grpo", model=str(tmp_path)), True, print)
+    assert (made.tasks, made.budget, made.settings) == ("arithmetic", "15m", ("samples=8",)) and size
+    own = loop.Request("grpo", ("samples=4", "tasks=default"), budget="3m", model=str(tmp_path))
+    assert loop.fitted(own, True, print)[0] == own
