@@ -366,9 +366,8 @@ def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:
 
 def like_student(recipe: Recipe, student: Policy, path: Path) -> models.LocalPolicy:
     """A role's model, run as the student's is."""
-    settings: list[Any] = [recipe.precision, 0.0, recipe.recompute, 0, recipe.device, recipe.micro_tokens, recipe.offload]
-    model, tokenizer = models.load_model(path)
-    return models.LocalPolicy(model, tokenizer, *settings, choice=getattr(student, "choice", None))
+    same: dict[str, Any] = {k: getattr(recipe, k) for k in ("precision", "recompute", "device", "micro_tokens", "offload")}
+    return models.LocalPolicy(*models.load_model(path), **same, choice=getattr(student, "choice", None))
 
 
 def extrapolate(this: Run) -> None:
