@@ -175,7 +175,7 @@ def test_attention_and_its_gradient_are_dense_attentions(families, heads, head, 
         lambda *x: dense_attention(*x, firsts, remainders, origin), [t.double() for t in (q, k, v)], (), back
     )
     for a, b in zip([found, *slopes], [exact, *exact_slopes], strict=True):
-        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=3e-6 * loud * max(float(b.abs().max()), 1.0))
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=4e-6 * loud * max(float(b.abs().max()), 1.0))
 
 
 def test_attention_over_more_keys_than_a_product_takes_at_once():
