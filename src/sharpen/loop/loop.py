@@ -159,8 +159,7 @@ def run(
     stopped. `more` is what a finished run gets beyond its budget."""
     this = going(store, recipe, seed, policy, source, progress, began, due)
     this.add_seconds("set-up", time.monotonic() - began, 0)
-    if choice := getattr(policy, "choice", None):
-        progress.say(str(choice))
+    processor.say_path(this)
     say_missing(this)
     refer_fixed(this)
     if not this.asking.silent:

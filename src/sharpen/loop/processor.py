@@ -41,6 +41,12 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def say_path(this: Run) -> None:
+    """Tell the user which way was chosen, on what evidence."""
+    if choice := getattr(this.policy, "choice", None):
+        this.progress.say(str(choice))
+
+
 def say_neighbours(this: Run) -> None:
     """Tell the user once where others take the cores: a run that is slow for that has nothing wrong with it."""
     foreign = this.watch.foreign(NEIGHBOURS_S)
