@@ -159,7 +159,6 @@ def run(
     stopped. `more` is what a finished run gets beyond its budget."""
     this = going(store, recipe, seed, policy, source, progress, began, due)
     this.add_seconds("set-up", time.monotonic() - began, 0)
-    processor.say_path(this)
     say_missing(this)
     refer_fixed(this)
     if not this.asking.silent:
@@ -265,6 +264,7 @@ def going(
     judges = rollouts.judging(recipe.verify, policy, bound, seed, recipe.verdict_s)
     first = next((stage["step"] for stage in store.meta().get("stages", ()) if stage["number"] == at.number), at.step)
     spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= first or not at.number]
+    processor.say_path(policy, progress)
     grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
     parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
     knows = state.begin(recipe, source, seed, store, grown.source)

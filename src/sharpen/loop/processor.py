@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from sharpen.core import Policy
 from sharpen.loop.session import Run
 from sharpen.models import paths, where
 from sharpen.recipe import Recipe
@@ -41,10 +42,10 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def say_path(this: Run) -> None:
+def say_path(policy: Policy, progress: Any) -> None:
     """Tell the user which way was chosen, on what evidence."""
-    if choice := getattr(this.policy, "choice", None):
-        this.progress.say(str(choice))
+    if choice := getattr(policy, "choice", None):
+        progress.say(str(choice))
 
 
 def say_neighbours(this: Run) -> None:
