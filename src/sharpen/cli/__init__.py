@@ -1,6 +1,7 @@
 """The command line.
 
-program.py has the commands with a run, commands.py those without, serving.py those for the neighbours.
+program.py has the commands with a run, commands.py those without, serving.py those for the neighbours, profiling.py where a
+step's time goes.
 
 May import: terminal, verify, tasks, audit, guard, models, store, recipes, loop, serve, report, track, compare.
 """

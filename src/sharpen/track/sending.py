@@ -61,7 +61,7 @@ def begin(store: Store, name: str) -> tuple[Tracker, dict[str, Any]]:
     far: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {"id": "", "step": -1, "evaluation": 0}
     meta = store.meta()
     asked = meta.get("request", {})
-    config = {key: meta[key] for key in ("recipe", "seed", "student") if key in meta}
+    config: dict[str, Any] = {key: meta[key] for key in ("recipe", "seed", "student") if key in meta}
     config |= {key: asked[key] for key in ("model", "tasks", "budget") if asked.get(key)}
     config |= dict(text.partition("=")[::2] for text in asked.get("settings", ()))
     config |= {f"version.{key}": value for key, value in meta.get("versions", {}).items()}

@@ -8,7 +8,20 @@ Triton) and train_fused.py trains (train_kernels.py).
 May import: nothing but the ground files.
 """
 
-from sharpen.models.engine import captured, generate, generic, sampling, train_fused, transformer
+from sharpen.models.engine import captured, generate, generic, native, sampling, train_fused, transformer
+from sharpen.models.engine.decode_step import Kept
 from sharpen.models.engine.packing import common_beginnings, pack, put
 
-__all__ = ["captured", "common_beginnings", "generate", "generic", "pack", "put", "sampling", "train_fused", "transformer"]
+__all__ = [
+    "Kept",
+    "captured",
+    "common_beginnings",
+    "generate",
+    "generic",
+    "native",
+    "pack",
+    "put",
+    "sampling",
+    "train_fused",
+    "transformer",
+]
