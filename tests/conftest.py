@@ -6,6 +6,7 @@ import tempfile
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny matrices: more threads only get in each other's way
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # many processes are started: they compile what they import once
 os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is downloaded at run time, and tests would be the place to notice
 os.environ["XDG_STATE_HOME"] = os.path.join(tempfile.gettempdir(), f"sharpen-tests-{os.getuid()}")  # where a secret is kept
 

@@ -6,6 +6,7 @@ Imports are read, not run.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,9 @@ def test_files_and_functions_are_short(path):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < 60, f"{node.name} has more than 60 lines"
+
+
+def test_no_two_files_of_tests_share_a_name():
+    """pytest would refuse to collect the second, and say so only where both are asked for."""
+    names = Counter(p.name for p in Path(__file__).parent.rglob("test_*.py"))
+    assert [name for name, times in names.items() if times > 1] == []

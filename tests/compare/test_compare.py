@@ -7,8 +7,6 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import pytest
 from test_resume import assert_same
 from typer.testing import CliRunner
 
+import prefork
 from sharpen.cli import program
 from sharpen.compare import page as compare_page
 from sharpen.compare import result, runner, workers
@@ -51,11 +50,7 @@ def killed(tmp_path_factory, echo) -> Path:
 
 def compared(root: Path, tasks: str, *numbers: str) -> int:
     """What compared_run.py does; how often it was killed."""
-    command = [sys.executable, compared_run.__file__, str(root), tasks, *numbers]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # where kills.py is
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=env)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return int(done.stdout)
+    return int(prefork.run(Path(compared_run.__file__), str(root), tasks, *numbers))
 
 
 def figures(directory: Path) -> dict:

@@ -94,6 +94,10 @@ def run_case(directory: Path, settings: list[str], case: str, total: int) -> Non
 if __name__ == "__main__":
     root, rest = Path(sys.argv[1]), sys.argv[2:]
     cut = rest.index("--")
-    total = kills.events(lambda: attempt(root / "whole", rest[:cut]))
-    for one in rest[cut + 1 :]:
+    cases, total = rest[cut + 1 :], 0
+    if any(case.startswith("events:") for case in cases):
+        total = kills.events(lambda: attempt(root / "whole", rest[:cut]))
+    else:
+        attempt(root / "whole", rest[:cut])
+    for one in cases:
         run_case(root / one.replace(":", "-"), rest[:cut], one, total)

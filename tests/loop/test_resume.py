@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import prefork
 from sharpen.core import UserError
 from sharpen.loop import loop
 from sharpen.store.store import FAULTS, Store
@@ -24,11 +22,7 @@ KILLS = [f"{fault}:{1 + i % COMMITS}" for i, fault in enumerate(FAULTS)] + ["ren
 
 
 def run_cases(root: Path, settings: list[str], cases: list[str]) -> str:
-    command = [sys.executable, str(Path(__file__).with_name("resumed_run.py")), str(root), *settings, "--", *cases]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # where kills.py is
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=env)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return prefork.run(Path(__file__).with_name("resumed_run.py"), str(root), *settings, "--", *cases)
 
 
 def rows(directory: Path) -> dict[str, list]:

@@ -1,9 +1,6 @@
 """The step in C is the step in torch, for every model and batch that it takes, and is left out where it cannot be had."""
 
 import copy
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
+import prefork
 from sharpen.core import Sampling
 from sharpen.models import adapters
 from sharpen.models.engine import decode_step, generate, native, transformer
@@ -228,22 +226,19 @@ def test_models_that_it_cannot_take_are_left_to_the_other_step():
 def test_without_a_compiler_or_a_place_to_keep_it_there_is_no_compiled_step(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    script = "from sharpen.models.engine import native; print(native.library())"
+    script = tmp_path / "script.py"
+    script.write_text("from sharpen.models.engine import native; print(native.library())")
     for changed in ({"PATH": "/nowhere"}, {"XDG_CACHE_HOME": str(file)}):
-        done = subprocess.run(
-            [sys.executable, "-c", script], env=os.environ | changed, capture_output=True, text=True, timeout=200
-        )
-        assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
+        assert prefork.run(script, **changed) == "None\n"
 
 
 @needs_compiler
 def test_the_library_is_made_once_and_for_this_user_alone(tmp_path):
-    script = "from sharpen.models.engine import native; print(native.library().panel())"
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    script = tmp_path / "script.py"
+    script.write_text("from sharpen.models.engine import native; print(native.library().panel())")
     times = []
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=200)
-        assert done.returncode == 0 and int(done.stdout) in (16, 32), done.stderr
+        assert int(prefork.run(script, XDG_CACHE_HOME=str(tmp_path / "cache"))) in (16, 32)
         (made,) = (tmp_path / "cache" / "sharpen").iterdir()
         times.append(made.stat().st_mtime_ns)
     assert times[0] == times[1] and (tmp_path / "cache" / "sharpen").stat().st_mode & 0o077 == 0
