@@ -20,7 +20,7 @@ from sharpen.core import UserError
 from sharpen.loop import inputs, loop, trust
 from sharpen.loop.due import Due
 from sharpen.store import Store
-from sharpen.terminal import terminal
+from sharpen.terminal import places, terminal
 
 MICRO = [s for s in SETTINGS if not s.startswith("round_steps")]
 
@@ -113,6 +113,12 @@ def test_a_changed_file_is_named_and_refused_or_accepted_and_recorded(made, run,
     resume(run)  # what was accepted is what it is made of now
 
 
+def test_every_kind_of_file_that_tasks_are_read_from_is_hashed(tmp_path):
+    for i, end in enumerate((*places.KINDS, ".jsonl.gz")):
+        (tmp_path / f"{i}{end}").write_text("x")
+    assert len(dict(inputs.digests("tasks", tmp_path))) == len(places.KINDS) + 1
+
+
 def test_a_file_that_is_gone_is_named(made, run):
     (made / "tasks.jsonl").unlink()
     with pytest.raises(UserError, match=r"tasks\.jsonl is gone"):
@@ -186,10 +192,10 @@ def test_every_flipped_file_of_a_checkpoint_is_found_at_resume_and_export(made, 
         done = CliRunner().invoke(app, ["export", str(run), str(tmp_path / f"model{number}")])
         assert done.exit_code == 2 and file.name in done.output and not (tmp_path / f"model{number}").exists(), done.output
         if file.name in ("model.safetensors", "policy.json"):
+            before = rows(run)
             with pytest.raises(UserError, match=f"{file.name} is damaged"):
                 resume(run, more="1steps")
-            shutil.rmtree(run)  # what is refused there has begun to be extended
-            shutil.copytree(made / "run", run)
+            assert rows(run) == before  # nothing of an extension is recorded
         file.write_bytes(content)
     assert CliRunner().invoke(app, ["export", str(run), str(tmp_path / "model")]).exit_code == 0
 

@@ -101,7 +101,9 @@ def test_what_is_handed_over_is_exactly_what_was_asked_for(tmp_path):
     with Store.open(tmp_path / "run") as store:
         steps, begun = [s for s in store.steps() if s["phase"] == "loop"], store.meta()["stages"]
         reasons = {n: d.reason for n, d in store.decisions().items()}
-    assert [s["lr"] for s in steps] == pytest.approx([0.003 / 20, 0.003] * 3)  # every stage warms its optimizer up, short as it is
+    assert [s["lr"] for s in steps] == pytest.approx(
+        [0.003 / 20, 0.003] * 3
+    )  # every stage warms its optimizer up, short as it is
     assert [(b["name"], b["step"], b["round"], b["used"]) for b in begun] == [
         ("sft", 6, 0, 0),
         ("dpo", 8, 3, 2),

@@ -208,6 +208,8 @@ def test_the_answers_to_calls_of_tools_may_stand_in_a_file_of_their_own(tmp_path
         ("1,200", {"answer": "1,200", "verifier": "math"}),
         (["Lima", "lima, Peru"], {"answer": ["Lima", "lima, Peru"], "verifier": "choice"}),
         ("Lima", {"answer": "Lima", "verifier": "choice"}),
+        *((day, {"answer": day, "verifier": "choice"}) for day in ("2020-01-02", "1914–1918", "555-1234", "1.2.2020")),
+        ("3/4", {"answer": "3/4", "verifier": "math"}),
         ("\\frac{1}{2}", {"answer": "\\frac{1}{2}", "verifier": "math"}),
         ({"n": 3}, {"answer": '{"n": 3}', "verifier": "json"}),
         ("So it is \\boxed{7}.", {"answer": "7", "verifier": "math", "solution": "So it is \\boxed{7}."}),
@@ -345,6 +347,9 @@ def test_fifty_columns_and_no_obvious_prompt(tmp_path):
         ("a.json", b"[" * 100_000, "nested too deeply|broken JSON"),
         ("a.csv", "question,answer\ncafé?,1\n".encode("latin-1"), "not UTF-8"),
         ("a.csv", b"question,answer\na,b,c\n", "line 2: 3 cells, and the first line names 2 columns"),
+        ("a.csv", b'question,answer\na,b\n"c,d\ne,f\n', "line 3: a quote is opened and never closed"),
+        ("a.jsonl", b'{"prompt": "a", "answer": 1e999}', "line 1: broken JSON: 1e999 is no JSON; write it as text"),
+        ("a.jsonl", b'{"prompt": "a", "answer": ' + b"9" * 5000 + b"}", "a number of thousands of digits; write it as text"),
         ("a.csv", b"question,question\na,b\n", "two columns are called 'question'"),
         ("a.csv", b"prompt,answer,familly\na,b,c\n", "Did you mean 'family'"),
         ("a.parquet", b"PAR1 is no table PAR1", "cannot be read"),
@@ -455,7 +460,9 @@ def test_files_of_other_shapes_are_verified_and_audited_and_decisions_hold(tmp_p
 
 def test_text_of_a_file_cannot_steer_the_terminal(tmp_path):
     path = written(tmp_path, "a.csv", table([{"question": f"\x1b[2J{i}", "answer": i, "level": 1} for i in range(9)]))
-    assert "\x1b" not in CliRunner().invoke(app, ["tasks", str(path)]).stdout
+    own = written(tmp_path, "b.jsonl", lines([{"prompt": f"{i}?", "answer": i, "family": "f\x1b[2J"} for i in range(9)]))
+    for file in (path, own):
+        assert "\x1b" not in CliRunner().invoke(app, ["tasks", str(file)]).stdout
 
 
 def test_a_copy_of_a_data_set_is_the_same(tmp_path):

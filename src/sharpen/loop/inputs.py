@@ -30,11 +30,11 @@ from sharpen.loop.session import Request
 from sharpen.recipe import Method, functions, opening
 from sharpen.store import checkpoints
 from sharpen.tasks import decisions
+from sharpen.terminal import places
 
 # Of a directory, what is read as a model or as data. Notes, pictures and version control may change.
 COUNTS = {
-    *(".json", ".jsonl", ".safetensors", ".jinja", ".model", ".txt", ".gguf", ".arrow", ".parquet", ".csv", ".gz"),
-    *(".bin", ".pt", ".tiktoken", ".py"),
+    *(*places.KINDS, ".gz", ".safetensors", ".jinja", ".model", ".txt", ".gguf", ".bin", ".pt", ".tiktoken", ".py"),
 }
 EXACT = ("sharpen", "reasoning-gym")  # tasks and verdicts come from these, so every version of them counts
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym", "tokenizers", "safetensors", "peft")
@@ -115,8 +115,7 @@ def known_digests(files: Iterable[Path], large: int = LARGE, settled: float = SE
 
 
 def cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()) / "sharpen" / "hashes.json"
+    return places.cache_directory() / "hashes.json"
 
 
 def read(path: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ tries one that is brought before it is paid for. roles.py says who stands behind
 server. embedded.py builds the embedded student, scripted.py a policy that answers from a function; mixing.py averages
 checkpoints. Generation and training passes are in engine/.
 
-May import: verify, objectives, models.engine.
+May import: terminal, verify, objectives, models.engine.
 """
 
 from sharpen.models import embedded, roles

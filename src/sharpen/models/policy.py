@@ -22,8 +22,9 @@ from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tablea
 from sharpen.models import adapters, logprobs, memory, saving, templates
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import generate, transformer
-from sharpen.models.loading import broken, end_ids, fast_bf16, load_model
+from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, usable
 from sharpen.objectives import active, weigh
+from sharpen.recipe import PRECISIONS
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
@@ -63,7 +64,9 @@ class LocalPolicy:
         self.referred = ""  # where that is from
         self.critic: ValueHead | None = None
         self.tick: Callable[[str, float], None] = unheard
-        device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        device = usable(device)
+        if precision not in PRECISIONS:
+            raise UserError(f"precision={precision}: there are {', '.join(PRECISIONS)}.")
         bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}

@@ -18,6 +18,7 @@ import gzip
 import io
 import itertools
 import json
+import math
 import re
 import tempfile
 import zlib
@@ -137,7 +138,20 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON; write it as text, in quotes")
 
 
-DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def _finite(text: str) -> float:
+    """1e999 is a number of JSON, and none of ours."""
+    value = float(text)
+    return value if math.isfinite(value) else _no_constant(text)
+
+
+DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+
+
+def why(error: ValueError) -> str:
+    """What is wrong with a text as JSON; Python's own words for a whole number that is too long name a cure for programmers."""
+    return (
+        "a number of thousands of digits; write it as text, in quotes" if "set_int_max_str_digits" in str(error) else str(error)
+    )
 
 
 def parse(raw: bytes, where: str) -> Any:
@@ -149,7 +163,7 @@ def parse(raw: bytes, where: str) -> Any:
     except RecursionError as e:
         raise UserError(f"{where}: not a task: nested too deeply.") from e
     except ValueError as e:
-        raise UserError(f"{where}: broken JSON: {e}. Every line is one whole JSON object.") from e
+        raise UserError(f"{where}: broken JSON: {why(e)}. Every line is one whole JSON object.") from e
 
 
 def _json(file: io.TextIOWrapper, path: Path) -> Iterator[Row]:
@@ -190,7 +204,9 @@ def _values(file: io.TextIOWrapper, path: Path) -> Iterator[tuple[bool, Any]]:
             text += more
         elif isinstance(value, ValueError):
             if at < len(text) or listed:
-                raise UserError(f"{path}, row {number + 1}: broken JSON: {value}. The file may have been cut off.") from value
+                raise UserError(
+                    f"{path}, row {number + 1}: broken JSON: {why(value)}. The file may have been cut off."
+                ) from value
             return
         else:
             at, number = end, number + 1
@@ -222,7 +238,8 @@ def _csv(file: io.TextIOWrapper, path: Path) -> Iterator[Row]:
     mark = mark_of(first)
     before = csv.field_size_limit(LONGEST_ROW)
     try:
-        reader = csv.reader(itertools.chain(first, file), delimiter=mark)
+        lines: list[str] = []  # that the row in hand was read from
+        reader = csv.reader(_kept(itertools.chain(first, file), lines), delimiter=mark)
         names = next(reader, [])
         names = [name.strip() for name in names]
         if len(names) == 6 and names[5] in ("A", "B", "C", "D"):  # MMLU's own files name no columns
@@ -230,7 +247,7 @@ def _csv(file: io.TextIOWrapper, path: Path) -> Iterator[Row]:
             names = ["question", "A", "B", "C", "D", "answer"]
         if twice := next((name for name in names if name and names.count(name) > 1), None):
             raise UserError(f"{path}: two columns are called {twice!r}. Rename one.")
-        for cells in reader:
+        for cells in _ended(reader, lines, mark, path):
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) > len(names):
@@ -243,6 +260,27 @@ def _csv(file: io.TextIOWrapper, path: Path) -> Iterator[Row]:
         raise UserError(f"{path}: broken CSV: {e}.") from e
     finally:
         csv.field_size_limit(before)
+
+
+def _kept(lines: Iterator[str], kept: list[str]) -> Iterator[str]:
+    for line in lines:
+        kept.append(line)
+        yield line
+
+
+def _ended(reader: Any, lines: list[str], mark: str, path: Path) -> Iterator[list[str]]:
+    """The rows of a reader. UserError where the last one's quote was never closed: it swallowed all that stood behind it."""
+    lines.clear()
+    last: list[str] = []
+    for cells in reader:
+        last, first = lines[:], reader.line_num - len(lines) + 1
+        lines.clear()
+        yield cells
+    try:
+        list(csv.reader(last, delimiter=mark, strict=True))
+    except csv.Error as e:
+        if "unexpected end" in str(e):
+            raise UserError(f"{path}, line {first}: a quote is opened and never closed. Close it, or double it.") from e
 
 
 def mark_of(first: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from sharpen.tasks.files import FIELDS, MORE
 from sharpen.tasks.formats import SPLIT_WORDS
 from sharpen.tasks.reading import (
     CALCULATOR,
+    OWN_FIELDS,
     Line,
     Record,
     Shape,
@@ -287,7 +288,7 @@ def own(columns: Sequence[str], where: str) -> Shape:
             line["answer"] = text_of(line["answer"], "answer")
         return line
 
-    return Shape("own", convert, (), {}, reads=ALL)
+    return Shape(OWN_FIELDS, convert, (), {}, reads=ALL)
 
 
 ALL = (*FIELDS, *MORE, *IN_CODE, "id")

@@ -4,7 +4,7 @@ generate.py answers many prompts at once (cache.py, sampling.py; generic.py: any
 pass of the Llama family on packed rows (packing.py). native.py compiles decode_step.c and train_step.c where there is a
 compiler; decode_step.py and train_step.py call them.
 
-May import: nothing but the ground files.
+May import: terminal.
 """
 
 from sharpen.models.engine import generate, generic, sampling, transformer

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from sharpen.hashing import digest
+from sharpen.terminal import places
 
 HERE = Path(__file__).parent
 SOURCES = (HERE / "decode_step.c", HERE / "train_step.c")
@@ -64,7 +65,7 @@ def _built(compiler: str) -> Path:
 
     Raises OSError and subprocess.SubprocessError where it cannot be made.
     """
-    place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sharpen"
+    place = places.cache_directory()
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     # What `native` stands for: a home directory may be shared by machines with other processors.
     asked = [compiler, "-march=native", "-dM", "-E", "-x", "c", os.devnull]
