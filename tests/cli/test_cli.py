@@ -62,7 +62,8 @@ print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"}
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=env)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "[] 13\n"
+    heavy, number = done.stdout.rsplit(maxsplit=1)
+    assert heavy == "[]" and int(number) > 12
 
 
 @pytest.mark.parametrize(

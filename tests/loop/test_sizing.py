@@ -28,6 +28,8 @@ def test_the_limit_is_where_most_answers_end_for_their_tokens():
     assert sizing.worthwhile(np.array([20] * 9 + [500])) == 20  # 9 / 200 > 10 / 680
     assert sizing.worthwhile(np.array([20] * 7 + [500] * 3)) == 500  # seven of ten are too few to go by
     assert sizing.worthwhile(np.array([300, 400, 450, 500])) == 500  # no shorter one keeps four fifths
+    assert sizing.worthwhile(np.array([20, 20, 20, 30, np.inf])) == 30  # one that was cut off is longer than any
+    assert sizing.worthwhile(np.array([20, 20, np.inf])) == sizing.LONGEST
 
 
 def test_a_time_budget_by_hand():

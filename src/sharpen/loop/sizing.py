@@ -32,8 +32,8 @@ from sharpen.terminal import clock_time
 
 ROWS = {"cpu": 32, "gpu": 256}  # answers that are looked at
 FIRST, LONGEST = 64, 512  # tokens: the first look, and the longest answer that is sized for
-CUT = 0.05  # share of answers that may be cut off before a longer look is taken
-FINISHED = 0.8  # share of the answers that must come to their end
+FINISHED = 0.8  # share of the answers that must come to their end; a longer look is taken where fewer do
+CUT = 0.05  # share of answers that are cut off, above which it is said
 ROOM = 1.25  # the limit above the length that they keep within
 EVALUATIONS = 0.2  # share of the budget that all evaluations together may cost
 STEPS = 100  # that a time budget should hold …
@@ -155,10 +155,11 @@ def roomy(limit: int) -> int:
 def worthwhile(lengths: np.ndarray) -> int:
     """The limit at which most answers come to their end for each token that is written: those cut off earn nothing.
 
-    At least FINISHED of the answers keep within it. [20] * 9 + [500] gives 20: 9 answers of 200 tokens, against 10 of 680.
+    At least FINISHED of the answers keep within it. [20] * 9 + [500] gives 20: 9 answers of 200 tokens, against 10 of 680. An
+    answer that was cut off has the length inf; where too many were, LONGEST.
     """
-    limits = [limit for limit in np.unique(lengths) if (lengths <= limit).mean() >= FINISHED]
-    return int(max(limits, key=lambda limit: (lengths <= limit).sum() / np.minimum(lengths, limit).sum()))
+    limits = [limit for limit in np.unique(lengths) if limit < math.inf and (lengths <= limit).mean() >= FINISHED]
+    return int(max(limits, key=lambda limit: (lengths <= limit).sum() / np.minimum(lengths, limit).sum(), default=LONGEST))
 
 
 def chosen(recipe: Recipe, found: Measured, arms: int, given: set[str]) -> dict[str, Any]:

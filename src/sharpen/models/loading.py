@@ -169,8 +169,8 @@ def read_json(file: Path) -> dict[str, Any]:
     return found
 
 
-def usable(device: str) -> str:
-    """The device by its name; "auto" is a GPU where there is one. UserError for one that is not there."""
+def where(device: str) -> str:
+    """The device that is meant: with "auto" a GPU where there is one. UserError for one that is not there."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

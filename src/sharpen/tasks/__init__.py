@@ -1,9 +1,9 @@
 """Task sources: reasoning-gym's procedural families, arithmetic, programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-arithmetic.py for numbers; grown.py makes tasks of others, and draws them. A file is read by formats.py (rows), shapes.py and
-code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py: rows
-in little memory).
+arithmetic.py for numbers; grown.py makes tasks of others, and draws them. A file is read by formats.py (rows; separated.py:
+those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and
+loading.py (a source; keeping.py: rows in little memory).
 
 May import: terminal, families, verify.maths, verify.code, verify.
 """

@@ -13,7 +13,6 @@ Parquet and Arrow are read by pyarrow, which is an extra.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import itertools
@@ -28,14 +27,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from sharpen.core import UserError
+from sharpen.tasks import separated
 from sharpen.terminal import places
 
 KINDS, META = places.KINDS, places.META
 LONGEST_LINE = 4 * 2**20  # bytes; read no further than this to find the end of a line
-LONGEST_ROW = 64 * 2**20  # characters of one value of a .json file, or of one cell of a .csv
+LONGEST_ROW = 64 * 2**20  # characters of one value of a .json file
 CHUNK = 2**20
 BATCH = 1000  # rows of Parquet or Arrow at a time
-MARKS = ",;\t|"
 SPLIT_WORDS = {"train": "train", "test": "test", "validation": "validation", "valid": "validation", "val": "validation"}
 SPLIT_WORDS |= {"dev": "validation", "eval": "validation"}
 SPLIT = re.compile(rf"(?:^|[-_.])({'|'.join(SPLIT_WORDS)})(?:[-_.]|$)")
@@ -98,7 +97,7 @@ def rows(path: Path, columns: Sequence[str] | None = None) -> Generator[Row, Non
                 yield from _json(text, path)
         elif kind == "csv":
             with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-                yield from _csv(text, path)
+                yield from (Row(number, value) for number, value in separated.cells_in(text, path))
         else:
             yield from (_parquet if kind == "parquet" else _arrow)(path, columns)
     except UnicodeDecodeError as e:
@@ -228,65 +227,6 @@ def inside(value: Any) -> list[Any]:
     if len(columns) > 1 and all(isinstance(v, list) and len(v) == len(columns[0]) > 1 for v in columns):
         return [dict(zip(value, items)) for items in zip(*columns)]
     return lists[0] if len(lists) == 1 and not any(name in value for name in ROWS) else [value]
-
-
-# CSV
-
-
-def _csv(file: io.TextIOWrapper, path: Path) -> Iterator[Row]:
-    first = [line for line in (file.readline(LONGEST_ROW) for _ in range(5)) if line]
-    mark = mark_of(first)
-    before = csv.field_size_limit(LONGEST_ROW)
-    try:
-        lines: list[str] = []  # that the row in hand was read from
-        reader = csv.reader(_kept(itertools.chain(first, file), lines), delimiter=mark)
-        names = next(reader, [])
-        names = [name.strip() for name in names]
-        if len(names) == 6 and names[5] in ("A", "B", "C", "D"):  # MMLU's own files name no columns
-            yield Row(1, dict(zip(("question", "A", "B", "C", "D", "answer"), names)))
-            names = ["question", "A", "B", "C", "D", "answer"]
-        if twice := next((name for name in names if name and names.count(name) > 1), None):
-            raise UserError(f"{path}: two columns are called {twice!r}. Rename one.")
-        for cells in _ended(reader, lines, mark, path):
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) > len(names):
-                raise UserError(
-                    f"{path}, line {reader.line_num}: {len(cells)} cells, and the first line names {len(names)} columns. "
-                    f"Put a cell that holds {mark!r} in quotes."
-                )
-            yield Row(reader.line_num, {name: cell for name, cell in zip(names, cells) if name and cell.strip()})
-    except csv.Error as e:
-        raise UserError(f"{path}: broken CSV: {e}.") from e
-    finally:
-        csv.field_size_limit(before)
-
-
-def _kept(lines: Iterator[str], kept: list[str]) -> Iterator[str]:
-    for line in lines:
-        kept.append(line)
-        yield line
-
-
-def _ended(reader: Any, lines: list[str], mark: str, path: Path) -> Iterator[list[str]]:
-    """The rows of a reader. UserError where the last one's quote was never closed: it swallowed all that stood behind it."""
-    lines.clear()
-    last: list[str] = []
-    for cells in reader:
-        last, first = lines[:], reader.line_num - len(lines) + 1
-        lines.clear()
-        yield cells
-    try:
-        list(csv.reader(last, delimiter=mark, strict=True))
-    except csv.Error as e:
-        if "unexpected end" in str(e):
-            raise UserError(f"{path}, line {first}: a quote is opened and never closed. Close it, or double it.") from e
-
-
-def mark_of(first: Sequence[str]) -> str:
-    """What parts the cells of these lines: a mark that all have equally often, or else the one that the first has most."""
-    counts = {mark: [re.sub(r'"[^"]*"', "", line).count(mark) for line in first if line.strip()] or [0] for mark in MARKS}
-    return max(MARKS, key=lambda mark: (min(counts[mark]) == max(counts[mark]) > 0, counts[mark][0]))
 
 
 # Parquet, Arrow and directories
