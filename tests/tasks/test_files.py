@@ -299,6 +299,16 @@ def test_mistakes_in_map(tmp_path, mapping, says):
         tasks.read_file(written(tmp_path, "nested.parquet", parquet(NESTED)), mapping)
 
 
+def test_a_split_by_another_name_is_never_trained_on_unnoticed(tmp_path):
+    rows = [{"q": f"{i} + 1?", "a": i, "part": "Test" if i % 3 == 0 else "TRAIN"} for i in range(30)]
+    found = tasks.read_file(written(tmp_path, "a.csv", table(rows)), "prompt=q,answer=a,split=part").source
+    assert found.size(Arm("a", 1), "test") == 10
+    rows = [{**row, "part": "holdout" if row["part"] == "Test" else "train"} for row in rows]
+    odd = tasks.read_file(written(tmp_path, "b.csv", table(rows)), "prompt=q,answer=a,split=part")
+    ((reason, (count, first)),) = odd.left_out.items()
+    assert count == 10 and "'holdout' is none of train" in first and len(drawn(odd.source)) == 20
+
+
 def test_map_is_a_setting_of_the_run_so_that_it_is_there_when_the_run_is_resumed(tmp_path):
     path = written(tmp_path, "odd.csv", table([{"frage": f"{i} + 1?", "lösung, kurz": i + 1} for i in range(20)], ";"))
     assert parse_map("prompt=frage,answer=lösung, kurz") == {"prompt": "frage", "answer": "lösung, kurz"}

@@ -165,8 +165,6 @@ def run(
         progress.say(f"asked {this.asking}")
     last = store.last_commit()
     if more:
-        if last and last.checkpoint:
-            store.verified(last.checkpoint)  # before anything is recorded
         this = stages.extend(this, more)
         last = store.last_commit()
     if last and last.finished:
