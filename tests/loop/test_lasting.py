@@ -29,17 +29,18 @@ MICRO = [s for s in SETTINGS if not s.startswith("round_steps")]
 
 
 def test_commits_by_time_change_nothing_and_can_be_killed_at(tmp_path):
-    """A commit after every step of six in two rounds of three: in the warm-up, in a round, at its end before it is measured."""
+    """A commit after every step of six in two rounds of three: in the warm-up, between two measurements, in a round, at its end
+    before it is measured."""
     settings = [f"recipe={Path(__file__).with_name('asking.py')}", *MICRO, "round_steps=3"]
-    # Commits 1 to 6 are the warm-up's, 7 is the start, 8 to 10 the first round's steps, 11 its end.
-    cases = ["committed:3", "saved:9", "committed:10", "written:12"]
+    # Commits 1 to 6 are the warm-up's, 7 follows the test split, 8 is the start, 9 to 11 the first round's steps, 12 its end.
+    cases = ["committed:3", "committed:7", "saved:10", "committed:11", "written:13"]
     said = run_cases(tmp_path, [*settings, "commit_s=1"], cases)
     assert said.count("killed 1") == len(cases), said
     for case in cases:
         assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
     run_cases(tmp_path / "never", settings, [])
     often, never = rows(tmp_path / "whole"), rows(tmp_path / "never" / "whole")
-    assert (len(often.pop("commits")), len(never.pop("commits"))) == (16, 4)
+    assert (len(often.pop("commits")), len(never.pop("commits"))) == (17, 4)
     assert often == never and weights(tmp_path / "whole") == weights(tmp_path / "never" / "whole")
 
 
