@@ -82,7 +82,9 @@ def options(
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 Model = Annotated[
     str | None,
-    typer.Option(metavar="MODEL", help="A Hugging Face causal LM to start from: a directory, a .gguf file, or smollm2."),
+    typer.Option(
+        metavar="DIR|FILE.gguf|smollm2", help="A Hugging Face causal LM to start from: a directory, a .gguf file, or smollm2."
+    ),
 ]
 
 

@@ -123,7 +123,8 @@ def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, given: 
     Sampled ones, cut off at the limit that follows, say what they cost. `given` is the limit that the user has set.
     """
     arms = trainable(source)
-    rows = ROWS["gpu" if str(policy.model.device).startswith("cuda") else "cpu"]
+    gpu = str(policy.model.device).startswith("cuda")
+    rows = ROWS["gpu" if gpu else "cpu"]
     listed = [source.draw(arms[i % len(arms)], "train", i, derive(seed, "sizing")) for i in range(rows)]
     ids = [f"sizing.{i:04d}" for i in range(rows)]
     told = telling.of_recipe(recipe, policy.tokenizer)  # as the run will ask
@@ -135,14 +136,15 @@ def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, given: 
             if sum(rollout.stop == "length" for rollout in made) <= CUT * rows:
                 break
         limit = worthwhile(np.array([max(rollout.n_sampled, 1) for rollout in made]))
-    start = time.monotonic()
     longest = given or roomy(limit)
-    made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=recipe.sampling, asking=told)
-    answer_s = (time.monotonic() - start) / rows
-    start = time.monotonic()
-    learnt = [Sample(rollout, Verdict("correct", 1.0), group) for group, rollout in enumerate(made[:8])]
-    policy.direction(make_batch(learnt), policy_gradient.sft())
-    learn_s = (time.monotonic() - start) / len(learnt)
+    for _ in range(2 if gpu else 1):  # a GPU's first of each compiles what every later one uses
+        start = time.monotonic()
+        made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=recipe.sampling, asking=told)
+        answer_s = (time.monotonic() - start) / rows
+        start = time.monotonic()
+        learnt = [Sample(rollout, Verdict("correct", 1.0), group) for group, rollout in enumerate(made[: rows // 4])]
+        policy.direction(make_batch(learnt), policy_gradient.sft())
+        learn_s = (time.monotonic() - start) / len(learnt)
     length = sum(rollout.n_sampled for rollout in made) / rows
     return Measured(length, limit, sum(rollout.stop == "length" for rollout in made) / rows, answer_s, learn_s)
 
