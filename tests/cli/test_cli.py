@@ -85,6 +85,8 @@ print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"}
         (["run", "--budget", "0steps"], "budget"),
         (["run", "--budget", "many"], "budget"),
         (["run", "--seed", "x"], "--seed"),
+        (["run", "--set", "student=micro", "--set", "device=nothing"], "device=nothing cannot be used here"),
+        (["run", "--role", "teacher"], "no role 'teacher'"),
         (["run", "--tasks", "chain_smu"], "chain_sum"),
         (["run", "--tasks", "nothing.jsonl"], "nothing.jsonl"),
         (["run", "--model", "nowhere"], "nowhere"),

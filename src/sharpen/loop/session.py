@@ -40,7 +40,7 @@ from sharpen.loop.offers import Moment
 from sharpen.models import embedded, paths
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog
-from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles
+from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles, asking
 from sharpen.store import Position, Store, checkpoints
 from sharpen.verify import Judges
 
@@ -111,7 +111,8 @@ def build_policy(
         choice,
     )
     if path.is_dir():
-        asked = [Ask(task.prompt) for task in embedded.example_tasks(source)]
+        told = telling.of_recipe(recipe, tokenizer)
+        asked = [asking.told(Ask(task.prompt), task, told) for task in embedded.example_tasks(source)]
         models.probe(made, str(path), asked, recipe.max_tokens, beside)
     return made
 

@@ -195,6 +195,8 @@ def extend(this: Run, budget: str) -> Run:
             f"{this.store.directory} is not finished, and only a finished run can be given more. Go on with it first: sharpen "
             f"resume {this.store.directory}"
         )
+    if last.checkpoint:
+        this.store.verified(last.checkpoint)  # before anything is recorded
     newest = max(r["round"] for r in rounds if r["accepted"])
     seen = this.store.evaluation(newest, "validation")
     assert seen is not None

@@ -7,7 +7,7 @@ recipe's roles, endpoint.py is one behind a server. embedded.py builds the embed
 from a function; mixing.py averages checkpoints. paths.py measures which way a model takes on this processor, cores.py whether
 others use its cores. Generation and training passes are in engine/.
 
-May import: verify, objectives, models.engine.
+May import: terminal, verify, objectives, models.engine.
 """
 
 from sharpen.models import embedded, paths, roles

@@ -25,6 +25,7 @@ from sharpen.hashing import digest
 from sharpen.models import cores, logprobs
 from sharpen.models.engine import Kept, generate, native, transformer
 from sharpen.models.loading import fast_bf16
+from sharpen.terminal import places
 
 PROMPT, DECODED = 32, 4  # tokens of a measured prompt, and decoded behind it
 EFFORT = 2 * 10**9  # parameters times tokens of a measured learning pass …
@@ -198,7 +199,7 @@ def _machine() -> list[str]:
 
 
 def _place(key: str) -> Path:
-    return native.place() / f"path-{key}.json"
+    return places.cache_directory() / f"path-{key}.json"
 
 
 def _remembered(key: str) -> Choice | None:

@@ -25,6 +25,7 @@ from sharpen.models.engine import Kept, generate, native, transformer
 from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, where
 from sharpen.models.paths import Choice, ComputePath
 from sharpen.objectives import active, weigh
+from sharpen.recipe import PRECISIONS
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
@@ -70,6 +71,8 @@ class LocalPolicy:
         self.critic: ValueHead | None = None
         self.tick: Callable[[str, float], None] = unheard
         device = where(device)
+        if precision not in PRECISIONS:
+            raise UserError(f"precision={precision}: there are {', '.join(PRECISIONS)}.")
         if precision == "auto":
             precision = self.path.precision if choice else "bf16" if fast_bf16(device) else "fp32"
         bf16 = precision == "bf16"

@@ -78,7 +78,10 @@ def largest(level: int, rng: Random) -> tuple[str, int]:
     """Of two and of three numbers."""
     numbers = rng.sample(range(1, 100), level + 1)
     listed = ", ".join(map(str, numbers))
-    asked = f"Which of these numbers is the largest: {listed}?", f"What is the largest number in this list: {listed}?"
+    asked: tuple[str, ...] = (
+        f"Which of these numbers is the largest: {listed}?",
+        f"What is the largest number in this list: {listed}?",
+    )
     if level == 1:
         asked = tuple(f"Which number is {word}, {numbers[0]} or {numbers[1]}?" for word in ("larger", "greater"))
     return said(asked, *numbers), max(numbers)

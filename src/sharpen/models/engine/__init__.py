@@ -5,7 +5,7 @@ pass of the Llama family on packed rows (packing.py). native.py compiles decode_
 compiler; decode_step.py and train_step.py call them. On a GPU captured.py decodes (decode_ops.py in torch, decode_kernels.py in
 Triton) and train_fused.py trains (train_kernels.py).
 
-May import: nothing but the ground files.
+May import: terminal.
 """
 
 from sharpen.models.engine import captured, generate, generic, native, sampling, train_fused, transformer

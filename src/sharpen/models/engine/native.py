@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sharpen.hashing import digest
+from sharpen.terminal import places
 
 HERE = Path(__file__).parent
 SOURCES = (HERE / "decode_step.c", HERE / "train_step.c")
@@ -145,11 +146,6 @@ def _library() -> ctypes.CDLL | None:
     return library
 
 
-def place() -> Path:
-    """The user's cache directory of this program, which need not exist."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sharpen"
-
-
 def signature() -> str:
     """Another one for other functions."""
     return digest([*_texts(), FLAGS])
@@ -164,7 +160,7 @@ def _built(compiler: str) -> Path:
 
     Raises OSError and subprocess.SubprocessError where it cannot be made.
     """
-    kept = place()
+    kept = places.cache_directory()
     kept.mkdir(mode=0o700, parents=True, exist_ok=True)
     # What `native` stands for: a home directory may be shared by machines with other processors.
     asked = [compiler, "-march=native", "-dM", "-E", "-x", "c", os.devnull]
