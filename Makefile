@@ -30,6 +30,7 @@ check: .venv/ready
 bench: .venv/bench
 	$(BIN)/python bench/vs_trl.py --shape main small --save
 	$(BIN)/python bench/scaling.py --save
+	$(BIN)/python bench/gpu.py --save  # says so where there is no GPU
 
 setup: .venv/ready
 

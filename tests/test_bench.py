@@ -9,6 +9,7 @@ from pathlib import Path
 import common
 import contenders
 import gate
+import gpu
 import numpy as np
 import pytest
 import torch
@@ -104,3 +105,14 @@ def test_a_result_is_compared_with_the_latest_of_the_same_machine_and_benchmark(
     earlier = common.previous("a", 2, tmp_path)
     assert earlier is not None
     assert common.changes(earlier[1], {"speed": 5.0, "new": 1.0}, ("speed", "new")) == ["speed: 4 → 5 (+25.0%)"]
+
+
+def test_a_gpus_figures_are_compared_with_the_latest_of_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What runs on a GPU runs here too, on a model of two layers."""
+    figures = gpu.measure("micro", "cpu", 1, True, (1e9, 1e9))
+    assert {"decode_8", "over_transformers", "learn_tokens_per_second", "mfu", "step_seconds"} <= figures.keys()
+    one = {"gpu": "NVIDIA A", "versions": {}, "shapes": {"micro": {"mfu": 0.2}}}
+    gpu.record(one, True, tmp_path)
+    gpu.record({**one, "shapes": {"micro": {"mfu": 0.3}}}, False, tmp_path)
+    assert "mfu: 0.2 → 0.3 (+50.0%)" in capsys.readouterr().err
+    assert gpu.previous("NVIDIA B", "micro", tmp_path) is None and common.previous("gpu NVIDIA A micro", 2, tmp_path) is None

@@ -94,5 +94,7 @@ def test_few_packages_are_needed_and_each_is_imported() -> None:
                 imported.add((node.module or "").partition(".")[0])
             elif isinstance(node, ast.Import):
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.util.find_spec":  # transformers imports it
+                imported |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
     extras = names([w for name, wanted in PROJECT["optional-dependencies"].items() if name not in DEVELOPERS for w in wanted])
     assert imported - {"sharpen", *sys.stdlib_module_names} == needed | extras

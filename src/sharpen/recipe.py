@@ -70,6 +70,8 @@ class Recipe:
       micro_tokens     tokens in one forward and backward pass, to the same gradient; 0: as many as fit
                        (models/memory.py)
       recompute        gradient checkpointing: less memory, a third more time for learning
+      offload          float32 weights and the optimizer in the processor's memory, beside a GPU that trains in bf16: 16 bytes a
+                       parameter less there, and slower updates
       lora             rank of adapters that are trained instead of the weights; 0: the weights themselves
       device           "cpu", "cuda", …; "auto": a GPU where there is one
       precision        "fp32", "bf16", or "auto": bf16 where the processor multiplies it in hardware
@@ -123,6 +125,7 @@ class Recipe:
     round_steps: int = 20
     micro_tokens: int = 0
     recompute: bool = False
+    offload: bool = False
     lora: int = 0
     device: str = "auto"
     precision: str = "auto"

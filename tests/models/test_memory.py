@@ -1,12 +1,107 @@
-"""A pass is as long as what it keeps fits the memory."""
+"""A GPU's memory that ends, scripted: a layer that raises what torch raises there."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
+import pytest
 import torch
 
-from sharpen.models import memory
+from sharpen.core import Batch, TaskSource, UserError
+from sharpen.models import embedded, logprobs, memory, policy
+from sharpen.models.engine import generate
+from sharpen.objectives import policy_gradient
+
+NOWHERE = TaskSource("none", (), lambda arm, split, index, seed: None)  # type: ignore[arg-type,return-value]
+
+
+@pytest.fixture
+def local() -> policy.LocalPolicy:
+    return policy.LocalPolicy(*embedded.build("micro", NOWHERE, 0), "fp32", micro_tokens=400)
+
+
+def batch(rows: int = 64) -> Batch:
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(10, 20, rows)
+    mask = (np.arange(20) < lengths[:, None]) & (np.arange(20) > 3)
+    reward, group = (rng.random(rows) < 0.5).astype(np.float32), np.arange(rows) // 4
+    return Batch(
+        rng.integers(0, 250, (rows, 20)),
+        mask.astype(np.float32),
+        -mask.astype(np.float32),
+        reward,
+        group,
+        np.ones(rows),
+        lengths,
+    )
+
+
+def ends(model, when) -> None:
+    """From now on the model runs out of memory at each use of its first layer for which when(number of the use, tokens)."""
+    uses: list[int] = []
+
+    def look(module, given):
+        uses.append(len(given[0]))
+        if when(len(uses), uses[-1]):
+            raise torch.OutOfMemoryError("CUDA out of memory (scripted)")
+
+    model.model.layers[0].mlp.down_proj.register_forward_pre_hook(look)
+
+
+def test_a_pass_that_does_not_fit_is_halved_to_the_same_gradient(local):
+    """The second pass fails, when the first has left its gradient; the step begins again with passes of 256 tokens."""
+    whole = local.direction(batch(), policy_gradient.dapo())
+    ends(local.model, lambda use, tokens: tokens > 300 and use > 1)
+    with pytest.warns(UserWarning, match="out of GPU memory: passes have 256 tokens"):
+        halved = local.direction(batch(), policy_gradient.dapo())
+    for a, b in zip(halved, whole, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-7)
+    assert local.micro_tokens == 256
+    local.direction(batch(), policy_gradient.dapo())  # and stays so, without another word
+
+
+def test_what_is_only_looked_at_is_halved_too(local):
+    whole = local.logprobs(batch())
+    ends(local.model, lambda use, tokens: tokens > 300)
+    with pytest.warns(UserWarning, match="out of GPU memory"):
+        np.testing.assert_allclose(local.logprobs(batch()), whole, atol=1e-5)
+
+
+def test_where_nothing_fits_the_cure_is_named_and_nothing_is_left_behind(local):
+    ends(local.model, lambda use, tokens: True)
+    with pytest.warns(UserWarning), pytest.raises(UserError, match="recompute=true"):
+        local.update(batch(), policy_gradient.dapo(), 1e-3)
+    assert all(p.grad is None for p in local.trained.values())
+
+
+def test_generation_that_does_not_fit_goes_on_in_halves_with_the_same_answers(local):
+    rng = np.random.default_rng(0)
+    asked = [generate.Request(rng.integers(5, 200, 3 + i % 4).astype(np.int32), i, 1 + i) for i in range(12)]
+    whole = generate.generate(local.model, asked, [-1], 0, compile=False)
+    ends(local.model, lambda use, tokens: 6 < tokens < 12)  # once rows have left, some answers are there already
+    with pytest.warns(UserWarning, match="generating them in two halves"):
+        halved = generate.generate(local.model, asked, [-1], 0, compile=False)
+    assert [m.tokens.tolist() for m in halved] == [m.tokens.tolist() for m in whole]
+    ends(local.model, lambda use, tokens: True)
+    with pytest.warns(UserWarning), pytest.raises(UserError, match="does not hold one row"):
+        generate.generate(local.model, asked, [-1], 0, compile=False)
+
+
+def test_even_passes_are_of_like_size():
+    data = batch()
+    sizes = [int(data.lengths[rows].sum()) for rows in logprobs.passes(data, np.arange(64), 400)]
+    even = [int(data.lengths[rows].sum()) for rows in logprobs.passes(data, np.arange(64), 400, even=True)]
+    assert sum(sizes) == sum(even) and len(even) == len(sizes)
+    assert min(sizes) < 200 and min(even) > 0.8 * max(even) and max(even) <= 400
+
+
+def test_a_pass_has_as_many_tokens_as_a_gpu_has_room_for():
+    """By hand for Qwen2.5-0.5B: a layer keeps 4 * 896 + (2 * 14 + 2 * 2) * 64 + 2 * 4864 = 15,360 numbers of a token."""
+    shape = dict(hidden_size=896, num_hidden_layers=24, num_attention_heads=14, num_key_value_heads=2, intermediate_size=4864)
+    there = SimpleNamespace(device=torch.device("cuda"), dtype=torch.bfloat16, config=SimpleNamespace(**shape))
+    assert memory.pass_tokens(there, False) == 8 * 10**9 // (15360 * 24 * 2)
+    assert memory.pass_tokens(there, True) == memory.GPU_TOKENS
 
 
 def test_a_pass_is_as_long_as_its_activations_fit():
@@ -22,3 +117,8 @@ def test_a_pass_is_as_long_as_its_activations_fit():
     assert tokens(3000, torch.float32) == 256
     other = SimpleNamespace(config=SimpleNamespace(), dtype=torch.float32, device=torch.device("cpu"))
     assert memory.pass_tokens(other, False) == 1536
+
+
+def test_offloading_what_is_nowhere_is_an_error():
+    with pytest.raises(UserError, match="leave it out"):
+        policy.LocalPolicy(*embedded.build("micro", NOWHERE, 0), "fp32", device="cpu", offload=True)

@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -357,6 +358,30 @@ def test_a_commit_that_fails_in_the_background_is_heard_of_at_the_next_call(tmp_
         with pytest.raises(sqlite3.IntegrityError):
             store.last_commit()
         assert (store.last_commit().n, checkpoints(store), count(store, "rollouts")) == (1, ["000001"], 1)
+
+
+def test_what_is_left_of_a_checkpoint_is_written_before_it_has_its_name(tmp_path: Path):
+    """Beside whatever is done next; where it fails, the last commit stands."""
+
+    def slowly(text: str, fails: bool = False):
+        def rest(path: Path) -> None:
+            if fails:
+                raise ValueError("half written")
+            save_text(text)(path)
+
+        return lambda path: partial(rest, path)
+
+    with Store.create(tmp_path / "run", {}) as store:
+        store.commit(Position("loop", 1, 0, "this"), slowly("one"), wait=False)
+        assert store.last_commit().n == 1 and checkpoints(store) == ["000001"]
+        assert any(path.read_text() == "one" for path in store.checkpoint_path("000001").iterdir())
+        store.commit(Position("loop", 2, 0, "this"), slowly("two"))
+        store.commit(Position("loop", 3, 0, "this"), slowly("three", fails=True), wait=False)
+        with pytest.raises(ValueError, match="half written"):
+            store.last_commit()
+        assert store.last_commit().n == 2
+        with pytest.raises(ValueError, match="wrote nothing"):
+            store.commit(Position("loop", 3, 0, "this"), lambda path: lambda: None)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ Exit codes: 0 done; 2 a mistake of the user's (message, no traceback); 3 the doc
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from functools import partial
@@ -17,10 +18,14 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, listing
+from sharpen.cli import commands, listing, profiling
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
+# How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, so that a thread that must wait longer
+# leaves its core to the one it waits for. By default they wait for milliseconds, and beside other busy processes a run is
+# several times slower. OpenMP reads it when torch is loaded.
+AWAKE = "1000"
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
 
 # Of a checkpoint, what transformers loads; the optimizer stays behind.
@@ -77,7 +82,9 @@ def options(
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 Model = Annotated[
     str | None,
-    typer.Option(metavar="MODEL", help="A Hugging Face causal LM to start from: a directory, a .gguf file, or smollm2."),
+    typer.Option(
+        metavar="DIR|FILE.gguf|smollm2", help="A Hugging Face causal LM to start from: a directory, a .gguf file, or smollm2."
+    ),
 ]
 
 
@@ -311,9 +318,12 @@ app.command("tasks")(listing.show_tasks)
 app.command()(commands.verify)
 app.command()(commands.audit)
 app.command()(commands.compare)
+app.command()(profiling.profile)
 
 
 def main() -> None:
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", AWAKE)
     app(prog_name="sharpen")
 
 

@@ -37,7 +37,7 @@ from sharpen.loop import offers, telling
 from sharpen.loop.due import Due
 from sharpen.loop.growing import Grown
 from sharpen.loop.offers import Moment
-from sharpen.models import embedded
+from sharpen.models import embedded, paths
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog
 from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles
@@ -84,13 +84,20 @@ def build_recipe(request: Request) -> Method:
     return Stages(tuple(replace(stage, recipe=recipe) for stage, recipe in zip(built.stages, recipes, strict=True)))
 
 
-def build_policy(recipe: Recipe, source: TaskSource, seed: int, beside: Path | None = None) -> models.LocalPolicy:
+def build_policy(
+    recipe: Recipe,
+    source: TaskSource,
+    seed: int,
+    beside: Path | None = None,
+    choose: Callable[[Any], paths.Choice | None] = lambda model: None,
+) -> models.LocalPolicy:
     """The student: a Hugging Face model (`models.located`), tried before it is used, or an embedded one with fresh weights.
 
     beside  an existing directory on the disk that checkpoints go to, for that trial; None: nothing is written
     """
     path = Path(models.located(recipe.student))
     model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
+    choice = choose(model)
     made = models.LocalPolicy(
         model,
         tokenizer,
@@ -100,6 +107,8 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int, beside: Path | N
         recipe.lora,
         recipe.device,
         recipe.micro_tokens,
+        recipe.offload,
+        choice,
     )
     if path.is_dir():
         asked = [Ask(task.prompt) for task in embedded.example_tasks(source)]
@@ -154,6 +163,7 @@ class Run:
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
     interrupted: Callable[[], bool] = nobody  # whether the user has asked to stop
     asking: Asking = UNTOLD  # what the student is told beside the questions
+    watch: models.Watch = field(default_factory=models.Watch)
 
     @property
     def source(self) -> TaskSource:
@@ -296,18 +306,20 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
         this.progress.say(f"a commit takes long here: within a round one comes every {this.due.every:.0f} s, not more often")
 
 
-def write_checkpoint(this: Run, path: Path) -> None:
-    this.policy.save(str(path))
+def write_checkpoint(this: Run, path: Path) -> Callable[[], object] | None:
+    """What is left to be written comes back, as from `checkpoints.write`'s `save`."""
+    rest = models.save_soon(this.policy, str(path))
     models.roles.save(this.recipe.roles, this.roles, path, this.policy)
     offers.save(this, path)
     telling.write(this, path)
+    return rest
 
 
 def load_checkpoint(this: Run, name: str) -> None:
     """Go on from a checkpoint that a commit names."""
     path = this.store.verified(name)
     this.policy.load(str(path))
-    models.roles.load(this.recipe.roles, this.roles, path, this.policy, partial(like_student, this.recipe))
+    models.roles.load(this.recipe.roles, this.roles, path, this.policy, partial(like_student, this.recipe, this.policy))
     offers.load(this, path)
 
 
@@ -317,7 +329,7 @@ def refer(this: Run) -> None:
     kind = first_objective(this.recipe).reference
     who = {role.name: role.bound for role in this.recipe.roles}
     wanted = {who.get(kind, kind), *who.values()}
-    like = partial(like_student, this.recipe)
+    like = partial(like_student, this.recipe, this.policy)
     for name, path in snapshots(this, wanted):
         models.roles.take(this.recipe.roles, this.roles, name, path, this.policy, like)
         if who.get(kind, kind) == name:
@@ -352,11 +364,10 @@ def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:
         yield "accepted", this.store.verified(last.accepted)
 
 
-def like_student(recipe: Recipe, path: Path) -> models.LocalPolicy:
+def like_student(recipe: Recipe, student: Policy, path: Path) -> models.LocalPolicy:
     """A role's model, run as the student's is."""
-    return models.LocalPolicy(
-        *models.load_model(path), recipe.precision, 0.0, recipe.recompute, 0, recipe.device, recipe.micro_tokens
-    )
+    same: dict[str, Any] = {k: getattr(recipe, k) for k in ("precision", "recompute", "device", "micro_tokens", "offload")}
+    return models.LocalPolicy(*models.load_model(path), **same, choice=getattr(student, "choice", None))
 
 
 def extrapolate(this: Run) -> None:

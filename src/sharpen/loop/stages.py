@@ -219,6 +219,6 @@ def entered(this: Run, step: int, rounds: Sequence[Round]) -> Run:
     this.grown.tokens = 0  # those so far are in what is used
     knows = state.begin(recipe, this.grown.base, this.seed, this.store, this.grown.source)
     this.roles.clear()  # in place: who judges holds them too
-    this.roles.update(models.roles.bind(recipe.roles, this.policy, partial(like_student, recipe)))
+    this.roles.update(models.roles.bind(recipe.roles, this.policy, partial(like_student, recipe, this.policy)))
     own = replace(this, recipe=recipe, at=at, budget=budget(this.stages, at), state=knows)
     return replace(own, steps=[], memory={}, buffer=[], notes={})

@@ -195,6 +195,11 @@ def end_ids(model: Any, tokenizer: Any) -> list[int]:
     return list(found)
 
 
+def where(device: str) -> str:
+    """The device that is meant: with "auto" a GPU where there is one."""
+    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def fast_bf16(device: str = "cpu") -> bool:
     """True where the processor (AMX, AVX512-BF16) or the GPU multiplies bfloat16 matrices in hardware."""
     if device.startswith("cuda"):

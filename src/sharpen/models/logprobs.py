@@ -21,16 +21,16 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from sharpen.core import Batch, Sampling
-from sharpen.models.engine import common_beginnings, generic, pack, sampling, transformer
+from sharpen.models.engine import common_beginnings, generic, pack, put, sampling, train_fused, transformer
 
 CHUNK_LOGITS = 2**25  # logits held at once
 
 
-def passes(batch: Batch, rows: np.ndarray, tokens: int, together: bool = False) -> Iterator[np.ndarray]:
+def passes(batch: Batch, rows: np.ndarray, tokens: int, together: bool = False, even: bool = False) -> Iterator[np.ndarray]:
     """Row numbers of each pass. Rows of a group are neighbours, and groups of like length, so that little is padded.
 
     A prompt that a group shares counts once; a row longer than `tokens` is a pass of its own. With `together` a group is
-    never cut, however long it is.
+    never cut, however long it is. With `even` the passes are of like size, so that none is a small rest.
     """
     if not len(rows):
         return
@@ -39,6 +39,10 @@ def passes(batch: Batch, rows: np.ndarray, tokens: int, together: bool = False) 
     np.maximum.at(longest, group[rows], batch.lengths[rows])
     order = rows[np.lexsort((batch.lengths[rows], group[rows], longest[group[rows]]))]
     shared = common_beginnings(batch.tokens[order], batch.mask[order], group[order])
+    if even:
+        first = np.diff(group[order], prepend=group[order[0]] - 1) != 0
+        total = int((batch.lengths[order] - np.where(first, 0, shared)).sum())
+        tokens = min(tokens, -(-total // -(-total // tokens)) + int(batch.lengths[order].max()))
     start = held = 0
     for end, row in enumerate(order):
         again = end > start and group[order[end - 1]] == group[row]
@@ -94,7 +98,7 @@ def scores(
     """
     mask = batch.mask[rows, : int(batch.lengths[rows].max())] > 0
     row, position = np.nonzero(mask)
-    targets = torch.from_numpy(batch.tokens[rows[row], position]).to(model.device)
+    targets = put(batch.tokens[rows[row], position], model.device)
     head, states = before_trained(model, batch, rows, recompute)
     other = None
     if reference is not None:
@@ -104,13 +108,48 @@ def scores(
     functions |= {"reference": partial(chosen_by_other, how=batch.drawn)} if other else {}
     functions |= {"penalty": penalty} if penalty else {}
     functions |= {"entropy": spread} if entropy else {}
-    found = [*of_targets(head, states, targets, list(functions.values()), other)]
     names = [*functions]
+    if fused(head, states, batch.drawn, penalty, entropy):
+        found = fused_scores(head, states, targets, batch.drawn, entropy, other)
+    else:
+        found = [*of_targets(head, states, targets, list(functions.values()), other)]
     if value is not None:
         names, found = [*names, "value"], [*found, value(states)]
-    on = torch.from_numpy(mask).to(model.device)
+    on = put(mask, model.device)
     empty = torch.zeros(mask.shape, device=model.device)
     return Scores(**{name: empty.masked_scatter(on, values) for name, values in zip(names, found, strict=True)})
+
+
+def fused(head: Any, states: Tensor, how: Sampling, penalty: Any, entropy: bool) -> bool:
+    """Whether `train_fused.log_probabilities` finds what is wanted: on a GPU, where nothing reads whole distributions.
+
+    Entropies are those of temperature 1.
+    """
+    plain = type(head) is torch.nn.Linear and head.bias is None
+    return train_fused.usable(states) and plain and not how.cuts and penalty is None and (not entropy or heat(how) == 1)
+
+
+def heat(how: Sampling) -> float:
+    """The temperature that log-probabilities are taken under; greedy tokens have those of 1."""
+    return how.temperature or 1.0
+
+
+def fused_scores(
+    head: Any,
+    states: Tensor,
+    targets: Tensor,
+    how: Sampling,
+    entropy: bool,
+    other: tuple[Callable[[Tensor], Tensor], Tensor] | None,
+) -> list[Tensor]:
+    """Log-probabilities, then those of the reference and entropies where there are any."""
+    logp, spreads = train_fused.log_probabilities(head.weight, states, targets, heat(how))
+    found = [logp]
+    if other is not None:
+        beside: Any = other[0]
+        with torch.no_grad():
+            found.append(train_fused.log_probabilities(beside.weight, other[1], targets, heat(how))[0])
+    return [*found, spreads] if entropy else found
 
 
 def before_trained(
@@ -129,7 +168,7 @@ def before_trained(
         ends = np.minimum(np.maximum(last, shared), batch.lengths[rows])
         real = [read[r, :end] for r, end in zip(rows, ends, strict=True)]
         packed = pack(real, shared.tolist(), batch.group[rows].tolist(), device)
-        before = packed.number(torch.from_numpy(row).to(device), torch.from_numpy(position - 1).to(device))
+        before = packed.number(put(row, device), put(position - 1, device))
         wanted = torch.zeros(len(packed.tokens), dtype=torch.bool, device=device).index_fill_(0, before, True)
         hidden = transformer.hidden_states(
             model, packed.tokens, packed.positions, packed.attend, recompute, wanted.nonzero().squeeze(1)
@@ -192,3 +231,19 @@ def chosen(logits: Tensor, other: Tensor | None, targets: Tensor, how: Sampling)
         return sampling.logprobs(logits, how, targets).gather(1, targets[:, None]).squeeze(1)
     logits = logits.float() if how.temperature in (0, 1) else logits.float() / how.temperature
     return -F.cross_entropy(logits, targets, reduction="none")
+
+
+def against_sampling(made: Sequence[tuple[Tensor, Tensor, np.ndarray]], batch: Batch, version: int) -> dict[str, float]:
+    """The loss of all passes, and the mean distance between the log-probabilities of trainer and engine.
+
+    made  of each pass: its loss, its log-probabilities (R, T'), its rows
+    """
+    loss, gap, seen = 0.0, 0.0, 0
+    for term, logp, part in made:
+        loss += float(term)
+        sampled = batch.sampling[part, : logp.shape[1]]
+        # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
+        drawn = (sampled != 0) & (batch.version is None or (batch.version[part] == version)[:, None])
+        gap += float(np.abs(logp.cpu().numpy() - sampled)[drawn].sum())
+        seen += int(drawn.sum())
+    return dict(loss=loss, mismatch=gap / seen if seen else 0.0)

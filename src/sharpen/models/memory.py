@@ -1,16 +1,23 @@
-"""What fits into memory: how many tokens a pass has, and where gradients go."""
+"""What fits into memory: how many tokens a pass has, where gradients go, and what is done where a GPU's memory ends."""
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-# On a processor a larger pass is no faster, and 8,192 tokens need twice the memory; a GPU is idle between small ones.
-MOST = {"cpu": 1536, "cuda": 16384}
-ACTIVATION_BYTES = 2**29  # on a processor: what a pass keeps for its backward pass …
+from sharpen.core import UserError
+from sharpen.models.engine import captured
+
+CPU_TOKENS = 1536  # on a processor a larger pass is no faster, and 8,192 tokens need twice the memory
+GPU_TOKENS = 32768
+ACTIVATION_BYTES = {"cpu": 2**29, "cuda": 8 * 10**9}  # what a pass keeps for its backward pass …
 LEAST = 256  # … unless it has no more tokens than this already
+
+T = TypeVar("T")
 
 
 def pass_tokens(model: Any, recompute: bool) -> int:
@@ -18,19 +25,65 @@ def pass_tokens(model: Any, recompute: bool) -> int:
 
     Of a model whose configuration does not say its sizes as Llama's does, nothing is known, and a pass is as long as any.
     """
-    most = MOST["cuda" if model.device.type == "cuda" else "cpu"]
+    gpu = model.device.type == "cuda"
+    most, room = (GPU_TOKENS, ACTIVATION_BYTES["cuda"]) if gpu else (CPU_TOKENS, ACTIVATION_BYTES["cpu"])
     sizes = [getattr(model.config, name, None) for name in ("num_hidden_layers", "hidden_size", "intermediate_size")]
-    if model.device.type == "cuda" or not all(isinstance(n, int) for n in sizes):
-        return most
-    layers, hidden, inner = (int(n) for n in sizes if n is not None)
-    # Of a layer: its input, both norms, queries, keys, values and what attention makes of them; gate, up, and their product.
-    kept = hidden if recompute else 9 * hidden + 3.5 * inner
-    return int(min(most, max(ACTIVATION_BYTES / (layers * kept * model.dtype.itemsize), LEAST)))
+    if not all(isinstance(n, int) for n in sizes):
+        return CPU_TOKENS if not gpu else 4096
+    layers, width, inner = (int(n) for n in sizes if n is not None)
+    kept: float = width
+    if gpu and not recompute:  # of a layer, as in train_fused.py
+        heads = model.config.num_attention_heads
+        groups = getattr(model.config, "num_key_value_heads", None) or heads
+        kept = 4 * width + (2 * heads + 2 * groups) * (getattr(model.config, "head_dim", None) or width // heads) + 2 * inner
+    elif (
+        not recompute
+    ):  # its input, both norms, queries, keys, values and what attention makes of them; gate, up, their product
+        kept = 9 * width + 3.5 * inner
+    return int(min(most, max(room / (layers * kept * model.dtype.itemsize), LEAST)))
+
+
+def halving(work: Callable[[int], T], tokens: int, again: Callable[[], object]) -> tuple[T, int]:
+    """(work(tokens), tokens), and where a GPU's memory does not hold it, the same with half as many, and half of these, …
+
+    again  takes back what a work that failed has left behind
+    Raises UserError where a pass of LEAST tokens does not fit.
+    """
+    while True:
+        try:
+            return work(tokens), tokens
+        except torch.OutOfMemoryError as error:
+            again()
+            if tokens <= LEAST:
+                raise UserError(
+                    f"the GPU's memory does not hold a pass of {tokens} tokens beside the weights and the optimizer: take a "
+                    "smaller model, or --set lora=16, recompute=true or offload=true"
+                ) from error
+        captured.release()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        tokens = max(tokens // 2, LEAST)
+        warnings.warn(f"out of GPU memory: passes have {tokens} tokens from here on, to the same gradient", stacklevel=2)
+
+
+def place(model: Any, offload: bool, bf16: bool) -> str:
+    """The device of what is trained. Raises UserError where `offload` would do nothing."""
+    if offload and not (bf16 and model.device.type == "cuda"):
+        raise UserError("offload=true moves float32 weights off a GPU that trains in bfloat16, and here are none: leave it out")
+    return "cpu" if offload else str(model.device)
 
 
 def collect(trained: Tensor, image: Tensor) -> None:
     """Add the gradient of a bfloat16 image to that of the float32 weights, as soon as it is there."""
     assert image.grad is not None
-    gradient = image.grad.to(trained.device, torch.float32)
-    trained.grad = gradient if trained.grad is None else trained.grad.add_(gradient)
+    gradient = image.grad.to(trained.device)
+    trained.grad = gradient.float() if trained.grad is None else trained.grad.add_(gradient)
     image.grad = None
+
+
+def forget(policy: Any) -> None:
+    """Drop the gradients that passes have left at a LocalPolicy."""
+    policy.optimizer.zero_grad()
+    policy.model.zero_grad()
+    if policy.critic is not None:
+        policy.critic.optimizer.zero_grad()

@@ -21,8 +21,9 @@ from transformers.utils import logging as transformers_logging
 from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tableau, Turn, UserError
 from sharpen.models import adapters, logprobs, memory, saving, templates
 from sharpen.models.critic import ValueHead
-from sharpen.models.engine import generate, transformer
-from sharpen.models.loading import broken, end_ids, fast_bf16, load_model
+from sharpen.models.engine import Kept, generate, native, transformer
+from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, where
+from sharpen.models.paths import Choice, ComputePath
 from sharpen.objectives import active, weigh
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
@@ -42,7 +43,9 @@ class LocalPolicy:
     recompute  gradient checkpointing: less memory, a third more time for learning
     lora       > 0: train adapters of this rank instead of the weights (adapters.py)
     device     "cpu", "cuda", …; "auto": a GPU where there is one
-    micro_tokens  tokens in one forward and backward pass; a step takes as many passes as it needs. 0: `memory.pass_tokens`
+    micro_tokens  tokens of a forward and backward pass, halved where a GPU has no room for them. 0: `memory.pass_tokens`
+    offload    beside a bfloat16 model on a GPU: what is trained, and the optimizer, are in the processor's memory
+    choice     how the model is run, as `paths.choose` found it; it says the precision where that is "auto"
     """
 
     def __init__(
@@ -55,7 +58,10 @@ class LocalPolicy:
         lora: int = 0,
         device: str = "auto",
         micro_tokens: int = 0,
+        offload: bool = False,
+        choice: Choice | None = None,
     ):
+        self.choice, self.path, self.packed = choice, choice.path if choice else ComputePath(), Kept()
         self.tokenizer, self.average, self.lora = tokenizer, average, lora
         self.recompute = recompute
         self.version = 0
@@ -63,20 +69,24 @@ class LocalPolicy:
         self.referred = ""  # where that is from
         self.critic: ValueHead | None = None
         self.tick: Callable[[str, float], None] = unheard
-        device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
+        device = where(device)
+        if precision == "auto":
+            precision = self.path.precision if choice else "bf16" if fast_bf16(device) else "fp32"
+        bf16 = precision == "bf16"
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         if not named:
             raise UserError(
                 f"nothing of this model is trained (lora={lora}): it has no weight that {'adapters fit' if lora else 'learns'}."
             )
-        self.trained: dict[str, Tensor] = {n: p.detach().clone() for n, p in named.items()} if bf16 else dict(named)
+        self.kept = memory.place(self.model, offload, bf16)
+        self.trained: dict[str, Tensor] = dict(named)
         if bf16:
+            self.trained = {n: p.detach().to(self.kept, copy=True) for n, p in named.items()}
             halve(self.model)
             for name, image in named.items():
                 image.register_post_accumulate_grad_hook(partial(memory.collect, self.trained[name]))
-        self.micro_tokens = micro_tokens or memory.pass_tokens(self.model, recompute)
+        self.micro_tokens = micro_tokens or self.path.micro_tokens or memory.pass_tokens(self.model, recompute)
         if transformer.supported(self.model):
             transformer.fuse(self.model)
         self.end_ids = end_ids(model, tokenizer)
@@ -157,9 +167,11 @@ class LocalPolicy:
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
         asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
         try:
-            generate.generate(
-                *asked, lambda j, made: finish(generated[j], made), tick=lambda share: self.tick("answers", share)
+            how_run: dict[str, Any] = dict(
+                together=self.path.rows, kept=self.packed, tick=lambda share: self.tick("answers", share)
             )
+            with native.left_out(not self.path.compiled):
+                generate.generate(*asked, lambda j, made: finish(generated[j], made), **how_run)
         except NotFinite as error:
             raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
         return [turns[i] for i in range(len(asks))]
@@ -203,12 +215,17 @@ class LocalPolicy:
     def look(self, batch: Batch, **wanted: Any) -> dict[str, np.ndarray]:
         """What `logprobs.scores` finds at the trained tokens of every row, (B, T) float32 each, without gradient."""
         out: dict[str, np.ndarray] = {"logp": np.zeros(batch.tokens.shape, dtype=np.float32)}
-        with torch.no_grad():
-            for rows in logprobs.passes(batch, np.flatnonzero(batch.mask.any(axis=1)), self.micro_tokens):
+
+        def over(tokens: int) -> None:
+            found_in = np.flatnonzero(batch.mask.any(axis=1))
+            for rows in logprobs.passes(batch, found_in, tokens, even=self.model.device.type == "cuda"):
                 found = vars(logprobs.scores(self.model, batch, rows, **wanted))
                 for name, values in ((n, v) for n, v in found.items() if v is not None):
                     array = out.setdefault(name, np.zeros(batch.tokens.shape, dtype=np.float32))
                     array[rows, : values.shape[1]] = values.cpu().numpy()
+
+        with torch.no_grad(), native.left_out(not self.path.compiled):
+            _, self.micro_tokens = memory.halving(over, self.micro_tokens, lambda: None)
         return out
 
     def expected(self, states: Tensor) -> Tensor:
@@ -238,14 +255,23 @@ class LocalPolicy:
 
     def accumulate(self, batch: Batch, tableau: Tableau) -> dict[str, float]:
         """Gradients of the loss, left at the weights; returns `update`'s measurements but the gradient's norm."""
+        work = partial(self.over_passes, batch, tableau)
+        self.packed.forget()  # what comes of this changes the weights, and their room is needed
+        with native.left_out(not self.path.compiled):
+            measured, self.micro_tokens = memory.halving(work, self.micro_tokens, partial(memory.forget, self))
+        return measured
+
+    def over_passes(self, batch: Batch, tableau: Tableau, tokens: int) -> dict[str, float]:
+        """`accumulate` in passes of so many tokens."""
         rows = np.flatnonzero(active(tableau, batch))
         if tableau.reference and self.reference is None:
             raise ValueError(f"the objective compares with a reference model ({tableau.reference}) and none was given: `refer`")
         beside = self.reference if tableau.reference else None
         value = self.expected if tableau.returns else None
         returns = tableau.returns(batch) if tableau.returns else None
-        loss, gap, seen, done, trained = 0.0, 0.0, 0, 0, float(batch.mask[rows].sum())
-        for part in logprobs.passes(batch, rows, self.micro_tokens, tableau.together):
+        done, trained = 0, float(batch.mask[rows].sum())
+        made: list[tuple[Tensor, Tensor, np.ndarray]] = []  # read when all passes are under way: a GPU waits for nobody
+        for part in logprobs.passes(batch, rows, tokens, tableau.together, self.model.device.type == "cuda"):
             self.tick("learnt", done / max(len(rows), 1))
             done += len(part)
             found = logprobs.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value)
@@ -254,19 +280,14 @@ class LocalPolicy:
             term = -(given * logp).sum()
             if found.penalty is not None:
                 term = term + (factors * found.penalty).sum()
-            loss += float(term.detach())
-            sampling = batch.sampling[part, : logp.shape[1]]
+            made.append((term.detach(), logp.detach(), part))
             if found.value is not None and returns is not None and self.critic is not None:
                 old = np.zeros_like(batch.mask) if batch.values is None else batch.values
                 arrays = (a[part, : logp.shape[1]] for a in (old, returns, batch.mask))
                 term = term + self.critic.loss(found.value, trained, *arrays)
             term.backward()
-            # Forced answers have no sampling log-probability, and what another version wrote is no mismatch.
-            drawn = (sampling != 0) & (batch.version is None or (batch.version[part] == self.version)[:, None])
-            gap += float(np.abs(logp.detach().cpu().numpy() - sampling)[drawn].sum())
-            seen += int(drawn.sum())
-        mismatch = gap / seen if seen else 0.0
-        return dict(loss=loss, mismatch=mismatch, rows_trained=float(len(rows)), tokens_trained=trained)
+        measured = logprobs.against_sampling(made, batch, self.version)
+        return dict(**measured, rows_trained=float(len(rows)), tokens_trained=trained)
 
     def refer(self, directory: str) -> None:
         """Take a saved model as the frozen reference. Raises UserError where it does not share the student's vocabulary."""
@@ -308,10 +329,11 @@ class LocalPolicy:
 
     def refresh(self) -> None:
         """Make a bfloat16 model the image of the trained weights again; a float32 model holds them itself."""
-        with torch.no_grad():
-            for name, computed in self.model.named_parameters():
-                if name in self.trained and self.trained[name] is not computed:
-                    computed.copy_(self.trained[name])
+        self.packed.forget()
+        images = {n: p for n, p in self.model.named_parameters() if n in self.trained and self.trained[n] is not p}
+        if images:
+            with torch.no_grad():
+                torch._foreach_copy_([*images.values()], [self.trained[n] for n in images])
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

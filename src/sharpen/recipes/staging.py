@@ -22,6 +22,7 @@ COMMON = (
         "prompt_suffix",
         "micro_tokens",
         "recompute",
+        "offload",
         "lora",
         "device",
         "precision",

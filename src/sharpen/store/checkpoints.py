@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial as partial_of
 from pathlib import Path
 
 from sharpen.core import UserError
@@ -24,21 +25,28 @@ OWN = ("checkpoints", "kept", "mixed", "start", "refused", "run.db", "run.db-wal
 CURE = "Take the run from a copy, or begin anew with --model and a checkpoint that is whole."
 
 
-def write(run: Path, name: str, save: Callable[[Path], object]) -> None:
+def write(run: Path, name: str, save: Callable[[Path], object]) -> Callable[[], object] | None:
     """Let save(directory) write a checkpoint beside the others, not yet under its name.
 
+    Where it returns a function, that does what is left of the writing, and comes back: to be called before `publish`.
     Raises what `save` raises, OSError (no space) where the disk is full, and ValueError where nothing was written.
     """
     partial = run / "checkpoints" / f"{name}.partial"
     partial.mkdir()  # and no parent: a run that has moved is not begun again where it was
+    rest = _written(partial, partial_of(save, partial))
+    return partial_of(_written, partial, rest) if callable(rest) else None
+
+
+def _written(partial: Path, work: Callable[[], object]) -> object:
     try:
-        save(partial)
+        rest = work()
     except Exception as error:  # and raise it again: libraries hide a full disk in errors of their own
         if shutil.disk_usage(partial).free < 1 << 20:
             raise OSError(errno.ENOSPC, str(error)) from error
         raise
-    if not any(partial.iterdir()):
+    if not callable(rest) and not any(partial.iterdir()):
         raise ValueError(f"save wrote nothing into {partial}")
+    return rest
 
 
 def publish(run: Path, name: str, fault: Callable[[str], object]) -> str:

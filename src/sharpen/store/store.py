@@ -189,20 +189,21 @@ class Store:
               A failure of that part is raised by whichever call comes next, and what was to be committed is given up.
         """
         commit = following(position, self.last_commit(), save is not None)
+        rest: Callable[[], object] | None = None
         with database.explained(self._place.follow()):
             try:
                 if save and commit.checkpoint:
-                    checkpoints.write(self.directory, commit.checkpoint, save)
+                    rest = checkpoints.write(self.directory, commit.checkpoint, save)
                     self._fault("saved")
             except BaseException:
                 self.clean()
                 raise
         if wait or self._place.moved:
-            self._finish(commit, self._rows(), save is not None)
+            self._finish(commit, self._rows(), save is not None, rest)
             self._forget()
             self._place.stop_if_moved()
         else:
-            self._unsettled = self._thread.submit(self._finish, commit, self._rows(), save is not None)
+            self._unsettled = self._thread.submit(self._finish, commit, self._rows(), save is not None, rest)
             self._forget()
         return commit
 
@@ -219,11 +220,13 @@ class Store:
     def _forget(self) -> None:
         self._pending, self._tasks, self._timings = defaultdict(list), {}, defaultdict(float)
 
-    def _finish(self, commit: Commit, rows: Mapping[str, list[tuple]], saved: bool) -> None:
-        """Make a checkpoint durable, then the rows and the commit that names it."""
+    def _finish(self, commit: Commit, rows: Mapping[str, list[tuple]], saved: bool, rest: Callable[[], object] | None) -> None:
+        """Write what is left of a checkpoint and make it durable, then the rows and the commit that names it."""
         with database.explained(self._place.follow()):
             try:
                 total = None
+                if rest:
+                    rest()
                 if saved and commit.checkpoint:
                     total = checkpoints.publish(self.directory, commit.checkpoint, self._fault)
                 with self._db:  # commits, or rolls back where anything raises

@@ -3,27 +3,32 @@
 1. `generate` takes prompts as token ids and answers with tokens and the log-probabilities they were drawn with.
 2. Each row draws from its own seed, so a result does not depend on what it was batched with (up to rounding).
 3. Rows with prompts of any length are decoded together (cache.py).
-4. Models of the Llama family take the path of transformer.py; any other causal LM its own forward pass (generic.py).
+4. Models of the Llama family take the path of transformer.py, on a GPU with Triton as a captured step (captured.py); any other
+   causal LM its own forward pass (generic.py).
+5. A batch that does not fit a GPU's memory is generated in two halves, which changes nothing in its answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sharpen.core import PLAIN, NotFinite, Sampling
-from sharpen.models.engine import decode_step, generic, transformer
+from sharpen.core import PLAIN, NotFinite, Sampling, UserError
+from sharpen.models.engine import captured, decode_step, generic, transformer
 from sharpen.models.engine.cache import Cache
 from sharpen.models.engine.sampling import sample, uniforms
 
 MAX_ROWS = 512  # rows decoded together …
 CACHE_BYTES = 4 * 2**30  # … as long as their keys and values fit
+GPU_ROWS, GPU_CACHE_BYTES = captured.SIZES[-1], 16 * 2**30  # the same where a captured step decodes
 FOREIGN_SPREAD = 64  # longest minus shortest prompt of a batch that is padded to the longest
 COMPACT = 0.6  # finished rows leave once fewer than this share of the rows is active
 
@@ -70,6 +75,8 @@ def generate(
     done: Callable[[int, Generation], None] | None = None,
     compile: bool = True,
     tick: Callable[[float], None] | None = None,
+    together: int = MAX_ROWS,
+    kept: decode_step.Kept | None = None,
 ) -> list[Generation]:
     """Generate every request; the answers come in the order of the requests.
 
@@ -77,6 +84,8 @@ def generate(
     done   is called with the number of a request and its answer as soon as that is written, while others go on
     tick   is told before each token what share is written; what it raises ends the batch
     compile  whether small models may take the compiled step (decode_step.py)
+    together  rows decoded together, at most
+    kept    where the weights of the compiled step stay for the next call; None: they are packed for this one
     Raises ValueError for an empty prompt, NotFinite where the model gives a token a log-probability that is no number.
     """
     if any(len(r.prompt) == 0 for r in requests):
@@ -88,10 +97,26 @@ def generate(
         if done:
             done(i, made)
 
-    packed = decode_step.pack(model) if compile else None
-    for batch in batches(model, requests):
+    packed = None if not compile else kept.of(model) if kept else decode_step.pack(model)
+    waiting = batches(model, requests, together)
+    while waiting:
+        batch = {i: requests[i] for i in waiting.pop(0) if i not in results}
         told = partial(tell, tick, len(results), len(batch), len(requests)) if tick else unheard
-        decode(model, {i: requests[i] for i in batch}, end_ids, pad_id, stops, finish, packed, told)
+        try:
+            if captured.usable(model):
+                decode_captured(model, batch, end_ids, stops, finish, told=told)
+            else:
+                decode(model, batch, end_ids, pad_id, stops, finish, packed, told)
+        except torch.OutOfMemoryError as error:
+            left = [i for i in batch if i not in results]
+            if len(left) < 2:
+                raise UserError(
+                    "the GPU's memory does not hold one row of generation beside what else is there: take a smaller model or "
+                    "fewer max_tokens"
+                ) from error
+            warnings.warn(f"out of GPU memory with {len(left)} rows: generating them in two halves", stacklevel=2)
+            captured.release()
+            waiting = [left[: len(left) // 2], left[len(left) // 2 :], *waiting]
     return [results[i] for i in range(len(requests))]
 
 
@@ -104,17 +129,18 @@ def tell(tick: Callable[[float], None], before: int, batch: int, whole: int, sha
     tick((before + batch * share) / whole)
 
 
-def batches(model: Any, requests: Sequence[Request]) -> list[list[int]]:
-    """Numbers of the requests that are decoded together, sorted by prompt: as many as MAX_ROWS and CACHE_BYTES allow."""
+def batches(model: Any, requests: Sequence[Request], together: int = MAX_ROWS) -> list[list[int]]:
+    """Numbers of the requests that are decoded together, sorted by prompt: as many as `together` and CACHE_BYTES allow."""
     ours = transformer.supported(model)
     memory = generic.Memory(True, 0) if ours else generic.memory(model)
-    token_bytes, most = token_bytes_of(model), MAX_ROWS if memory.together else 1
+    most, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) else (together, CACHE_BYTES)
+    token_bytes, most = token_bytes_of(model), most if memory.together else 1
     spread = float("inf") if ours else 0 if memory.row_bytes else FOREIGN_SPREAD
     out: list[list[int]] = []
     held = 0
     for i in sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].prompt.tobytes(), i)):
         need = (len(requests[i].prompt) + requests[i].max_tokens) * token_bytes + memory.row_bytes
-        full = out and (len(out[-1]) >= most or held + need > CACHE_BYTES)
+        full = out and (len(out[-1]) >= most or held + need > room)
         if not out or full or len(requests[i].prompt) - len(requests[out[-1][0]].prompt) > spread:
             out.append([])
             held = 0
@@ -191,6 +217,50 @@ def decode(
         logits = state.extend(model, token)
 
 
+def decode_captured(
+    model: Any,
+    requests: dict[int, Request],
+    end_ids: Sequence[int],
+    stops: Callable[[tuple[str, ...]], StopStrings] | None,
+    finish: Callable[[int, Generation], None],
+    ops: ModuleType | None = None,
+    told: Callable[[float], None] = unheard,
+) -> None:
+    """The same as `decode`, by captured.py. `ops` as there; `told` is told what share is written whenever the host looks."""
+    numbers = [i for i, r in requests.items() if r.max_tokens > 0]
+    for i in requests.keys() - set(numbers):
+        finish(i, Generation(np.zeros(0, np.int32), np.zeros(0, np.float32), "length"))
+    if not numbers:
+        return
+    asked = [requests[i] for i in numbers]
+    recognisers = recognised({r.sampling for r in asked}, stops)
+    last = {how: recogniser.last.cpu().numpy() for how, recogniser in recognisers.items()}
+
+    def completed(row: int, tokens: np.ndarray, looked: int) -> int:
+        how = asked[row].sampling
+        ends = looked + np.flatnonzero(last[how][tokens[looked:]]) + 1
+        return next((int(end) for end in ends if recognisers[how].found(tokens[:end])), 0)
+
+    def hand_over(row: int, tokens: np.ndarray, logprobs: np.ndarray) -> None:
+        if not np.isfinite(logprobs).all():
+            raise NotFinite(f"a token has the log-probability {logprobs[~np.isfinite(logprobs)][0]}")
+        how = asked[row].sampling
+        stopped = how in recognisers and recognisers[how].found(tokens)
+        stop = "end" if tokens[-1] in end_ids else "stop" if stopped else "length"
+        finish(numbers[row], Generation(tokens, logprobs, stop))
+
+    captured.decode(model, asked, end_ids, hand_over, completed, ops, told)
+
+
+def recognised(
+    kinds: Collection[Sampling], stops: Callable[[tuple[str, ...]], StopStrings] | None
+) -> dict[Sampling, StopStrings]:
+    """What recognises the stop strings of each kind of drawing that has any."""
+    if any(how.stop for how in kinds) and stops is None:
+        raise ValueError("a request has stop strings, and there is no tokenizer to recognise them")
+    return {how: stops(how.stop) for how in kinds if how.stop and stops}
+
+
 class Drawing:
     """How each row of a batch is drawn and what else ends it; rows that share a `Sampling` are drawn together."""
 
@@ -199,9 +269,7 @@ class Drawing:
         self.kind = torch.tensor([self.kinds.index(r.sampling) for r in asked], device=device)
         greedy = [0 if r.sampling.temperature == 0 else r.max_tokens for r in asked]
         self.noise = uniforms([r.seed for r in asked], greedy).to(device)
-        if any(how.stop for how in self.kinds) and stops is None:
-            raise ValueError("a request has stop strings, and there is no tokenizer to recognise them")
-        self.stops = {how: stops(how.stop) for how in self.kinds if how.stop and stops}
+        self.stops = recognised(self.kinds, stops)
 
     def __call__(self, logits: Tensor, rows: Tensor, t: int) -> tuple[Tensor, Tensor]:
         """Token t of the given rows, and its log-probability."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sharpen.models.engine import train_step
+from sharpen.models.engine import train_fused, train_step
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,10 @@ class Pack:
         causal = torch.ones(length, length, dtype=torch.bool, device=self.starts.device).tril()
         return torch.cat((first[:, None].expand(rows, length, width), causal.expand(rows, length, length)), dim=-1)[:, None]
 
+    @cached_property
+    def stretches(self) -> train_fused.Stretches:
+        return train_fused.stretches(*self.families.given, self.tokens.device)
+
     def number(self, row: Tensor, position: Tensor) -> Tensor:
         """Numbers in the pack of the tokens at these positions of these rows."""
         behind = position - self.starts[row]
@@ -128,6 +132,8 @@ class Pack:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Causal attention within rows: (N, H, E) from q (N, H, E) and k, v (N, G, E)."""
+        if train_fused.flashes(q):
+            return train_fused.attend(q, k, v, self.stretches)
         found = train_step.attend(q, k, v, self.families)
         if found is not None:
             return found
@@ -166,14 +172,20 @@ def pack(rows: Sequence[np.ndarray], shared: Sequence[int], origin: Sequence[int
     before = sum(map(len, beginnings)) if behind else 0
     number = [firsts[o] for o in origin]
     return Pack(
-        tokens=torch.from_numpy(np.concatenate(segments).astype(np.int64)).to(device),
-        positions=torch.from_numpy(np.concatenate(positions)).to(device),
+        tokens=put(np.concatenate(segments).astype(np.int64), device),
+        positions=put(np.concatenate(positions), device),
         shared=_segments(beginnings, 0, device) if behind else None,
         own=_segments(remainders, before, device),
-        origin=torch.tensor(number, device=device),
-        starts=torch.tensor(starts, device=device),
+        origin=put(np.array(number), device),
+        starts=put(np.array(starts), device),
         families=train_step.Families([len(b) if behind else 0 for b in beginnings], [len(r) for r in remainders], number),
     )
+
+
+def put(values: np.ndarray, device: Any) -> Tensor:
+    """The array on a device. A GPU takes it from locked memory, when it comes to it: nobody waits."""
+    found = torch.from_numpy(values)
+    return found.pin_memory().to(device, non_blocking=True) if torch.device(device).type == "cuda" else found.to(device)
 
 
 def _segments(parts: Sequence[np.ndarray], start: int, device: Any) -> Segments:
@@ -183,7 +195,7 @@ def _segments(parts: Sequence[np.ndarray], start: int, device: Any) -> Segments:
     index = np.zeros(real.shape, dtype=np.int64)
     index[real] = start + np.arange(lengths.sum())
     inverse = np.flatnonzero(real)
-    return Segments(torch.from_numpy(index).to(device), torch.from_numpy(inverse).to(device), start, bool(real.all()))
+    return Segments(put(index, device), put(inverse, device), start, bool(real.all()))
 
 
 def common_beginnings(tokens: np.ndarray, mask: np.ndarray, group: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from sharpen.models.engine import train_step
+from sharpen.models.engine import train_fused, train_step
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 ROPE_TYPES = ("default", "linear", "llama3")  # fixed frequencies; the others depend on the length seen so far
@@ -54,7 +54,7 @@ def hidden_states(
                makes keys and values alone
     """
     x = model.model.embed_tokens(tokens)
-    cos, sin = rope(model, positions, x.dtype)
+    cos, sin = rope(model, positions, train_step.angles(x))
     for i, layer in enumerate(model.model.layers):
         step = (_layer, layer, x, cos, sin, attend, i, needed if layer is model.model.layers[-1] else None)
         x = checkpoint(*step, use_reentrant=False) if recompute else step[0](*step[1:])
@@ -72,8 +72,17 @@ def _layer(layer: Any, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, i: i
     if needed is not None:
         x, attended = x.index_select(0, needed), attended.index_select(0, needed)
     x = x + attention.o_proj(attended)
-    gate, up = linear((layer.mlp.gate_proj, layer.mlp.up_proj), norm(x, layer.post_attention_layernorm))
-    return x + layer.mlp.down_proj(train_step.gate(gate, up))
+    return x + mlp(layer.mlp, norm(x, layer.post_attention_layernorm))
+
+
+def mlp(layer: Any, x: Tensor) -> Tensor:
+    """SwiGLU."""
+    wide, closing = (layer.gate_proj, layer.up_proj), layer.down_proj
+    if torch.is_grad_enabled() and train_fused.usable(x) and type(closing) is nn.Linear and closing.bias is None:
+        fused = block(wide)
+        if fused is not None and fused[1] is None:
+            return train_fused.mlp(x, *wide, closing, fused[0])
+    return closing(train_step.gate(*linear(wide, x)))
 
 
 def rope(model: Any, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -91,14 +100,28 @@ def norm(x: Tensor, layer: Any) -> Tensor:
 
 def linear(layers: Sequence[Any], x: Tensor) -> Sequence[Tensor]:
     """What each layer makes of x (N, D). One product for all of them where `fuse` has laid their weights side by side."""
-    if torch.is_grad_enabled() or not all(type(layer) is nn.Linear for layer in layers):
+    learns = torch.is_grad_enabled()
+    fused = None if learns and not train_fused.usable(x) else block(layers)
+    if fused is None:
         return [layer(x) for layer in layers]
-    weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
-    weight = _side_by_side(weights)
+    if learns:
+        return train_fused.together(x, layers, fused)
+    return F.linear(x, *fused).split([len(layer.weight) for layer in layers], dim=-1)
+
+
+def together(layers: Sequence[Any], x: Tensor) -> Tensor:
+    """The same side by side, (N, the sum of their widths), without gradient."""
+    fused = block(layers)
+    return F.linear(x, *fused) if fused else torch.cat([layer(x) for layer in layers], dim=-1)
+
+
+def block(layers: Sequence[Any]) -> tuple[Tensor, Tensor | None] | None:
+    """The weights and biases that `fuse` laid side by side, as one of each; None where they do not lie so (any more)."""
+    if not all(type(layer) is nn.Linear for layer in layers):
+        return None
+    weight, biases = _side_by_side([layer.weight for layer in layers]), [layer.bias for layer in layers]
     bias = None if biases[0] is None else _side_by_side(biases)
-    if weight is None or (bias is None) != (biases[0] is None):
-        return [layer(x) for layer in layers]
-    return F.linear(x, weight, bias).split([len(w) for w in weights], dim=-1)
+    return None if weight is None or (bias is None) != (biases[0] is None) else (weight, bias)
 
 
 def fuse(model: Any) -> None:
@@ -109,8 +132,8 @@ def fuse(model: Any) -> None:
             for name in ("weight", "bias"):
                 parts: list[Any] = [getattr(part, name, None) for part in together]
                 if all(part is not None for part in parts):
-                    block = torch.cat([part.detach() for part in parts])
-                    for part, piece in zip(parts, block.split([len(p) for p in parts]), strict=True):
+                    laid = torch.cat([part.detach() for part in parts])
+                    for part, piece in zip(parts, laid.split([len(p) for p in parts]), strict=True):
                         part.data = piece
 
 

@@ -1,0 +1,39 @@
+"""What is written of a copied policy is the policy of that moment, whatever has become of it since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sharpen.core import Batch, TaskSource
+from sharpen.models import embedded, policy, save_soon
+from sharpen.models.snapshot import copied
+from sharpen.objectives import policy_gradient
+
+NOWHERE = TaskSource("none", (), lambda arm, split, index, seed: None)  # type: ignore[arg-type,return-value]
+
+
+def batch(seed: int) -> Batch:
+    rng = np.random.default_rng(seed)
+    mask = np.tile((np.arange(12) > 3).astype(np.float32), (8, 1))
+    reward, ones = (np.arange(8) % 3).astype(np.float32), np.ones(8, np.float32)
+    return Batch(rng.integers(0, 250, (8, 12)), mask, -mask, reward, np.arange(8) // 4, ones, np.full(8, 12))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_a_copy_is_written_as_it_was(tmp_path: Path) -> None:
+    local = policy.LocalPolicy(*embedded.build("micro", NOWHERE, 0), "fp32")
+    local.extrapolate(0.5)
+    local.update(local.prepare(batch(0), policy_gradient.ppo()), policy_gradient.ppo(), 1e-3)
+    local.update(batch(1), policy_gradient.grpo(), 1e-3)
+    then = copied(local)
+    assert save_soon(local, str(tmp_path / "now")) is None  # a processor has nothing to gain
+    local.update(batch(2), policy_gradient.grpo(), 1e-2)
+    type(local).save(then, str(tmp_path / "later"))
+    assert files(tmp_path / "later") == files(tmp_path / "now")
+    local.save(str(tmp_path / "after"))
+    assert files(tmp_path / "after") != files(tmp_path / "now")
