@@ -2,8 +2,8 @@
 
 On a GPU: python bench/real.py --seeds 0 --budget 2m --set device=cuda --set prompts=64 --set samples=16
 
-sharpen  `sharpen run --model smollm2 --tasks arithmetic`, as `make real` runs it, with its wall time and its peak memory; a line
-         of JSON for each run says what was measured before and after, of each arm too
+sharpen  `sharpen run --model smollm2 --tasks arithmetic`, as `make real` runs it, with its wall time and its peak memory; a
+         line of JSON says what was measured before and after, of each arm too
 trl      GRPOTrainer for as many seconds as the loop of that run took, on questions of the same source with the same verdicts,
          learning rate, prompts, answers and longest answer; measured by `sharpen eval` on as many test questions
 
