@@ -133,9 +133,11 @@ def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, given: 
     if limit is None:
         for longest in (FIRST, LONGEST):
             made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=GREEDY, asking=told)
-            if sum(rollout.stop == "length" for rollout in made) <= CUT * rows:
+            # One that was cut off is longer than any limit; where few are, how long they are changes nothing worth the look.
+            lengths = np.array([math.inf if rollout.stop == "length" else max(rollout.n_sampled, 1) for rollout in made])
+            if np.isfinite(lengths).mean() >= FINISHED:
                 break
-        limit = worthwhile(np.array([max(rollout.n_sampled, 1) for rollout in made]))
+        limit = worthwhile(lengths)
     longest = given or roomy(limit)
     for _ in range(2 if gpu else 1):  # a GPU's first of each compiles what every later one uses
         start = time.monotonic()
