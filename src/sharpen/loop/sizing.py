@@ -86,6 +86,14 @@ def fitted(request: Request, picked: bool, say: Callable[[str], None]) -> tuple[
     return request, partial(sized, picked=picked)
 
 
+def supposed(request: Request) -> Recipe:
+    """The recipe with sizes such as a small model gets, for what is measured before `sized` knows them."""
+    given = {setting.partition("=")[0].strip().rpartition(".")[2] for setting in request.settings}
+    recipe = opening(build_recipe(request))
+    sizes = {"prompts": PROMPTS[0], "max_tokens": FIRST}
+    return replace(recipe, **{name: value for name, value in sizes.items() if name not in given})
+
+
 def sized(request: Request, policy: Any, source: TaskSource, progress: Any, picked: bool = False) -> Request:
     """The request with sizes for this model and budget. `picked`: the user named no recipe, so the rate is chosen too; that of
     adapters always is."""
