@@ -4,8 +4,8 @@ On a GPU: python bench/real.py --seeds 0 --budget 2m --model FILE.gguf --set dev
 
 sharpen  `sharpen run --model smollm2 --tasks arithmetic`, as `make real` runs it, with its wall time and its peak memory; a
          line of JSON says what was measured before and after, of each arm too
-trl      GRPOTrainer for as many seconds as the loop of that run took, on questions of the same source, told the same, with the same
-         verdicts, learning rate, prompts, answers and longest answer; measured by `sharpen eval` on as many test questions
+trl      GRPOTrainer for as many seconds as the loop of that run took, on questions of the same source, told the same, with the
+         same verdicts, learning rate, prompts, answers and longest answer; measured by `sharpen eval` on as many test questions
 
 Runs of one seed follow one another, so that a machine's drift hits both alike. A run that is already there is not made again.
 """
