@@ -147,16 +147,21 @@ def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, given: 
                 break
         limit = worthwhile(lengths)
     longest = given or roomy(limit)
+    # As in a step: several answers to a prompt, which is read and learnt from once for all of them.
+    listed = [task for task in listed[:: recipe.samples] for _ in range(recipe.samples)]
+    ids = [f"sizing.{i:04d}" for i in range(len(listed))]
     for _ in range(2 if gpu else 1):  # a GPU's first of each compiles what every later one uses
         start = time.monotonic()
         made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=recipe.sampling, asking=told)
-        answer_s = (time.monotonic() - start) / rows
+        answer_s = (time.monotonic() - start) / len(made)
         start = time.monotonic()
-        learnt = [Sample(rollout, Verdict("correct", 1.0), group) for group, rollout in enumerate(made[: rows // 4])]
+        some = made[: max(len(made) // 4, recipe.samples)]
+        learnt = [Sample(rollout, Verdict("correct", 1.0), i // recipe.samples) for i, rollout in enumerate(some)]
         policy.direction(make_batch(learnt), policy_gradient.sft())
         learn_s = (time.monotonic() - start) / len(learnt)
-    length = sum(rollout.n_sampled for rollout in made) / rows
-    return Measured(length, limit, sum(rollout.stop == "length" for rollout in made) / rows, answer_s, learn_s)
+    length = sum(rollout.n_sampled for rollout in made) / len(made)
+    cut = sum(rollout.stop == "length" for rollout in made) / len(made)
+    return Measured(length, limit, cut, answer_s, learn_s)
 
 
 def roomy(limit: int) -> int:
