@@ -90,7 +90,7 @@ def supposed(request: Request) -> Recipe:
     """The recipe with sizes such as a small model gets, for what is measured before `sized` knows them."""
     given = {setting.partition("=")[0].strip().rpartition(".")[2] for setting in request.settings}
     recipe = opening(build_recipe(request))
-    sizes = {"prompts": PROMPTS[0], "max_tokens": FIRST}
+    sizes: dict[str, Any] = {"prompts": PROMPTS[0], "max_tokens": FIRST}
     return replace(recipe, **{name: value for name, value in sizes.items() if name not in given})
 
 
