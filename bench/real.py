@@ -1,6 +1,9 @@
 """A real chat model on arithmetic, and TRL beside it: python bench/real.py [--seeds 0 1 2] [--budget 9m] [--trl] [--out DIR]
 
-sharpen  `sharpen run --model smollm2 --tasks arithmetic`, as `make real` runs it, with its wall time and its peak memory
+On a GPU: python bench/real.py --seeds 0 --budget 2m --set device=cuda --set prompts=64 --set samples=16
+
+sharpen  `sharpen run --model smollm2 --tasks arithmetic`, as `make real` runs it, with its wall time and its peak memory; a
+         line of JSON says what was measured before and after, of each arm too
 trl      GRPOTrainer for as many seconds as the loop of that run took, on questions of the same source with the same verdicts,
          learning rate, prompts, answers and longest answer; measured by `sharpen eval` on as many test questions
 
@@ -45,13 +48,24 @@ def settings(directory: Path) -> dict[str, str]:
     return dict(setting.split("=", 1) for setting in meta["settings"]) | {"model": meta["model"]}
 
 
-def sharpen_run(directory: Path, seed: int, model: str, budget: str) -> dict[str, Any]:
+def sharpen_run(directory: Path, seed: int, model: str, budget: str, chosen: list[str]) -> dict[str, Any]:
     note = directory.with_suffix(".json")
     if not note.exists():
         words = ["run", "--model", model, "--tasks", TASKS, "--budget", budget, "--seed", str(seed)]
+        words += [word for setting in chosen for word in ("--set", setting)]
         note.write_text(json.dumps(watched(*SHARPEN, *words, "--run-dir", str(directory))))
     shown = subprocess.run([*SHARPEN, "report", str(directory), "--json"], check=True, capture_output=True, text=True)
     return {**json.loads(shown.stdout), **json.loads(note.read_text())}
+
+
+def shown(found: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a run's report: the figures, without answers."""
+    kept = {name: found[name] for name in ("steps", "seconds", "tokens", "wall", "peak_mb")}
+    for when in ("before", "after", "difference"):
+        measured = found[when]
+        kept[when] = {name: measured[name] for name in ("accuracy", "ci95", "n")}
+        kept[when]["arms"] = {arm: round(fields["accuracy"], 3) for arm, fields in measured["arms"].items()}
+    return kept
 
 
 def loop_seconds(directory: Path) -> float:
@@ -133,6 +147,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--budget", default="9m")
     parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for `sharpen run`")
     parser.add_argument("--trl", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/real"))
     parser.add_argument("--train", nargs=3, metavar=("OUT", "RUN", "SEED"), help=argparse.SUPPRESS)
@@ -143,13 +158,14 @@ def main() -> None:
     gains, others = [], []
     for seed in args.seeds:
         run = args.out / f"sharpen-{seed}"
-        found = sharpen_run(run, seed, args.model, args.budget)
+        found = sharpen_run(run, seed, args.model, args.budget, args.set)
         before, after = found["before"]["accuracy"], found["after"]["accuracy"]
         gains.append(after - before)
         print(
             f"seed {seed}: sharpen {before:.1%} -> {after:.1%} in {found['steps']} steps, {found['wall'] / 60:.1f} min in all, "
             f"{found['peak_mb']:,.0f} MB"
         )
+        print(json.dumps({"seed": seed, "load": os.getloadavg(), "sized": settings(run)} | shown(found)), flush=True)
         if args.trl:
             other = trl_run(args.out / f"trl-{seed}", run, seed)
             others.append(other["accuracy"] - before)

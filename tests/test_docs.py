@@ -35,7 +35,7 @@ from sharpen.cli import program
 from sharpen.models import embedded
 from sharpen.recipes import catalog
 from sharpen.sandbox import probe
-from sharpen.store import database
+from sharpen.store import database, served
 
 ROOT = Path(__file__).parents[1]
 GENERATED = ("recipes.md",)
@@ -194,7 +194,9 @@ def test_the_store_page_has_every_table_and_column() -> None:
     for section in text.split("\n## `")[1:]:
         table, _, rest = section.partition("`")
         said[table] = {c for row in re.findall(r"^\| (`.*?) \|", rest, re.MULTILINE) for c in re.findall(r"`(\w+)`", row)}
-    schema = re.findall(r"CREATE TABLE (\w+)\((.*?)\)(?: WITHOUT ROWID)?;", database.SCHEMA, re.DOTALL)
+    schema = re.findall(
+        r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)\((.*?)\)(?: WITHOUT ROWID)?;", database.SCHEMA + served.TABLE, re.DOTALL
+    )
     there = {table: set(re.findall(r"(?:^|,)\s*([a-z_]+) (?:TEXT|INTEGER|BLOB|REAL)", columns)) for table, columns in schema}
     assert said == there
 

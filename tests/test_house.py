@@ -17,7 +17,21 @@ ROOT = Path(__file__).parents[1] / "src" / "sharpen"
 GROUND = ("hashing", "estimate", "core", "recipe")
 ROOMS = (
     *("terminal", "families", "sandbox", "verify.maths", "verify.code", "verify", "tasks", "audit", "data", "objectives"),
-    *("models.engine", "models", "rollouts", "guard", "store", "curriculum", "recipes", "loop", "report", "compare", "cli"),
+    *(
+        "models.engine",
+        "models",
+        "rollouts",
+        "guard",
+        "store",
+        "curriculum",
+        "recipes",
+        "loop",
+        "serve",
+        "report",
+        "track",
+        "compare",
+        "cli",
+    ),
 )
 FILES = sorted(p for p in ROOT.rglob("*.py") if "drivers" not in p.parts)
 

@@ -21,6 +21,8 @@ from sharpen.core import (
     growth,
 )
 
+PRECISIONS = ("auto", "bf16", "fp32")
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -47,6 +47,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
         os.chdir(before)
 
 
+def test_no_option_has_its_own_name_in_capitals_for_a_value() -> None:
+    """typer 0.27 takes `--model MODEL` for an option that is called --MODEL."""
+    import typer.main
+
+    for name, command in typer.main.get_command(program.app).commands.items():
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert parameter.metavar != parameter.name.upper(), f"{name} --{parameter.name}"
+
+
 def test_help_of_every_command_imports_nothing_heavy() -> None:
     code = """
 import sys
@@ -62,7 +72,8 @@ print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"}
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=env)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "[] 13\n"
+    heavy, number = done.stdout.rsplit(maxsplit=1)
+    assert heavy == "[]" and int(number) > 12
 
 
 @pytest.mark.parametrize(
@@ -74,6 +85,8 @@ print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"}
         (["run", "--budget", "0steps"], "budget"),
         (["run", "--budget", "many"], "budget"),
         (["run", "--seed", "x"], "--seed"),
+        (["run", "--set", "student=micro", "--set", "device=nothing"], "device=nothing cannot be used here"),
+        (["run", "--role", "teacher"], "no role 'teacher'"),
         (["run", "--tasks", "chain_smu"], "chain_sum"),
         (["run", "--tasks", "nothing.jsonl"], "nothing.jsonl"),
         (["run", "--model", "nowhere"], "nowhere"),

@@ -20,7 +20,7 @@ from sharpen.core import UserError
 from sharpen.loop import inputs, loop, trust
 from sharpen.loop.due import Due
 from sharpen.store import Store
-from sharpen.terminal import terminal
+from sharpen.terminal import places, terminal
 
 MICRO = [s for s in SETTINGS if not s.startswith("round_steps")]
 
@@ -29,17 +29,18 @@ MICRO = [s for s in SETTINGS if not s.startswith("round_steps")]
 
 
 def test_commits_by_time_change_nothing_and_can_be_killed_at(tmp_path):
-    """A commit after every step of six in two rounds of three: in the warm-up, in a round, at its end before it is measured."""
+    """A commit after every step of six in two rounds of three: in the warm-up, between two measurements, in a round, at its end
+    before it is measured."""
     settings = [f"recipe={Path(__file__).with_name('asking.py')}", *MICRO, "round_steps=3"]
-    # Commits 1 to 6 are the warm-up's, 7 is the start, 8 to 10 the first round's steps, 11 its end.
-    cases = ["committed:3", "saved:9", "committed:10", "written:12"]
+    # Commits 1 to 6 are the warm-up's, 7 follows the test split, 8 is the start, 9 to 11 the first round's steps, 12 its end.
+    cases = ["committed:3", "committed:7", "saved:10", "committed:11", "written:13"]
     said = run_cases(tmp_path, [*settings, "commit_s=1"], cases)
     assert said.count("killed 1") == len(cases), said
     for case in cases:
         assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
     run_cases(tmp_path / "never", settings, [])
     often, never = rows(tmp_path / "whole"), rows(tmp_path / "never" / "whole")
-    assert (len(often.pop("commits")), len(never.pop("commits"))) == (16, 4)
+    assert (len(often.pop("commits")), len(never.pop("commits"))) == (17, 4)
     assert often == never and weights(tmp_path / "whole") == weights(tmp_path / "never" / "whole")
 
 
@@ -111,6 +112,12 @@ def test_a_changed_file_is_named_and_refused_or_accepted_and_recorded(made, run,
         (change,) = store.meta()["changes"]
         assert change["step"] == 8 and name in change["changes"][0]
     resume(run)  # what was accepted is what it is made of now
+
+
+def test_every_kind_of_file_that_tasks_are_read_from_is_hashed(tmp_path):
+    for i, end in enumerate((*places.KINDS, ".jsonl.gz")):
+        (tmp_path / f"{i}{end}").write_text("x")
+    assert len(dict(inputs.digests("tasks", tmp_path))) == len(places.KINDS) + 1
 
 
 def test_a_file_that_is_gone_is_named(made, run):
@@ -186,10 +193,10 @@ def test_every_flipped_file_of_a_checkpoint_is_found_at_resume_and_export(made, 
         done = CliRunner().invoke(app, ["export", str(run), str(tmp_path / f"model{number}")])
         assert done.exit_code == 2 and file.name in done.output and not (tmp_path / f"model{number}").exists(), done.output
         if file.name in ("model.safetensors", "policy.json"):
+            before = rows(run)
             with pytest.raises(UserError, match=f"{file.name} is damaged"):
                 resume(run, more="1steps")
-            shutil.rmtree(run)  # what is refused there has begun to be extended
-            shutil.copytree(made / "run", run)
+            assert rows(run) == before  # nothing of an extension is recorded
         file.write_bytes(content)
     assert CliRunner().invoke(app, ["export", str(run), str(tmp_path / "model")]).exit_code == 0
 

@@ -28,10 +28,12 @@ def test_the_limit_is_where_most_answers_end_for_their_tokens():
     assert sizing.worthwhile(np.array([20] * 9 + [500])) == 20  # 9 / 200 > 10 / 680
     assert sizing.worthwhile(np.array([20] * 7 + [500] * 3)) == 500  # seven of ten are too few to go by
     assert sizing.worthwhile(np.array([300, 400, 450, 500])) == 500  # no shorter one keeps four fifths
+    assert sizing.worthwhile(np.array([20, 20, 20, 30, np.inf])) == 30  # one that was cut off is longer than any
+    assert sizing.worthwhile(np.array([20, 20, np.inf])) == sizing.LONGEST
 
 
 def test_a_time_budget_by_hand():
-    # 38 * 1.25 = 47.5, up to 48. A hundred steps of 600 s are 6 s each: 6 / 0.1 / 8 = 7.5 prompts, and 8 is the least. A step
+    # 38 * 1.1 = 41.8, up to 48. A hundred steps of 600 s are 6 s each: 6 / 0.1 / 8 = 7.5 prompts, and 8 is the least. A step
     # is then 6.4 s, and 90 % of 600 s hold 84: five rounds of 17. A fifth of 600 s is 2,400 answers: over 16 arms and
     # 2 * 2 + 1 + 5 shares, 15 each.
     assert sizing.chosen(recipe(budget="600s"), FOUND, 16, set()) == dict(

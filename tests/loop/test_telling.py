@@ -18,7 +18,7 @@ from sharpen.models import embedded, load_model
 from sharpen.recipe import opening
 from sharpen.rollouts import Asking, asking
 from sharpen.store import Store
-from sharpen.terminal import Quiet
+from sharpen.terminal import Quiet, tables
 from sharpen.verify import INSTRUCTIONS
 
 SIZES = ("prompts=2", "samples=2", "round_steps=1", "validation=1", "test=2", "max_tokens=6")
@@ -88,15 +88,26 @@ def test_an_export_says_how_it_was_asked(instructed):
     assert found == Asking("Be brief.", None, INSTRUCTIONS, 6, Sampling(temperature=0.5))
 
 
-def test_an_export_is_measured_as_the_run_measured_it(instructed):
+def test_an_export_is_measured_as_the_run_measured_it(instructed, capsys):
     run, best = instructed
     figures = evaluate_model(best, tasks.parse_spec(SPEC), 2)
     with Store.open(run, write=False) as store:
         told = {s.rollout.task.id: s.rollout.response for s in store.read_rollouts("test")}
     assert {e["task"]: e["response"] for e in figures["examples"]}.items() <= told.items()
     assert figures["max_tokens"] == 6 and figures["temperature"] == 0 and "'Be brief.'" in figures["asked"]
+    tables.show_evaluation(figures)
+    assert "\nasked after the system message 'Be brief.'" in capsys.readouterr().out
     other = evaluate_model(best, tasks.parse_spec(SPEC), 2, settings=["system=", "prompt_suffix=Now!", "max_tokens=3"])
     assert other["asked"] == "with 'Now!' behind each question, for answers of at most 3 tokens"
+
+
+def test_what_is_told_counts_where_positions_end(tmp_path, chat):
+    long = f"system={'Be brief. ' * 20_000}"
+    with pytest.raises(UserError, match="positions end at"):
+        evaluate_model(chat, tasks.parse_spec(SPEC), 2, settings=[long])
+    with pytest.raises(UserError, match="positions end at"):
+        start(tmp_path / "run", chat, long)
+    assert len(str(Asking(system=long))) < 400
 
 
 def test_a_run_goes_on_from_an_export_as_it_was_asked_unless_it_is_told_otherwise(instructed, tmp_path):

@@ -54,8 +54,9 @@ def test_an_unknown_architecture_and_a_broken_file_leave_nothing_behind(tmp_path
     writer.write_tensors_to_file()
     writer.close()
     assert "nonesuch" in refused(str(odd))
-    (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(40))
-    assert "does not load" in refused(str(tmp_path / "broken.gguf"))
+    for content in (b"GGUF" + bytes(40), b"GGUF\x03\0\0\0" + b"\xff" * 16):  # the second says that it holds 2^64 tensors
+        (tmp_path / "broken.gguf").write_bytes(content)
+        assert "does not load" in refused(str(tmp_path / "broken.gguf"))
     assert not list((tmp_path / "cache").rglob("*.safetensors")) and not list(
         (tmp_path / "cache" / "sharpen" / "models").iterdir()
     )

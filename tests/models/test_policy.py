@@ -310,3 +310,16 @@ def test_scripted_policy_answers_and_counts():
     turn = answering.respond([Ask(({"role": "user", "content": "abc"},))], [0], 8, Sampling())[0]
     assert turn.text == "ABC" and turn.sampled.sum() == 3 and turn.stop == "end"
     assert generate.Request  # the scripted policy needs no engine
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"device": "nothing"}, "device=nothing cannot"),
+        ({"device": "meta"}, "meta"),
+        ({"precision": "fp8"}, "auto, bf16, fp32"),
+    ],
+)
+def test_a_device_or_precision_that_is_not_there_is_refused(how, says):
+    with pytest.raises(UserError, match=says):
+        policy.LocalPolicy(*embedded.build("micro", NOWHERE, 99), **how)

@@ -208,6 +208,8 @@ def test_the_answers_to_calls_of_tools_may_stand_in_a_file_of_their_own(tmp_path
         ("1,200", {"answer": "1,200", "verifier": "math"}),
         (["Lima", "lima, Peru"], {"answer": ["Lima", "lima, Peru"], "verifier": "choice"}),
         ("Lima", {"answer": "Lima", "verifier": "choice"}),
+        *((day, {"answer": day, "verifier": "choice"}) for day in ("2020-01-02", "1914–1918", "555-1234", "1.2.2020")),
+        ("3/4", {"answer": "3/4", "verifier": "math"}),
         ("\\frac{1}{2}", {"answer": "\\frac{1}{2}", "verifier": "math"}),
         ({"n": 3}, {"answer": '{"n": 3}', "verifier": "json"}),
         ("So it is \\boxed{7}.", {"answer": "7", "verifier": "math", "solution": "So it is \\boxed{7}."}),
@@ -297,6 +299,16 @@ def test_mistakes_in_map(tmp_path, mapping, says):
         tasks.read_file(written(tmp_path, "nested.parquet", parquet(NESTED)), mapping)
 
 
+def test_a_split_by_another_name_is_never_trained_on_unnoticed(tmp_path):
+    rows = [{"q": f"{i} + 1?", "a": i, "part": "Test" if i % 3 == 0 else "TRAIN"} for i in range(30)]
+    found = tasks.read_file(written(tmp_path, "a.csv", table(rows)), "prompt=q,answer=a,split=part").source
+    assert found.size(Arm("a", 1), "test") == 10
+    rows = [{**row, "part": "holdout" if row["part"] == "Test" else "train"} for row in rows]
+    odd = tasks.read_file(written(tmp_path, "b.csv", table(rows)), "prompt=q,answer=a,split=part")
+    ((reason, (count, first)),) = odd.left_out.items()
+    assert count == 10 and "'holdout' is none of train" in first and len(drawn(odd.source)) == 20
+
+
 def test_map_is_a_setting_of_the_run_so_that_it_is_there_when_the_run_is_resumed(tmp_path):
     path = written(tmp_path, "odd.csv", table([{"frage": f"{i} + 1?", "lösung, kurz": i + 1} for i in range(20)], ";"))
     assert parse_map("prompt=frage,answer=lösung, kurz") == {"prompt": "frage", "answer": "lösung, kurz"}
@@ -345,6 +357,9 @@ def test_fifty_columns_and_no_obvious_prompt(tmp_path):
         ("a.json", b"[" * 100_000, "nested too deeply|broken JSON"),
         ("a.csv", "question,answer\ncafé?,1\n".encode("latin-1"), "not UTF-8"),
         ("a.csv", b"question,answer\na,b,c\n", "line 2: 3 cells, and the first line names 2 columns"),
+        ("a.csv", b'question,answer\na,b\n"c,d\ne,f\n', "line 3: a quote is opened and never closed"),
+        ("a.jsonl", b'{"prompt": "a", "answer": 1e999}', "line 1: broken JSON: 1e999 is no JSON; write it as text"),
+        ("a.jsonl", b'{"prompt": "a", "answer": ' + b"9" * 5000 + b"}", "a number of thousands of digits; write it as text"),
         ("a.csv", b"question,question\na,b\n", "two columns are called 'question'"),
         ("a.csv", b"prompt,answer,familly\na,b,c\n", "Did you mean 'family'"),
         ("a.parquet", b"PAR1 is no table PAR1", "cannot be read"),
@@ -455,7 +470,9 @@ def test_files_of_other_shapes_are_verified_and_audited_and_decisions_hold(tmp_p
 
 def test_text_of_a_file_cannot_steer_the_terminal(tmp_path):
     path = written(tmp_path, "a.csv", table([{"question": f"\x1b[2J{i}", "answer": i, "level": 1} for i in range(9)]))
-    assert "\x1b" not in CliRunner().invoke(app, ["tasks", str(path)]).stdout
+    own = written(tmp_path, "b.jsonl", lines([{"prompt": f"{i}?", "answer": i, "family": "f\x1b[2J"} for i in range(9)]))
+    for file in (path, own):
+        assert "\x1b" not in CliRunner().invoke(app, ["tasks", str(file)]).stdout
 
 
 def test_a_copy_of_a_data_set_is_the_same(tmp_path):

@@ -22,6 +22,7 @@ from sharpen.core import SPLITS, Arm, UserError
 from sharpen.families import dataset, levels
 from sharpen.hashing import question_key, split_of
 from sharpen.tasks.gym import draw, sound
+from sharpen.terminal import places
 from sharpen.verify import verdicts
 
 ARMS = [Arm(family, level) for family, last in tasks.families().items() for level in range(1, last + 1)]
@@ -207,10 +208,22 @@ def test_every_family_of_reasoning_gym_is_judged_or_blocked_with_a_reason():
     never = ("syllogism", "countdown", "puzzle24", "codeio", "composite")
     assert all(len(tasks.blocked()[family]) > 15 for family in never)
     rows = {row[0]: row for row in tasks.listing()}
+    assert rows["arithmetic"][1] == "1-3" and rows["programs"][1] == "1-4" and rows["problems"][1] == "1-5"
     assert rows["syllogism"][2].startswith("not used: 12.9 %") and rows["spell_backward"] == (
         *("spell_backward", "1-7"),
         "judged by exact, worked solutions, in default",
     )
+
+
+@pytest.mark.parametrize("name", ["arithmetic", "programs", "problems"])
+def test_what_ships_is_known_by_name_whatever_directories_there_are(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
+    assert tasks.parse_spec(name).name == name and places.here_tasks(name) == name and tasks.files_of(name) == []
+    assert places.here_tasks(f"./{name}") == str(tmp_path / name)
+    with pytest.raises(UserError, match=f"{name} is taken as a whole.*sharpen tasks {name} --jsonl"):
+        tasks.parse_spec(f"{name}/2")
 
 
 def test_named_levels_rise_in_small_overlapping_steps():

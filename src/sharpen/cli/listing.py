@@ -80,8 +80,7 @@ def describe(file: TaskFile) -> None:
 
     source = file.source
     sizes = {split: sum(source.size(arm, split) or 0 for arm in source.arms) for split in SPLITS}
-    shape = "this program's own fields" if file.shape == "own" else file.shape
-    print(f"{file.path}: {tables.safe(shape)}, read as {file.kind}")
+    tables.say(f"{file.path}: {file.shape}, read as {file.kind}")
     for name, made_of in file.says.items():
         print(f"  {name:<9} {tables.safe(made_of)}")
     judged = ", ".join(f"{name} ({count:,})" for name, count in sorted(file.verifiers.items(), key=lambda item: -item[1]))
@@ -103,7 +102,7 @@ def show(arm: Arm, task: Task) -> None:
     from sharpen.terminal import tables
     from sharpen.verify import instruction
 
-    print(f"── {arm} · {task.verifier}")
+    tables.say(f"── {arm} · {task.verifier}")
     for message in task.prompt:
         content = message["content"]
         text = content if isinstance(content, str) else json.dumps(content)

@@ -7,6 +7,7 @@ Exit codes: 0 done; 2 a mistake of the user's (message, no traceback); 3 the doc
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from functools import partial
@@ -17,10 +18,14 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, listing
+from sharpen.cli import commands, listing, profiling, serving
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
+# How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, so that a thread that must wait longer
+# leaves its core to the one it waits for. By default they wait for milliseconds, and beside other busy processes a run is
+# several times slower. OpenMP reads it when torch is loaded.
+AWAKE = "1000"
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
 
 # Of a checkpoint, what transformers loads; the optimizer stays behind.
@@ -74,10 +79,20 @@ def options(
     """What can be said before a command."""
 
 
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="Show it in wandb, mlflow, trackio, tensorboard, or a tracker of yours, module:function.",
+    ),
+]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 Model = Annotated[
     str | None,
-    typer.Option(metavar="MODEL", help="A Hugging Face causal LM to start from: a directory, a .gguf file, or smollm2."),
+    typer.Option(
+        metavar="DIR|FILE.gguf|smollm2", help="A Hugging Face causal LM to start from: a directory, a .gguf file, or smollm2."
+    ),
 ]
 
 
@@ -107,13 +122,16 @@ def run(
         ),
     ] = None,
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
+    track: Track = None,
 ) -> None:
     """Make a model better, and prove it.
 
     Warms it up, then goes round: choose tasks, try, verify, learn, measure, keep only what is better. Ends with a report.
     """
     from sharpen import loop
+    from sharpen.track import trackers
 
+    shown_in = trackers(track or ())
     named = recipe or ("grpo" if loop.brought(model) else "quickstart")
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
@@ -135,7 +153,7 @@ def run(
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
     loop.build_recipe(request)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
-        _drive(partial(loop.start, size=size), request, directory)
+        _drive(partial(loop.start, size=size), request, directory, shown_in)
 
 
 @app.command()
@@ -144,14 +162,17 @@ def resume(
     budget: Annotated[str | None, typer.Option(metavar="10m|40steps|2Mtokens", help="More, for a finished run.")] = None,
     accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Go on with inputs that have changed.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Run the code that a directory from elsewhere names.")] = False,
+    track: Track = None,
 ) -> None:
     """Go on with an interrupted run, exactly as if it never stopped; or with a finished one, beyond its budget.
 
-    What it was made of must be what it was: tasks, recipe, verifiers, model, chat template, versions.
+    What it was made of must be what it was: tasks, recipe, verifiers, model, chat template, versions. It is shown in
+    the trackers that it was shown in, or in those of --track; --track none is in none.
     """
     from sharpen import loop
 
-    _drive(partial(loop.resume, more=budget, accept=accept_changes, trusted=trust), directory, directory)
+    step = partial(loop.resume, more=budget, accept=accept_changes, trusted=trust)
+    _drive(step, directory, directory, serving.tracked(directory, track))
 
 
 @app.command()
@@ -258,24 +279,35 @@ def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a
 
 @app.command()
 def export(
-    directory: RunDir, model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="New directory for the model.")]
+    directory: RunDir,
+    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="New directory for the model, or a new .gguf file.")],
+    dtype: Annotated[str | None, typer.Option(help="Of a .gguf file's matrices: f32, f16 or bf16. [default: f16]")] = None,
 ) -> None:
-    """Copy the last accepted model out of a run.
+    """Copy the last accepted model out of a run, or out of a directory into a .gguf file.
 
-    Weights, configuration and tokenizer, as transformers loads them.
+    Weights, configuration and tokenizer, as transformers and vLLM load them; or one file, as llama.cpp does.
     """
     from sharpen.core import UserError
     from sharpen.store import Store
 
-    if model_dir.exists() and (not model_dir.is_dir() or any(model_dir.iterdir())):
-        raise UserError(f"{model_dir} is not empty, and nothing there is overwritten. Name a new directory.")
-    part = model_dir.with_name(f"{model_dir.name}.part")  # so that half a model never has the name asked for
+    packed = model_dir.suffix == ".gguf"
+    if model_dir.exists() and (packed or not model_dir.is_dir() or any(model_dir.iterdir())):
+        raise UserError(
+            f"{model_dir} is not empty, and nothing there is overwritten. Name a new {'file' * packed or 'directory'}."
+        )
+    if dtype and not packed:
+        raise UserError(f"--dtype {dtype} is for a .gguf file: name one, such as {model_dir}.gguf.")
+    if packed and (directory / "config.json").is_file():
+        return _export_gguf(directory, model_dir, dtype)
     with Store.open(directory, write=False) as store:
         commit = store.last_commit()
         if commit is None or commit.accepted is None:
             raise UserError(f"{directory} has no accepted model yet. Go on with it: sharpen resume {directory}")
         source = store.verified(commit.accepted)
+        if packed:
+            return _export_gguf(source, model_dir, dtype)
         files = [f for pattern in MODEL_FILES for f in sorted(source.glob(pattern)) if f.name != "optimizer.safetensors"]
+        part = model_dir.with_name(f"{model_dir.name}.part")  # so that half a model never has the name asked for
         try:
             part.mkdir(parents=True)
             for file in files:
@@ -285,6 +317,13 @@ def export(
             shutil.rmtree(part, ignore_errors=True)
             raise UserError(f"{model_dir} cannot be written: {e.strerror}. Free space, or choose another place.") from e
     print(f"The model is in {model_dir}: {', '.join(f.name for f in files)}")
+
+
+def _export_gguf(source: Path, out: Path, dtype: str | None) -> None:
+    from sharpen import models
+
+    models.write_gguf(source, out, dtype or "f16")
+    print(f"The model is in {out}: {out.stat().st_size / 1e6:,.0f} MB")
 
 
 @app.command()
@@ -311,31 +350,40 @@ app.command("tasks")(listing.show_tasks)
 app.command()(commands.verify)
 app.command()(commands.audit)
 app.command()(commands.compare)
+app.command()(serving.serve)
+app.command()(serving.chat)
+app.command()(profiling.profile)
 
 
 def main() -> None:
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", AWAKE)
     app(prog_name="sharpen")
 
 
-def _drive(step: Any, what: Any, directory: Path) -> None:
+def _drive(step: Any, what: Any, directory: Path, shown_in: list[str]) -> None:
     """Run the loop with progress, then print the result, or how to resume where it did not finish."""
     from sharpen import report as page
+    from sharpen import track
     from sharpen.store import Store
     from sharpen.terminal import Terminal, tables
 
     again = f"The last committed step is kept. Go on with: sharpen resume {directory}"
-    try:
-        with Terminal() as progress:
-            step(what, progress)
-    except KeyboardInterrupt:
-        _fail(again if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
-    with Store.open(directory, write=False) as store:
-        commit = store.last_commit()
-    if commit is None or not commit.finished:
-        _fail(again, INTERRUPTED)
-    path = page.render(directory)
-    tables.show_change(page.summary(directory))
-    print(f"The report is at {path}")
+    if shown_in:
+        serving.remember(directory, shown_in)
+    with track.following(directory, shown_in, partial(tables.say, file=sys.stderr)):
+        try:
+            with Terminal() as progress:
+                step(what, progress)
+        except KeyboardInterrupt:
+            _fail(again if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
+        with Store.open(directory, write=False) as store:
+            commit = store.last_commit()
+        if commit is None or not commit.finished:
+            _fail(again, INTERRUPTED)
+        path = page.render(directory)
+        tables.show_change(page.summary(directory))
+        print(f"The report is at {path}", flush=True)
 
 
 def _json(value: Any) -> Any:

@@ -17,7 +17,7 @@ from sharpen.estimate import Estimate
 from sharpen.guard import baseline
 from sharpen.loop import telling
 from sharpen.loop.session import answers
-from sharpen.rollouts import Asking
+from sharpen.rollouts import Asking, asking
 from sharpen.verify import Judges, code, final_answer
 
 Groups = Sequence[Sequence[Sample]]  # the answers to each task
@@ -58,7 +58,8 @@ def evaluate_model(
     told = telling.suited(told, tokenizer)
     answering = models.LocalPolicy(model, tokenizer, precision, device=device)
     stream = tasks.held_out(source, "test", n, seed)
-    models.probe(answering, str(model_dir), [Ask(t.prompt) for listed in stream.values() for t in listed], told.max_tokens)
+    asked = [asking.told(Ask(task.prompt), task, told) for listed in stream.values() for task in listed]
+    models.probe(answering, str(model_dir), asked, told.max_tokens)
     began = time.monotonic()
     by_arm = ask(answering, stream, told, rollout, samples, seed, progress)
     seconds = time.monotonic() - began

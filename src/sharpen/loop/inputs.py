@@ -28,13 +28,14 @@ import sharpen
 from sharpen import hashing
 from sharpen.loop.session import Request
 from sharpen.recipe import Method, functions, opening
+from sharpen.rollouts import asking
 from sharpen.store import checkpoints
 from sharpen.tasks import decisions
+from sharpen.terminal import places
 
 # Of a directory, what is read as a model or as data. Notes, pictures and version control may change.
 COUNTS = {
-    *(".json", ".jsonl", ".safetensors", ".jinja", ".model", ".txt", ".gguf", ".arrow", ".parquet", ".csv", ".gz"),
-    *(".bin", ".pt", ".tiktoken", ".py"),
+    *(*places.KINDS, ".gz", ".safetensors", ".jinja", ".model", ".txt", ".gguf", ".bin", ".pt", ".tiktoken", ".py"),
 }
 EXACT = ("sharpen", "reasoning-gym")  # tasks and verdicts come from these, so every version of them counts
 PACKAGES = ("torch", "transformers", "numpy", "reasoning-gym", "tokenizers", "safetensors", "peft")
@@ -89,7 +90,8 @@ def digests(kind: str, path: Path) -> Iterator[tuple[str, str]]:
     """(name, SHA-256) of a file and what was decided about its tasks, or of every file of a directory that counts."""
     path = path.resolve()
     if path.is_dir():
-        listed = sorted(p for p in path.rglob("*") if p.suffix in COUNTS and not p.relative_to(path).parts[0].startswith("."))
+        found = (p for p in path.rglob("*") if p.suffix in COUNTS and not p.relative_to(path).parts[0].startswith("."))
+        listed = sorted(p for p in found if p.name != asking.FILE)  # a run keeps in its store how its model is asked
     else:
         listed = [path, *filter(Path.exists, [decisions.beside(path)])]
     yield from ((f"{kind}: {file}", digest) for file, digest in known_digests([f for f in listed if f.is_file()]).items())
@@ -115,8 +117,7 @@ def known_digests(files: Iterable[Path], large: int = LARGE, settled: float = SE
 
 
 def cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()) / "sharpen" / "hashes.json"
+    return places.cache_directory() / "hashes.json"
 
 
 def read(path: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ from sharpen import guard, models, rollouts, tasks
 from sharpen.core import FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import growing, resuming, sizing, stages, telling, trust
+from sharpen.loop import growing, processor, resuming, sizing, stages, telling, trust
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
 from sharpen.loop.sampling_step import say_missing
@@ -86,27 +86,30 @@ def start(
     for note in source.notes:
         progress.say(note)
     code.require(source, first.isolation)
-    made = build_policy(first, source, request.seed, nearest(request.directory))
+    choose = partial(processor.choose, first) if origin is None else lambda _: processor.chosen_before(origin)
+    made = build_policy(first, source, request.seed, nearest(request.directory), choose)
     if size:
         models.roles.reach([role for stage in stages.listed(recipe) for role in stage.recipe.roles])
         request = size(request, made, source, progress)
         recipe = build_recipe(request)
         first = opening(recipe)
-    meta = {
+    meta: dict[str, Any] = {
         "recipe": request.recipe,
         "request": dataclasses.asdict(request) | {"directory": str(request.directory)},
         "seed": request.seed,
         "argv": list(request.argv),
         "student": first.student,
         "warmup": signature(first, request.seed),
-        "threads": torch.get_num_threads(),
+        "threads": made.path.threads or torch.get_num_threads(),
+        "path": dataclasses.asdict(made.choice) if made.choice else None,
         **resuming.description(request, recipe, made),
     }
     meta["asking"] = dataclasses.asdict(telling.of_recipe(first, made.tokenizer))
     meta[trust.KEY] = trust.seal(trust.sealed(meta))
     if origin:
         database.branch(origin, request.directory, meta)
-    with Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault) as store:
+    opened = Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault)
+    with opened as store, processor.threads(meta["threads"]):
         run(store, recipe, request.seed, made, source, progress, began, Due(request.commit_s, clock), pause)
     return request.directory
 
@@ -133,8 +136,7 @@ def resume(
     trusted  run the code that the directory names although it was not made here
     """
     began = time.monotonic()
-    with Store.open(directory, write=True, fault=fault) as store:
-        torch.set_num_threads(store.meta()["threads"])  # the order of additions, and so the last bit, depends on it
+    with Store.open(directory, write=True, fault=fault) as store, processor.threads(store.meta()["threads"]):
         request, recipe, source, policy = resuming.taken_up(store, progress, accept, trusted)
         due = Due(request.commit_s, clock)
         run(store, recipe, request.seed, policy, source, progress, began, due, pause, more)
@@ -258,10 +260,11 @@ def going(
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
     phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
-    bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe))
+    bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe, policy))
     judges = rollouts.judging(recipe.verify, policy, bound, seed, recipe.verdict_s)
     first = next((stage["step"] for stage in store.meta().get("stages", ()) if stage["number"] == at.number), at.step)
     spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= first or not at.number]
+    processor.say_path(policy, progress)
     grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
     parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
     knows = state.begin(recipe, source, seed, store, grown.source)
@@ -299,6 +302,7 @@ def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float
         this.progress.say(sizing.told(this.recipe, stats, time.monotonic() - began, look, this.budget))
     for found in doctor.diagnose(this.steps, rounds[this.at.round :]):
         note(this, step + 1, rounds, found)
+    processor.say_neighbours(this)
 
 
 def note(this: Run, step: int, rounds: Sequence[dict[str, Any]], found: doctor.Diagnosis) -> None:

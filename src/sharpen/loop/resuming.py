@@ -9,7 +9,7 @@ from typing import Any
 from sharpen.core import TaskSource, UserError
 from sharpen.loop import inputs, trust
 from sharpen.loop.session import Request, build_policy, build_recipe
-from sharpen.models import LocalPolicy
+from sharpen.models import LocalPolicy, paths
 from sharpen.recipe import Method, opening
 from sharpen.store import Store
 from sharpen.verify import code
@@ -47,7 +47,7 @@ def taken_up(store: Store, progress: Any, accept: bool, trusted: bool) -> tuple[
     first = opening(method)
     source = first.tasks()
     code.require(source, first.isolation)
-    policy = build_policy(first, source, request.seed)
+    policy = build_policy(first, source, request.seed, choose=lambda _: paths.recalled(meta["path"]))
     now = description(request, method, policy)
     changes = inputs.changed(then, now["made_of"])
     if str(method) != meta["recipe_text"]:

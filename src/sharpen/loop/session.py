@@ -37,10 +37,10 @@ from sharpen.loop import offers, telling
 from sharpen.loop.due import Due
 from sharpen.loop.growing import Grown
 from sharpen.loop.offers import Moment
-from sharpen.models import embedded
+from sharpen.models import embedded, paths
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog
-from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles
+from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles, asking
 from sharpen.store import Position, Store, checkpoints
 from sharpen.verify import Judges
 
@@ -84,13 +84,20 @@ def build_recipe(request: Request) -> Method:
     return Stages(tuple(replace(stage, recipe=recipe) for stage, recipe in zip(built.stages, recipes, strict=True)))
 
 
-def build_policy(recipe: Recipe, source: TaskSource, seed: int, beside: Path | None = None) -> models.LocalPolicy:
+def build_policy(
+    recipe: Recipe,
+    source: TaskSource,
+    seed: int,
+    beside: Path | None = None,
+    choose: Callable[[Any], paths.Choice | None] = lambda model: None,
+) -> models.LocalPolicy:
     """The student: a Hugging Face model (`models.located`), tried before it is used, or an embedded one with fresh weights.
 
     beside  an existing directory on the disk that checkpoints go to, for that trial; None: nothing is written
     """
     path = Path(models.located(recipe.student))
     model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
+    choice = choose(model)
     made = models.LocalPolicy(
         model,
         tokenizer,
@@ -101,9 +108,11 @@ def build_policy(recipe: Recipe, source: TaskSource, seed: int, beside: Path | N
         recipe.device,
         recipe.micro_tokens,
         recipe.offload,
+        choice,
     )
     if path.is_dir():
-        asked = [Ask(task.prompt) for task in embedded.example_tasks(source)]
+        told = telling.of_recipe(recipe, tokenizer)
+        asked = [asking.told(Ask(task.prompt), task, told) for task in embedded.example_tasks(source)]
         models.probe(made, str(path), asked, recipe.max_tokens, beside)
     return made
 
@@ -155,6 +164,7 @@ class Run:
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
     interrupted: Callable[[], bool] = nobody  # whether the user has asked to stop
     asking: Asking = UNTOLD  # what the student is told beside the questions
+    watch: models.Watch = field(default_factory=models.Watch)
 
     @property
     def source(self) -> TaskSource:
@@ -310,7 +320,7 @@ def load_checkpoint(this: Run, name: str) -> None:
     """Go on from a checkpoint that a commit names."""
     path = this.store.verified(name)
     this.policy.load(str(path))
-    models.roles.load(this.recipe.roles, this.roles, path, this.policy, partial(like_student, this.recipe))
+    models.roles.load(this.recipe.roles, this.roles, path, this.policy, partial(like_student, this.recipe, this.policy))
     offers.load(this, path)
 
 
@@ -320,7 +330,7 @@ def refer(this: Run) -> None:
     kind = first_objective(this.recipe).reference
     who = {role.name: role.bound for role in this.recipe.roles}
     wanted = {who.get(kind, kind), *who.values()}
-    like = partial(like_student, this.recipe)
+    like = partial(like_student, this.recipe, this.policy)
     for name, path in snapshots(this, wanted):
         models.roles.take(this.recipe.roles, this.roles, name, path, this.policy, like)
         if who.get(kind, kind) == name:
@@ -355,11 +365,10 @@ def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:
         yield "accepted", this.store.verified(last.accepted)
 
 
-def like_student(recipe: Recipe, path: Path) -> models.LocalPolicy:
+def like_student(recipe: Recipe, student: Policy, path: Path) -> models.LocalPolicy:
     """A role's model, run as the student's is."""
-    return models.LocalPolicy(
-        *models.load_model(path), recipe.precision, 0.0, recipe.recompute, 0, recipe.device, recipe.micro_tokens
-    )
+    same: dict[str, Any] = {k: getattr(recipe, k) for k in ("precision", "recompute", "device", "micro_tokens", "offload")}
+    return models.LocalPolicy(*models.load_model(path), **same, choice=getattr(student, "choice", None))
 
 
 def extrapolate(this: Run) -> None:

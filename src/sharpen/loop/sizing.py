@@ -32,9 +32,9 @@ from sharpen.terminal import clock_time
 
 ROWS = {"cpu": 32, "gpu": 256}  # answers that are looked at
 FIRST, LONGEST = 64, 512  # tokens: the first look, and the longest answer that is sized for
-CUT = 0.05  # share of answers that may be cut off before a longer look is taken
-FINISHED = 0.8  # share of the answers that must come to their end
-ROOM = 1.25  # the limit above the length that they keep within
+FINISHED = 0.8  # share of the answers that must come to their end; a longer look is taken where fewer do
+CUT = 0.05  # share of answers that are cut off, above which it is said
+ROOM = 1.1  # the limit above the length that they keep within
 EVALUATIONS = 0.2  # share of the budget that all evaluations together may cost
 STEPS = 100  # that a time budget should hold …
 PROMPTS = 8, 40  # … with so many prompts in each
@@ -123,7 +123,8 @@ def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, given: 
     Sampled ones, cut off at the limit that follows, say what they cost. `given` is the limit that the user has set.
     """
     arms = trainable(source)
-    rows = ROWS["gpu" if str(policy.model.device).startswith("cuda") else "cpu"]
+    gpu = str(policy.model.device).startswith("cuda")
+    rows = ROWS["gpu" if gpu else "cpu"]
     listed = [source.draw(arms[i % len(arms)], "train", i, derive(seed, "sizing")) for i in range(rows)]
     ids = [f"sizing.{i:04d}" for i in range(rows)]
     told = telling.of_recipe(recipe, policy.tokenizer)  # as the run will ask
@@ -135,14 +136,15 @@ def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, given: 
             if sum(rollout.stop == "length" for rollout in made) <= CUT * rows:
                 break
         limit = worthwhile(np.array([max(rollout.n_sampled, 1) for rollout in made]))
-    start = time.monotonic()
     longest = given or roomy(limit)
-    made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=recipe.sampling, asking=told)
-    answer_s = (time.monotonic() - start) / rows
-    start = time.monotonic()
-    learnt = [Sample(rollout, Verdict("correct", 1.0), group) for group, rollout in enumerate(made[:8])]
-    policy.direction(make_batch(learnt), policy_gradient.sft())
-    learn_s = (time.monotonic() - start) / len(learnt)
+    for _ in range(2 if gpu else 1):  # a GPU's first of each compiles what every later one uses
+        start = time.monotonic()
+        made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=recipe.sampling, asking=told)
+        answer_s = (time.monotonic() - start) / rows
+        start = time.monotonic()
+        learnt = [Sample(rollout, Verdict("correct", 1.0), group) for group, rollout in enumerate(made[: rows // 4])]
+        policy.direction(make_batch(learnt), policy_gradient.sft())
+        learn_s = (time.monotonic() - start) / len(learnt)
     length = sum(rollout.n_sampled for rollout in made) / rows
     return Measured(length, limit, sum(rollout.stop == "length" for rollout in made) / rows, answer_s, learn_s)
 
@@ -155,10 +157,11 @@ def roomy(limit: int) -> int:
 def worthwhile(lengths: np.ndarray) -> int:
     """The limit at which most answers come to their end for each token that is written: those cut off earn nothing.
 
-    At least FINISHED of the answers keep within it. [20] * 9 + [500] gives 20: 9 answers of 200 tokens, against 10 of 680.
+    At least FINISHED of the answers keep within it. [20] * 9 + [500] gives 20: 9 answers of 200 tokens, against 10 of 680. An
+    answer that was cut off has the length inf; where too many were, LONGEST.
     """
-    limits = [limit for limit in np.unique(lengths) if (lengths <= limit).mean() >= FINISHED]
-    return int(max(limits, key=lambda limit: (lengths <= limit).sum() / np.minimum(lengths, limit).sum()))
+    limits = [limit for limit in np.unique(lengths) if limit < math.inf and (lengths <= limit).mean() >= FINISHED]
+    return int(max(limits, key=lambda limit: (lengths <= limit).sum() / np.minimum(lengths, limit).sum(), default=LONGEST))
 
 
 def chosen(recipe: Recipe, found: Measured, arms: int, given: set[str]) -> dict[str, Any]:

@@ -195,6 +195,8 @@ def extend(this: Run, budget: str) -> Run:
             f"{this.store.directory} is not finished, and only a finished run can be given more. Go on with it first: sharpen "
             f"resume {this.store.directory}"
         )
+    if last.checkpoint:
+        this.store.verified(last.checkpoint)  # before anything is recorded
     newest = max(r["round"] for r in rounds if r["accepted"])
     seen = this.store.evaluation(newest, "validation")
     assert seen is not None
@@ -219,6 +221,6 @@ def entered(this: Run, step: int, rounds: Sequence[Round]) -> Run:
     this.grown.tokens = 0  # those so far are in what is used
     knows = state.begin(recipe, this.grown.base, this.seed, this.store, this.grown.source)
     this.roles.clear()  # in place: who judges holds them too
-    this.roles.update(models.roles.bind(recipe.roles, this.policy, partial(like_student, recipe)))
+    this.roles.update(models.roles.bind(recipe.roles, this.policy, partial(like_student, recipe, this.policy)))
     own = replace(this, recipe=recipe, at=at, budget=budget(this.stages, at), state=knows)
     return replace(own, steps=[], memory={}, buffer=[], notes={})

@@ -4,30 +4,40 @@ policy.py is a causal LM in this process (loading.py: from a directory; gguf.py:
 directory and back; snapshot.py: written while it learns on; adapters.py: LoRA; critic.py: a value head; logprobs.py: its
 passes, which fit memory.py), and probe.py tries one that is brought before it is paid for. roles.py says who stands behind a
 recipe's roles, endpoint.py is one behind a server. embedded.py builds the embedded student, scripted.py a policy that answers
-from a function; mixing.py averages checkpoints. Generation and training passes are in engine/.
+from a function; mixing.py averages checkpoints. paths.py measures which way a model takes on this processor, cores.py whether
+others use its cores. Generation and training passes are in engine/.
 
-May import: verify, objectives, models.engine.
+May import: terminal, verify, objectives, models.engine.
 """
 
-from sharpen.models import embedded, roles
+from sharpen.models import embedded, paths, roles
+from sharpen.models.cores import Watch
 from sharpen.models.gguf import located
-from sharpen.models.loading import fast_bf16, load_model
+from sharpen.models.likeliest import Likeliest, likeliest
+from sharpen.models.loading import fast_bf16, load_model, where
 from sharpen.models.mixing import mix
 from sharpen.models.policy import LocalPolicy, unheard
 from sharpen.models.probe import probe
 from sharpen.models.scripted import ScriptedPolicy
 from sharpen.models.snapshot import save_soon
+from sharpen.models.to_gguf import write_gguf
 
 __all__ = [
+    "Likeliest",
     "LocalPolicy",
     "ScriptedPolicy",
+    "Watch",
     "embedded",
     "fast_bf16",
+    "likeliest",
     "load_model",
     "located",
     "mix",
+    "paths",
     "probe",
     "roles",
     "save_soon",
     "unheard",
+    "where",
+    "write_gguf",
 ]

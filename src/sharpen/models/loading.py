@@ -38,6 +38,7 @@ def load_model(path: Path) -> tuple[Any, Any]:
     return model, tokenizer
 
 
+COPY = "Copy the directory again from where the model came from."
 COPY_TOKENIZER = "Copy tokenizer.json and tokenizer_config.json from the model that it was made from."
 
 
@@ -72,7 +73,7 @@ def load_weights(path: Path, kind: Any = None) -> Any:
     except UserError:
         raise
     except Exception as error:  # as above
-        raise UserError(f"{path} does not load as a causal language model: {in_short(error)}") from error
+        raise UserError(f"{path} does not load as a causal language model: {in_short(error)}. {COPY}") from error
     if told["mismatched_keys"]:
         name, found, wanted = sorted(told["mismatched_keys"])[0]
         raise UserError(
@@ -168,9 +169,21 @@ def read_json(file: Path) -> dict[str, Any]:
     return found
 
 
+def where(device: str) -> str:
+    """The device that is meant: with "auto" a GPU where there is one. UserError for one that is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device).cpu()  # `meta` holds no numbers
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
+        raise UserError(f"device={device} cannot be used here: {in_short(error)}. Take auto or cpu.") from error
+    return device
+
+
 def in_short(error: object) -> str:
     """The beginning of a library's message, on one line."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:LONGEST].rstrip(". ")
+    text = " ".join(str(error).split())
+    return (f"{text} is not known" if isinstance(error, KeyError) else text or type(error).__name__)[:LONGEST].rstrip(". ")
 
 
 def broken(model: Any) -> str:

@@ -21,9 +21,11 @@ from transformers.utils import logging as transformers_logging
 from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tableau, Turn, UserError
 from sharpen.models import adapters, logprobs, memory, saving, templates
 from sharpen.models.critic import ValueHead
-from sharpen.models.engine import generate, transformer
-from sharpen.models.loading import broken, end_ids, fast_bf16, load_model
+from sharpen.models.engine import Kept, generate, native, transformer
+from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, where
+from sharpen.models.paths import Choice, ComputePath
 from sharpen.objectives import active, weigh
+from sharpen.recipe import PRECISIONS
 
 transformers_logging.disable_progress_bar()  # saving a checkpoint is no news
 
@@ -44,6 +46,7 @@ class LocalPolicy:
     device     "cpu", "cuda", …; "auto": a GPU where there is one
     micro_tokens  tokens of a forward and backward pass, halved where a GPU has no room for them. 0: `memory.pass_tokens`
     offload    beside a bfloat16 model on a GPU: what is trained, and the optimizer, are in the processor's memory
+    choice     how the model is run, as `paths.choose` found it; it says the precision where that is "auto"
     """
 
     def __init__(
@@ -57,7 +60,9 @@ class LocalPolicy:
         device: str = "auto",
         micro_tokens: int = 0,
         offload: bool = False,
+        choice: Choice | None = None,
     ):
+        self.choice, self.path, self.packed = choice, choice.path if choice else ComputePath(), Kept()
         self.tokenizer, self.average, self.lora = tokenizer, average, lora
         self.recompute = recompute
         self.version = 0
@@ -65,8 +70,12 @@ class LocalPolicy:
         self.referred = ""  # where that is from
         self.critic: ValueHead | None = None
         self.tick: Callable[[str, float], None] = unheard
-        device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
+        device = where(device)
+        if precision not in PRECISIONS:
+            raise UserError(f"precision={precision}: there are {', '.join(PRECISIONS)}.")
+        if precision == "auto":
+            precision = self.path.precision if choice else "bf16" if fast_bf16(device) else "fp32"
+        bf16 = precision == "bf16"
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         if not named:
@@ -80,7 +89,7 @@ class LocalPolicy:
             halve(self.model)
             for name, image in named.items():
                 image.register_post_accumulate_grad_hook(partial(memory.collect, self.trained[name]))
-        self.micro_tokens = micro_tokens or memory.pass_tokens(self.model, recompute)
+        self.micro_tokens = micro_tokens or self.path.micro_tokens or memory.pass_tokens(self.model, recompute)
         if transformer.supported(self.model):
             transformer.fuse(self.model)
         self.end_ids = end_ids(model, tokenizer)
@@ -161,9 +170,11 @@ class LocalPolicy:
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
         asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
         try:
-            generate.generate(
-                *asked, lambda j, made: finish(generated[j], made), tick=lambda share: self.tick("answers", share)
+            how_run: dict[str, Any] = dict(
+                together=self.path.rows, kept=self.packed, tick=lambda share: self.tick("answers", share)
             )
+            with native.left_out(not self.path.compiled):
+                generate.generate(*asked, lambda j, made: finish(generated[j], made), **how_run)
         except NotFinite as error:
             raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
         return [turns[i] for i in range(len(asks))]
@@ -216,7 +227,7 @@ class LocalPolicy:
                     array = out.setdefault(name, np.zeros(batch.tokens.shape, dtype=np.float32))
                     array[rows, : values.shape[1]] = values.cpu().numpy()
 
-        with torch.no_grad():
+        with torch.no_grad(), native.left_out(not self.path.compiled):
             _, self.micro_tokens = memory.halving(over, self.micro_tokens, lambda: None)
         return out
 
@@ -248,7 +259,9 @@ class LocalPolicy:
     def accumulate(self, batch: Batch, tableau: Tableau) -> dict[str, float]:
         """Gradients of the loss, left at the weights; returns `update`'s measurements but the gradient's norm."""
         work = partial(self.over_passes, batch, tableau)
-        measured, self.micro_tokens = memory.halving(work, self.micro_tokens, partial(memory.forget, self))
+        self.packed.forget()  # what comes of this changes the weights, and their room is needed
+        with native.left_out(not self.path.compiled):
+            measured, self.micro_tokens = memory.halving(work, self.micro_tokens, partial(memory.forget, self))
         return measured
 
     def over_passes(self, batch: Batch, tableau: Tableau, tokens: int) -> dict[str, float]:
@@ -319,6 +332,7 @@ class LocalPolicy:
 
     def refresh(self) -> None:
         """Make a bfloat16 model the image of the trained weights again; a float32 model holds them itself."""
+        self.packed.forget()
         images = {n: p for n, p in self.model.named_parameters() if n in self.trained and self.trained[n] is not p}
         if images:
             with torch.no_grad():

@@ -32,7 +32,9 @@ def render(tokenizer: Any, messages: Sequence[Message], generation: bool, tools:
     try:
         return tokenizer.apply_chat_template(said, **given)
     except FAILS as error:
-        raise UserError(f"the model's chat template refuses a conversation: {error}. Its roles: {roles(said)}.") from error
+        raise UserError(
+            f"the model's chat template refuses a conversation: {str(error).rstrip('.')}. Its roles: {roles(said)}."
+        ) from error
 
 
 def roles(said: Sequence[Message]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sharpen import core
 from sharpen.core import UserError, suggest
-from sharpen.recipe import SLOTS, Recipe, asked_for, describe, first_objective
+from sharpen.recipe import PRECISIONS, SLOTS, Recipe, asked_for, describe, first_objective
 from sharpen.recipes import teaching
 
 # For each slot: how many arguments the loop passes, and what the function says it returns.
@@ -45,7 +45,6 @@ AT_LEAST_ONE = (
     "test",
     "grow_limit",
 )
-PRECISIONS = ("auto", "bf16", "fp32")
 ISOLATIONS = ("full", "reduced", "none")
 
 

@@ -22,6 +22,7 @@ from sharpen.verify import instruction, shown_tools
 
 FILE = "asking.json"
 LARGEST = 2**20  # bytes
+SHOWN = 300  # characters of a text that are shown to people
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,16 @@ class Asking:
 
     def __str__(self) -> str:
         """For people: what is told, and the limits."""
-        told = [f"after the system message {self.system!r}"] if self.system else []
+        told = [f"after the system message {in_short(self.system)!r}"] if self.system else []
         if self.prompt_suffix is None and not self.system and any(self.instructions.values()):
             told.append("told of each question how its answer is read")
-        told += [f"with {self.prompt_suffix!r} behind each question"] if self.prompt_suffix else []
+        told += [f"with {in_short(self.prompt_suffix)!r} behind each question"] if self.prompt_suffix else []
         told += [f"for answers of at most {self.max_tokens} tokens"] if self.max_tokens else []
         return ", ".join(told) or "with the question alone"
+
+
+def in_short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text):,} characters)"
 
 
 UNTOLD = Asking()

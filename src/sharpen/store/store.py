@@ -366,6 +366,6 @@ class Store:
                 if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR", "SQLITE_BUSY")):
                     raise
                 cure = "Write one statement that reads; SELECT sql FROM sqlite_master shows the tables."
-                raise UserError(f"The query failed: {error}. {cure}") from error
+                raise UserError(f"The query failed: {str(error).rstrip('.')}. {cure}") from error
             finally:
                 self._reader.set_progress_handler(None, 0)

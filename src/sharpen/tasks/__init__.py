@@ -1,16 +1,16 @@
 """Task sources: reasoning-gym's procedural families, arithmetic, programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-arithmetic.py for numbers; grown.py makes tasks of others, and draws them. A file is read by formats.py (rows), shapes.py and
-code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py: rows
-in little memory).
+arithmetic.py for numbers; grown.py makes tasks of others, and draws them. A file is read by formats.py (rows; separated.py:
+those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and
+loading.py (a source; keeping.py: rows in little memory).
 
 May import: terminal, families, verify.maths, verify.code, verify.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,12 +73,18 @@ def parse_spec(text: str, map: str = "") -> TaskSource:
     """
     parts = spec_parts(text)
     files = files_of(text)
-    own = {"arithmetic": arithmetic, "programs": programs, "problems": problems}
-    names = [name for part in parts if part not in (*files, *own) for name in (DEFAULT if part == "default" else (part,))]
+    for part in parts:
+        name, slash, _ = part.partition("/")
+        if slash and name in OWN and part not in files:
+            raise UserError(
+                f"{part}: {name} is taken as a whole. For some of it, make a file and delete lines: "
+                f"sharpen tasks {name} --jsonl -n 1000 > {name}.jsonl"
+            )
+    names = [name for part in parts if part not in (*files, *OWN) for name in (DEFAULT if part == "default" else (part,))]
     if map and not files:
         raise UserError(f"--map {map} does nothing: {text} names no file of tasks.")
     sources = [gym(names)] if names else []
-    sources += [source() for name, source in own.items() if name in parts]
+    sources += [source() for name, (source, _) in OWN.items() if name in parts]
     sources += [read_file(Path(file), map).source for file in files]
     return sources[0] if len(sources) == 1 else mixture(sources)
 
@@ -92,7 +98,7 @@ def spec_parts(text: str) -> list[str]:
 
 def files_of(text: str) -> list[str]:
     """The files and directories among the parts of a specification of tasks, each once."""
-    known = ("default", "programs", "problems", *VERIFIER)
+    known = (*places.NAMED, *VERIFIER)
     parts = [part for part in spec_parts(text) if part.partition("/")[0] not in known]
     return list(
         dict.fromkeys(part for part in parts if places.names_data(part) or Path(part).suffix in OTHER or Path(part).is_dir())
@@ -105,6 +111,14 @@ OTHER = (*formats.REFUSED, *formats.CURES)  # endings of files that are refused 
 def problems() -> TaskSource:
     """48 problems to solve in Python, of levels 1 to 5. Each line also has a solution and, as `wrong`, three that are not."""
     return replace(jsonl(Path(__file__).with_name("problems.jsonl")), name="problems")
+
+
+# name: (source, what it is)
+OWN: Mapping[str, tuple[Callable[[], TaskSource], str]] = {
+    "arithmetic": (arithmetic, "sums, products and short stories for a small chat model, judged by math"),
+    "programs": (programs, "Python to write, generated, judged by code_io, worked solutions"),
+    "problems": (problems, "48 problems to solve in Python, judged by code_io, worked solutions"),
+}
 
 
 def held_out(source: TaskSource, split: str, n: int, seed: int) -> dict[Arm, list[Task]]:
@@ -139,8 +153,8 @@ def families() -> dict[str, int]:
 
 
 def listing() -> list[tuple[str, str, str]]:
-    """(family, levels, remark) of every family, those that are not used last."""
-    rows = []
+    """(name, levels, remark) of what ships beside reasoning-gym, then of every family; those that are not used last."""
+    rows = [(name, f"1-{max(arm.level for arm in source().arms)}", remark) for name, (source, remark) in OWN.items()]
     for family, last in families().items():
         remarks = [f"judged by {VERIFIER[family]}"]
         remarks += ["worked solutions"] if family in WRITERS else []

@@ -53,68 +53,111 @@ def said(texts: Sequence[str], *numbers: int) -> str:
 
 
 def add(level: int, rng: Random) -> tuple[str, int]:
-    """Up to twenty and ten; up to sixty and nine; up to sixty and fifty. No two levels share a question, here and below."""
-    (a_low, a_high), (b_low, b_high) = (((1, 20), (1, 10)), ((21, 60), (2, 9)), ((21, 60), (10, 50)))[level - 1]
-    a, b = rng.randint(a_low, a_high), rng.randint(b_low, b_high)
+    """Up to twenty and ten."""
+    a, b = rng.randint(1, 20), rng.randint(1, 10)
     a, b = rng.choice(((a, b), (b, a)))
-    return said((f"What is {a} + {b}?", f"What is {a} plus {b}?", f"Add {a} and {b}."), a, b), a + b
+    return said((f"What is {a} + {b}?", f"{a} + {b} = ?", f"What is {a} plus {b}?", f"Add {a} and {b}."), a, b), a + b
 
 
 def subtract(level: int, rng: Random) -> tuple[str, int]:
-    """Up to thirty and twelve; up to sixty and nine; up to sixty and fifty. Never below zero."""
-    (a_low, a_high), (b_low, b_high) = (((1, 30), (1, 12)), ((31, 60), (2, 9)), ((31, 60), (10, 50)))[level - 1]
-    a, b = rng.randint(a_low, a_high), rng.randint(b_low, b_high)
-    a, b = max(a, b), min(a, b)
-    return said((f"What is {a} - {b}?", f"What is {a} minus {b}?", f"Subtract {b} from {a}."), a, b), a - b
+    """Up to ten from up to twenty-five. Never below zero."""
+    a = rng.randint(1, 25)
+    b = rng.randint(1, min(a, 10))
+    left = f"Take {b} away from {a}. What is left?"
+    return said((f"What is {a} - {b}?", f"{a} - {b} = ?", f"What is {a} minus {b}?", left), a, b), a - b
 
 
 def multiply(level: int, rng: Random) -> tuple[str, int]:
-    """Up to twenty times ten; up to sixty times nine."""
-    a, b = (rng.randint(1, 20), rng.randint(1, 10)) if level == 1 else (rng.randint(21, 60), rng.randint(2, 9))
+    """Up to twenty times ten; up to sixty times five. No two levels share a question, here and below."""
+    a, b = (rng.randint(1, 20), rng.randint(1, 10)) if level == 1 else (rng.randint(21, 60), rng.randint(2, 5))
     a, b = rng.choice(((a, b), (b, a)))
-    return said((f"What is {a} * {b}?", f"What is {a} times {b}?", f"Multiply {a} by {b}."), a, b), a * b
+    return said((f"What is {a} * {b}?", f"{a} * {b} = ?", f"What is {a} times {b}?", f"Multiply {a} by {b}."), a, b), a * b
 
 
 def largest(level: int, rng: Random) -> tuple[str, int]:
-    """Of three, four and six numbers."""
-    numbers = rng.sample(range(1, 100), (3, 4, 6)[level - 1])
+    """Of two and of three numbers."""
+    numbers = rng.sample(range(1, 100), level + 1)
     listed = ", ".join(map(str, numbers))
-    asked = f"Which of these numbers is the largest: {listed}?", f"What is the largest number in this list: {listed}?"
+    asked: tuple[str, ...] = (
+        f"Which of these numbers is the largest: {listed}?",
+        f"What is the largest number in this list: {listed}?",
+    )
+    if level == 1:
+        asked = tuple(f"Which number is {word}, {numbers[0]} or {numbers[1]}?" for word in ("larger", "greater"))
     return said(asked, *numbers), max(numbers)
 
 
+def smallest(level: int, rng: Random) -> tuple[str, int]:
+    """Of three numbers."""
+    numbers = rng.sample(range(1, 100), 3)
+    listed = ", ".join(map(str, numbers))
+    asked = f"Which of these numbers is the smallest: {listed}?", f"What is the smallest number in this list: {listed}?"
+    return said(asked, *numbers), min(numbers)
+
+
+def place(level: int, rng: Random) -> tuple[str, int]:
+    """The first or last of four numbers; the second or third."""
+    numbers = rng.sample(range(1, 100), 4)
+    word, i = rng.choice((("first", 0), ("last", 3)) if level == 1 else (("second", 1), ("third", 2)))
+    return f"What is the {word} number in this list: {', '.join(map(str, numbers))}?", numbers[i]
+
+
+def count_on(level: int, rng: Random) -> tuple[str, int]:
+    """The number after another, up to five hundred."""
+    a = rng.randint(1, 500)
+    return said((f"What number comes right after {a}?", f"Which number follows {a}?"), a), a + 1
+
+
 def total(level: int, rng: Random) -> tuple[str, int]:
-    """Of three and four numbers of one digit."""
-    numbers = [rng.randint(1, 9) for _ in range(level + 2)]
-    listed = f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
-    return said((f"What is the sum of {listed}?", f"Find the sum of {listed}."), *numbers), sum(numbers)
+    """Of three numbers up to seven."""
+    a, b, c = (rng.randint(1, 7) for _ in range(3))
+    return said((f"What is the sum of {a}, {b} and {c}?", f"What is {a} + {b} + {c}?"), a, b, c), a + b + c
+
+
+def read(level: int, rng: Random) -> tuple[str, int]:
+    """What a sentence says of two things; of three; of one of two people. Nothing is to be calculated."""
+    (who, other), things = rng.sample(NAMES, 2), rng.sample(THINGS, 3)
+    numbers = rng.sample(range(2, 31), 3)
+    i = rng.randrange(3 if level == 2 else 2)
+    (x, y, z), (a, b, c) = things, numbers
+    if level == 1:
+        has = f"{who} has {a} {x} and {b} {y}. How many {things[i]} does {who} have?"
+        cost = f"The {x} cost {a} dollars and the {y} cost {b} dollars. How many dollars do the {things[i]} cost?"
+        return rng.choice((has, cost)), numbers[i]
+    if level == 2:
+        return f"{who} has {a} {x}, {b} {y} and {c} {z}. How many {things[i]} does {who} have?", numbers[i]
+    return f"{who} has {a} {x}. {other} has {b} {x}. How many {x} does {(who, other)[i]} have?", numbers[i]
 
 
 def story(level: int, rng: Random) -> tuple[str, int]:
-    """One step up or down; so many each; two steps."""
-    who, other = rng.sample(NAMES, 2)
-    what, a, b, c = rng.choice(THINGS), rng.randint(2, 10), rng.randint(2, 10), rng.randint(2, 10)
-    ask = f"How many {what} does {who} have now?"
+    """One step up; one step down; so many each."""
+    (who, other), (what, more) = rng.sample(NAMES, 2), rng.sample(THINGS, 2)
+    a, b = rng.randint(2, 10), rng.randint(2, 9)
     if level == 1:
-        more = f"{who} has {a} {what}. {other} gives {who} {b} more. {ask}", a + b
-        fewer = f"{who} has {a + b} {what} and gives {b} of them to {other}. {ask}", a
-        return rng.choice((more, fewer))
+        gives = f"{who} has {a} {what}. {other} gives {who} {b} more. How many {what} does {who} have now?"
+        both = f"{who} has {a} {what} and {b} {more}. How many things does {who} have in all?"
+        together = f"{who} has {a} {what} and {other} has {b} {what}. How many {what} do they have together?"
+        return rng.choice((gives, both, together)), a + b
     if level == 2:
-        each = f"{who} has {b} boxes with {a} {what} in each. How many {what} does {who} have in all?", a * b
-        week = f"{who} buys {a} {what} every day. How many {what} does {who} buy in {b} days?", a * b
-        return rng.choice((each, week))
-    down = f"{who} has {a + c} {what}, finds {b} more and gives {c} to {other}. {ask}", a + b
-    up = f"{who} has {a} {what}. {other} has {b} more than {who}. How many {what} do they have together?", 2 * a + b
-    return rng.choice((down, up))
+        gives = f"{who} has {a + b} {what} and gives {b} of them to {other}. How many {what} does {who} have now?"
+        loses = f"{who} has {a + b} {what} and loses {b} of them. How many {what} are left?"
+        return rng.choice((gives, loses)), a
+    each = f"{who} has {b} boxes with {a} {what} in each. How many {what} does {who} have in all?"
+    days = f"{who} buys {a} {what} every day. How many {what} does {who} buy in {b} days?"
+    return rng.choice((each, days)), a * b
 
 
 # name: (level, rng) -> question and answer; how many levels
 FAMILIES: dict[str, tuple[Callable[[int, Random], tuple[str, int]], int]] = {
-    "add": (add, 3),
-    "subtract": (subtract, 3),
+    "add": (add, 1),
+    "subtract": (subtract, 1),
     "multiply": (multiply, 2),
-    "largest": (largest, 3),
-    "total": (total, 2),
+    "largest": (largest, 2),
+    "smallest": (smallest, 1),
+    "place": (place, 2),
+    "count_on": (count_on, 1),
+    "total": (total, 1),
+    "read": (read, 3),
     "story": (story, 3),
 }
 

@@ -13,11 +13,11 @@ Parquet and Arrow are read by pyarrow, which is an extra.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import itertools
 import json
+import math
 import re
 import tempfile
 import zlib
@@ -27,14 +27,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from sharpen.core import UserError
+from sharpen.tasks import separated
 from sharpen.terminal import places
 
 KINDS, META = places.KINDS, places.META
 LONGEST_LINE = 4 * 2**20  # bytes; read no further than this to find the end of a line
-LONGEST_ROW = 64 * 2**20  # characters of one value of a .json file, or of one cell of a .csv
+LONGEST_ROW = 64 * 2**20  # characters of one value of a .json file
 CHUNK = 2**20
 BATCH = 1000  # rows of Parquet or Arrow at a time
-MARKS = ",;\t|"
 SPLIT_WORDS = {"train": "train", "test": "test", "validation": "validation", "valid": "validation", "val": "validation"}
 SPLIT_WORDS |= {"dev": "validation", "eval": "validation"}
 SPLIT = re.compile(rf"(?:^|[-_.])({'|'.join(SPLIT_WORDS)})(?:[-_.]|$)")
@@ -97,7 +97,7 @@ def rows(path: Path, columns: Sequence[str] | None = None) -> Generator[Row, Non
                 yield from _json(text, path)
         elif kind == "csv":
             with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-                yield from _csv(text, path)
+                yield from (Row(number, value) for number, value in separated.cells_in(text, path))
         else:
             yield from (_parquet if kind == "parquet" else _arrow)(path, columns)
     except UnicodeDecodeError as e:
@@ -137,7 +137,20 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON; write it as text, in quotes")
 
 
-DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def _finite(text: str) -> float:
+    """1e999 is a number of JSON, and none of ours."""
+    value = float(text)
+    return value if math.isfinite(value) else _no_constant(text)
+
+
+DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+
+
+def why(error: ValueError) -> str:
+    """What is wrong with a text as JSON; Python's own words for a whole number that is too long name a cure for programmers."""
+    return (
+        "a number of thousands of digits; write it as text, in quotes" if "set_int_max_str_digits" in str(error) else str(error)
+    )
 
 
 def parse(raw: bytes, where: str) -> Any:
@@ -149,7 +162,7 @@ def parse(raw: bytes, where: str) -> Any:
     except RecursionError as e:
         raise UserError(f"{where}: not a task: nested too deeply.") from e
     except ValueError as e:
-        raise UserError(f"{where}: broken JSON: {e}. Every line is one whole JSON object.") from e
+        raise UserError(f"{where}: broken JSON: {why(e)}. Every line is one whole JSON object.") from e
 
 
 def _json(file: io.TextIOWrapper, path: Path) -> Iterator[Row]:
@@ -190,7 +203,9 @@ def _values(file: io.TextIOWrapper, path: Path) -> Iterator[tuple[bool, Any]]:
             text += more
         elif isinstance(value, ValueError):
             if at < len(text) or listed:
-                raise UserError(f"{path}, row {number + 1}: broken JSON: {value}. The file may have been cut off.") from value
+                raise UserError(
+                    f"{path}, row {number + 1}: broken JSON: {why(value)}. The file may have been cut off."
+                ) from value
             return
         else:
             at, number = end, number + 1
@@ -212,43 +227,6 @@ def inside(value: Any) -> list[Any]:
     if len(columns) > 1 and all(isinstance(v, list) and len(v) == len(columns[0]) > 1 for v in columns):
         return [dict(zip(value, items)) for items in zip(*columns)]
     return lists[0] if len(lists) == 1 and not any(name in value for name in ROWS) else [value]
-
-
-# CSV
-
-
-def _csv(file: io.TextIOWrapper, path: Path) -> Iterator[Row]:
-    first = [line for line in (file.readline(LONGEST_ROW) for _ in range(5)) if line]
-    mark = mark_of(first)
-    before = csv.field_size_limit(LONGEST_ROW)
-    try:
-        reader = csv.reader(itertools.chain(first, file), delimiter=mark)
-        names = next(reader, [])
-        names = [name.strip() for name in names]
-        if len(names) == 6 and names[5] in ("A", "B", "C", "D"):  # MMLU's own files name no columns
-            yield Row(1, dict(zip(("question", "A", "B", "C", "D", "answer"), names)))
-            names = ["question", "A", "B", "C", "D", "answer"]
-        if twice := next((name for name in names if name and names.count(name) > 1), None):
-            raise UserError(f"{path}: two columns are called {twice!r}. Rename one.")
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) > len(names):
-                raise UserError(
-                    f"{path}, line {reader.line_num}: {len(cells)} cells, and the first line names {len(names)} columns. "
-                    f"Put a cell that holds {mark!r} in quotes."
-                )
-            yield Row(reader.line_num, {name: cell for name, cell in zip(names, cells) if name and cell.strip()})
-    except csv.Error as e:
-        raise UserError(f"{path}: broken CSV: {e}.") from e
-    finally:
-        csv.field_size_limit(before)
-
-
-def mark_of(first: Sequence[str]) -> str:
-    """What parts the cells of these lines: a mark that all have equally often, or else the one that the first has most."""
-    counts = {mark: [re.sub(r'"[^"]*"', "", line).count(mark) for line in first if line.strip()] or [0] for mark in MARKS}
-    return max(MARKS, key=lambda mark: (min(counts[mark]) == max(counts[mark]) > 0, counts[mark][0]))
 
 
 # Parquet, Arrow and directories

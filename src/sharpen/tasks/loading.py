@@ -30,7 +30,7 @@ from sharpen.hashing import derive, question_key, split_of_key
 from sharpen.tasks import decisions, files, formats, shapes
 from sharpen.tasks.files import FIELDS, MORE
 from sharpen.tasks.keeping import OnDisk, Packed
-from sharpen.tasks.reading import WORDS, Shape
+from sharpen.tasks.reading import OWN_FIELDS, WORDS, Shape
 
 SAMPLE = 100  # rows that tell the shape of a file
 LARGE = 64 * 2**20  # bytes: lines of a larger file are left where they are
@@ -151,7 +151,7 @@ def own_line(record: Any) -> Any:
     return record
 
 
-OWN = Shape("own", own_line)
+OWN = Shape(OWN_FIELDS, own_line)
 """JSON Lines as files.py describes them."""
 
 

@@ -23,8 +23,10 @@ LEVELS |= {"very_hard": 4, "expert": 4}
 DIGITS = re.compile(r"\d{1,3}")
 CALCULATOR = re.compile(r"<<[^<>\n]*>>")  # GSM8K's notes to a calculator
 MARKED = re.compile(r"\\boxed|\\fbox|####|<answer>|\banswer\b", re.IGNORECASE)
+DASHED = re.compile(r"\d+(?:(?: ?[-–—] ?\d+)+|(?:[/.]\d+){2,})(?:[T ]\d\d:\d\d.*)?")  # to carry out would be to misread it
 FORMULA = re.compile(r"[\d\\^=_{}$√π∞%]|^[a-z]$")
 PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
+OWN_FIELDS = "this program's own fields"  # the shape of a file whose columns are ours
 WORDS = 8  # of an answer that is compared as words are
 LONGEST_FORMULA = 300
 
@@ -136,11 +138,13 @@ def answered(value: Any, verifier: str = "") -> dict[str, Any]:
 
 
 def fitting(answer: str, otherwise: str = "") -> str:
-    """The verifier that fits an answer by its looks: `math` for numbers and formulas, `choice` for a few words, `json` for an
-    object, `exact` for the rest."""
+    """The verifier that fits an answer by its looks: `math` for numbers and formulas, `choice` for a few words, a date, a span
+    of years or a telephone number, `json` for an object, `exact` for the rest."""
     answer = answer.strip()
     if read_number(answer) is not None:
         return "math"
+    if DASHED.fullmatch(answer):
+        return otherwise if otherwise not in ("", "math") else "choice"
     if answer.startswith("{"):
         try:
             json.loads(answer)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from sharpen.tasks.files import FIELDS, MORE
 from sharpen.tasks.formats import SPLIT_WORDS
 from sharpen.tasks.reading import (
     CALCULATOR,
+    OWN_FIELDS,
     Line,
     Record,
     Shape,
@@ -268,7 +269,8 @@ def with_map(fields: Mapping[str, str], columns: Sequence[str], path: Path, base
         named = {name: name for name in BESIDE if name in columns and name not in fields} | named
     elif base is None:
         raise UserError(f"--map says what the prompt is, or the answer, and {path} does not say the other. Map both.")
-    return mapped("columns of --map" if base is None else f"{base.name}, changed by --map", named, base, constant)
+    name = "columns of --map" if base is None else f"{base.name}, changed by --map"
+    return mapped(name, named, base, constant, tuple(fields))
 
 
 def own(columns: Sequence[str], where: str) -> Shape:
@@ -287,16 +289,31 @@ def own(columns: Sequence[str], where: str) -> Shape:
             line["answer"] = text_of(line["answer"], "answer")
         return line
 
-    return Shape("own", convert, (), {}, reads=ALL)
+    return Shape(OWN_FIELDS, convert, (), {}, reads=ALL)
 
 
 ALL = (*FIELDS, *MORE, *IN_CODE, "id")
 TEXTS = ("answer", "family", "verifier", "split", "solution", "id", "language")
 
 
-def mapped(name: str, fields: Mapping[str, str], base: Shape | None = None, constant: Mapping[str, str] | None = None) -> Shape:
+def split_said(value: Any, meant: bool) -> Line:
+    """The split that a cell names, in any case: Test, dev, val. UserError for another word where the column is `meant` to name
+    splits: a test set by another name must not be trained on."""
+    word = str(value).strip().lower()
+    if word not in SPLIT_WORDS and meant:
+        raise UserError(f"the split {str(value)[:40]!r} is none of {', '.join(SPLIT_WORDS)}")
+    return {"split": SPLIT_WORDS[word]} if word in SPLIT_WORDS else {}
+
+
+def mapped(
+    name: str,
+    fields: Mapping[str, str],
+    base: Shape | None = None,
+    constant: Mapping[str, str] | None = None,
+    meant: Collection[str] = (),
+) -> Shape:
     """The shape in which each field comes from the column that is named, the rest from another shape. A name with dots reaches
-    into an object: `answer=reward_model.ground_truth`."""
+    into an object: `answer=reward_model.ground_truth`. `meant` are the fields that the user named columns for."""
 
     def convert(row: Record) -> Line:
         line = dict(base.convert(row)) if base else {}
@@ -315,7 +332,7 @@ def mapped(name: str, fields: Mapping[str, str], base: Shape | None = None, cons
         line |= {"verifier": verifier} if verifier else {}
         line |= {"level": level_of(given["level"])} if "level" in given else {}
         line |= {"family": family_of(str(given["family"]), "")} if "family" in given else {}
-        line |= {"split": SPLIT_WORDS[given["split"]]} if given.get("split") in SPLIT_WORDS else {}
+        line |= split_said(given["split"], "split" in meant) if "split" in given else {}
         kept = {key: plain(value) for key, value in given.items() if key not in READ}
         return {key: value for key, value in (line | kept).items() if value != ""}
 

@@ -11,12 +11,13 @@ from pathlib import Path
 # What a file of tasks is called, and what it then is; each also with .gz behind it.
 KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 KINDS |= {".arrow": "arrow"}
+NAMED = ("default", "arithmetic", "programs", "problems")  # what --tasks knows by name, whatever directories there are
 META = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # of a data set, beside its data
 
 
 def here(path: str) -> str:
     """A path that stays right when the run is resumed from another directory; a name that is no path is left as it is."""
-    return str(Path(path).resolve()) if Path(path).exists() else path
+    return str(Path(path).resolve()) if path and Path(path).exists() else path
 
 
 def here_tasks(spec: str) -> str:
@@ -25,6 +26,8 @@ def here_tasks(spec: str) -> str:
 
 def names_data(part: str) -> bool:
     """Whether a part of a specification of tasks names a file or directory of them, and not a family."""
+    if part in NAMED:
+        return False
     name = part.lower().removesuffix(".gz")
     if name.endswith(tuple(KINDS)) or name != part.lower():
         return True

@@ -43,6 +43,8 @@ def show_evaluation(figures: Mapping[str, Any]) -> None:
     if len(named) > 1:
         named += [("all answers", total)]
     show(columns, [_evaluated(name, f, several) for name, f in named if f["n"]])
+    if "asked" in figures:
+        say(f"\nasked {figures['asked']}")
     show_findings(figures)
 
 

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2
 
 import prefork
 from sharpen.core import Sampling
+from sharpen.models import adapters
 from sharpen.models.engine import decode_step, generate, native, transformer
 from sharpen.models.engine.cache import Cache
 from sharpen.models.engine.sampling import logprobs
@@ -105,6 +106,83 @@ def test_generations_are_the_same_in_any_number_of_threads(threads):
     for a, b in zip(fast, plain, strict=True):
         assert a.stop == b.stop and a.tokens.tolist() == b.tokens.tolist()
         np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)
+
+
+def halved(name="wide heads", **changes):
+    """A model in bfloat16 and its weights for the compiled step, which is made whatever the processor is fast at."""
+    model = make(name, **changes).bfloat16()
+    transformer.fuse(model)
+    return model, decode_step.Packed(model, native.library(), model.model.layers[0].self_attn.head_dim)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["wide heads", "heads normed"])
+@torch.inference_mode()
+def test_in_bfloat16_logits_are_nearer_to_float32_than_those_of_torch(name):
+    model, packed = halved(name)
+    exact, asked, rows = copy.deepcopy(model).float(), prompts(1, 3, 40), [0, 0, 1, 2, 2]
+    caches = Cache(exact, asked, rows), Cache(model, asked, rows), Cache(model, asked, rows, packed=packed)
+    errors = np.zeros(2)
+    for step in range(12):
+        tokens = torch.arange(5) + step
+        expected, plain, fast = (c.extend(m, tokens) for c, m in zip(caches, (exact, model, model), strict=True))
+        errors += [float((plain - expected).abs().mean()), float((fast - expected).abs().mean())]
+    assert errors[1] < errors[0] < 12 * 0.05 * float(expected.std())
+
+
+@needs_compiler
+@torch.inference_mode()
+def test_in_bfloat16_too_a_row_does_not_depend_on_the_others_by_a_bit():
+    (model, packed), asked, rows = halved(), prompts(5, 9), [0] * 40 + [1] * 30
+    many, few = Cache(model, asked, rows, packed=packed), Cache(model, asked, rows, packed=packed)
+    kept = torch.tensor([1, 39, 68])
+    few.keep(kept)
+    whole = many.extend(model, torch.arange(70) % 40).clone()
+    assert torch.equal(whole[kept], few.extend(model, (torch.arange(70) % 40)[kept]))
+
+
+@needs_compiler
+@torch.inference_mode()
+def test_an_adapter_is_merged_into_the_packed_weights():
+    pytest.importorskip("peft")
+    model = adapters.inject(make("wide heads"), 4)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(0, 0.1)
+    plain = make("wide heads")
+    plain.load_state_dict(adapters.merged(model, dict(model.named_parameters())), strict=False)
+    model, plain = model.bfloat16(), plain.bfloat16()
+    logits = []
+    for one in (model, plain):
+        cache = Cache(plain, prompts(5), [0], packed=decode_step.Packed(one, native.library(), 64))
+        logits.append(cache.extend(plain, torch.tensor([7])).clone())
+    assert decode_step._plain(model, adapted=True) and not decode_step._plain(model, adapted=False)
+    torch.testing.assert_close(*logits, rtol=0, atol=0.02 * float(logits[1].abs().max()))
+
+
+@needs_compiler
+def test_packed_weights_are_kept_until_somebody_says_that_they_changed():
+    model, kept = make(), decode_step.Kept()
+    first = kept.of(model)
+    assert first is not None and kept.of(model) is first
+    kept.forget()
+    assert kept.of(model) is not first
+
+
+@needs_compiler
+def test_calls_are_counted_and_nothing_is_left_of_that():
+    model, seen = make(), {}
+    request = generate.Request(prompts(6)[0], 3, 5, Sampling(temperature=0.0))
+    with native.observed(seen):
+        (counted,) = generate.generate(model, [request], [999], 0)
+    (plain,) = generate.generate(model, [request], [999], 0)
+    assert counted.tokens.tolist() == plain.tokens.tolist() and seen["step"].calls == 4
+    # Two operations a weight: 2 layers of 64 x (4 x 64 for attention + 3 x 96), and the vocabulary in whole panels.
+    outputs = 50 + -50 % native.library().panel()
+    assert seen["step"].flops == 4 * 2 * (2 * 64 * (4 * 64 + 3 * 96) + 64 * outputs)
+    with native.left_out():
+        assert native.library() is None and decode_step.pack(model) is None
+    assert native.library() is not None
 
 
 @needs_compiler

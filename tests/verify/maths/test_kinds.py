@@ -68,6 +68,22 @@ def test_words_that_reverse_an_answer(one, other):
 
 
 @pytest.mark.parametrize(
+    ("answer", "carried_out"),
+    [
+        ("2020-01-02", "2017"),
+        ("1914-1918", "-4"),
+        ("555-1234", "-679"),
+        ("1/2/2020", "1/4040"),
+        ("3-2", "1"),
+        ("10 - 12", "-2"),
+    ],
+)
+def test_dates_and_spans_are_no_differences(answer, carried_out):
+    assert judge(answer, f"The answer is {answer}.").correct and judge(answer, box(answer.replace("-", "–"))).correct
+    assert not judge(answer, f"The answer is {carried_out}.").correct and not judge(answer, box(carried_out)).correct
+
+
+@pytest.mark.parametrize(
     ("answer", "response", "question", "right"),
     [
         (r"3\text{ p.m.}", box(r"3\text{ pm}"), "?", True),

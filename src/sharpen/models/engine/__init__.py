@@ -5,10 +5,23 @@ pass of the Llama family on packed rows (packing.py). native.py compiles decode_
 compiler; decode_step.py and train_step.py call them. On a GPU captured.py decodes (decode_ops.py in torch, decode_kernels.py in
 Triton) and train_fused.py trains (train_kernels.py).
 
-May import: nothing but the ground files.
+May import: terminal.
 """
 
-from sharpen.models.engine import captured, generate, generic, sampling, train_fused, transformer
+from sharpen.models.engine import captured, generate, generic, native, sampling, train_fused, transformer
+from sharpen.models.engine.decode_step import Kept
 from sharpen.models.engine.packing import common_beginnings, pack, put
 
-__all__ = ["captured", "common_beginnings", "generate", "generic", "pack", "put", "sampling", "train_fused", "transformer"]
+__all__ = [
+    "Kept",
+    "captured",
+    "common_beginnings",
+    "generate",
+    "generic",
+    "native",
+    "pack",
+    "put",
+    "sampling",
+    "train_fused",
+    "transformer",
+]

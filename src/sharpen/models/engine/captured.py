@@ -123,7 +123,8 @@ class Decoder:
         self.write(rows.min_p, [h.min_p if c else 0.0 for h, c in zip(how, cut, strict=True)] + [0.0])
         self.write(rows.limit, [r.max_tokens for r in asked] + [1])
         self.write(rows.length, [0] * len(asked) + [1])
-        noise = uniforms([r.seed for r in asked], [0 if r.sampling.temperature == 0 else r.max_tokens for r in asked])
+        drawn = [0 if r.sampling.temperature == 0 else r.max_tokens for r in asked]
+        noise = uniforms([r.seed for r in asked], drawn, [r.drawn for r in asked])
         noise = torch.nn.functional.pad(noise, (0, room - noise.shape[1]))
         rows.noise[: noise.numel()].copy_(noise.flatten())
         return room

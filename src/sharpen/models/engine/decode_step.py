@@ -1,10 +1,10 @@
-"""The decoding step of decode_step.c: for small models of the Llama family in fp32 on a processor, where a C compiler is.
+"""The decoding step of decode_step.c: for models of the Llama family on a processor, where a C compiler is. In fp32 for small
+ones; in bfloat16 for all, adapters included.
 
 Where there is none (native.py), or the model is another one, `pack` returns None and decoding takes the path of transformer.py.
 `draw` draws the next tokens, whatever the model, in one call instead of twenty.
 
-Products read a packed copy of the weights, made for each batch of generations (11 ms for 3.4 M parameters), so training updates
-are seen by the next batch.
+Products read a packed copy of the weights, made when they have changed (11 ms for 3.4 M parameters) and kept till then: `Kept`.
 
 A row's numbers are summed in one order whatever stands beside it, so its logits do not depend on the batch by a single bit.
 """
@@ -22,10 +22,12 @@ from torch import Tensor, nn
 from sharpen.models.engine import native, transformer
 from sharpen.models.engine.native import INTEGER, POINTER
 
-LARGEST = 128 * 2**20  # bytes of packed weights; in larger models the products are all that counts, and torch's are as good
+# Bytes of packed weights. In fp32 the products are all that counts in larger models, and torch's are as good; in bfloat16 ours
+# are faster, and beyond this the copy is too large to keep.
+LARGEST = {torch.float32: 128 * 2**20, torch.bfloat16: 4 * 2**30}
 DRAWN_TOGETHER = 2**15  # logits in a step from which more than one thread draws
 
-LAYER = ("norm", "qkv", "qkv_bias", "q_norm", "k_norm", "out", "mlp_norm", "gate_up", "down")
+LAYER = ("norm", "qkv_bias", "q_norm", "k_norm", "mlp_norm", "qkv", "out", "gate_up", "down")
 SIZES = ("layers", "width", "heads", "groups", "head", "inner", "outputs")
 
 
@@ -37,7 +39,7 @@ class _Model(ctypes.Structure):
     _fields_ = [
         *((name, INTEGER) for name in SIZES),
         ("eps", ctypes.c_double),
-        *((name, POINTER) for name in ("embedding", "norm", "vocabulary", "layer")),
+        *((name, POINTER) for name in ("embedding", "vocabulary", "norm", "layer")),
     ]
 
 
@@ -48,35 +50,78 @@ class _Cache(ctypes.Structure):
     ]
 
 
+def _flops(model: int, cache: int, tokens: int, rows: int, *_: Any) -> float:
+    """Operations of a step's products with the weights; those of attention are few beside them."""
+    m = _Model.from_address(model)
+    layer = m.width * (2 * m.heads + 2 * m.groups) * m.head + 3 * m.width * m.inner
+    return float(2 * rows * (m.layers * layer + m.width * m.outputs))
+
+
+native.FLOPS["step"] = _flops
+
+
 def pack(model: Any) -> Packed | None:
     """The model's weights as the compiled step wants them, as they are now; None where it cannot take this model."""
-    if model.device.type != "cpu" or model.dtype != torch.float32 or not transformer.supported(model):
+    if model.device.type != "cpu" or model.dtype not in LARGEST or not transformer.supported(model):
         return None
-    if 4 * sum(p.numel() for p in model.parameters()) > LARGEST or not _plain(model):
+    half = model.dtype == torch.bfloat16
+    if model.dtype.itemsize * sum(p.numel() for p in model.parameters()) > LARGEST[model.dtype] or not _plain(model, half):
         return None
     config, found = model.config, native.library()
-    if found is None:
+    if found is None or (half and not found.halves()):
         return None
     head = model.model.layers[0].self_attn.head_dim
     wide = (config.num_attention_heads + 2 * config.num_key_value_heads) * head
-    panels = (config.hidden_size, wide, 2 * config.intermediate_size)
+    panels = (config.hidden_size, wide, 2 * config.intermediate_size, *([head] if half else []))
     vectors = (head, config.intermediate_size)
     if any(n % found.panel() for n in panels) or any(n % found.lanes() for n in vectors):
         return None
     return Packed(model, found, head)
 
 
-def _plain(model: Any) -> bool:
-    """Whether every product is an nn.Linear (not an adapter, say), with biases on queries, keys and values at most."""
+class Kept:
+    """A model's packed weights, kept from one batch of generations to the next. Who changes the weights calls `forget`: the
+    optimizer's fused step leaves no trace that could be looked for."""
+
+    def __init__(self) -> None:
+        self._packed: Packed | None = None
+
+    def of(self, model: Any) -> Packed | None:
+        """As `pack`, made where there is none."""
+        self._packed = self._packed or pack(model)
+        return self._packed
+
+    def forget(self) -> None:
+        """The weights have changed, or are about to: the memory is given back."""
+        self._packed = None
+
+
+def _plain(model: Any, adapted: bool) -> bool:
+    """Whether every product is an nn.Linear, with biases on queries, keys and values at most; if `adapted`, or one with a LoRA
+    adapter beside it."""
     for layer in model.model.layers:
         a, mlp = layer.self_attn, layer.mlp
         biased = [a.q_proj, a.k_proj, a.v_proj]
         others = [a.o_proj, mlp.gate_proj, mlp.up_proj, mlp.down_proj]
-        if not all(type(one) is nn.Linear for one in (*biased, *others)) or any(one.bias is not None for one in others):
+        if not all(type(one) is nn.Linear or (adapted and _adapters(one)) for one in (*biased, *others)):
             return False
-        if len({one.bias is None for one in biased}) > 1:
+        if any(one.bias is not None for one in others) or len({one.bias is None for one in biased}) > 1:
             return False
     return type(model.lm_head) is nn.Linear and model.lm_head.bias is None
+
+
+def _adapters(linear: Any) -> list[str]:
+    """The names of peft's LoRA adapters beside a linear layer."""
+    return list(linear.lora_A) if type(getattr(linear, "base_layer", None)) is nn.Linear and hasattr(linear, "lora_A") else []
+
+
+def _weight(linear: Any) -> Tensor:
+    """The weights that compute what the layer does, its adapters merged."""
+    weight = linear.weight.detach()
+    for name in _adapters(linear):
+        change = linear.lora_B[name].weight.detach().float() @ linear.lora_A[name].weight.detach().float()
+        weight = (weight.float() + linear.scaling[name] * change).to(weight.dtype)
+    return weight
 
 
 class Packed:
@@ -89,35 +134,39 @@ class Packed:
         config, body = model.config, model.model
         self.library = library
         self.kept: list[Any] = []  # what the structures point to
-        panel = library.panel()
+        panel, self.half = library.panel(), model.dtype == torch.bfloat16
+        make = library.pack_half if self.half else library.pack
 
         def plain(weight: Tensor) -> int:
             self.kept.append(weight.detach().contiguous())
             return int(self.kept[-1].data_ptr())
+
+        def single(weight: Tensor) -> int:
+            return plain(weight.detach().float())
 
         def panels(*weights: Tensor) -> int:
             if any(len(w) % panel for w in weights[:-1]):
                 weights = (torch.cat(weights),)
             parts = [w.detach().contiguous() for w in weights]
             sizes = [len(w) for w in parts[:-1]] + [len(parts[-1]) + -len(parts[-1]) % panel]
-            packed = torch.empty((sum(sizes), parts[0].shape[1]))
+            packed = torch.empty((sum(sizes), parts[0].shape[1]), dtype=model.dtype)
             for part, place in zip(parts, packed.split(sizes), strict=True):
-                library.pack(*part.shape, part.data_ptr(), place.data_ptr())
+                make(*part.shape, part.data_ptr(), place.data_ptr())
             return plain(packed)
 
         def layer(one: Any) -> dict[str, int]:
             a, mlp = one.self_attn, one.mlp
             bias = a.q_proj.bias
             return dict(
-                norm=plain(one.input_layernorm.weight),
-                qkv=panels(a.q_proj.weight, a.k_proj.weight, a.v_proj.weight),
-                qkv_bias=0 if bias is None else plain(torch.cat((bias, a.k_proj.bias, a.v_proj.bias))),
-                q_norm=plain(a.q_norm.weight) if hasattr(a, "q_norm") else 0,
-                k_norm=plain(a.k_norm.weight) if hasattr(a, "k_norm") else 0,
-                out=panels(a.o_proj.weight),
-                mlp_norm=plain(one.post_attention_layernorm.weight),
-                gate_up=panels(mlp.gate_proj.weight, mlp.up_proj.weight),
-                down=panels(mlp.down_proj.weight),
+                norm=single(one.input_layernorm.weight),
+                qkv=panels(_weight(a.q_proj), _weight(a.k_proj), _weight(a.v_proj)),
+                qkv_bias=0 if bias is None else single(torch.cat((bias, a.k_proj.bias, a.v_proj.bias))),
+                q_norm=single(a.q_norm.weight) if hasattr(a, "q_norm") else 0,
+                k_norm=single(a.k_norm.weight) if hasattr(a, "k_norm") else 0,
+                out=panels(_weight(a.o_proj)),
+                mlp_norm=single(one.post_attention_layernorm.weight),
+                gate_up=panels(_weight(mlp.gate_proj), _weight(mlp.up_proj)),
+                down=panels(_weight(mlp.down_proj)),
             )
 
         with torch.inference_mode():
@@ -135,8 +184,8 @@ class Packed:
                 self.outputs,
                 config.rms_norm_eps,
                 plain(body.embed_tokens.weight),
-                plain(body.norm.weight),
                 panels(model.lm_head.weight),
+                single(body.norm.weight),
                 ctypes.addressof(layers),
             )
 
@@ -147,7 +196,7 @@ class Packed:
         layout, tokens = cache.layout, tokens.long().contiguous()
         layout.described.used = cache.used
         layout.position.copy_(cache.positions)
-        self.library.step(
+        (native.library() or self.library).step(  # which may be observed since
             ctypes.addressof(self.model),
             ctypes.addressof(layout.described),
             tokens.data_ptr(),
@@ -156,6 +205,7 @@ class Packed:
             layout.space.data_ptr(),
             layout.space.shape[1],
             len(layout.space),
+            self.half,
         )
         return layout.logits[:, : self.vocabulary]
 

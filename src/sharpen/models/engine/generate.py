@@ -35,12 +35,16 @@ COMPACT = 0.6  # finished rows leave once fewer than this share of the rows is a
 
 @dataclass(frozen=True)
 class Request:
-    """One row to generate: prompt ids (P,), its seed, its longest response in tokens, how it is drawn."""
+    """One row to generate: prompt ids (P,), its seed, its longest response in tokens, how it is drawn.
+
+    drawn  tokens at the end of the prompt that were drawn with this seed: what comes is as if it had never been interrupted
+    """
 
     prompt: np.ndarray
     seed: int
     max_tokens: int
     sampling: Sampling = PLAIN
+    drawn: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ def generate(
     done: Callable[[int, Generation], None] | None = None,
     compile: bool = True,
     tick: Callable[[float], None] | None = None,
+    together: int = MAX_ROWS,
+    kept: decode_step.Kept | None = None,
 ) -> list[Generation]:
     """Generate every request; the answers come in the order of the requests.
 
@@ -82,6 +88,8 @@ def generate(
     done   is called with the number of a request and its answer as soon as that is written, while others go on
     tick   is told before each token what share is written; what it raises ends the batch
     compile  whether small models may take the compiled step (decode_step.py)
+    together  rows decoded together, at most
+    kept    where the weights of the compiled step stay for the next call; None: they are packed for this one
     Raises ValueError for an empty prompt, NotFinite where the model gives a token a log-probability that is no number.
     """
     if any(len(r.prompt) == 0 for r in requests):
@@ -93,8 +101,8 @@ def generate(
         if done:
             done(i, made)
 
-    packed = decode_step.pack(model) if compile else None
-    waiting = batches(model, requests)
+    packed = None if not compile else kept.of(model) if kept else decode_step.pack(model)
+    waiting = batches(model, requests, together)
     while waiting:
         batch = {i: requests[i] for i in waiting.pop(0) if i not in results}
         told = partial(tell, tick, len(results), len(batch), len(requests)) if tick else unheard
@@ -125,11 +133,11 @@ def tell(tick: Callable[[float], None], before: int, batch: int, whole: int, sha
     tick((before + batch * share) / whole)
 
 
-def batches(model: Any, requests: Sequence[Request]) -> list[list[int]]:
-    """Numbers of the requests that are decoded together, sorted by prompt: as many as MAX_ROWS and CACHE_BYTES allow."""
+def batches(model: Any, requests: Sequence[Request], together: int = MAX_ROWS) -> list[list[int]]:
+    """Numbers of the requests that are decoded together, sorted by prompt: as many as `together` and CACHE_BYTES allow."""
     ours = transformer.supported(model)
     memory = generic.Memory(True, 0) if ours else generic.memory(model)
-    most, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) else (MAX_ROWS, CACHE_BYTES)
+    most, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) else (together, CACHE_BYTES)
     token_bytes, most = token_bytes_of(model), most if memory.together else 1
     spread = float("inf") if ours else 0 if memory.row_bytes else FOREIGN_SPREAD
     out: list[list[int]] = []
@@ -264,7 +272,7 @@ class Drawing:
         self.kinds = list(dict.fromkeys(r.sampling for r in asked))
         self.kind = torch.tensor([self.kinds.index(r.sampling) for r in asked], device=device)
         greedy = [0 if r.sampling.temperature == 0 else r.max_tokens for r in asked]
-        self.noise = uniforms([r.seed for r in asked], greedy).to(device)
+        self.noise = uniforms([r.seed for r in asked], greedy, [r.drawn for r in asked]).to(device)
         self.stops = recognised(self.kinds, stops)
 
     def __call__(self, logits: Tensor, rows: Tensor, t: int) -> tuple[Tensor, Tensor]:

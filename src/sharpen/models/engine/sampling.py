@@ -16,11 +16,14 @@ from sharpen.models.engine import decode_step
 BLOCK = 256  # tokens of the vocabulary summed together before the one that was hit is looked at
 
 
-def uniforms(seeds: list[int], lengths: list[int]) -> Tensor:
-    """(B, T) numbers in [0, 1) as float64, row i from seeds[i] alone and lengths[i] long; zeros behind."""
+def uniforms(seeds: list[int], lengths: list[int], used: list[int] | None = None) -> Tensor:
+    """(B, T) numbers in [0, 1) as float64, row i from seeds[i] alone and lengths[i] long; zeros behind.
+
+    used  how many numbers of its seed each row has used before; None: none
+    """
     noise = np.zeros((len(seeds), max(lengths, default=0)))
-    for i, (seed, n) in enumerate(zip(seeds, lengths, strict=True)):
-        noise[i, :n] = np.random.Generator(np.random.Philox(key=seed)).random(n)
+    for i, (seed, n, before) in enumerate(zip(seeds, lengths, used or [0] * len(seeds), strict=True)):
+        noise[i, :n] = np.random.Generator(np.random.Philox(key=seed)).random(before + n)[before:]
     return torch.from_numpy(noise)
 
 

@@ -1,8 +1,8 @@
 """What a small model does between its matrix products, forwards and backwards, with the functions of train_step.c.
 
-torch's own operations do the same wherever these cannot (on a GPU those of train_fused.py): in bfloat16, where no C compiler
-is, for widths that are not whole vectors. What each computes is written in those lines, and the tests hold both beside each
-other.
+torch's own operations do the same wherever these cannot (on a GPU those of train_fused.py): where no C compiler is, for widths
+that are not whole vectors. What each computes is written in those lines, and the tests hold both beside each other. In bfloat16
+what is computed in between is float, and so are angles and the sums of keys' and values' gradients.
 
 Dimensions: N tokens, D width, H query heads, G key/value heads, E head width.
 """
@@ -22,11 +22,14 @@ from torch.nn import functional as F
 from sharpen.models.engine import native, train_fused
 from sharpen.models.engine.native import INTEGER, POINTER
 
+KINDS = {torch.float32: "", torch.bfloat16: "_half"}  # and what ends the names of the functions for it
+
 
 def _usable(*tensors: Tensor) -> ctypes.CDLL | None:
-    """The library, where it takes these: float32 on a processor, laid out one after the other, rows of whole vectors."""
+    """The library, where it takes these: of one kind on a processor, laid out one after the other, rows of whole vectors."""
+    kind = tensors[0].dtype
     for t in tensors:
-        if t.device.type != "cpu" or t.dtype != torch.float32 or not t.is_contiguous():
+        if t.device.type != "cpu" or t.dtype != kind or kind not in KINDS or not t.is_contiguous():
             return None
     library = native.library()
     if library is None or not (library.parallel() or torch.get_num_threads() == 1):
@@ -51,17 +54,22 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     its second half."""
     if train_fused.usable(x):
         return train_fused.Rotate.apply(x, cos[:, 0, 0], sin[:, 0, 1])
-    if _usable(x, cos, sin) is None:
-        halves = x.unflatten(-1, (2, -1))
+    if _usable(cos, sin) is None or _usable(x) is None:
+        halves, cos, sin = x.unflatten(-1, (2, -1)), cos.to(x.dtype), sin.to(x.dtype)
         return torch.addcmul(halves * cos, halves.flip(-2), sin).flatten(-2)
     return _Rotate.apply(x, cos, sin)
+
+
+def angles(x: Tensor) -> torch.dtype:
+    """What the angles of x's rotation are kept in: float32 where the library takes them, for bfloat16 has not the digits."""
+    return torch.float32 if _usable(x) is not None else x.dtype
 
 
 class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        y, scale = torch.empty_like(x), x.new_empty(x.shape[:-1])
-        _call("norm_forward", scale.numel(), x.shape[-1], x, weight, eps, y, scale)
+        y, scale = torch.empty_like(x), torch.empty(x.shape[:-1])
+        _call("norm_forward", x.dtype, scale.numel(), x.shape[-1], x, weight, eps, y, scale)
         ctx.save_for_backward(x, weight, scale)
         return y
 
@@ -69,16 +77,16 @@ class _Norm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Any:
         x, weight, scale = ctx.saved_tensors
-        dx, dweight = torch.empty_like(x), x.new_zeros((torch.get_num_threads(), len(weight)))
-        _call("norm_backward", scale.numel(), x.shape[-1], x, weight, scale, g.contiguous(), dx, dweight)
-        return dx, dweight.sum(0), None
+        dx, dweight = torch.empty_like(x), torch.zeros((torch.get_num_threads(), len(weight)))
+        _call("norm_backward", x.dtype, scale.numel(), x.shape[-1], x, weight, scale, g.contiguous(), dx, dweight)
+        return dx, dweight.sum(0).to(weight.dtype), None
 
 
 class _Gate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, opening: Tensor, value: Tensor) -> Tensor:
         y = torch.empty_like(opening)
-        _call("gate_forward", y.numel(), opening, value, y)
+        _call("gate_forward", y.dtype, y.numel(), opening, value, y)
         ctx.save_for_backward(opening, value)
         return y
 
@@ -87,7 +95,7 @@ class _Gate(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> Any:
         opening, value = ctx.saved_tensors
         d_opening, d_value = torch.empty_like(opening), torch.empty_like(value)
-        _call("gate_backward", opening.numel(), opening, value, g.contiguous(), d_opening, d_value)
+        _call("gate_backward", opening.dtype, opening.numel(), opening, value, g.contiguous(), d_opening, d_value)
         return d_opening, d_value
 
 
@@ -106,14 +114,14 @@ class _Rotate(torch.autograd.Function):
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor, way: float) -> Tensor:
     y = torch.empty_like(x)
-    _call("rotate", *x.shape, x, cos, sin, way, y)
+    _call("rotate", x.dtype, *x.shape, x, cos, sin, way, y)
     return y
 
 
-def _call(name: str, *given: Any) -> None:
+def _call(name: str, kind: torch.dtype, *given: Any) -> None:
     """A function of the library, tensors by address, in as many threads as torch has."""
     arguments = [g.data_ptr() if isinstance(g, Tensor) else g for g in given]
-    getattr(native.library(), name)(*arguments, torch.get_num_threads())
+    getattr(native.library(), name + KINDS[kind])(*arguments, torch.get_num_threads())
 
 
 class _Shape(ctypes.Structure):
@@ -150,6 +158,22 @@ class Families:
         return _Shape(*sizes, *(a.ctypes.data for a in (self.first_at, self.first_n, self.rows, self.at, self.n)))
 
 
+def _flops(shape: int, numbers: int, back: int, *_: Any) -> float:
+    """Operations of attention's products: two on the way there, five on the way back."""
+    s = _Shape.from_address(shape)
+
+    def array(address: int, n: int) -> np.ndarray:
+        return np.ctypeslib.as_array((INTEGER * n).from_address(address)).astype(float)
+
+    rows = array(s.rows, s.families + 1).astype(int)
+    first, n = array(s.first_n, s.families), array(s.n, int(rows[-1]))
+    seen = (first * first).sum() / 2 + (n * (n / 2 + np.repeat(first, np.diff(rows)))).sum()
+    return float(2 * (5 if back else 2) * s.heads * s.head * seen)
+
+
+native.FLOPS["attention"] = _flops
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, families: Families) -> Tensor | None:
     """Causal attention within rows: (N, H, E) from q (N, H, E) and k, v (N, G, E). None where the library does not take it."""
     library = _usable(q, k, v)
@@ -161,7 +185,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, families: Families) -> Tensor | None
 class _Attend(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, families: Families) -> Tensor:
-        out, logs = torch.empty_like(q), q.new_empty(q.shape[:2])
+        out, logs = torch.empty_like(q), torch.empty(q.shape[:2])
         _attention(families, (q, k, v, out, None, logs, None, None, None), back=0)
         ctx.save_for_backward(q, k, v, out, logs)
         ctx.families = families
@@ -171,9 +195,9 @@ class _Attend(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Any:
         q, k, v, out, logs = ctx.saved_tensors
-        dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        dq, (dk, dv) = torch.empty_like(q), (torch.zeros_like(t, dtype=torch.float32) for t in (k, v))
         _attention(ctx.families, (q, k, v, out, g.contiguous(), logs, dq, dk, dv), back=1)
-        return dq, dk, dv, None
+        return dq, dk.to(k.dtype), dv.to(v.dtype), None
 
 
 def _attention(families: Families, numbers: Sequence[Tensor | None], back: int) -> None:
@@ -183,4 +207,5 @@ def _attention(families: Families, numbers: Sequence[Tensor | None], back: int) 
     addresses = _Numbers(*(None if t is None else t.data_ptr() for t in numbers))
     space = torch.empty((torch.get_num_threads(), library.attention_scratch(ctypes.addressof(shape))))
     described = (ctypes.addressof(shape), ctypes.addressof(addresses))
-    library.attention(*described, back, space.data_ptr(), space.shape[1], len(space))
+    function = getattr(library, "attention" + KINDS[q.dtype])
+    function(*described, back, space.data_ptr(), space.shape[1], len(space))

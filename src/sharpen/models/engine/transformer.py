@@ -54,7 +54,7 @@ def hidden_states(
                makes keys and values alone
     """
     x = model.model.embed_tokens(tokens)
-    cos, sin = rope(model, positions, x.dtype)
+    cos, sin = rope(model, positions, train_step.angles(x))
     for i, layer in enumerate(model.model.layers):
         step = (_layer, layer, x, cos, sin, attend, i, needed if layer is model.model.layers[-1] else None)
         x = checkpoint(*step, use_reentrant=False) if recompute else step[0](*step[1:])

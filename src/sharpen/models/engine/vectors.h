@@ -5,6 +5,9 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 #ifdef __AVX512F__
 #define LANES 16
 #else
@@ -14,8 +17,8 @@
 #define TILE 6      /* rows of a product whose sums are held in registers: 2 * TILE vectors */
 #define DEPTH 256   /* inputs of a panel in one go: PANEL * DEPTH numbers fit the nearest cache */
 
-typedef float vec __attribute__((vector_size(4 * LANES), aligned(4)));
-typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4)));
+typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 static inline vec load(const float *p) { return *(const vec *)p; }
 static inline void store(float *p, vec x) { *(vec *)p = x; }
@@ -86,6 +89,83 @@ static void product(int64_t rows, const float *a, int64_t row, int64_t next, int
             for (int64_t t = 0, r = 0; t < tiles; t++) { /* tiles as even as can be */
                 int64_t size = (rows - r) / (tiles - t);
                 by_rows[size](a + r * row + from * next, row, next, part, some, c + r * ldc + p, ldc, add || from);
+                r += size;
+            }
+        }
+    }
+}
+
+/* bfloat16: the upper half of a float. */
+typedef uint16_t bf16;
+typedef uint16_t hvec __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+typedef uint32_t uvec __attribute__((vector_size(4 * LANES), aligned(4)));
+
+static inline vec load16(const bf16 *p) { return (vec)(__builtin_convertvector(*(const hvec *)p, uvec) << 16); }
+
+static inline void store16(bf16 *p, vec x) { /* to the nearest, the even one of two; what is not a number stays none */
+#if defined(__AVX512BF16__) && LANES == 16
+    *(hvec *)p = (hvec)_mm512_cvtneps_pbh((__m512)x);
+#else
+    uvec u = (uvec)x;
+    uvec rounded = u + 0x7fff + ((u >> 16) & 1), broken = (u & 0x7fffffff) > 0x7f800000;
+    *(hvec *)p = __builtin_convertvector(((rounded & ~broken) | ((u | 0x400000) & broken)) >> 16, hvec);
+#endif
+}
+
+/* c + a b by pairs of neighbours: every number of a and b holds two of bfloat16. Sums are float. */
+static inline vec dot(vec c, ivec a, ivec b) {
+#if defined(__AVX512BF16__) && LANES == 16
+    return (vec)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b);
+#else
+    const ivec high = (ivec){0} - 65536;
+    return c + (vec)(a << 16) * (vec)(b << 16) + (vec)(a & high) * (vec)(b & high);
+#endif
+}
+
+#define SUMS16(ROWS)                                                                                                           \
+    static void halves##ROWS(const bf16 *a, int64_t row, const bf16 *b, int64_t depth, float *c, int64_t ldc, int add) {       \
+        vec left[ROWS], right[ROWS];                                                                                           \
+        for (int r = 0; r < ROWS; r++) {                                                                                       \
+            left[r] = add ? load(c + r * ldc) : all(0);                                                                        \
+            right[r] = add ? load(c + r * ldc + LANES) : all(0);                                                               \
+        }                                                                                                                      \
+        for (int64_t i = 0; i < depth; i += 2, a += 2, b += 2 * PANEL) {                                                       \
+            ivec b0 = *(const ivec *)b, b1 = *(const ivec *)(b + PANEL);                                                       \
+            for (int r = 0; r < ROWS; r++) {                                                                                   \
+                int32_t pair;                                                                                                  \
+                memcpy(&pair, a + r * row, sizeof pair);                                                                       \
+                ivec x = pair - (ivec){0};                                                                                     \
+                left[r] = dot(left[r], x, b0);                                                                                 \
+                right[r] = dot(right[r], x, b1);                                                                               \
+            }                                                                                                                  \
+        }                                                                                                                      \
+        for (int r = 0; r < ROWS; r++) {                                                                                       \
+            store(c + r * ldc, left[r]);                                                                                       \
+            store(c + r * ldc + LANES, right[r]);                                                                              \
+        }                                                                                                                      \
+    }
+SUMS16(1) SUMS16(2) SUMS16(3) SUMS16(4) SUMS16(5) SUMS16(6) SUMS16(7) SUMS16(8) SUMS16(9) SUMS16(10) SUMS16(11) SUMS16(12)
+
+typedef void Sums16(const bf16 *, int64_t, const bf16 *, int64_t, float *, int64_t, int);
+static Sums16 *const halves_by_rows[] = {0,       halves1, halves2, halves3, halves4,  halves5, halves6,
+                                         halves7, halves8, halves9, halves10, halves11, halves12};
+#if LANES == 16
+#define TILE16 12 /* of 32 registers 24 hold sums */
+#else
+#define TILE16 6
+#endif
+
+/* c (rows, n) (+)= a (rows, depth) b; depth is even. b comes in panels of PANEL columns, (depth / 2, PANEL, 2) each. */
+static void product16(int64_t rows, const bf16 *a, int64_t row, int64_t depth, const bf16 *b, int64_t n, float *c, int64_t ldc,
+                      int add) {
+    int64_t tiles = (rows + TILE16 - 1) / TILE16;
+    for (int64_t from = 0; from < depth; from += 2 * DEPTH) {
+        int64_t some = depth - from < 2 * DEPTH ? depth - from : 2 * DEPTH;
+        for (int64_t p = 0; p < n; p += PANEL) {
+            const bf16 *part = b + p * depth + from * PANEL;
+            for (int64_t t = 0, r = 0; t < tiles; t++) {
+                int64_t size = (rows - r) / (tiles - t);
+                halves_by_rows[size](a + r * row + from, row, part, some, c + r * ldc + p, ldc, add || from);
                 r += size;
             }
         }

@@ -15,6 +15,7 @@ What is the same, and what is not
     units        may be left out, are never converted, and must not conflict (`units`); nor may words that reverse an answer.
     7/8 ≈ 0.875  is 7/8, or 0.875 where that is asked for, if the one is the other rounded.
     closed forms 2√3 = √12, 1/√2 = √2/2, sin(π/6) = 1/2, 1/2004! ≠ 1/2006!: by value, to 300 digits (`arithmetic`).
+    dates        2020-01-02, 1/2/2020, 1914-1918, 555-1234 and 3-2 are as they are written, no difference or quotient.
     names        of points, angles and orders (\\angle ABC, \\text{BCA}) by their letters in order, never as products.
     (B) 42       of a contest is the letter, the value, or both; where both are given, both must be right.
     letters      x^2 + 2x + 1 = (x + 1)^2: by value at fixed rational points. The names of letters count.
@@ -66,6 +67,7 @@ BUILDER = re.compile(r"\\?\{ ?([A-Za-z]) ?(?:∈ ?ℝ ?)?[|:] ?(.+?) ?\\?\}")
 REALS = re.compile(r"(?:,|and)? ?[A-Za-z] ?∈ ?ℝ ?(?:,|and)?")
 PROSE = re.compile(rf"(?<![\\A-Za-z])(?!(?:{'|'.join(FUNCTIONS)})\b)[A-Za-z]{{3,}}")
 CONTEST = re.compile(r"(?:\( ?([A-J]) ?\)|([A-J])[.):])[.:]? ?(\S.*)")
+WRITTEN = re.compile(r"[0-9]+(?: ?- ?[0-9]+)+|[0-9]+(?:/[0-9]+){2,}")
 MATHS = re.compile(r"[0-9\\^=<>+*/∞π√]")
 
 
@@ -182,6 +184,8 @@ def by_text(given: str, expected: str, in_text: bool) -> Finding | None:
         )
         turned = re.fullmatch(r"(m?\\(?:angle|overline))([A-Z]+)", shape)  # the same angle, the same segment
         return Finding(wanted in (shape, f"{turned[1]}{turned[2][::-1]}" if turned else ""), "geometry")
+    if WRITTEN.fullmatch(expected):
+        return Finding("".join(given.split()) == "".join(expected.split()), "as written")
     if NAMES.fullmatch(expected) and NAMES.fullmatch(given):
         return Finding(given == expected, "names")
     return None

@@ -1,0 +1,59 @@
+"""How a run uses the processor: which way its student takes there, with how many threads, and whether others want the cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sharpen.core import Policy
+from sharpen.loop.session import Run
+from sharpen.models import paths, where
+from sharpen.recipe import Recipe
+from sharpen.store import Store
+
+NEIGHBOURS, NEIGHBOURS_S = 0.25, 5.0  # share of the cores' time that others take, over so many seconds, before a word is said
+
+
+def choose(recipe: Recipe, model: Any) -> paths.Choice | None:
+    """How the student is to be run, by measuring; None on a GPU, and where a precision was asked for."""
+    if recipe.precision != "auto" or where(recipe.device) != "cpu":
+        return None
+    return paths.choose(model, paths.Work(recipe.prompts * recipe.samples, recipe.max_tokens), recipe.micro_tokens)
+
+
+def chosen_before(origin: Path) -> paths.Choice | None:
+    """The path of the run that another one begins as a copy of: they are the same up to there, bit for bit."""
+    with Store.open(origin, write=False) as store:
+        return paths.recalled(store.meta()["path"])
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Inside, torch has so many: the order of additions, and so the last bit, depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def say_path(policy: Policy, progress: Any) -> None:
+    """Tell the user which way was chosen, on what evidence."""
+    if choice := getattr(policy, "choice", None):
+        progress.say(str(choice))
+
+
+def say_neighbours(this: Run) -> None:
+    """Tell the user once where others take the cores: a run that is slow for that has nothing wrong with it."""
+    foreign = this.watch.foreign(NEIGHBOURS_S)
+    if foreign is not None and foreign > NEIGHBOURS and "neighbours" not in this.reported:
+        this.reported.add("neighbours")
+        this.progress.say(
+            f"something else is using the cores: {foreign:.0%} of their time in the last {NEIGHBOURS_S:.0f} s. The run goes on "
+            "with its threads, slower; results are the same."
+        )

@@ -1,0 +1,53 @@
+"""A run goes the way that was chosen when it began, whoever takes it up; and where its time goes can be asked."""
+
+from test_resume import SETTINGS
+
+from sharpen import loop
+from sharpen.models import paths
+from sharpen.models.engine import native
+from sharpen.store import Store
+from sharpen.terminal import Quiet
+
+OPEN = tuple(s for s in SETTINGS if not s.startswith("precision"))
+
+
+class Said(Quiet):
+    def __init__(self):
+        self.lines = []
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+def test_a_resumed_run_does_not_choose_again(tmp_path, monkeypatch):
+    request = loop.Request("grpo", OPEN, 0, "1steps", None, "chain_sum/1", tmp_path / "run")
+    begun, resumed = Said(), Said()
+    loop.start(request, begun, pause=lambda: True)
+    with Store.open(request.directory, write=False) as store:
+        meta = store.meta()
+    choice = paths.recalled(meta["path"])
+    assert begun.lines[0] == str(choice) and meta["threads"] == choice.path.threads
+    native.library()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))  # a machine that remembers nothing
+    loop.resume(request.directory, resumed)
+    assert resumed.lines[0] == begun.lines[0]
+    assert not list(tmp_path.glob("elsewhere/sharpen/path-*"))
+
+
+def test_a_precision_that_was_asked_for_is_not_chosen(tmp_path):
+    request = loop.Request("grpo", tuple(SETTINGS), 0, "1steps", None, "chain_sum/1", tmp_path / "run")
+    said = Said()
+    loop.start(request, said, pause=lambda: True)
+    assert not any(line.startswith("path:") for line in said.lines)
+    with Store.open(request.directory, write=False) as store:
+        assert store.meta()["path"] is None
+
+
+def test_a_profile_names_the_dearest_operations_first():
+    request = loop.Request("grpo", tuple(SETTINGS), 0, None, None, "chain_sum/1")
+    found = loop.profile(request, 2)
+    seconds = [o.seconds for o in found.operations]
+    assert found.steps == 2 and seconds == sorted(seconds, reverse=True) and 0 < sum(seconds) < 2 * found.seconds
+    products = [o for o in found.operations if o.name in ("mm", "addmm")]
+    assert products and all(o.floor > 0 for o in products)
+    assert any(o.name == "C step" and o.floor > 0 for o in found.operations) or native.library() is None

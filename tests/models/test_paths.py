@@ -1,0 +1,68 @@
+"""Which way a model takes: measured, remembered, shown, and the same for whoever goes on."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from sharpen.core import TaskSource
+from sharpen.models import cores, embedded, paths
+from sharpen.models.engine import native
+
+NOWHERE = TaskSource("none", (), lambda arm, split, index, seed: None)
+WORK = paths.Work(8, 8)
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    native.library()  # where it is kept does not change
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "sharpen").mkdir()
+    return embedded.build("micro", NOWHERE, 0)[0]
+
+
+def test_a_path_is_measured_once_and_then_remembered(model, tmp_path):
+    first = paths.choose(model, WORK)
+    assert first.seconds > 0 and first.path.precision in ("fp32", "bf16") and first.path.threads == torch.get_num_threads()
+    assert all(first.seconds * paths.WORTH < seconds for seconds in first.others.values())
+    assert paths.choose(model, WORK) == first  # to the last bit of its seconds
+    assert paths.recalled(json.loads(json.dumps(dataclasses.asdict(first)))) == first and paths.recalled(None) is None
+    (kept,) = (tmp_path / "sharpen").iterdir()
+    kept.write_text("{")
+    assert paths.choose(model, WORK).seconds != first.seconds
+
+
+def test_measuring_leaves_the_model_as_it_was(model):
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    paths.choose(model, WORK)
+    assert all(torch.equal(p, before[n]) and p.grad is None for n, p in model.named_parameters())
+
+
+def test_what_is_settled_is_not_measured(model):
+    made = paths.choose(model, paths.Work(512, 64), micro_tokens=777)
+    assert made.path.micro_tokens == 777 and not any("passes of 3,072" in way for way in made.others)
+    assert not any("1 thread" in way for way in made.others) or torch.get_num_threads() == 1
+
+
+def test_what_was_chosen_is_said_in_one_line():
+    path = paths.ComputePath("fp32", True, 2, 1536, 512)
+    said = str(paths.Choice(path, 0.29, {"C kernels, bf16, 2 threads": 0.56}))
+    assert said == "path: C kernels, fp32, 2 threads, measured: 1.93 times the speed of C kernels, bf16, 2 threads"
+    assert str(paths.Choice(path, 0.29, {}, 0.5)).endswith("; others took 50% of the cores meanwhile")
+    assert "not measured" in str(paths.Choice(dataclasses.replace(path, compiled=False)))
+
+
+@pytest.mark.skipif(not cores.STAT.exists(), reason="only Linux tells")
+def test_children_are_no_neighbours():
+    watch = cores.Watch()
+    assert watch.foreign(seconds=1e9) is None
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        assert child.pid in cores._family(cores.os.getpid())
+    finally:
+        child.communicate(b"\n", timeout=60)
+    assert child.pid not in cores._family(cores.os.getpid())
+    assert 0 <= watch.foreign(seconds=0.0) <= 1
