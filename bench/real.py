@@ -1,11 +1,11 @@
 """A real chat model on arithmetic, and TRL beside it: python bench/real.py [--seeds 0 1 2] [--budget 9m] [--trl] [--out DIR]
 
-On a GPU: python bench/real.py --seeds 0 --budget 2m --set device=cuda --set prompts=64 --set samples=16
+On a GPU: python bench/real.py --seeds 0 --budget 2m --model FILE.gguf --set device=cuda
 
 sharpen  `sharpen run --model smollm2 --tasks arithmetic`, as `make real` runs it, with its wall time and its peak memory; a
          line of JSON says what was measured before and after, of each arm too
-trl      GRPOTrainer for as many seconds as the loop of that run took, on questions of the same source with the same verdicts,
-         learning rate, prompts, answers and longest answer; measured by `sharpen eval` on as many test questions
+trl      GRPOTrainer for as many seconds as the loop of that run took, on questions of the same source, told the same, with the
+         same verdicts, learning rate, prompts, answers and longest answer; measured by `sharpen eval` on as many test questions
 
 Runs of one seed follow one another, so that a machine's drift hits both alike. A run that is already there is not made again.
 """
@@ -106,17 +106,20 @@ def train(out: Path, run: Path, seed: int) -> None:
 
     from sharpen import models, tasks, verify
     from sharpen.curriculum import trainable
+    from sharpen.rollouts import Asking, asking
 
     chosen, seconds = settings(run), loop_seconds(run)
     shape = Shape(int(chosen["prompts"]), int(chosen["samples"]), int(chosen["max_tokens"]))
     source = tasks.parse_spec(TASKS)
     arms = trainable(source)
     drawn = [source.draw(arms[i % len(arms)], "train", i, seed) for i in range(16_000)]
-    by_question = {task.prompt[0]["content"]: task for task in drawn}
+    told = Asking(prompt_suffix=None, instructions=verify.INSTRUCTIONS)  # as the run asks, and as `sharpen eval` will
+    asked = [asking.messages(task, task.prompt, told.system, told.suffix(task)) for task in drawn]
+    by_question = {messages[-1]["content"]: task for messages, task in zip(asked, drawn, strict=True)}
 
     def rewarded(prompts: Any, completions: Any, **_: Any) -> list[float]:
-        asked = zip(prompts, completions, strict=True)
-        return [verify.verify(by_question[p[-1]["content"]], c[-1]["content"]).reward or 0.0 for p, c in asked]
+        pairs = zip(prompts, completions, strict=True)
+        return [verify.verify(by_question[p[-1]["content"]], c[-1]["content"]).reward or 0.0 for p, c in pairs]
 
     class Timed(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -132,7 +135,7 @@ def train(out: Path, run: Path, seed: int) -> None:
     )
     model = AutoModelForCausalLM.from_pretrained(models.located(chosen["model"]), dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(models.located(chosen["model"]))
-    listed = Dataset.from_list([{"prompt": [dict(m) for m in task.prompt]} for task in drawn])
+    listed = Dataset.from_list([{"prompt": [dict(message) for message in messages]} for messages in asked])
     trainer = GRPOTrainer(
         model=model, processing_class=tokenizer, reward_funcs=rewarded, args=args, train_dataset=listed, callbacks=[Timed()]
     )

@@ -41,6 +41,12 @@ def test_a_time_budget_by_hand():
     )
 
 
+def test_what_is_measured_before_the_sizes_are_known():
+    request = loop.Request("grpo", ("samples=8", "max_tokens=512"), 0, "9m")
+    supposed = sizing.supposed(request)
+    assert (supposed.prompts, supposed.samples, supposed.max_tokens) == (8, 8, 512)  # of 40 prompts that `grpo` has
+
+
 def test_a_slow_model_has_few_prompts_rather_than_no_steps():
     slow = replace(FOUND, answer_s=2.0, learn_s=2.0)
     values = sizing.chosen(recipe(budget="600s"), slow, 16, set())

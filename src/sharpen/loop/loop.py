@@ -86,7 +86,8 @@ def start(
     for note in source.notes:
         progress.say(note)
     code.require(source, first.isolation)
-    choose = partial(processor.choose, first) if origin is None else lambda _: processor.chosen_before(origin)
+    expected = sizing.supposed(request) if size else first
+    choose = partial(processor.choose, expected) if origin is None else lambda _: processor.chosen_before(origin)
     made = build_policy(first, source, request.seed, nearest(request.directory), choose)
     if size:
         models.roles.reach([role for stage in stages.listed(recipe) for role in stage.recipe.roles])

@@ -86,6 +86,14 @@ def fitted(request: Request, picked: bool, say: Callable[[str], None]) -> tuple[
     return request, partial(sized, picked=picked)
 
 
+def supposed(request: Request) -> Recipe:
+    """The recipe with sizes such as a small model gets, for what is measured before `sized` knows them."""
+    given = {setting.partition("=")[0].strip().rpartition(".")[2] for setting in request.settings}
+    recipe = opening(build_recipe(request))
+    sizes = {"prompts": PROMPTS[0], "max_tokens": FIRST}
+    return replace(recipe, **{name: value for name, value in sizes.items() if name not in given})
+
+
 def sized(request: Request, policy: Any, source: TaskSource, progress: Any, picked: bool = False) -> Request:
     """The request with sizes for this model and budget. `picked`: the user named no recipe, so the rate is chosen too; that of
     adapters always is."""
@@ -133,9 +141,11 @@ def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, given: 
     if limit is None:
         for longest in (FIRST, LONGEST):
             made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=GREEDY, asking=told)
-            if sum(rollout.stop == "length" for rollout in made) <= CUT * rows:
+            # One that was cut off is longer than any limit; where few are, how long they are changes nothing worth the look.
+            lengths = np.array([math.inf if rollout.stop == "length" else max(rollout.n_sampled, 1) for rollout in made])
+            if np.isfinite(lengths).mean() >= FINISHED:
                 break
-        limit = worthwhile(np.array([max(rollout.n_sampled, 1) for rollout in made]))
+        limit = worthwhile(lengths)
     longest = given or roomy(limit)
     for _ in range(2 if gpu else 1):  # a GPU's first of each compiles what every later one uses
         start = time.monotonic()
