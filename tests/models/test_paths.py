@@ -50,7 +50,7 @@ def test_what_is_settled_is_not_measured(model):
 def test_what_was_chosen_is_said_in_one_line():
     path = paths.ComputePath("fp32", True, 2, 1536, 512)
     said = str(paths.Choice(path, 0.29, {"C kernels, bf16, 2 threads": 0.56}))
-    assert said == "path: C kernels, fp32, 2 threads: measured 0.29 s a step against 0.56 (C kernels, bf16, 2 threads)"
+    assert said == "path: C kernels, fp32, 2 threads, measured: 1.93 times the speed of C kernels, bf16, 2 threads"
     assert str(paths.Choice(path, 0.29, {}, 0.5)).endswith("; others took 50% of the cores meanwhile")
     assert "not measured" in str(paths.Choice(dataclasses.replace(path, compiled=False)))
 

@@ -88,10 +88,10 @@ class Choice:
     def __str__(self) -> str:
         if not self.seconds:
             return f"path: {self.path}: not measured, a model of this size is ruled by its products"
-        digits = 2 if self.seconds < 10 else 0
+        # Ratios and no seconds: what a step will cost is known once the run's sizes are.
         slower = sorted(self.others.items(), key=lambda item: item[1])
-        beside = ", ".join(f"{seconds:.{digits}f} ({way})" for way, seconds in slower)
-        told = f"path: {self.path}: measured {self.seconds:.{digits}f} s a step" + (f" against {beside}" if beside else "")
+        beside = ", ".join(f"{seconds / self.seconds:.2f} times the speed of {way}" for way, seconds in slower)
+        told = f"path: {self.path}, measured" + (f": {beside}" if beside else "")
         return told + (f"; others took {self.foreign:.0%} of the cores meanwhile" if self.foreign > cores.DISTURBED else "")
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from fractions import Fraction
+from functools import lru_cache
 
 from sharpen.core import Task
 from sharpen.verify.maths import (
@@ -66,7 +67,7 @@ def final_answer(task: Task, response: str, rule: str = "") -> tuple[str, str]:
             return text, "whole"
         text = text[-LONGEST_SAID:]
     if read_numbers(golds[0]) is None:
-        return _words(text, golds)
+        return _words(text, tuple(golds))
     listed = [line for line in text.split("\n") if read_numbers(line) is not None]
     if read_number(text) is not None or read_numbers(text) is not None or len(listed) > 1:  # several answers are none
         return text, "whole"
@@ -92,7 +93,8 @@ def squeeze(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(text.split())).casefold()
 
 
-def _words(text: str, golds: list[str]) -> tuple[str, str]:
+@lru_cache(maxsize=1024)  # the rollouts of a task often give the same wrong answer
+def _words(text: str, golds: tuple[str, ...]) -> tuple[str, str]:
     """A final answer in words: they have no last number, so that the last line counts where nothing says which."""
     found = find(text)
     if found.how == "tag" or not text:

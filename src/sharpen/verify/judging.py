@@ -63,6 +63,7 @@ class Judges:
         self.verify, self.deadline_s = verify, deadline_s
         self.workers = workers or len(os.sched_getaffinity(0))
         self._packed, self._sees_turns = pack(verify), "turns" in asked_for(verify)
+        self._guarded = boundary(verify)  # made once: a verdict that is made here takes no longer than making this
         self._changed = threading.Condition()  # guards what follows, and wakes workers and who waits for verdicts
         self._waiting: deque[Job] = deque()
         self._again: deque[Job] = deque()  # jobs that a worker could not do
@@ -86,7 +87,8 @@ class Judges:
         self._submitted[key] = said = (task.id, response, turns)
         if instant(self.verify, task):
             began = time.perf_counter()
-            self._judged[key] = boundary(seen_with(self.verify, turns))(task, response), time.perf_counter() - began
+            verify = boundary(seen_with(self.verify, turns)) if self._sees_turns else self._guarded
+            self._judged[key] = verify(task, response), time.perf_counter() - began
             return
         with self._changed:
             first = self._first.setdefault(said, key)
