@@ -460,3 +460,21 @@ def test_no_verifier_looks_into_thoughts(response):
         assert (
             not judge(verifier, "thanks", response).correct and judge(verifier, "thanks", f"{response}</think>thanks").correct
         )
+
+
+# Mathematics: who lists all that was named gives no answer.
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        ("The smallest number is 66, 50, 40.", "wrong"),
+        ("So 66, 50, and 40.", "wrong"),
+        ("The smallest of them is 50, 40", "wrong"),
+        ("Of 66, 50 and 40 the smallest is 40.", "correct"),
+        ("66 > 50, 50 > 40: it is 40.", "correct"),
+        ("First 66, then 50. The smallest is 40.", "correct"),
+    ],
+)
+def test_the_last_of_a_list_is_not_what_was_answered(response, outcome):
+    assert judge("math", "40", response).outcome == outcome

@@ -70,7 +70,7 @@ SPECIAL = frozenset(
 DOLLARS = re.compile(r"\$\$([^$]{1,500})\$\$|\$([^$\n]{1,500})\$|\\\(([^\n]{1,500}?)\\\)|\\\[([^$]{1,500}?)\\\]")
 DIGITS = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3}\b)?"
 N = rf"[-+]?(?:[$€£¥]\s?)?[-+]?{DIGITS}(?:\s?(?:%|percent\b))?!?"
-JOINED = r"\s?(?:[-+*/^×÷·:–]|\bor\b|,? or\b|\band\b|\bto\b)\s?\(?"
+JOINED = r"(?:,\s(?:and\s)?|\s?(?:[-+*/^×÷·:–]|\bor\b|,? or\b|\band\b|\bto\b)\s?)\(?"  # who lists several gives no single one
 NUMBERS = re.compile(rf"(?<![\w.]){N}(?:{JOINED}{N}\)?){{0,20}}")
 CHANGES = re.compile(
     r"\b(?:not|no|never|neither|nor|or|except|unless|less|more|half|third|quarter|hundred|thousand|million|billion|dozen|minus|"
