@@ -17,6 +17,7 @@ from sharpen.curriculum.attempts import NEVER, Attempts
 from sharpen.curriculum.testbed import Bandit
 from sharpen.data import selection
 from sharpen.loop import loop
+from sharpen.loop.due import Due
 from sharpen.models.scripted import ScriptedPolicy
 from sharpen.recipes.curriculum import pcl, uniform
 from sharpen.recipes.policy_gradient import dapo, grpo
@@ -54,7 +55,7 @@ def going(tmp_path, recipe, reply=None, source=None):
     progress = Listening()
     source = source or jsonl(write(tmp_path / "say.jsonl"))
     with Store.create(tmp_path / "run", {}) as store:
-        loop.run(store, recipe, 0, policy, source, progress, began=0.0)
+        loop.run(store, recipe, 0, policy, source, progress, 0.0, Due(120))
         rollouts = store.rows("SELECT step, grp, count(*) n, task FROM rollouts WHERE purpose = 'train' GROUP BY step, grp")
         steps = [s for s in store.steps() if s["phase"] == "loop"]
         numbers = store.rows("SELECT step, number, n, successes FROM task_stats")

@@ -15,6 +15,7 @@ from sharpen import data, guard, objectives, rollouts
 from sharpen.core import Sample, UserError, growth
 from sharpen.curriculum import state, uniform
 from sharpen.loop import loop, offers
+from sharpen.loop.due import Due
 from sharpen.loop.offers import Moment
 from sharpen.models.scripted import ScriptedPolicy
 from sharpen.recipe import SLOTS, first_objective
@@ -56,7 +57,7 @@ def going(tmp_path, recipe):
     path.write_text("".join(json.dumps(one) + "\n" for one in lines))
     with Store.create(tmp_path / "run", {}) as store:
         policy = ScriptedPolicy(lambda messages: "<answer>1</answer>")
-        loop.run(store, recipe, 0, policy, jsonl(path), terminal.Quiet(), began=0.0)
+        loop.run(store, recipe, 0, policy, jsonl(path), terminal.Quiet(), 0.0, Due(120))
 
 
 def test_every_slot_is_given_everything_that_is_listed_for_it(tmp_path):

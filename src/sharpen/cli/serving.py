@@ -20,7 +20,7 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="How it is asked: prompt_suffix, max_tokens, temperature, top_p, stop, …"),
 ]
-Seconds = Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long an answer may take.")]
+Seconds = Annotated[float, typer.Option(min=0.1, metavar="S", help="Seconds that an answer may take.")]
 Precision = Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")]
 
