@@ -323,6 +323,7 @@ def test_a_terminal_that_is_closed_ends_the_step_in_hand_like_ctrl_c() -> None:
     leader, follower = os.openpty()
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
         os.setsid()
         fcntl.ioctl(follower, termios.TIOCSCTTY, 0)
         for descriptor in (0, 1, 2):
