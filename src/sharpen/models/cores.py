@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 DISTURBED = 0.1  # share of the cores' time that others may take before it is worth a word
@@ -58,8 +59,8 @@ def _ticks(pid: int) -> int:
     return sum(map(int, stat[11:15]))
 
 
-def _read(path: str, how: object) -> list[str]:
+def _read(path: str, how: Callable[[str], list[str]]) -> list[str]:
     try:
-        return list(how(path))  # type: ignore[operator]
+        return how(path)
     except OSError:  # it has ended meanwhile
         return []

@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sharpen.core import Task, TaskSource, UserError
+from sharpen.core import Task, TaskSource, UserError, suggest
 from sharpen.hashing import derive
+from sharpen.models.gguf import PACKAGES
 
 STUDENTS: Mapping[str, Mapping[str, int]] = {
     "micro": dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=160),
@@ -45,7 +46,10 @@ def build(name: str, source: TaskSource, seed: int) -> tuple[Any, Any]:
 
     if name not in STUDENTS:
         known = ", ".join(STUDENTS)
-        raise UserError(f"no student {name!r}: it is neither a directory nor an embedded student ({known})")
+        raise UserError(
+            f"no student {name!r}: it is no directory, .gguf file, package ({', '.join(PACKAGES)}) or embedded student "
+            f"({known}).{suggest(name, (*STUDENTS, *PACKAGES))}"
+        )
     tokenizer = build_tokenizer(fixed_phrases(example_tasks(source)))
     shape = STUDENTS[name]
     config = LlamaConfig(

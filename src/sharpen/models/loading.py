@@ -105,7 +105,8 @@ def check_files(path: Path) -> dict[str, Any]:
             raise UserError(
                 f"{path} holds an adapter without its model: merge it first (peft's merge_and_unload, then save_pretrained)."
             )
-        raise UserError(f"{path} is not a model: it holds no config.json. Name a directory written by save_pretrained.")
+        why = "it holds no config.json" if path.is_dir() else "there is no such directory"
+        raise UserError(f"{path} is not a model: {why}. Name a directory written by save_pretrained.")
     config = read_json(path / "config.json")
     for name in ("config.json", "tokenizer_config.json"):
         if (path / name).is_file() and read_json(path / name).get("auto_map"):
