@@ -183,7 +183,7 @@ def template(path: Path, text: str) -> Path:
 
 LLAMA_WEIGHT = "model.layers.1.mlp.up_proj.weight"
 REFUSED = {
-    "no such directory": (lambda p: p / "nowhere", "config.json"),
+    "no such directory": (lambda p: p / "nowhere", "there is no such directory"),
     "no configuration": (lambda p: without(p, "config.json"), "config.json"),
     "a configuration that is no JSON": (lambda p: write(p, "config.json", "{'a': 1"), "cannot be read"),
     "a configuration that is a list": (lambda p: write(p, "config.json", "[1]"), "no object of settings"),

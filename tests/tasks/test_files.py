@@ -12,7 +12,6 @@ import pickle
 import re
 import shutil
 import sys
-import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
+import prefork
 from sharpen import sandbox, tasks, verify
 from sharpen.audit import labels, offline
 from sharpen.cli.program import app
@@ -421,21 +421,23 @@ def test_lines_of_a_large_file_stay_on_disk_and_are_the_same_tasks(tmp_path):
     assert small.draw(Arm("sums", 2), "train", 0, 9).answer
 
 
-def test_memory_does_not_grow_with_what_rows_hold(tmp_path):
-    """4,000 rows of 3 kB each: 12 MB of text, and a few MB of memory in each format."""
+READS = """import sys, tracemalloc; from pathlib import Path; from sharpen import tasks; from sharpen.core import SPLITS, Arm
+few, every = map(Path, sys.argv[1:])
+tasks.read_file(few)  # imports
+tracemalloc.start()
+source = tasks.read_file(every).source
+peak = tracemalloc.get_traced_memory()[1]
+print(sum(source.size(Arm(every.stem, 1), split) for split in SPLITS), peak)"""
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_memory_does_not_grow_with_what_rows_hold(kind, tmp_path):
+    """4,000 rows of 3 kB each: 12 MB of text, and a few MB of memory; in a process of its own."""
     rows = [{"question": f"What is {i}?", "answer": "Let us think. " * 200 + f"\n#### {i}"} for i in range(4000)]
-    for name, content in (("a.jsonl", lines(rows)), ("a.parquet", parquet(rows))):
-        path = written(tmp_path, name, content)
-        tasks.read_file(written(tmp_path, f"b.{name}", parquet(rows[:9]) if name.endswith("t") else lines(rows[:9])))  # imports
-        peaks = []
-        for _ in range(2):  # of which the lesser counts: another thread's memory is counted too
-            tracemalloc.start()
-            try:
-                source = tasks.read_file(path).source
-                peaks.append(tracemalloc.get_traced_memory()[1])
-            finally:
-                tracemalloc.stop()
-        assert sum(source.size(Arm("a", 1), split) for split in SPLITS) == 4000 and min(peaks) < 6 * 2**20, (name, peaks)
+    few, all_ = (written(tmp_path, f"{len(r)}.{kind}", (lines if kind == "jsonl" else parquet)(r)) for r in (rows[:9], rows))
+    script = written(tmp_path, "reads.py", READS.encode())
+    count, peak = map(int, prefork.run(script, str(few), str(all_)).split())
+    assert count == 4000 and peak < 6 * 2**20
 
 
 # Commands
