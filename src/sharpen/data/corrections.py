@@ -172,6 +172,16 @@ def mended(
     return found
 
 
+def repaired(samples: Sequence[Sample]) -> list[Sample]:
+    """Right answers that were right at once, and of right revisions all but the first attempt: what was said of the fault is
+    learnt too (LeDex, arXiv 2405.18649). Where nothing is right, nothing is learnt."""
+    found = []
+    for sample in keep_correct(samples):
+        spoken = {span.turn for span in sample.rollout.spans if not span.author}
+        found.append(learnt_turns(sample, *(spoken - {0})) if len(sample.rollout.turns) > 1 else sample)
+    return found
+
+
 def refinements(
     samples: Sequence[Sample],
     ask: str = REVISE,
