@@ -1,14 +1,15 @@
 """Samples to samples: which are learnt from, and in which form; and from failures to new tasks.
 
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
-(hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
+(hindsight), corrections.py makes texts about mistakes, errors.py mistakes, edits.py texts with what somebody accepts of a
+revision; replay.py remembers earlier successes, batching.py makes arrays of samples.
 
 growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
 
-May import: tasks.
+May import: verify, tasks.
 """
 
-from sharpen.data import batching, growth, pairs, relabel, replay, screen
+from sharpen.data import batching, corrections, edits, errors, growth, pairs, relabel, replay, screen
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -27,6 +28,9 @@ from sharpen.data.selection import (
 __all__ = [
     "Memory",
     "batching",
+    "corrections",
+    "edits",
+    "errors",
     "gate",
     "growth",
     "higher_reward",

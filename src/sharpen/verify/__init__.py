@@ -3,15 +3,33 @@
 verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed
 (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads, rewards.py
 pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold answer, judged.py
-asks a role, credit.py says what each turn is worth. fields.py says what a line of a file has for each verifier, instructions.py
+asks a role, credit.py says what each turn is worth, turns.py what happens between two, steps.py which steps of an answer are
+right. fields.py says what a line of a file has for each verifier, instructions.py
 what a chat model is told. Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
 
-from sharpen.verify import judge_model
+from sharpen.verify import judge_model, steps, turns
 from sharpen.verify.answers import answers_of, labelled
-from sharpen.verify.credit import discounted, each_turn, improvement
+from sharpen.verify.credit import (
+    answer_of,
+    as_judged,
+    attempts,
+    caused,
+    discounted,
+    each_turn,
+    improvement,
+    new_answer,
+    only_last,
+    progress,
+    prover_advantage,
+    repaired,
+    says_right,
+    tried_again,
+    worth_of_explanation,
+    worth_of_repair,
+)
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
 from sharpen.verify.final import final_answer, read_number, read_numbers
 from sharpen.verify.instructions import INSTRUCTIONS, instructed, instruction, instructions_for
@@ -20,6 +38,7 @@ from sharpen.verify.judging import Judges, join, judge
 from sharpen.verify.rewards import rubric_problem
 from sharpen.verify.tool_calls import shown_tools, tools_told
 from sharpen.verify.verdicts import (
+    INSTANT,
     VERIFIERS,
     Verifier,
     boundary,
@@ -35,6 +54,22 @@ from sharpen.verify.verdicts import (
 
 __all__ = [
     "FIELDS",
+    "INSTANT",
+    "answer_of",
+    "as_judged",
+    "new_answer",
+    "attempts",
+    "only_last",
+    "progress",
+    "caused",
+    "prover_advantage",
+    "repaired",
+    "says_right",
+    "steps",
+    "tried_again",
+    "worth_of_explanation",
+    "worth_of_repair",
+    "turns",
     "NO_ANSWER",
     "accepts_its_own",
     "task_fields",
