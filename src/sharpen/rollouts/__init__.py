@@ -1,6 +1,7 @@
 """Who is asked what, in which order: rollouts as generators, and the driver that batches them.
 
-rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools. asking.py says what
+rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools, search.py those that
+try several answers and choose: trees.py searches, values.py says what a beginning is worth. asking.py says what
 the student is told beside the question, and keeps it with a model. driver.py runs
 generators side by side; answers.py says what comes of programs, environments and measurements; judges.py runs verdicts that
 need a model.
@@ -8,7 +9,7 @@ need a model.
 May import: verify.maths, verify.code, verify, data.
 """
 
-from sharpen.rollouts import asking
+from sharpen.rollouts import asking, search, trees, values
 from sharpen.rollouts.asking import UNTOLD, Asking
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
@@ -19,6 +20,9 @@ __all__ = [
     "UNTOLD",
     "Asking",
     "asking",
+    "search",
+    "trees",
+    "values",
     "Calculator",
     "RoleJudges",
     "Roles",
