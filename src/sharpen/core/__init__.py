@@ -30,6 +30,7 @@ from sharpen.core.events import (
     Ran,
     RolloutGenerator,
     Run,
+    Study,
     VerdictGenerator,
 )
 from sharpen.core.hooks import Beside, Hook, Step
@@ -85,6 +86,7 @@ __all__ = [
     "Speaker",
     "Spending",
     "Step",
+    "Study",
     "Tableau",
     "Tally",
     "Task",

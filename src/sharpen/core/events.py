@@ -24,6 +24,24 @@ LONGEST = 2000  # characters of a tool's or an environment's words that come bac
 
 
 @dataclass(frozen=True)
+class Study:
+    """What a model reads into an adapter before it answers: test-time learning. Its weights are what they were, afterwards.
+
+    texts     cut into segments of `segment` tokens, which are one batch: their order says nothing
+    examples  (messages, answer): of these the answer alone is learnt
+    steps     of AdamW, at rate `lr`, on the mean loss of all tokens
+    rank      of the adapter, which lies beside the products that close attention and MLP
+    """
+
+    texts: tuple[str, ...] = ()
+    examples: tuple[tuple[tuple[Message, ...], str], ...] = ()
+    steps: int = 4
+    lr: float = 1e-3
+    rank: int = 8
+    segment: int = 128
+
+
+@dataclass(frozen=True)
 class Ask:
     """A request for one generation.
 
@@ -37,6 +55,7 @@ class Ask:
     cut       with `after` and no messages: only so many tokens of the conversation are kept, and the turn goes on from there,
               otherwise: a fork. ValueError for one outside of the turn
     hook      changes what each token is drawn from (core/hooks.py)
+    study     read into weights that are put back when the turn is answered
     tools     functions that the model may call, as OpenAI writes them: {"type": "function", "function": {…}}
     """
 
@@ -51,6 +70,7 @@ class Ask:
     tools: tuple[Mapping[str, Any], ...] = ()
     cut: int | None = None
     hook: Hook | None = None
+    study: Study | None = None
 
     def __post_init__(self) -> None:
         if self.cut is None:

@@ -59,6 +59,7 @@ class Step:
     hidden  (B, D) last hidden states, where the hook asks for them
     head    (N, D) -> (N, V) float32: the model's way from hidden states to logits
     tokens  (B, T) int64, what each row has written since it was asked
+    spell   text -> its token ids, by the model's tokenizer
     notes   tensors (B, …) that the hook keeps from token to token, by name; a row that ends takes its part along
     """
 
@@ -68,6 +69,7 @@ class Step:
     hidden: Any = None
     head: Callable[[Any], Any] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    spell: Callable[[str], Any] | None = None
 
     @property
     def number(self) -> int:

@@ -1,14 +1,15 @@
 """Samples to samples: which are learnt from, and in which form; and from failures to new tasks.
 
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
-(hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
+(hindsight), lengths.py pays for length, trees.py learns from what a search tried, replay.py remembers earlier successes,
+batching.py makes arrays of them.
 
 growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
 
 May import: tasks.
 """
 
-from sharpen.data import batching, growth, pairs, relabel, replay, screen
+from sharpen.data import batching, growth, lengths, pairs, relabel, replay, screen, trees
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -32,6 +33,7 @@ __all__ = [
     "higher_reward",
     "keep_all",
     "keep_correct",
+    "lengths",
     "make_batch",
     "mask_inputs",
     "one_pair",
@@ -43,5 +45,6 @@ __all__ = [
     "right_beginnings",
     "screen",
     "soft_overlong",
+    "trees",
     "win_rate",
 ]

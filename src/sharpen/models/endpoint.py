@@ -77,8 +77,8 @@ class EndpointPolicy:
         }
         if stop := [*how.stop, *ask.stop]:
             body["stop"] = stop
-        if ask.goes_on or ask.hook:
-            what = "cannot go on within a turn" if ask.goes_on else "takes no hook"
+        if ask.goes_on or ask.hook or ask.study:
+            what = "cannot go on within a turn" if ask.goes_on else "takes no hook" if ask.hook else "cannot be taught"
             return turn_of(messages, f"a server {what}", "failed")
         if ask.answer is not None:
             return turn_of(messages, ask.answer, "forced")

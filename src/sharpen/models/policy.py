@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tableau, Turn, UserError
 from sharpen.hashing import digest
-from sharpen.models import adapters, logprobs, memory, saving, templates, turns
+from sharpen.models import adapters, logprobs, memory, saving, study, templates, turns
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import Kept, generate, native, transformer
 from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, where
@@ -144,6 +144,8 @@ class LocalPolicy:
 
         Raises FatalDiagnosis where a log-probability is not finite, as those of a model with NaN among its weights.
         """
+        if any(ask.study for ask in asks):
+            return study.respond(self, asks, seeds, max_tokens, sampling, done)
         prompts, drawn = [self.prompt_tokens(ask) for ask in asks], [turns.how(ask, sampling) for ask in asks]
         made_of: dict[int, Turn] = {}
 

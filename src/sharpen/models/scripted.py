@@ -17,7 +17,8 @@ from sharpen.core import PLAIN, Ask, Batch, Message, Sampling, Tableau, Turn
 class ScriptedPolicy:
     """A policy whose answers come from `reply(messages) -> text`; it never learns, and counts its updates.
 
-    Tokens are the bytes of the conversation, so lengths and masks are real. Nothing is drawn, so a hook changes nothing.
+    Tokens are the bytes of the conversation, so lengths and masks are real. Nothing is drawn and nothing learnt, so
+    a hook changes nothing, nor does a study.
     """
 
     def __init__(self, reply: Callable[[Sequence[Message]], str]):

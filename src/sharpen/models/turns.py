@@ -68,7 +68,7 @@ def hooked(policy: Any, ask: Ask, prompt: np.ndarray) -> engine.Hooked | None:
             )
         before = np.concatenate([speaker.prompt_tokens(Ask(one.messages)), said]) if one.messages else prompt
         beside.append((speaker.model, before))
-    return engine.Hooked(ask.hook.change, tuple(beside), ask.hook.hidden)
+    return engine.Hooked(ask.hook.change, tuple(beside), ask.hook.hidden, policy.encode)
 
 
 def forced(policy: Any, answer: str) -> generate.Generation:

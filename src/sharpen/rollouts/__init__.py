@@ -1,15 +1,15 @@
 """Who is asked what, in which order: rollouts as generators, and the driver that batches them.
 
 rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools, search.py those that
-try several answers and choose: trees.py searches, values.py says what a beginning is worth. asking.py says what
-the student is told beside the question, and keeps it with a model. driver.py runs
-generators side by side; answers.py says what comes of programs, environments and measurements; judges.py runs verdicts that
-need a model.
+try several answers and choose: trees.py searches, values.py says what a beginning is worth. splicing.py cuts, inserts and
+forces within an answer; guided.py draws with the hooks of decoding.py. asking.py says what the student is told beside the
+question, and keeps it with a model. driver.py runs generators side by side; answers.py says what comes of programs,
+environments and measurements; judges.py runs verdicts that need a model.
 
 May import: verify.maths, verify.code, verify, data.
 """
 
-from sharpen.rollouts import asking, search, trees, values
+from sharpen.rollouts import asking, decoding, exploring, guided, refining, search, splicing, studying, trees, values
 from sharpen.rollouts.asking import UNTOLD, Asking
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
@@ -21,17 +21,23 @@ __all__ = [
     "Asking",
     "asking",
     "search",
+    "splicing",
+    "studying",
     "trees",
     "values",
     "Calculator",
     "RoleJudges",
     "Roles",
+    "decoding",
     "demonstrate",
     "demonstrating",
     "drive",
+    "exploring",
+    "guided",
     "judging",
     "perform",
     "rationalise",
+    "refining",
     "self_correct",
     "single",
     "unaided",

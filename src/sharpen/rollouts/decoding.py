@@ -1,6 +1,6 @@
 """Decoding methods as hooks (`core.Hook`): functions of a step's logits, and of those of other models and contexts.
 
-    banned         tokens that may not be drawn at the first places
+    shut           words that may not be begun at the first place
     trusting       CK-PLUG: how far the context is believed where it contradicts what the model knows
     fused          dynamic logit fusion: a small expert's change, per token as much as moves the large model as far
     guided         GeDi: tokens that a class-conditional model takes for the wanted class
@@ -29,13 +29,19 @@ def entropy(logp: Tensor) -> Tensor:
     return -(logp.exp() * logp.clamp(min=-1e4)).sum(-1)
 
 
-def banned(step: Step, tokens: Sequence[int], places: int = 1) -> Tensor:
-    """The tokens cannot be drawn at the first `places` places."""
-    if step.number >= places or not tokens:
+def shut(step: Step, words: Sequence[str]) -> Tensor:
+    """The first token cannot be one that begins a word, in either case, behind a space, a line's end or nothing; where that
+    would leave nothing, all can."""
+    if step.number or step.spell is None:
         return step.logits
+    forms = [f"{before}{form}" for word in words for form in (word, word.lower()) for before in ("", " ", "\n")]
+    spelt = [step.spell(form) for form in forms]
+    first = {
+        int(ids[0]) for form, ids in zip(forms, spelt, strict=True) if len(ids) and (form[0] not in " \n" or len(ids) == 1)
+    }
     logits = step.logits.clone()
-    logits[:, list(tokens)] = -float("inf")
-    return logits
+    logits[:, sorted(first)] = -float("inf")
+    return logits if bool((logits > -float("inf")).any(1).all()) else step.logits
 
 
 def trusting(step: Step, alpha: float = -1.0, k: int = 10, threshold: float = 0.0) -> Tensor:
@@ -63,10 +69,10 @@ def trusting(step: Step, alpha: float = -1.0, k: int = 10, threshold: float = 0.
 
 
 def fused(step: Step, most: float = 2.0, steps: int = 21) -> Tensor:
-    """Dynamic logit fusion (arXiv 2406.15480, section 3): logits + a (expert - base), `beside` being (expert, base), small models.
+    """Dynamic logit fusion (arXiv 2406.15480, section 3): logits + a (expert - base), `beside` being (expert, base).
 
-    a is chosen for each token, on a grid of `steps` values from 0 to `most`: it moves the large model as far as tuning moved the
-    small one, least [KL(mixed || large) - KL(expert || base)]^2 + [KL(large || mixed) - KL(base || expert)]^2.
+    a is chosen for each token, on a grid of `steps` values from 0 to `most`: it moves the large model as far as tuning moved
+    the small one, least [KL(mixed || large) - KL(expert || base)]^2 + [KL(large || mixed) - KL(base || expert)]^2.
     """
     import torch
 
@@ -92,8 +98,8 @@ def guided(
 ) -> Tensor:
     """GeDi (arXiv 2009.06367, section 3): log p + omega * log P(wanted class | text, token), `beside` being (wanted, other).
 
-    P is a softmax over the two of scale * log-likelihood of the text and the token / tokens. Then tokens are dropped, the least of
-    the class first, while what was dropped has less than `keep` of the mass and a token's P is below `target`.
+    P is a softmax over the two of scale * log-likelihood of the text and the token / tokens. Then tokens are dropped, the
+    least of the class first, while what was dropped has less than `keep` of the mass and a token's P is below `target`.
     """
     import torch
 
@@ -115,12 +121,12 @@ def guided(
 
 
 def nudged(step: Step, rate: float = 1.0) -> Tensor:
-    """A mixture of prompts that follows a discriminator: the controller of prompt-PPC (arXiv 2402.04160), as far as its abstract
-    says; a stand-in, for its prefix is a tensor and ours a mixture of texts.
+    """A mixture of prompts that follows a discriminator: the controller of prompt-PPC (arXiv 2402.04160), as far as its
+    abstract says; a stand-in, for its prefix is a tensor and ours a mixture of texts.
 
-    `beside` are (wanted class, other class, prompt 1, …). log p = sum_k w_k log p_k, w = softmax(u) over the model's own prompt and
-    the others; before each token u takes one step up the gradient of E_p[log p_wanted - log p_other]. At rate 0, and so at first,
-    the model's own prompt has all but nothing of the weight.
+    `beside` are (wanted class, other class, prompt 1, …). log p = sum_k w_k log p_k, w = softmax(u) over the model's own prompt
+    and the others; before each token u takes one step up the gradient of E_p[log p_wanted - log p_other]. At first the others
+    have little weight; at rate 0 the model's own logits are left as they are.
     """
     import torch
 
@@ -144,9 +150,9 @@ def mixture(u: Tensor, parts: Tensor) -> Tensor:
 
 
 def reflected(step: Step, window: int = 25, k: float = 4.0, share: float = 0.5, steps: int = 3, lr: float = 0.01) -> Tensor:
-    """SRGen (arXiv 2510.02919, section 3): where the entropy is over mean + k * deviation of the last `window`, a vector is added to
-    the last hidden state, found by a few gradient steps on (1 - share) * (NLL of what was written, with the vector) + share *
-    entropy (with it); then it is dropped. `share` is the paper's lambda.
+    """SRGen (arXiv 2510.02919, section 3): where the entropy is over mean + k * deviation of the last `window`, a vector is
+    added to the last hidden state, found by a few gradient steps on (1 - share) * (NLL of what was written, with the vector) +
+    share * entropy (with it); then it is dropped. `share` is the paper's lambda, whose value nobody here has read.
 
     Needs `Hook(hidden=True)`. Where too little was written to have a deviation, nothing happens.
     """

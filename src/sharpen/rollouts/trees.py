@@ -9,7 +9,7 @@ the actions of an episode, a position of a puzzle.
 2. `best_first` keeps a queue: A* with f = weight * (paid so far) + (still to be paid). `edges_first` is the same over edges,
    which are scored before their ends are made: Q*.
 3. `beam` keeps the best few of each depth, `deepening` goes down to a depth that grows.
-4. States with the same key are one: `best_first` keeps the cheapest way to each.
+4. `archive` explores: Go-Explore. States with the same key are one: `best_first` keeps the cheapest way to each.
 
 Sources: UCT, Kocsis and Szepesvari 2006; PUCT as in MCTS-DPO, arXiv 2405.00451, section 3.1; A* without expansions, arXiv
 2102.04518.
@@ -262,6 +262,49 @@ def deepening(root: Node, expand: Expand, score: Score, depths: Sequence[int], e
                     return root
             stack += [(child, depth + 1) for child in sorted(node.children or (), key=lambda n: n.own)]
     return root
+
+
+def archive(
+    root: Node,
+    choose: Callable[[Sequence[Node]], Generator[Any, Any, int]],
+    act: Callable[[Node], Generator[Any, Any, Child | None]],
+    interesting: Callable[[Node], Generator[Any, Any, bool]],
+    key: Callable[[Any], Hashable],
+    limit: int,
+    enough: Callable[[Node], bool],
+) -> Generator[Any, Any, Node | None]:
+    """Go-Explore: a state of the archive is chosen, left by one new action after another, and what is new and interesting on
+    the way joins the archive; what is not is never asked about again. `limit` actions; the node that was `enough`, or None.
+
+    choose  number of the most promising of those that can still be left
+    act     one untried action of a state: where it leads, or None where there is none
+    Source: Intelligent Go-Explore, arXiv 2405.15143, section 3.
+    """
+    kept, known, spent = [root], {key(root.state)}, 0
+    closed: set[int] = set()
+    while spent < limit:
+        open_ones = [node for node in kept if id(node) not in closed]
+        if not open_ones:
+            return None
+        node = open_ones[(yield from choose(open_ones)) % len(open_ones)]
+        while spent < limit:
+            child = yield from act(node)
+            if child is None:
+                closed.add(id(node))
+                break
+            spent += 1
+            new = Node(child.state, node, child.prior, node.paid + child.cost, child.done)
+            node.children = [*(node.children or ()), new]
+            if enough(new):
+                return new
+            if key(new.state) in known:
+                break
+            known.add(key(new.state))
+            if new.done or not (yield from interesting(new)):
+                break
+            kept.append(new)
+            node = new
+    return None
 
 
 def together(generators: Sequence[Generator[Any, Any, Any]]) -> Generator[Any, Any, list[Any]]:

@@ -23,11 +23,12 @@ from sharpen.models.engine.cache import Cache
 
 @dataclass(frozen=True)
 class Hooked:
-    """A request's hook. `beside` are (model, prompt (P,)) of those who read along."""
+    """A request's hook. `beside` are (model, prompt (P,)) of those who read along, `spell` makes token ids of a text."""
 
     change: Callable[[Step], Tensor]
     beside: tuple[tuple[Any, np.ndarray], ...] = ()
     hidden: bool = False
+    spell: Callable[[str], Any] | None = None
 
     @property
     def kind(self) -> Hashable:
@@ -86,7 +87,7 @@ class Along:
     """The hook of a batch, with all who read along."""
 
     def __init__(self, model: Any, hooks: Sequence[Hooked], pad_id: int, packed: decode_step.Packed | None):
-        self.change, self.hidden = hooks[0].change, hooks[0].hidden
+        self.change, self.hidden, self.spell = hooks[0].change, hooks[0].hidden, hooks[0].spell
         self.head = head(model) if self.hidden else None
         self.notes: dict[str, Tensor] = {}
         self.readers = []
@@ -98,7 +99,7 @@ class Along:
         """(B, V) what to draw from. Raises UserError where the hook returns something else."""
         beside = tuple(reader.logits for reader in self.readers)
         hidden = state.hidden if self.hidden else None
-        found = self.change(Step(logits, beside, tokens.long(), hidden, self.head, self.notes))
+        found = self.change(Step(logits, beside, tokens.long(), hidden, self.head, self.notes, self.spell))
         if not isinstance(found, Tensor) or found.shape != logits.shape:
             what = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"{found!r:.100}"
             raise UserError(f"a hook returns logits of shape {tuple(logits.shape)}, and this one returned {what}.")
