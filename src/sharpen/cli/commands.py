@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,19 +63,37 @@ def evaluate(
     ] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")] = "auto",
+    search: Annotated[
+        list[str] | None,
+        typer.Option("--search", metavar="NAME=N", help="Choose among several: best_of=16, majority=32, beam=4, mcts=64, …"),
+    ] = None,
+    value: Annotated[
+        str,
+        typer.Option(help="What a search chooses by: likelihood, certainty, role, or, knowing the answer, verifier, playouts."),
+    ] = "likelihood",
+    role: Annotated[
+        list[str] | None, typer.Option("--role", metavar="value=WHO", help="Who says it with --value role. [default: itself]")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(metavar="FILE.html", help="With --search: the table and a plot.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on the test split.
 
     Of each arm the share of right answers with its 95 % interval, and how the others came out: wrong, malformed (no answer
     can be read), or cut off. Three answers are shown as they are. All tasks are answered in one batch. The model is asked as it
-    was trained, where its directory says how (asking.json).
+    was trained, where its directory says how (asking.json). With --search, several times, each search is measured beside one
+    answer, with what a task costs.
     """
     from sharpen import loop
     from sharpen import tasks as sources
     from sharpen.terminal import Terminal, tables
 
     source = sources.parse_spec(tasks or "default", columns or "")
+    told = (*(settings or []), *places.system_setting(system))
+    if search or page or role or value != "likelihood":
+        how: dict[str, Any] = dict(settings=told, temperature=temperature, precision=precision, device=device)
+        how |= dict(value=value, roles=role or ())
+        return searched(model_dir, source, search or (), samples, page, as_json, (n, seed), max_tokens, how)
     with Terminal() as progress:
         for note in source.notes:
             progress.say(note)
@@ -85,7 +104,7 @@ def evaluate(
             seed,
             progress,
             max_tokens,
-            settings=(*(settings or []), *places.system_setting(system)),
+            settings=told,
             samples=samples,
             temperature=temperature,
             precision=precision,
@@ -95,6 +114,40 @@ def evaluate(
         print(json.dumps(figures, indent=1))
     else:
         tables.show_evaluation(figures)
+
+
+def searched(
+    model_dir: Path,
+    source: Any,
+    named: Sequence[str],
+    samples: int,
+    page: Path | None,
+    as_json: bool,
+    drawn: tuple[int, int],
+    max_tokens: int | None,
+    how: Mapping[str, Any],
+) -> None:
+    """`eval` with searches. UserError for what only they take, without one."""
+    from sharpen import loop, report
+    from sharpen.core import UserError
+    from sharpen.terminal import Terminal, tables
+
+    if not named:
+        raise UserError("--page, --value and --role are about searches. Name one, such as --search best_of=16.")
+    if samples > 1:
+        raise UserError(
+            "--samples and --search exclude each other: --search best_of=16 or majority=16 is what chooses among 16."
+        )
+    with Terminal() as progress:
+        for note in source.notes:
+            progress.say(note)
+        figures = loop.measure_searches(model_dir, source, named, *drawn, progress, max_tokens, **how)
+    if as_json:
+        print(json.dumps(figures, indent=1))
+    else:
+        tables.show_searches(figures)
+    if page:
+        print(f"the page is {report.searches.render(figures, page)}", file=sys.stderr)
 
 
 def verify(

@@ -1,8 +1,8 @@
 """The nouns of sharpen. Read this file first.
 
 1. A `TaskSource` draws `Task`s; an `Arm` (family, level) is what a curriculum chooses between.
-2. A rollout is a generator: it yields events (`Ask`, `Run`, `Act`, `Measure`), is sent what came of them, and returns its
-   last `Turn`; the record is a `Rollout`.
+2. A rollout is a generator: it yields events (`Ask`, `Run`, `Act`, `Measure`, `Judge`), is sent what came of them, and
+   returns its last `Turn`; the record is a `Rollout`.
 3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
 4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
 5. A `Policy` is a model that can be asked, scored, trained and saved.
@@ -22,17 +22,21 @@ from sharpen.core.events import (
     Event,
     Failed,
     GrowthGenerator,
+    Judge,
     Measure,
     Measured,
     Ran,
     RolloutGenerator,
     Run,
+    Study,
     VerdictGenerator,
 )
+from sharpen.core.hooks import Beside, Hook, Step
 from sharpen.core.learning import Batch, Tableau
+from sharpen.core.ledger import Ledger, Spending
 from sharpen.core.policy import Policy, Speaker
 from sharpen.core.roles import Role
-from sharpen.core.rollouts import GREEDY, PLAIN, Rollout, Sampling, Span, Turn
+from sharpen.core.rollouts import GREEDY, PLAIN, Branch, Rollout, Sampling, Searched, Span, Turn
 from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource, flat
 from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Tally, Verdict, came_out, tally
 
@@ -43,6 +47,8 @@ __all__ = [
     "ArmStats",
     "Ask",
     "Batch",
+    "Beside",
+    "Branch",
     "Choices",
     "Decision",
     "Environment",
@@ -53,7 +59,10 @@ __all__ = [
     "GREEDY",
     "GrowthGenerator",
     "HISTORY",
+    "Hook",
     "Interrupted",
+    "Judge",
+    "Ledger",
     "Measure",
     "Measured",
     "Message",
@@ -70,8 +79,12 @@ __all__ = [
     "SPLITS",
     "Sample",
     "Sampling",
+    "Searched",
     "Span",
     "Speaker",
+    "Spending",
+    "Step",
+    "Study",
     "Tableau",
     "Tally",
     "Task",

@@ -22,6 +22,7 @@ class Role:
                verdict's part of the role's name is its reward
     lr         learning rate of such a role; 0: the student's
     seconds    that one answer of a server may take
+    price      money for a million tokens that it reads, and for a million that it writes; a ledger adds it up
     """
 
     name: str
@@ -30,3 +31,4 @@ class Role:
     objective: Callable[..., Tableau] | None = None
     lr: float = 0.0
     seconds: float = 60.0
+    price: tuple[float, float] = (0.0, 0.0)

@@ -2,14 +2,15 @@
 
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), corrections.py makes texts about mistakes, errors.py mistakes, edits.py texts with what somebody accepts of a
-revision; replay.py remembers earlier successes, batching.py makes arrays of samples.
+revision; lengths.py pays for length, trees.py learns from what a search tried; replay.py remembers earlier successes,
+batching.py makes arrays of samples.
 
 growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
 
 May import: verify, tasks.
 """
 
-from sharpen.data import batching, corrections, edits, errors, growth, pairs, relabel, replay, screen
+from sharpen.data import batching, corrections, edits, errors, growth, lengths, pairs, relabel, replay, screen, trees
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -36,6 +37,7 @@ __all__ = [
     "higher_reward",
     "keep_all",
     "keep_correct",
+    "lengths",
     "make_batch",
     "mask_inputs",
     "one_pair",
@@ -47,5 +49,6 @@ __all__ = [
     "right_beginnings",
     "screen",
     "soft_overlong",
+    "trees",
     "win_rate",
 ]

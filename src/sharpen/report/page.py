@@ -92,8 +92,8 @@ def html(
     )
 
 
-def filled(room: Traversable, **values: Any) -> str:
-    """A page from a room's page.html.j2, with the style sheet that all pages share."""
+def filled(room: Traversable, layout: str = "page.html.j2", **values: Any) -> str:
+    """A page from a room's layout, with the style sheet that all pages share."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "percent": percent,
@@ -104,7 +104,7 @@ def filled(room: Traversable, **values: Any) -> str:
         "breakable": breakable,
     }
     style = Markup(files("sharpen.report").joinpath("page.css").read_text("utf-8"))
-    return environment.from_string(room.joinpath("page.html.j2").read_text("utf-8")).render(style=style, **values)
+    return environment.from_string(room.joinpath(layout).read_text("utf-8")).render(style=style, **values)
 
 
 def write(text: str, target: Path) -> Path:

@@ -2,14 +2,29 @@
 
 rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools, retry.py attempts
 with feedback between them, which feedback.py gives; critique.py what is said of answers, tutoring.py a tutor and a pupil.
-asking.py says what the student is told beside the question, and keeps it with a model. driver.py runs
-generators side by side; answers.py says what comes of programs, environments and measurements; judges.py runs verdicts that
-need a model.
+search.py tries several answers and chooses: trees.py searches, values.py says what a beginning is worth. splicing.py cuts,
+inserts and forces within an answer; guided.py draws with the hooks of decoding.py. asking.py says what the student is told
+beside the question, and keeps it with a model. driver.py runs generators side by side; answers.py says what comes of programs,
+environments and measurements; judges.py runs verdicts that need a model.
 
 May import: verify.maths, verify.code, verify, data.
 """
 
-from sharpen.rollouts import asking, critique, feedback, tutoring
+from sharpen.rollouts import (
+    asking,
+    critique,
+    decoding,
+    exploring,
+    feedback,
+    guided,
+    refining,
+    search,
+    splicing,
+    studying,
+    trees,
+    tutoring,
+    values,
+)
 from sharpen.rollouts.asking import UNTOLD, Asking
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
@@ -21,20 +36,29 @@ __all__ = [
     "UNTOLD",
     "Asking",
     "asking",
+    "search",
+    "splicing",
+    "studying",
+    "trees",
+    "values",
     "Calculator",
     "RoleJudges",
     "Roles",
+    "decoding",
     "demonstrate",
     "demonstrating",
     "drive",
     "critique",
+    "exploring",
     "feedback",
-    "tutoring",
+    "guided",
     "judging",
     "perform",
     "rationalise",
+    "refining",
     "rethink",
     "retry",
+    "tutoring",
     "self_correct",
     "single",
     "unaided",

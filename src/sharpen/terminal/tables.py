@@ -48,6 +48,23 @@ def show_evaluation(figures: Mapping[str, Any]) -> None:
     show_findings(figures)
 
 
+SEARCHED = ("search", "right", "95 %", "tokens drawn", "tokens read", "calls", "seconds", "tasks")
+
+
+def searched_row(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A search's line in a table: tokens and calls of a task, seconds of all."""
+    costs = (f"{row['sampled']:,.0f}", f"{row['read']:,.0f}", f"{row['calls']:,.1f}", f"{row['seconds']:,.1f}")
+    return (row["name"], _known(row["accuracy"]), _interval(row["ci95"]) if row["ci95"] else "", *costs, row["n"])
+
+
+def show_searches(figures: Mapping[str, Any]) -> None:
+    """What each search reached, and what it cost."""
+    show(SEARCHED, [searched_row(row) for row in figures["searches"]])
+    say(f"\nchosen by {figures['value']}; asked {figures['asked']}; tokens and calls of a task, seconds of all")
+    for finding in figures["findings"]:
+        say(f"\n{finding}")
+
+
 def show_findings(figures: Mapping[str, Any]) -> None:
     """What is wrong with some answers, and some of them verbatim."""
     for finding in figures["findings"]:

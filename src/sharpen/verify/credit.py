@@ -117,6 +117,20 @@ def improvement(rewards: Sequence[float], alpha: float = 10.0) -> list[float]:
     return [reward + more for reward, more in zip(rewards, bonus)]
 
 
+def with_role(task: Task, response: str, role: str, verifier: Callable[[Task, str], Verdict] = verdicts.verify) -> Verdict:
+    """The verdict, with 1 as the part of a role that learns from what it was shown to say, whatever came of it."""
+    found = verifier(task, response)
+    return found if found.reward is None else replace(found, parts={**found.parts, role: 1.0})
+
+
+def beyond_stopping(rewards: Sequence[float]) -> list[float]:
+    """MRT (arXiv 2503.07572): of a beginning, what was answered there, and how it went on instead, the last is worth its reward
+    less that of the answer there; nothing else is. Fewer turns: the answer ended before, and no turn is worth anything."""
+    if len(rewards) < 3:
+        return [0.0] * len(rewards)
+    return [0.0, 0.0, rewards[-1] - rewards[1], *[0.0] * (len(rewards) - 3)]
+
+
 def discounted(rewards: Sequence[float], gamma: float = 0.5) -> list[float]:
     """UFO (arXiv 2507.14295, section 3): what an episode earns is gamma^(turns - 1) times its last reward, for every turn."""
     return [gamma ** (len(rewards) - 1) * rewards[-1]] * len(rewards)
