@@ -90,26 +90,14 @@ def evaluate(
 
     source = sources.parse_spec(tasks or "default", columns or "")
     told = (*(settings or []), *places.system_setting(system))
+    how: dict[str, Any] = dict(settings=told, temperature=temperature, precision=precision, device=device)
     if search or page or role or value != "likelihood":
-        how: dict[str, Any] = dict(settings=told, temperature=temperature, precision=precision, device=device)
         how |= dict(value=value, roles=role or ())
         return searched(model_dir, source, search or (), samples, page, as_json, (n, seed), max_tokens, how)
     with Terminal() as progress:
         for note in source.notes:
             progress.say(note)
-        figures = loop.evaluate_model(
-            model_dir,
-            source,
-            n,
-            seed,
-            progress,
-            max_tokens,
-            settings=told,
-            samples=samples,
-            temperature=temperature,
-            precision=precision,
-            device=device,
-        )
+        figures = loop.evaluate_model(model_dir, source, n, seed, progress, max_tokens, samples=samples, **how)
     if as_json:
         print(json.dumps(figures, indent=1))
     else:
