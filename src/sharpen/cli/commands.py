@@ -60,6 +60,19 @@ def evaluate(
     temperature: Annotated[
         float | None, typer.Option(min=0, help="0 is greedy. [default: 0, and 1 with several samples]")
     ] = None,
+    attempts: Annotated[
+        int, typer.Option(metavar="K", min=1, help="Attempts at each task, with feedback between them; the last one counts.")
+    ] = 1,
+    feedback: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="unary, verdict, first_error, execution, own_critique, explained, critic, checklist or person.",
+        ),
+    ] = "unary",
+    roles: Annotated[
+        list[str] | None, typer.Option("--role", metavar="NAME=WHO", help="Who the critic, judge or person of the feedback is.")
+    ] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")] = "auto",
     as_json: AsJson = False,
@@ -90,6 +103,9 @@ def evaluate(
             temperature=temperature,
             precision=precision,
             device=device,
+            attempts=attempts,
+            feedback=feedback,
+            roles=roles or (),
         )
     if as_json:
         print(json.dumps(figures, indent=1))

@@ -3,7 +3,7 @@
 evidence.py gathers from the store, findings.py says what it means, answers.py what a gain is made of; page.py and charts.py
 draw it, report.py is the way in.
 
-May import: guard, store.
+May import: verify, guard, store.
 """
 
 from sharpen.report import charts, page
