@@ -43,6 +43,35 @@ def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
     return [*(settings or []), *([f"tasks.map={columns}"] if columns else [])]
 
 
+AskingSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="As for `sharpen run`: prompt_suffix, top_k, top_p, min_p, stop, …"),
+]
+Temperature = Annotated[float | None, typer.Option(min=0, help="0 is greedy. [default: 0, and 1 with several samples]")]
+Feedback = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="unary, verdict, first_error, execution, own_critique, explained, critic, checklist or person.",
+    ),
+]
+Asked = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--role", metavar="NAME=WHO", help="Who the critic, judge or person of the feedback is, or the `value` of a search."
+    ),
+]
+Search = Annotated[
+    list[str] | None,
+    typer.Option("--search", metavar="NAME=N", help="Choose among several: best_of=16, majority=32, beam=4, mcts=64, …"),
+]
+Value = Annotated[
+    str,
+    typer.Option(help="What a search chooses by: likelihood, certainty, role, or, knowing the answer, verifier, playouts."),
+]
+Page = Annotated[Path | None, typer.Option(metavar="FILE.html", help="With --search: the table and a plot.")]
+
+
 def evaluate(
     model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A Hugging Face causal LM.")],
     tasks: Spec = None,
@@ -53,28 +82,19 @@ def evaluate(
         int | None, typer.Option(min=1, help="Longest answer, in tokens. [default: what it was trained with, or 256]")
     ] = None,
     system: System = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="As for `sharpen run`: prompt_suffix, top_k, top_p, min_p, stop, …"),
-    ] = None,
+    settings: AskingSettings = None,
     samples: Annotated[int, typer.Option(metavar="K", min=1, help="Answers to each task: pass@1 to pass@K, and maj@K.")] = 1,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, help="0 is greedy. [default: 0, and 1 with several samples]")
-    ] = None,
+    temperature: Temperature = None,
+    attempts: Annotated[
+        int, typer.Option(metavar="K", min=1, help="Attempts at each task, with feedback between them; the last one counts.")
+    ] = 1,
+    feedback: Feedback = "unary",
+    roles: Asked = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")] = "auto",
-    search: Annotated[
-        list[str] | None,
-        typer.Option("--search", metavar="NAME=N", help="Choose among several: best_of=16, majority=32, beam=4, mcts=64, …"),
-    ] = None,
-    value: Annotated[
-        str,
-        typer.Option(help="What a search chooses by: likelihood, certainty, role, or, knowing the answer, verifier, playouts."),
-    ] = "likelihood",
-    role: Annotated[
-        list[str] | None, typer.Option("--role", metavar="value=WHO", help="Who says it with --value role. [default: itself]")
-    ] = None,
-    page: Annotated[Path | None, typer.Option(metavar="FILE.html", help="With --search: the table and a plot.")] = None,
+    search: Search = None,
+    value: Value = "likelihood",
+    page: Page = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on the test split.
@@ -91,13 +111,14 @@ def evaluate(
     source = sources.parse_spec(tasks or "default", columns or "")
     told = (*(settings or []), *places.system_setting(system))
     how: dict[str, Any] = dict(settings=told, temperature=temperature, precision=precision, device=device)
-    if search or page or role or value != "likelihood":
-        how |= dict(value=value, roles=role or ())
+    if search or page or value != "likelihood":
+        how |= dict(value=value, roles=roles or ())
         return searched(model_dir, source, search or (), samples, page, as_json, (n, seed), max_tokens, how)
     with Terminal() as progress:
         for note in source.notes:
             progress.say(note)
-        figures = loop.evaluate_model(model_dir, source, n, seed, progress, max_tokens, samples=samples, **how)
+        turns: dict[str, Any] = dict(attempts=attempts, feedback=feedback, roles=roles or ())
+        figures = loop.evaluate_model(model_dir, source, n, seed, progress, max_tokens, samples=samples, **how, **turns)
     if as_json:
         print(json.dumps(figures, indent=1))
     else:
@@ -121,7 +142,7 @@ def searched(
     from sharpen.terminal import Terminal, tables
 
     if not named:
-        raise UserError("--page, --value and --role are about searches. Name one, such as --search best_of=16.")
+        raise UserError("--page and --value are about searches. Name one, such as --search best_of=16.")
     if samples > 1:
         raise UserError(
             "--samples and --search exclude each other: --search best_of=16 or majority=16 is what chooses among 16."

@@ -187,6 +187,7 @@ def refinements(
     ask: str = REVISE,
     same: float = 1.0,
     direct: bool = True,
+    own: bool = False,
     *,
     retell: Retell,
     demos: Sequence[Sample],
@@ -195,10 +196,11 @@ def refinements(
     """Wrong answers followed by the right one, and right answers followed by themselves, so that stopping is learnt too.
 
     same     so many of the latter for each of the former; 0 makes a student that changes everything
+    own      a wrong answer is followed by a right one of the student's own only, never by the worked solution
     direct   right answers are also learnt as they are, where the prompt was not solved every time: what is mastered teaches
              nothing, what never was has no own answer. Source: ToolACE-R (arXiv 2504.01400); rule and ratio are stand-ins
     """
-    shown = {demo.group: demo for demo in demos}
+    shown = {} if own else {demo.group: demo for demo in demos}
     groups = by_prompt(samples)
     found: list[Sample] = []
     kept: list[Sample] = []

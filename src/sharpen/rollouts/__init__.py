@@ -29,12 +29,13 @@ from sharpen.rollouts.asking import UNTOLD, Asking
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
 from sharpen.rollouts.retry import rethink, retry, untried
-from sharpen.rollouts.rollout import demonstrate, demonstrating, rationalise, self_correct, single, unaided
+from sharpen.rollouts.rollout import again, demonstrate, demonstrating, rationalise, self_correct, single, unaided
 from sharpen.rollouts.tools import Calculator, with_tools
 
 __all__ = [
     "UNTOLD",
     "Asking",
+    "again",
     "asking",
     "search",
     "splicing",
