@@ -1,7 +1,7 @@
 """The nouns of sharpen. Read this file first.
 
 1. A `TaskSource` draws `Task`s; an `Arm` (family, level) is what a curriculum chooses between.
-2. A rollout is a generator: it yields events (`Ask`, `Run`, `Act`, `Measure`), is sent what came of them, and returns its
+2. A rollout is a generator: it yields events (`Ask`, `Run`, `Act`, `Measure`, …), is sent what came of them, and returns its
    last `Turn`; the record is a `Rollout`.
 3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
 4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
@@ -19,6 +19,7 @@ from sharpen.core.errors import FatalDiagnosis, Interrupted, NotFinite, UserErro
 from sharpen.core.events import (
     Act,
     Ask,
+    Check,
     Environment,
     Event,
     Failed,
@@ -29,9 +30,11 @@ from sharpen.core.events import (
     Ran,
     RolloutGenerator,
     Run,
+    Score,
+    Scored,
     VerdictGenerator,
 )
-from sharpen.core.learning import Batch, Tableau
+from sharpen.core.learning import Batch, Lesson, Tableau
 from sharpen.core.policy import Policy, Speaker
 from sharpen.core.roles import Role
 from sharpen.core.rollouts import GREEDY, PLAIN, Rollout, Sampling, Span, Turn
@@ -45,6 +48,7 @@ __all__ = [
     "ArmStats",
     "Ask",
     "Batch",
+    "Check",
     "Choices",
     "Decision",
     "Environment",
@@ -56,6 +60,7 @@ __all__ = [
     "GrowthGenerator",
     "HISTORY",
     "Interrupted",
+    "Lesson",
     "Measure",
     "Measured",
     "Message",
@@ -72,6 +77,8 @@ __all__ = [
     "SPLITS",
     "Sample",
     "Sampling",
+    "Score",
+    "Scored",
     "Span",
     "Speaker",
     "Tableau",

@@ -3,7 +3,7 @@
 advantage.py is what a response is credited with, tableau.py puts the parts together. policy_gradient.py has REINFORCE to
 CISPO and SFT; preferences.py DPO and its kin; hybrid.py worked solutions beside own answers; distillation.py a teacher's
 distribution; penalties.py and entropy.py what is added; off_policy.py rollouts of earlier versions; games.py small matrix
-games to try preferences on.
+games to try preferences on; rewards.py what reward models learn.
 
 May import: data.
 """
@@ -18,6 +18,7 @@ from sharpen.objectives import (
     penalties,
     policy_gradient,
     preferences,
+    rewards,
 )
 from sharpen.objectives.tableau import active, example, example_penalty, weigh
 
@@ -34,5 +35,6 @@ __all__ = [
     "penalties",
     "policy_gradient",
     "preferences",
+    "rewards",
     "weigh",
 ]

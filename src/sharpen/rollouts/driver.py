@@ -20,12 +20,14 @@ import numpy as np
 from sharpen.core import (
     Act,
     Ask,
+    Check,
     Failed,
     Measure,
     Rollout,
     RolloutGenerator,
     Run,
     Sampling,
+    Score,
     Span,
     Speaker,
     Task,
@@ -33,11 +35,12 @@ from sharpen.core import (
     UserError,
 )
 from sharpen.hashing import derive
-from sharpen.rollouts.answers import act, measure, run, started
+from sharpen.rollouts.answers import act, measure, run, score, started
 from sharpen.rollouts.asking import UNTOLD, Asking, asked
 
 NOTHING = np.zeros(0)
-Roles = Mapping[str, Speaker]
+Roles = Mapping[str, Any]  # a Speaker, or what scores
+Checks = Callable[[str, Check], Callable[[], Any]]  # begins a verdict under a key; what is returned waits for it
 
 
 @dataclass
@@ -65,6 +68,7 @@ def perform(
     max_tokens: int,
     sampling: Sampling,
     roles: Roles | None = None,
+    checks: Checks | None = None,
 ) -> None:
     """Run every generator to its end; `complete(i, what is known of it, what it returned, or the exception it raised)`.
 
@@ -103,7 +107,7 @@ def perform(
     for i in range(len(going)):
         resume(i, None)
     while waiting:
-        _round(policy, roles or {}, dict(waiting), take, seed, max_tokens, sampling)
+        _round(policy, roles or {}, dict(waiting), take, seed, max_tokens, sampling, checks)
 
 
 def _round(
@@ -114,10 +118,11 @@ def _round(
     seed: int,
     max_tokens: int,
     sampling: Sampling,
+    checks: Checks | None,
 ) -> None:
     """Answer all that is waited for now."""
     asks: dict[str, list[tuple[int, int, Ask, int]]] = {"": []}  # by role: generator, place in its list, ask, seed
-    measures: dict[str, list[tuple[int, int, Measure]]] = {}
+    measures: dict[tuple[str, type], list[tuple[int, int, Any]]] = {}
     outside = []
     for i, this in waiting.items():
         said = len(this.turns)
@@ -127,14 +132,25 @@ def _round(
                 said += 1
             elif isinstance(event, Run | Act):
                 outside.append((i, n, started(event, run if isinstance(event, Run) else act)))
-            elif isinstance(event, Measure):
-                measures.setdefault(event.role, []).append((i, n, event))
+            elif isinstance(event, Measure | Score):
+                measures.setdefault((event.role, type(event)), []).append((i, n, event))
+            elif isinstance(event, Check) and checks:
+                outside.append((i, n, checks(f"{this.id}.{said}.{n}", event)))
             else:
-                outside.append((i, n, partial(Failed, f"{event!r:.200} is no Ask, Run, Act or Measure, nor a list of them")))
+                outside.append(
+                    (
+                        i,
+                        n,
+                        partial(
+                            Failed, f"{event!r:.200} is no Ask, Run, Act or Measure, nor any event that may be asked for here"
+                        ),
+                    )
+                )
     for role, listed in asks.items():
         answer(whose(role, policy, roles), listed, take, waiting, max_tokens, sampling)
-    for role, wanted in measures.items():
-        found = measure(whose(role, policy, roles), [event for _, _, event in wanted])
+    for (role, kind), wanted in measures.items():
+        say = measure if kind is Measure else score
+        found = say(whose(role, policy, roles), [event for _, _, event in wanted])
         for (i, n, _), values in zip(wanted, found, strict=True):
             take(i, n, values)
     for i, n, finish in outside:
@@ -232,11 +248,11 @@ def record(task: Task, this: Going, returned: Turn | tuple[Turn, ...]) -> Rollou
     *more, last = returned if isinstance(returned, tuple) else (returned,)
     texts = tuple(turn.text for turn in this.turns if not turn.author)
     arrays = last.tokens, last.sampled, last.logprobs
-    others = (*more, *_ends([turn for turn in this.turns if turn.author]))
+    others = (*more, *conversations([turn for turn in this.turns if turn.author]))
     return Rollout(task, *arrays, texts, last.stop, last.version, this.seed, this.id, spans=last.spans, others=others)
 
 
-def _ends(turns: Sequence[Turn]) -> list[Turn]:
+def conversations(turns: Sequence[Turn]) -> list[Turn]:
     """Of turns, those that no later one goes on from: a conversation is kept once, whole."""
     return [
         turn

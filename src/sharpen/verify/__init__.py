@@ -17,6 +17,7 @@ from sharpen.verify.final import final_answer, read_number, read_numbers
 from sharpen.verify.instructions import INSTRUCTIONS, instruction, instructions_for
 from sharpen.verify.judged import judged, likelihood_of_gold
 from sharpen.verify.judging import Judges, join, judge
+from sharpen.verify.learnt import scored
 from sharpen.verify.rewards import rubric_problem
 from sharpen.verify.tool_calls import shown_tools, tools_told
 from sharpen.verify.verdicts import (
@@ -70,5 +71,6 @@ __all__ = [
     "read_number",
     "read_numbers",
     "rubric_problem",
+    "scored",
     "verify",
 ]
