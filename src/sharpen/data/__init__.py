@@ -3,12 +3,12 @@
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
 
-lessons.py says what reward models are taught. growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
+lessons.py says what reward models are taught, stepping.py makes turns of steps. growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
 
 May import: tasks.
 """
 
-from sharpen.data import batching, growth, lessons, pairs, relabel, replay, screen
+from sharpen.data import batching, growth, lessons, pairs, relabel, replay, screen, stepping
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -44,5 +44,6 @@ __all__ = [
     "right_beginnings",
     "screen",
     "soft_overlong",
+    "stepping",
     "win_rate",
 ]

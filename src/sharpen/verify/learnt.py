@@ -18,6 +18,7 @@ import numpy as np
 from sharpen.core import Check, Score, Scored, Task, Turn, Verdict, VerdictGenerator
 
 LEARNT = "learnt"
+Split = Callable[[str], Sequence[str]]  # an answer's steps, which joined are the answer
 VERSION = "1"
 NONE = "the task names no right answer"
 HALF = 0.5  # from which a reward counts as right where no verifier says what is
@@ -72,7 +73,7 @@ def scored(
     task: Task,
     response: str,
     role: str = "reward",
-    split: Callable[[str], Sequence[str]] = one,
+    split: Split = one,
     over: Callable[[Sequence[float]], float] = final,
     blend: float = 0.0,
 ) -> VerdictGenerator:
@@ -88,6 +89,55 @@ def scored(
     reward = (1 - blend) * own + blend * float(known.reward or 0.0)
     verdict = ruled(known, reward, {}, f"scored by {role}")
     return replace(verdict, parts={**verdict.parts, LEARNT: own})
+
+
+def attributed(
+    task: Task,
+    response: str,
+    role: str = "progress",
+    split: Split | None = None,
+    grounding: float = 0.5,
+    grounded: Callable[[str], bool] = bool,
+    *,
+    turns: Sequence[str],
+) -> VerdictGenerator:
+    """What each step adds to the outcome, by a progress estimator whose scores of the steps add up to it: its credit, plus
+    `grounding` where the step could be executed. Source: SPA-RL, arXiv 2505.20732, section 3.3.
+
+    split     steps of the last turn; None: the student's turns are the steps
+    grounded  whether a step could be carried out; the paper's is false where the environment answers that nothing happens
+    """
+    known = yield from truth(task, response)
+    steps = tuple(turns) if split is None else tuple(split(response))
+    found = yield Score(task.prompt, steps, role)
+    shares = [float(value) for value in found.values]
+    credit = [share + grounding * grounded(step.strip()) for share, step in zip(shares, steps, strict=True)]
+    reward = min(max(sum(shares), 0.0), 1.0)
+    return ruled(known, reward, {}, f"attributed by {role}", credit)
+
+
+def best_of(value: float, k: int) -> float:
+    """The chance that one of k tries succeeds, each with this chance: the prover of PAV (arXiv 2410.08146, section 4)."""
+    return 1 - (1 - value) ** k
+
+
+def progressed(
+    task: Task, response: str, split: Split, role: str = "value", alpha: float = 3.0, k: int = 4
+) -> VerdictGenerator:
+    """The verifier's outcome, and alpha times how far each step brings a prover: A(step) = Q(after) - Q(before), of the policy
+    itself given k tries. Credit of each step is the sum of both; the reward is the outcome. A step that changes nothing has
+    advantage 0, whatever its value. Source: PAV, arXiv 2410.08146, equations 2 and 5.
+
+    role  gives sigma^-1 of the chance of success behind each step, the empty one before the first included
+    """
+    known = yield from truth(task, response)
+    steps = tuple(split(response))
+    found = yield Score(task.prompt, ("", *steps), role)
+    value = [best_of(sigmoid(float(v)), k) for v in found.values]
+    gains = [after - before for before, after in zip(value, value[1:])]
+    outcome = float(known.reward or 0.0)
+    verdict = ruled(known, outcome, {"progress": value[-1] - value[0]}, f"progress by {role}", [outcome + alpha * g for g in gains])
+    return replace(verdict, parts={**verdict.parts, LEARNT: sigmoid(float(found.values[-1]))})
 
 
 def rehearse(
