@@ -136,7 +136,9 @@ def progressed(
     value = [best_of(sigmoid(float(v)), k) for v in found.values]
     gains = [after - before for before, after in zip(value, value[1:])]
     outcome = float(known.reward or 0.0)
-    verdict = ruled(known, outcome, {"progress": value[-1] - value[0]}, f"progress by {role}", [outcome + alpha * g for g in gains])
+    verdict = ruled(
+        known, outcome, {"progress": value[-1] - value[0]}, f"progress by {role}", [outcome + alpha * g for g in gains]
+    )
     return replace(verdict, parts={**verdict.parts, LEARNT: sigmoid(float(found.values[-1]))})
 
 

@@ -165,4 +165,3 @@ def debated(
     if not votes:
         return unread(known, task, rule, turns[0].text)
     return ruled(known, fmean(map(float, votes)), {"votes": float(len(votes))}, rule)
-
