@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import numpy as np
@@ -259,8 +260,9 @@ def test_spans_survive_the_mark_that_was_taken_back():
 def test_every_rollout_says_who_wrote_what(name):
     """Driven by a script: each token that is learnt from lies in a span, each span is of a turn, and context is in none."""
     task = Task(TASK.prompt, "391", "products", 1, solution="so <answer>391</answer>")
-    said = iter(["a <calc>1</calc>", "b", "c", "d"])
-    made = once(lambda _: catalog.choices("rollout")[name](task), ScriptedPolicy(lambda m: next(said)))
+    said = itertools.chain(["a <calc>1</calc>"], itertools.repeat("b"))
+    judge = {"judge": ScriptedPolicy(lambda m: "Is it a number?" if "checklist" in m[-1]["content"] else "no")}
+    made = once(lambda _: catalog.choices("rollout")[name](task), ScriptedPolicy(lambda m: next(said)), roles=judge)
     covered = np.zeros(len(made.tokens), dtype=bool)
     for span in made.spans:
         assert not covered[span.start : span.stop].any() and span.author == "" and span.turn < len(made.turns)

@@ -3,12 +3,13 @@
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
 
-lessons.py says what reward models are taught, stepping.py makes turns of steps. growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
+lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py one
+reward of parts. growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
 
-May import: tasks.
+May import: verify, tasks.
 """
 
-from sharpen.data import batching, growth, lessons, pairs, relabel, replay, screen, stepping
+from sharpen.data import batching, blending, growth, judgements, lessons, pairs, relabel, replay, screen, stepping
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -27,11 +28,13 @@ from sharpen.data.selection import (
 __all__ = [
     "Memory",
     "batching",
+    "blending",
     "gate",
     "growth",
     "higher_reward",
     "keep_all",
     "keep_correct",
+    "judgements",
     "lessons",
     "make_batch",
     "mask_inputs",

@@ -12,50 +12,35 @@ from collections.abc import Callable, Sequence
 from sharpen.core import Lesson, Sample, Task
 from sharpen.data.pairs import by_prompt
 from sharpen.data.selection import keep_all
+from sharpen.verify import pieces
 
 Split = Callable[[str], Sequence[str]]  # an answer's steps, which joined are the answer
 Labels = Callable[[Task, str, Sequence[str]], Sequence[float]]  # of task, answer and its steps: NaN where nothing is known
 
 
-def whole(answer: str) -> tuple[str, ...]:
-    """One step, which is all of it."""
-    return (answer,)
+def checked(task: Task, answer: str, steps: Sequence[str]) -> list[float]:
+    """Each step against the worked solution's at its place (`pieces.against_solution`); nothing is known without one."""
+    right = pieces.against_solution(task, tuple(steps))
+    return [math.nan] * len(steps) if right is None else list(map(float, right))
 
 
-def lines(answer: str) -> tuple[str, ...]:
-    """Each line that is not blank with the blank ones behind it; one step where there is nothing."""
-    return _cut(answer, "\n")
-
-
-def words(answer: str) -> tuple[str, ...]:
-    """Each word with the spaces behind it; one step where there is nothing."""
-    return _cut(answer, " ")
-
-
-def _cut(answer: str, mark: str) -> tuple[str, ...]:
-    found: list[str] = []
-    for part in answer.replace(mark, f"{mark}\0").split("\0"):
-        if found and not found[-1].strip():
-            found[-1] += part  # a blank beginning belongs to the first step
-        elif found and not part.strip():
-            found[-1] += part
-        else:
-            found.append(part)
-    return tuple(found)
-
-
-def outcomes(samples: Sequence[Sample], split: Split = whole) -> list[Lesson]:
+def outcomes(samples: Sequence[Sample], split: Split = pieces.whole) -> list[Lesson]:
     """Each answer, right 1 and wrong 0, told at its last step: an outcome reward model (arXiv 2110.14168, section 4.2)."""
-    return [
-        lesson(s, split, lambda task, answer, steps, right=s.verdict.correct: [*[math.nan] * (len(steps) - 1), float(right)])
-        for s in keep_all(samples)
-    ]
+    found = []
+    for s in keep_all(samples):
+        steps = tuple(split(s.rollout.response))
+        found.append(told(s, steps, [*[math.nan] * (len(steps) - 1), float(s.verdict.correct)]))
+    return found
 
 
-def processes(samples: Sequence[Sample], label: Labels, split: Split = lines) -> list[Lesson]:
-    """Each answer with a label for each of its steps; one of which nothing is known is left out (arXiv 2305.20050, section 2)."""
-    made = [lesson(s, split, label) for s in keep_all(samples)]
-    return [found for found in made if not all(map(math.isnan, found.targets))]
+def processes(samples: Sequence[Sample], label: Labels, split: Split = pieces.steps) -> list[Lesson]:
+    """Each answer with a label for each of its steps; one of which nothing is known is left out. Source: arXiv 2305.20050."""
+    found = []
+    for s in keep_all(samples):
+        steps = tuple(split(s.rollout.response))
+        labels = label(s.rollout.task, s.rollout.response, steps)
+        found += [] if all(map(math.isnan, labels)) else [told(s, steps, labels)]
+    return found
 
 
 def preferences(samples: Sequence[Sample], hardest: int = 0, score: str = "learnt") -> list[Lesson]:
@@ -74,20 +59,15 @@ def preferences(samples: Sequence[Sample], hardest: int = 0, score: str = "learn
     return found
 
 
-def to_outcome(task: Task, answer: str, steps: Sequence[str], right: bool) -> list[float]:
-    """The outcome at every step: noisy step labels where nobody can check a step."""
-    return [float(right)] * len(steps)
+def as_outcome(samples: Sequence[Sample], split: Split = pieces.steps) -> list[Lesson]:
+    """Each answer's outcome at every step: what a value function learns from its own rollouts (Monte Carlo, one each), and
+    noisy labels of steps where nobody can check a step."""
+    found = []
+    for s in keep_all(samples):
+        steps = tuple(split(s.rollout.response))
+        found.append(told(s, steps, [float(s.verdict.correct)] * len(steps)))
+    return found
 
 
-def as_outcome(samples: Sequence[Sample], split: Split = lines) -> list[Lesson]:
-    """Each answer's outcome at every step: what a value function learns from its own rollouts (Monte Carlo, one each)."""
-    return [
-        lesson(s, split, lambda task, answer, steps, right=s.verdict.correct: to_outcome(task, answer, steps, right))
-        for s in keep_all(samples)
-    ]
-
-
-def lesson(sample: Sample, split: Split, label: Labels) -> Lesson:
-    task, answer = sample.rollout.task, sample.rollout.response
-    steps = tuple(split(answer))
-    return Lesson(task.prompt, steps, tuple(map(float, label(task, answer, steps))), sample.group)
+def told(sample: Sample, steps: tuple[str, ...], targets: Sequence[float]) -> Lesson:
+    return Lesson(sample.rollout.task.prompt, steps, tuple(map(float, targets)), sample.group)

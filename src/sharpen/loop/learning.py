@@ -64,8 +64,8 @@ def teach_roles(moment: Moment, samples: Sequence[Sample], lr: float) -> dict[st
 
 
 def own_words(role: Role, judged: Sequence[Sample]) -> list[Sample]:
-    """What a role said in these rollouts, and in their verdicts, as samples of its own: paid what the verdict has as the part of
-    its name; or what its `teach` makes of them, each with the student's verdict and group."""
+    """What a role said in these rollouts, and in their verdicts, as samples of its own: paid what the verdict has as the part
+    of its name; or what its `teach` makes of them, each with the student's verdict and group."""
     name = role.name
     if role.teach:
         return role.teach(

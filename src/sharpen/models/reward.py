@@ -140,8 +140,8 @@ class RewardModel:
         for row, lesson in enumerate(lessons):
             targets[row, : len(lesson.targets)] = lesson.targets
         for part in self.passes(batch, tokens):
-            arrays = (torch.as_tensor(a, device=device) for a in (targets[part], ends[part] >= 0, batch.group[part]))
-            taught = rewards.Taught(*arrays, torch.as_tensor(batch.weight[part], device=device))
+            told = targets[part], ends[part] >= 0, batch.group[part], batch.weight[part]
+            taught = rewards.Taught(*(torch.as_tensor(array, device=device) for array in told))
             term = (loss(self.said(batch, ends, part, self.policy.recompute), taught) * taught.weight).sum() / len(lessons)
             term.backward()
             total += float(term.detach())
@@ -232,8 +232,8 @@ def head_of(directory: Path, width: int) -> Tensor | None:
                 weight = torch.cat([weight.reshape(-1) * width**0.5, rest])
         if weight.numel() != width + 1:
             raise UserError(
-                f"{file}: the head {name} has {weight.numel() - 1} numbers, and one that says a single number of states of this "
-                f"model has {width}: it is a classifier of several classes, or of another model."
+                f"{file}: the head {name} has {weight.numel() - 1} numbers, and one that says a single number of this model's "
+                f"states has {width}: it is a classifier of several classes, or of another model."
             )
         return weight
     return None

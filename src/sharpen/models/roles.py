@@ -104,7 +104,8 @@ def bind(roles: Sequence[Role], student: Policy, like: Callable[[Path], Any]) ->
             found[role.name] = made(role, Path(who), like)
             probe(getattr(found[role.name], "policy", found[role.name]), who)
         else:
-            found[role.name] = (ScriptedScorer if role.gives == "scores" else ScriptedPolicy)(script(role.name, who))
+            function: Callable[..., Any] = script(role.name, who)
+            found[role.name] = ScriptedScorer(function) if role.gives == "scores" else ScriptedPolicy(function)
     return found
 
 
@@ -115,8 +116,8 @@ def made(role: Role, path: Path, like: Callable[[Path], Any]) -> Any:
     found = RewardModel(like(path), path)
     if found.fresh and not role.objective:
         raise UserError(
-            f"--role {role.name}={path}: this model has no head that says one number (score.weight), so it scores nothing. Take "
-            "a reward model's directory, or a recipe that teaches it."
+            f"--role {role.name}={path}: this model has no head that says one number (score.weight), so it scores nothing. "
+            "Take a reward model's directory, or a recipe that teaches it."
         )
     return found
 

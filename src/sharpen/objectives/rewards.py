@@ -42,8 +42,8 @@ Loss = Callable[[Tensor, Taught], Tensor]
 
 def classify() -> Loss:
     """Each taught step is right with probability sigma(score): outcome reward models (arXiv 2110.14168, section 4.2, as a
-    sequence-level verifier) and process reward models (arXiv 2305.20050, section 2.6). A target between 0 and 1 is a soft label.
-    """
+    sequence-level verifier) and process reward models (arXiv 2305.20050, section 2.6). A target between 0 and 1 is a soft
+    label."""
     return partial(mean_of_steps, of_step=cross_entropy)
 
 

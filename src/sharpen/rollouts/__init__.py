@@ -1,6 +1,7 @@
 """Who is asked what, in which order: rollouts as generators, and the driver that batches them.
 
-rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools. asking.py says what
+rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools, own_judge.py
+those in which a model judges itself, consistent.py programs against tests of its own. asking.py says what
 the student is told beside the question, and keeps it with a model. driver.py runs
 generators side by side; answers.py says what comes of programs, environments and measurements; judges.py runs verdicts that
 need a model.
@@ -10,8 +11,10 @@ May import: verify.maths, verify.code, verify, data.
 
 from sharpen.rollouts import asking
 from sharpen.rollouts.asking import UNTOLD, Asking
+from sharpen.rollouts.consistent import conair
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
+from sharpen.rollouts.own_judge import best_by_own, co_evolved, ticked_again
 from sharpen.rollouts.rollout import demonstrate, demonstrating, rationalise, self_correct, single, unaided
 from sharpen.rollouts.tools import Calculator, with_tools
 
@@ -19,6 +22,9 @@ __all__ = [
     "UNTOLD",
     "Asking",
     "asking",
+    "best_by_own",
+    "co_evolved",
+    "conair",
     "Calculator",
     "RoleJudges",
     "Roles",
@@ -30,6 +36,7 @@ __all__ = [
     "rationalise",
     "self_correct",
     "single",
+    "ticked_again",
     "unaided",
     "with_tools",
 ]

@@ -4,8 +4,8 @@
         turn = yield Ask(…, role="judge")
         return Verdict(…)
 
-It asks roles in one batch for all rollouts of a step. One that raises, or whose role gives no answer, is unscorable. What a role
-said for a verdict is kept with the rollout, beside what roles said in it: so a judge can be looked at, and learn.
+It asks roles in one batch for all rollouts of a step. One that raises, or whose role gives no answer, is unscorable. What a
+role said for a verdict is kept with the rollout, beside what roles said in it: so a judge can be looked at, and learn.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class RoleJudges:
         self, verdict: Callable[..., Any], policy: Speaker, roles: Roles, seed: int, deadline_s: float = 120.0
     ) -> None:
         self.verify, self.policy, self.roles, self.seed = verdict, policy, roles, seed
+        self.latest: list[Sample] = []  # what was judged last
         self.checking = Judges(verify, deadline_s=deadline_s)  # for `Check`
 
     def begin(self, number: int, rollout: Rollout) -> None:
@@ -61,7 +62,8 @@ class RoleJudges:
         )
         perform(self.policy, generators, ids, complete, **settings)
         kept = [replace(r, others=(*r.others, *said.get(f"{r.id}.verdict", ()))) for r in rollouts]
-        return join(kept, groups, lambda rollout: found[f"{rollout.id}.verdict"])
+        self.latest = join(kept, groups, lambda rollout: found[f"{rollout.id}.verdict"])
+        return self.latest
 
     def check(self, key: str, event: Check) -> Callable[[], Verdict]:
         """Begin what a `Check` asks for."""

@@ -3,22 +3,36 @@
 verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed
 (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads, rewards.py
 pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold answer, judged.py
-asks a role, credit.py says what each turn is worth. fields.py says what a line of a file has for each verifier, instructions.py
-what a chat model is told. Mathematics is in maths/, programs are in code/.
+asks a role, credit.py says what each turn is worth. learnt.py and self_judged.py have rewards that a model says, judgement.py
+what is read of its words; ranking.py judges orders, consistency.py selects what agrees with itself, pieces.py cuts answers.
+fields.py says what a line of a file has for each verifier, instructions.py what a chat model is told. Mathematics is in maths/,
+programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
 
-from sharpen.verify import judge_model
+from sharpen.verify import consensus, consistency, judge_model, judgement, pieces
 from sharpen.verify.answers import answers_of, labelled
-from sharpen.verify.credit import discounted, each_turn, improvement
+from sharpen.verify.credit import co_evolved, discounted, each_turn, improvement
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
 from sharpen.verify.final import final_answer, read_number, read_numbers
 from sharpen.verify.instructions import INSTRUCTIONS, instruction, instructions_for
 from sharpen.verify.judged import judged, likelihood_of_gold
+from sharpen.verify.judgement import asking, read_list, read_score, read_steps, read_yes
 from sharpen.verify.judging import Judges, join, judge
-from sharpen.verify.learnt import scored
-from sharpen.verify.rewards import rubric_problem
+from sharpen.verify.learnt import LEARNT, attributed, progressed, scored
+from sharpen.verify.ranking import listwise
+from sharpen.verify.rewards import hints, rubric_problem
+from sharpen.verify.self_judged import (
+    agreed,
+    debated,
+    process_aware,
+    rated,
+    rationalised,
+    step_augmented,
+    stepwise,
+    ticked,
+)
 from sharpen.verify.tool_calls import shown_tools, tools_told
 from sharpen.verify.verdicts import (
     VERIFIERS,
@@ -35,6 +49,22 @@ from sharpen.verify.verdicts import (
 )
 
 __all__ = [
+    "LEARNT",
+    "agreed",
+    "asking",
+    "read_list",
+    "read_score",
+    "read_steps",
+    "read_yes",
+    "attributed",
+    "debated",
+    "process_aware",
+    "progressed",
+    "rated",
+    "rationalised",
+    "step_augmented",
+    "stepwise",
+    "ticked",
     "FIELDS",
     "NO_ANSWER",
     "accepts_its_own",
@@ -43,6 +73,7 @@ __all__ = [
     "INSTRUCTIONS",
     "instruction",
     "instructions_for",
+    "hints",
     "right_response",
     "shown_tools",
     "tools_told",
@@ -52,6 +83,9 @@ __all__ = [
     "answers_of",
     "boundary",
     "choice",
+    "co_evolved",
+    "consensus",
+    "consistency",
     "code_io",
     "discounted",
     "each_turn",
@@ -62,10 +96,13 @@ __all__ = [
     "join",
     "judge",
     "judge_model",
+    "judgement",
     "judged",
     "labelled",
     "likelihood_of_gold",
+    "listwise",
     "named",
+    "pieces",
     "number",
     "numbers",
     "read_number",

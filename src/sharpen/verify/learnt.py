@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sharpen.core import Check, Score, Scored, Task, Turn, Verdict, VerdictGenerator
+from sharpen.verify import pieces
 
 LEARNT = "learnt"
 Split = Callable[[str], Sequence[str]]  # an answer's steps, which joined are the answer
@@ -26,10 +27,6 @@ HALF = 0.5  # from which a reward counts as right where no verifier says what is
 
 def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))
-
-
-def one(answer: str) -> tuple[str, ...]:
-    return (answer,)
 
 
 def lowest(values: Sequence[float]) -> float:
@@ -73,7 +70,7 @@ def scored(
     task: Task,
     response: str,
     role: str = "reward",
-    split: Split = one,
+    split: Split = pieces.whole,
     over: Callable[[Sequence[float]], float] = final,
     blend: float = 0.0,
 ) -> VerdictGenerator:
@@ -144,8 +141,8 @@ def progressed(
 
 def rehearse(
     verdict: Callable[..., Any], outcome: str, scores: Sequence[float] = (), words: Sequence[str] = (), **given: Any
-) -> Verdict:
-    """The verdict that comes of such an outcome, such scores and such words of roles, one after the other: for checks and tests.
+) -> Any:
+    """The verdict that comes of such an outcome, such scores and such words of roles, one after the other: for checks.
 
     given  what the verdict asks for by name, such as turns; `task` and `response` too
     """

@@ -7,8 +7,8 @@
     rationalised  several reasoned scores, of which it may learn       self-rationalisation, arXiv 2410.05495
     debated       yes or no by judges who heard both sides             arXiv 2501.13124
 
-Each is a verdict as learnt.py makes them: the outcome is the verifier's wherever the task has one. What the judge says unreadably
-is unscorable in training, so it leaves its group before means are taken; in evaluations the verifier's outcome stands.
+Each is a verdict as learnt.py makes them: the outcome is the verifier's wherever the task has one. What cannot be read of a
+judge is unscorable in training, so it leaves its group before means are taken; in evaluations the verifier's outcome stands.
 """
 
 from __future__ import annotations
@@ -18,15 +18,25 @@ from dataclasses import replace
 from statistics import fmean
 
 from sharpen.core import GREEDY, Ask, Sampling, Task, Turn, Verdict, VerdictGenerator
-from sharpen.verify.judgement import asking, numbered, read_list, read_score, read_steps, read_yes
+from sharpen.verify.judgement import (
+    CHECKLIST,
+    RIGHT,
+    STEPS,
+    TICK,
+    WRONG,
+    asking,
+    numbered,
+    read_list,
+    read_score,
+    read_steps,
+    read_yes,
+)
 from sharpen.verify.learnt import ruled, truth
 
-RATE = "Judge the answer without any other source. Give a whole number from 0, useless or off the question, to 100, perfect: <answer>NUMBER</answer>"
-RIGHT = "Is the answer right? Say yes or no."
-WRONG = "Is the answer wrong? Say yes or no."
-CHECKLIST = "Write a checklist for answers to this question: at most {most} short questions, one a line, each to be answered yes or no, so that yes is good."
-TICK = "Does the answer meet this? {question} Say yes or no."
-STEPS = 'Judge each of its steps on a line of its own, "Step 1: right" or "Step 1: wrong", then the whole: "Verdict: right" or "Verdict: wrong".'
+RATE = (
+    "Judge the answer without any other source. Give a whole number from 0, useless or off the question, to 100, perfect: "
+    "<answer>NUMBER</answer>"
+)
 REASON = "Say in one sentence what is right or wrong with the answer, then score it from 0 to 10: Score: NUMBER"
 ARGUE = "Argue in two sentences that the answer is {side}. Point to what shows it."
 DRAWN = Sampling(temperature=1.0)
@@ -110,8 +120,7 @@ def stepwise(
     rule, steps = f"judged step by step by {role}", tuple(split(response))
     if known.outcome == "malformed" or not response.strip():
         return ruled(known, 0.0, {}, rule, [0.0] * len(steps) if credit else ())
-    words = STEPS
-    turn = yield Ask(asking(task, response, words, steps=numbered(steps)), role=role, max_tokens=tokens, sampling=GREEDY)
+    turn = yield Ask(asking(task, response, STEPS, steps=numbered(steps)), role=role, max_tokens=tokens, sampling=GREEDY)
     read = read_steps(turn.text, len(steps))
     if read is None:
         return unread(known, task, rule, turn.text)

@@ -1,4 +1,4 @@
-"""A reward model that learns from the verifier's verdicts, beside the student that it pays, tells right answers from wrong ones.
+"""A reward model that learns from verdicts, beside the student that it pays, tells right answers from wrong ones.
 
 Paper: arXiv 2110.14168 (Training verifiers), section 4; the loop with a reward model is arXiv 2203.02155, section 3
 Parent: grpo
