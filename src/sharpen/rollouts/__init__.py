@@ -9,7 +9,7 @@ need a model.
 May import: verify.maths, verify.code, verify, data.
 """
 
-from sharpen.rollouts import asking
+from sharpen.rollouts import asking, own_judge
 from sharpen.rollouts.asking import UNTOLD, Asking
 from sharpen.rollouts.consistent import conair
 from sharpen.rollouts.driver import Roles, drive, perform
@@ -32,6 +32,7 @@ __all__ = [
     "demonstrating",
     "drive",
     "judging",
+    "own_judge",
     "perform",
     "rationalise",
     "self_correct",

@@ -11,7 +11,7 @@ programs are in code/.
 May import: families, verify.maths, verify.code.
 """
 
-from sharpen.verify import consensus, consistency, judge_model, judgement, pieces
+from sharpen.verify import consensus, consistency, judge_model, judgement, learnt, pieces, ranking
 from sharpen.verify.answers import answers_of, labelled
 from sharpen.verify.credit import co_evolved, discounted, each_turn, improvement
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
@@ -52,6 +52,7 @@ __all__ = [
     "LEARNT",
     "agreed",
     "asking",
+    "ranking",
     "read_list",
     "read_score",
     "read_steps",
@@ -99,6 +100,7 @@ __all__ = [
     "judgement",
     "judged",
     "labelled",
+    "learnt",
     "likelihood_of_gold",
     "listwise",
     "named",

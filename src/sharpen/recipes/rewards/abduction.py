@@ -25,15 +25,15 @@ NEUTRAL = dict(abduced=False)
 
 def check(made: Recipe) -> bool:
     """Three predictions, of which two contradict: one of these and the third are believed; all of them where delta is 1."""
-    from sharpen.verify.consistency import Prediction, abduce
+    from sharpen.verify import consistency
 
-    listed = [Prediction("a", 1, "x"), Prediction("b", 1, "y"), Prediction("c", 2, "z")]
+    listed = [consistency.Prediction("a", 1, "x"), consistency.Prediction("b", 1, "y"), consistency.Prediction("c", 2, "z")]
 
     def clash(p, q):
         return p.item == q.item and p.label != q.label
 
     return (
-        abduce(listed, clash) == [0, 2]
-        and abduce(listed, clash, 1.0) == [0, 1, 2]
+        consistency.abduce(listed, clash) == [0, 2]
+        and consistency.abduce(listed, clash, 1.0) == [0, 1, 2]
         and "delta" in getattr(made.select, "keywords", {})
     )

@@ -30,8 +30,8 @@ def check(made: Recipe) -> bool:
     """Four behaviours alike in number need two questions, and the right program is never lost."""
     import numpy as np
 
-    from sharpen.verify.consistency import ask_tests
+    from sharpen.verify import consistency
 
     passed = np.array([[1, 1], [1, 0], [0, 1], [0, 0]] * 2, bool)
-    found = ask_tests(passed, [True, False].__getitem__, questions=5)
+    found = consistency.ask_tests(passed, [True, False].__getitem__, questions=5)
     return len(found.answers) == 2 and found.chosen == 1 and found.possible.tolist() == [False, True, False, False] * 2

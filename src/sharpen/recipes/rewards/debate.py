@@ -35,8 +35,8 @@ NEUTRAL = dict(debated=False)
 
 def check(made: Recipe) -> bool:
     """Two judges, yes and no: 1/2; the debate is in what they are asked, and both sides spoke first once."""
-    from sharpen.verify.learnt import rehearse
+    from sharpen.verify import learnt
 
     rounds = getattr(made.verify, "keywords", {})["rounds"]
     words = [*["for", "against"] * (2 * rounds), "Yes.", "No."]
-    return rehearse(made.verify, "wrong", words=words).reward == 0.5 and made.roles[1].teach is judgements.right_ones
+    return learnt.rehearse(made.verify, "wrong", words=words).reward == 0.5 and made.roles[1].teach is judgements.right_ones

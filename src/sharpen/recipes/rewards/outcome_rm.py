@@ -30,7 +30,7 @@ NEUTRAL = dict(learnt=False)
 
 def check(made: Recipe) -> bool:
     """The reward is the model's, the outcome the verifier's: a wrong answer that it likes is paid and stays wrong."""
-    from sharpen.verify.learnt import rehearse
+    from sharpen.verify import learnt
 
-    liked = rehearse(made.verify, outcome="wrong", scores=[2.0])
+    liked = learnt.rehearse(made.verify, outcome="wrong", scores=[2.0])
     return liked.outcome == "wrong" and abs(liked.reward - 0.8808) < 1e-3

@@ -39,7 +39,7 @@ NEUTRAL = dict(progress=False)
 
 def check(made: Recipe) -> bool:
     """A step that changes nothing has no credit beyond the outcome, however good things stand; one that helps has more."""
-    from sharpen.verify.learnt import rehearse
+    from sharpen.verify import learnt
 
-    credit = rehearse(made.verify, "wrong", scores=[-1.0, -1.0, 2.0], response="1 2").credit
+    credit = learnt.rehearse(made.verify, "wrong", scores=[-1.0, -1.0, 2.0], response="1 2").credit
     return credit[0] == 0.0 and credit[1] > 0.0

@@ -29,10 +29,10 @@ NEUTRAL = dict(ranked=False)
 def check(made: Recipe) -> bool:
     """The right order earns 1, its reverse less, one with a number that is no passage nothing: the release would skip that."""
     from sharpen.core import Task
-    from sharpen.verify.ranking import overlap
+    from sharpen.verify import ranking
 
     order = list(range(1, 21))
     task = Task(({"role": "user", "content": "?"},), " ".join(map(str, order)), "ranked", 1, data={"order": order})
     said = [order, order[::-1], [0, *order[1:]]]
     right, reverse, foreign = (made.verify(task, f"<answer>{' '.join(map(str, s))}</answer>").reward for s in said)
-    return right == 1.0 > reverse > foreign == 0.0 and abs(overlap(order[::-1], order) - 0.331) < 5e-4
+    return right == 1.0 > reverse > foreign == 0.0 and abs(ranking.overlap(order[::-1], order) - 0.331) < 5e-4

@@ -29,8 +29,8 @@ NEUTRAL = dict(k=1)
 
 def check(made: Recipe) -> bool:
     """A readable "right" goes before "wrong", and that before what cannot be read."""
-    from sharpen.rollouts.own_judge import rating
+    from sharpen.rollouts import own_judge
 
     said = ["Step 1: right\nVerdict: right", "Step 1: right\nVerdict: wrong", "Step 1: wrong\nVerdict: wrong", "Lovely!"]
-    worth = [rating(text, 1) for text in said]
+    worth = [own_judge.rating(text, 1) for text in said]
     return worth == sorted(worth, reverse=True) and len(set(worth)) == 4 and getattr(made.rollout, "keywords", {})["k"] > 1

@@ -44,11 +44,11 @@ def check(made: Recipe) -> bool:
     role: Any = made.roles[0]
     import torch
 
-    from sharpen.verify.learnt import rehearse
+    from sharpen.verify import learnt
 
     told = rewards.Taught(
         torch.tensor([[float("nan"), 1.0]]), torch.ones(1, 2, dtype=torch.bool), torch.zeros(1), torch.ones(1)
     )
     exact = float(role.objective()(torch.tensor([[0.7, 0.3]]), told))
-    found = rehearse(made.verify, "correct", scores=[0.7, 0.3], response="1 2", turns=("1 2",))
+    found = learnt.rehearse(made.verify, "correct", scores=[0.7, 0.3], response="1 2", turns=("1 2",))
     return exact < 1e-9 and [round(c, 6) for c in found.credit] == [1.2, 0.8] and abs(found.reward - 1) < 1e-6

@@ -39,13 +39,13 @@ NEUTRAL = dict(judged=False)
 
 def check(made: Recipe) -> bool:
     """Trivially right steps raise a share of steps, and not the verdict; a step that the judge forgot makes it unreadable."""
-    from sharpen.verify.learnt import rehearse
+    from sharpen.verify import learnt
 
     def said(*steps):
         return "\n".join([*(f"Step {i}: {word}" for i, word in enumerate(steps, 1)), "Verdict: wrong"])
 
     few, many, forgot = (
-        rehearse(made.verify, "wrong", words=[said(*steps)], response=" ".join(map(str, range(n))))
+        learnt.rehearse(made.verify, "wrong", words=[said(*steps)], response=" ".join(map(str, range(n))))
         for steps, n in ((["wrong"], 1), (["right", "right", "wrong"], 3), (["right"], 2))
     )
     hacked = verify.step_augmented([True, True, False], False) > verify.step_augmented([False], False)

@@ -26,9 +26,9 @@ NEUTRAL = dict(judged=False)
 def check(made: Recipe) -> bool:
     """80 of 100 is 0.8 and stays wrong; two numbers are none; and a change of scale changes no advantage."""
     from sharpen.objectives import example, policy_gradient
-    from sharpen.verify.learnt import rehearse
+    from sharpen.verify import learnt
 
-    read = rehearse(made.verify, "wrong", words=["<think>5</think><answer>80</answer>"])
-    lost = rehearse(made.verify, "wrong", words=["80, or rather 20"])
+    read = learnt.rehearse(made.verify, "wrong", words=["<think>5</think><answer>80</answer>"])
+    lost = learnt.rehearse(made.verify, "wrong", words=["80, or rather 20"])
     a, b = (example(policy_gradient.grpo(), [[x, y, z]]) for x, y, z in [(0.1, 0.5, 0.3), (0.3, 0.7, 0.5)])
     return (read.reward, read.outcome, lost.reward) == (0.8, "wrong", None) and abs(a - b).max() < 1e-5

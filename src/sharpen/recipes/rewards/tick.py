@@ -24,9 +24,9 @@ NEUTRAL = dict(judged=False)
 
 def check(made: Recipe) -> bool:
     """Two of three answered yes, one unreadably: 1 of 2; and where no question can be read, nobody is judged."""
-    from sharpen.verify.learnt import rehearse
+    from sharpen.verify import learnt
 
     listed = "1. Is it a number?\n2. Is it short?\n3. Is it even?"
-    found = rehearse(made.verify, "correct", words=[listed, "Yes.", "No.", "Perhaps."])
-    none = rehearse(made.verify, "correct", words=["A good answer is right."])
+    found = learnt.rehearse(made.verify, "correct", words=[listed, "Yes.", "No.", "Perhaps."])
+    none = learnt.rehearse(made.verify, "correct", words=["A good answer is right."])
     return found.reward == 0.5 and found.parts["tick Is it short?"] == 0.0 and none.reward is None
