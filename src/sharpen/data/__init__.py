@@ -1,7 +1,8 @@
 """Samples to samples: which are learnt from, and in which form; and from failures to new tasks.
 
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
-(hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
+(hindsight), corrections.py makes texts about mistakes and errors.py mistakes,
+replay.py remembers earlier successes, batching.py makes arrays of them.
 
 lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py one
 reward of parts. growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
@@ -9,7 +10,20 @@ reward of parts. growth.py makes new tasks of what failed, and screen.py refuses
 May import: verify, tasks.
 """
 
-from sharpen.data import batching, blending, growth, judgements, lessons, pairs, relabel, replay, screen, stepping
+from sharpen.data import (
+    batching,
+    blending,
+    corrections,
+    errors,
+    growth,
+    judgements,
+    lessons,
+    pairs,
+    relabel,
+    replay,
+    screen,
+    stepping,
+)
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -29,6 +43,8 @@ __all__ = [
     "Memory",
     "batching",
     "blending",
+    "corrections",
+    "errors",
     "gate",
     "growth",
     "higher_reward",

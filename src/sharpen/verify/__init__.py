@@ -3,7 +3,8 @@
 verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed
 (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads, rewards.py
 pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold answer, judged.py
-asks a role, credit.py says what each turn is worth. learnt.py and self_judged.py have rewards that a model says, judgement.py
+asks a role, credit.py says what each turn is worth, turns.py what happens between two, steps.py which steps of an answer are
+right. learnt.py and self_judged.py have rewards that a model says, judgement.py
 what is read of its words; ranking.py judges orders, consistency.py selects what agrees with itself, pieces.py cuts answers.
 fields.py says what a line of a file has for each verifier, instructions.py what a chat model is told. Mathematics is in maths/,
 programs are in code/.
@@ -11,9 +12,22 @@ programs are in code/.
 May import: families, verify.maths, verify.code.
 """
 
-from sharpen.verify import consensus, consistency, judge_model, judgement, learnt, pieces, ranking
+from sharpen.verify import consensus, consistency, judge_model, judgement, learnt, pieces, ranking, steps, turns
 from sharpen.verify.answers import answers_of, labelled
-from sharpen.verify.credit import co_evolved, discounted, each_turn, improvement
+from sharpen.verify.credit import (
+    answer_of,
+    as_judged,
+    attempts,
+    discounted,
+    each_turn,
+    improvement,
+    new_answer,
+    only_last,
+    progress,
+    prover_advantage,
+    says_right,
+    tried_again,
+)
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
 from sharpen.verify.final import final_answer, read_number, read_numbers
 from sharpen.verify.instructions import INSTRUCTIONS, instruction, instructions_for
@@ -25,6 +39,7 @@ from sharpen.verify.ranking import listwise
 from sharpen.verify.rewards import hints, rubric_problem
 from sharpen.verify.self_judged import (
     agreed,
+    co_evolved,
     debated,
     process_aware,
     rated,
@@ -35,6 +50,7 @@ from sharpen.verify.self_judged import (
 )
 from sharpen.verify.tool_calls import shown_tools, tools_told
 from sharpen.verify.verdicts import (
+    INSTANT,
     VERIFIERS,
     Verifier,
     boundary,
@@ -67,6 +83,18 @@ __all__ = [
     "stepwise",
     "ticked",
     "FIELDS",
+    "INSTANT",
+    "answer_of",
+    "as_judged",
+    "new_answer",
+    "attempts",
+    "only_last",
+    "progress",
+    "prover_advantage",
+    "says_right",
+    "steps",
+    "tried_again",
+    "turns",
     "NO_ANSWER",
     "accepts_its_own",
     "task_fields",

@@ -17,6 +17,7 @@ import numpy as np
 
 from sharpen.core import Check, Score, Scored, Task, Turn, Verdict, VerdictGenerator
 from sharpen.verify import pieces
+from sharpen.verify.credit import prover_advantage
 
 LEARNT = "learnt"
 Split = Callable[[str], Sequence[str]]  # an answer's steps, which joined are the answer
@@ -113,11 +114,6 @@ def attributed(
     return ruled(known, reward, {}, f"attributed by {role}", credit)
 
 
-def best_of(value: float, k: int) -> float:
-    """The chance that one of k tries succeeds, each with this chance: the prover of PAV (arXiv 2410.08146, section 4)."""
-    return 1 - (1 - value) ** k
-
-
 def progressed(
     task: Task, response: str, split: Split, role: str = "value", alpha: float = 3.0, k: int = 4
 ) -> VerdictGenerator:
@@ -130,13 +126,11 @@ def progressed(
     known = yield from truth(task, response)
     steps = tuple(split(response))
     found = yield Score(task.prompt, ("", *steps), role)
-    value = [best_of(sigmoid(float(v)), k) for v in found.values]
-    gains = [after - before for before, after in zip(value, value[1:])]
+    before, *after = [sigmoid(float(v)) for v in found.values]
+    gains = prover_advantage(after, k, before)
     outcome = float(known.reward or 0.0)
-    verdict = ruled(
-        known, outcome, {"progress": value[-1] - value[0]}, f"progress by {role}", [outcome + alpha * g for g in gains]
-    )
-    return replace(verdict, parts={**verdict.parts, LEARNT: sigmoid(float(found.values[-1]))})
+    verdict = ruled(known, outcome, {"progress": sum(gains)}, f"progress by {role}", [outcome + alpha * g for g in gains])
+    return replace(verdict, parts={**verdict.parts, LEARNT: after[-1]})
 
 
 def rehearse(
