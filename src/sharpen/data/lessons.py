@@ -24,6 +24,15 @@ def checked(task: Task, answer: str, steps: Sequence[str]) -> list[float]:
     return [math.nan] * len(steps) if right is None else list(map(float, right))
 
 
+def up_to_first_error(labels: Sequence[float]) -> list[float]:
+    """Labels of a chain made consistent: right up to a first error and wrong from there on, where that changes fewest of them;
+    of equals the later error. What a judge got wrong against its own other verdicts is mended so. NaN stays."""
+    known = [0.5 if math.isnan(y) else y for y in labels]
+    cost = [sum(1 - y for y in known[:k]) + sum(known[k:]) for k in range(len(known) + 1)]
+    first = max(range(len(cost)), key=lambda k: (-cost[k], k))
+    return [math.nan if math.isnan(y) else float(i < first) for i, y in enumerate(labels)]
+
+
 def outcomes(samples: Sequence[Sample], split: Split = pieces.whole) -> list[Lesson]:
     """Each answer, right 1 and wrong 0, told at its last step: an outcome reward model (arXiv 2110.14168, section 4.2)."""
     found = []
