@@ -228,6 +228,41 @@ def audit(
         raise typer.Exit(FATAL)
 
 
+def rewards(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run with a learnt reward.")],
+    as_json: AsJson = False,
+) -> None:
+    """Can a run's learnt reward be trusted?
+
+    By round, on held-out tasks: how often it pays a right answer more than a wrong one, and how far it is off; and what became
+    of scripted hackers, wrong answers dressed up to please it, in the last one. Exits with 3 where half of one kind got by.
+    """
+    from sharpen.core import UserError
+    from sharpen.store import Store
+    from sharpen.terminal import tables
+
+    with Store.open(directory, write=False) as store:
+        audits = store.meta().get("audits", [])
+    if not audits:
+        raise UserError(f"{directory} has no learnt reward that was audited: a verdict by a model is, after the first round.")
+    if as_json:
+        print(json.dumps(audits, indent=1))
+    else:
+        by_round = [(row["round"], row["calibration"]) for row in audits if row["calibration"]]
+        shown = [
+            (n, c["n"], *("" if c[k] is None else f"{c[k]:.2f}" for k in ("auc", "error", "brier", "right", "wrong")))
+            for n, c in by_round
+        ]
+        tables.show(("round", "answers", "ranked rightly", "off by", "brier", "paid if right", "if wrong"), shown)
+        acts = [
+            (a["name"], a["n"], f"{a['fooled']:.0%}", f"{a['lift']:+.2f}", f"{a['twin']:+.2f}") for a in audits[-1]["gallery"]
+        ]
+        print()
+        tables.show(("hacker", "tasks", "paid as right", "for the dress", "honest twin"), acts)
+    if any(act["fooled"] >= 0.5 for act in audits[-1]["gallery"]):
+        raise typer.Exit(FATAL)
+
+
 def compare(
     recipes: Annotated[
         list[str] | None,

@@ -186,7 +186,7 @@ def check(directory: RunDir) -> None:
     from sharpen.terminal import tables
 
     with Store.open(directory, write=False) as store:
-        found = doctor.diagnose(store.steps(), store.rounds())
+        found = doctor.diagnose(store.steps(), store.rounds(), store.meta().get("audits", ()))
         earlier = [(step, d) for step, d in store.diagnoses() if d.name not in {now.name for now in found}]
         last = store.last_commit()
     stopped = [d for step, d in earlier if d.fatal and last and step == last.step]  # such as the look before the first step
@@ -349,6 +349,7 @@ app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
 app.command()(commands.verify)
 app.command()(commands.audit)
+app.command()(commands.rewards)
 app.command()(commands.compare)
 app.command()(serving.serve)
 app.command()(serving.chat)

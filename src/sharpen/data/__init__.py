@@ -5,12 +5,29 @@ selection.py keeps and drops, pairs.py sets answers against each other, relabel.
 revision; lengths.py pays for length, trees.py learns from what a search tried; replay.py remembers earlier successes,
 batching.py makes arrays of samples.
 
-growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
+lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py one
+reward of parts. growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
 
 May import: verify, tasks.
 """
 
-from sharpen.data import batching, corrections, edits, errors, growth, lengths, pairs, relabel, replay, screen, trees
+from sharpen.data import (
+    batching,
+    blending,
+    corrections,
+    edits,
+    errors,
+    growth,
+    judgements,
+    lengths,
+    lessons,
+    pairs,
+    relabel,
+    replay,
+    screen,
+    stepping,
+    trees,
+)
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -29,6 +46,7 @@ from sharpen.data.selection import (
 __all__ = [
     "Memory",
     "batching",
+    "blending",
     "corrections",
     "edits",
     "errors",
@@ -37,7 +55,9 @@ __all__ = [
     "higher_reward",
     "keep_all",
     "keep_correct",
+    "judgements",
     "lengths",
+    "lessons",
     "make_batch",
     "mask_inputs",
     "one_pair",
@@ -49,6 +69,7 @@ __all__ = [
     "right_beginnings",
     "screen",
     "soft_overlong",
+    "stepping",
     "trees",
     "win_rate",
 ]

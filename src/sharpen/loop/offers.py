@@ -220,7 +220,7 @@ OFFERS: Mapping[str, Offer] = {
     "policy": Offer(("objective",), "the policy before the step", attrgetter("this.policy")),
     "batch": Offer(("objective",), "the batch to be learnt from", attrgetter("batch")),
     "losses": Offer(("objective",), "the losses of earlier steps, oldest first", losses),
-    "notes": Offer(("objective",), "a dict of JSON that it fills", working("notes")),
+    "notes": Offer(("select", "objective"), "a dict of JSON that it fills", working("notes")),
 }
 
 

@@ -194,6 +194,11 @@ def grpo_by_turn(clip: float = 0.2) -> Tableau:
     return replace(grpo(clip_low=clip, clip_high=clip), advantage=advantage.by_turn)
 
 
+def by_turn_credit(clip: float = 0.2) -> Tableau:
+    """GRPO with each turn's credit as its advantage: for verdicts or samples whose credit is compared already."""
+    return replace(grpo(clip_low=clip, clip_high=clip), advantage=advantage.credited)
+
+
 def dr_grpo(length: int, clip: float = 0.2, clip_high: float | None = None) -> Tableau:
     """GRPO "done right" (arXiv 2503.20783): centred only, and token sums divided by a constant, the longest response.
 

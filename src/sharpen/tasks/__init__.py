@@ -1,7 +1,8 @@
 """Task sources: reasoning-gym's procedural families, arithmetic, programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-arithmetic.py for numbers, chain.py for chains of steps; grown.py makes tasks of others, and draws them. A file is read by
+arithmetic.py for numbers, chain.py for chains of steps,
+ranked.py for an order; grown.py makes tasks of others, and draws them. A file is read by
 formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a
 cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
 
@@ -28,6 +29,7 @@ from sharpen.tasks.gym import gym
 from sharpen.tasks.loading import TaskFile, is_own, jsonl, lines_of, read_file
 from sharpen.tasks.mixture import mixture
 from sharpen.tasks.programs import programs
+from sharpen.tasks.ranked import ranked
 from sharpen.tasks.solutions import WRITERS
 from sharpen.terminal import places
 
@@ -58,6 +60,7 @@ __all__ = [
     "parse_spec",
     "problems",
     "programs",
+    "ranked",
     "read_file",
     "step_chain",
     "with_grown",
