@@ -37,6 +37,24 @@ Columns = Annotated[
 Jobs = Annotated[int | None, typer.Option(min=1, help="Verifier processes. [default: one for each core]")]
 Isolation = Annotated[str, typer.Option(help="Least isolation at which code may run: full, reduced or none.")]
 
+Longest = Annotated[
+    int | None, typer.Option(min=1, help="Longest answer, in tokens. [default: what it was trained with, or 256]")
+]
+Temperature = Annotated[float | None, typer.Option(min=0, help="0 is greedy. [default: 0, and 1 with several samples]")]
+Precision = Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")]
+Searches = Annotated[
+    list[str] | None,
+    typer.Option("--search", metavar="NAME=N", help="Choose among several: best_of=16, majority=32, beam=4, mcts=64, …"),
+]
+ChosenBy = Annotated[
+    str, typer.Option(help="What a search chooses by: likelihood, certainty, role; knowing the answer: verifier, playouts.")
+]
+ValueRole = Annotated[
+    list[str] | None, typer.Option("--role", metavar="value=WHO", help="Who says it with --value role. [default: itself]")
+]
+Page = Annotated[Path | None, typer.Option("--page", metavar="FILE.html", help="With --search: the table and a plot.")]
+
 
 def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
     """`--map` is the setting `tasks.map`: so a run that is resumed, or compared, reads its files in the same way."""
@@ -49,32 +67,20 @@ def evaluate(
     columns: Columns = None,
     n: Annotated[int, typer.Option("-n", min=1, help="At most so many tasks of each arm.")] = 64,
     seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest answer, in tokens. [default: what it was trained with, or 256]")
-    ] = None,
+    max_tokens: Longest = None,
     system: System = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="As for `sharpen run`: prompt_suffix, top_k, top_p, min_p, stop, …"),
     ] = None,
     samples: Annotated[int, typer.Option(metavar="K", min=1, help="Answers to each task: pass@1 to pass@K, and maj@K.")] = 1,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, help="0 is greedy. [default: 0, and 1 with several samples]")
-    ] = None,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")] = "auto",
-    search: Annotated[
-        list[str] | None,
-        typer.Option("--search", metavar="NAME=N", help="Choose among several: best_of=16, majority=32, beam=4, mcts=64, …"),
-    ] = None,
-    value: Annotated[
-        str,
-        typer.Option(help="What a search chooses by: likelihood, certainty, role, or, knowing the answer, verifier, playouts."),
-    ] = "likelihood",
-    role: Annotated[
-        list[str] | None, typer.Option("--role", metavar="value=WHO", help="Who says it with --value role. [default: itself]")
-    ] = None,
-    page: Annotated[Path | None, typer.Option(metavar="FILE.html", help="With --search: the table and a plot.")] = None,
+    temperature: Temperature = None,
+    precision: Precision = "auto",
+    device: Device = "auto",
+    search: Searches = None,
+    value: ChosenBy = "likelihood",
+    role: ValueRole = None,
+    page: Page = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on the test split.
@@ -90,26 +96,14 @@ def evaluate(
 
     source = sources.parse_spec(tasks or "default", columns or "")
     told = (*(settings or []), *places.system_setting(system))
+    how: dict[str, Any] = dict(settings=told, temperature=temperature, precision=precision, device=device)
     if search or page or role or value != "likelihood":
-        how: dict[str, Any] = dict(settings=told, temperature=temperature, precision=precision, device=device)
         how |= dict(value=value, roles=role or ())
         return searched(model_dir, source, search or (), samples, page, as_json, (n, seed), max_tokens, how)
     with Terminal() as progress:
         for note in source.notes:
             progress.say(note)
-        figures = loop.evaluate_model(
-            model_dir,
-            source,
-            n,
-            seed,
-            progress,
-            max_tokens,
-            settings=told,
-            samples=samples,
-            temperature=temperature,
-            precision=precision,
-            device=device,
-        )
+        figures = loop.evaluate_model(model_dir, source, n, seed, progress, max_tokens, samples=samples, **how)
     if as_json:
         print(json.dumps(figures, indent=1))
     else:

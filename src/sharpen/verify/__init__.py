@@ -1,15 +1,16 @@
 """Verdicts: what an answer is worth, decided by strict rules outside of the model.
 
-verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed
-(process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads, rewards.py
-pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold answer, judged.py
-asks a role, credit.py says what each turn is worth. fields.py says what a line of a file has for each verifier, instructions.py
-what a chat model is told. Mathematics is in maths/, programs are in code/.
+verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be
+killed (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads,
+rewards.py pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold
+answer, judged.py asks a role, tours.py runs a search with an answer's settings, credit.py says what each turn is worth.
+fields.py says what a line of a file has for each verifier, instructions.py what a chat model is told. Mathematics is in
+maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
 
-from sharpen.verify import judge_model
+from sharpen.verify import judge_model, tours
 from sharpen.verify.answers import answers_of, labelled
 from sharpen.verify.credit import beyond_stopping, discounted, each_turn, improvement, with_role
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
@@ -46,6 +47,7 @@ __all__ = [
     "right_response",
     "shown_tools",
     "tools_told",
+    "tours",
     "Judges",
     "VERIFIERS",
     "Verifier",
