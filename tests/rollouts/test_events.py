@@ -114,7 +114,7 @@ def test_something_else_than_an_event_is_said_and_costs_its_own_rollout():
         yield [Ask(task.prompt), "ask"]
 
     made = once(confused)
-    assert made.stop == "failed" and "'ask' is no Ask, Run, Act, Measure or Judge" in made.turns[-1]
+    assert made.stop == "failed" and "'ask' is no Ask, Run, Act, Measure or Check" in made.turns[-1]
 
 
 def test_a_role_that_nobody_plays_is_the_users_mistake():

@@ -1,7 +1,7 @@
 """The nouns of sharpen. Read this file first.
 
 1. A `TaskSource` draws `Task`s; an `Arm` (family, level) is what a curriculum chooses between.
-2. A rollout is a generator: it yields events (`Ask`, `Run`, `Act`, `Measure`, `Judge`), is sent what came of them, and
+2. A rollout is a generator: it yields events (`Ask`, `Run`, `Act`, `Measure`, `Check`), is sent what came of them, and
    returns its last `Turn`; the record is a `Rollout`.
 3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
 4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
@@ -15,18 +15,16 @@ May import: nothing but the ground files.
 """
 
 from sharpen.core import growth
+from sharpen.core.environments import Act, Environment, Observation
 from sharpen.core.errors import FatalDiagnosis, Interrupted, NotFinite, UserError, suggest
 from sharpen.core.events import (
-    Act,
     Ask,
-    Environment,
+    Check,
     Event,
     Failed,
     GrowthGenerator,
-    Judge,
     Measure,
     Measured,
-    Observation,
     Ran,
     RolloutGenerator,
     Run,
@@ -63,7 +61,7 @@ __all__ = [
     "HISTORY",
     "Hook",
     "Interrupted",
-    "Judge",
+    "Check",
     "Ledger",
     "Measure",
     "Measured",

@@ -1,7 +1,7 @@
 """What a generator may yield, and what it is sent for it. Rollouts, verdicts that need a model and growth are such generators.
 
 1. A generator yields one event, or a list of them that happen side by side, and is sent the answer, or the list of answers in
-   the same order: Ask -> Turn, Run -> Ran, Act -> Observation, Measure -> Measured, Judge -> Verdict.
+   the same order: Ask -> Turn, Run -> Ran, Act -> Observation, Measure -> Measured, Check -> Verdict.
 2. It does no I/O itself, so three `send`s test it without a model.
 3. Every event has a deadline. One that fails on our side is raised in the generator as `Failed`; a generator that does not
    catch it becomes a failed rollout, an unscorable verdict or an empty growth, and costs only itself.
@@ -10,17 +10,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from sharpen.core.environments import LONGEST, Act
 from sharpen.core.hooks import Hook
 from sharpen.core.rollouts import Sampling, Searched, Turn
 from sharpen.core.tasks import Message, Task
 from sharpen.core.verdicts import Verdict
-
-LONGEST = 2000  # characters of a tool's or an environment's words that come back; the middle is left out
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Check:
     """A request for a verdict on an answer to a task, by the verifier that the task names. It knows the right answer: a search
     that reads it on tasks it is measured with is an upper bound, and says so."""
 
@@ -116,32 +115,6 @@ class Ran:
     stderr: str
 
 
-class Environment(Protocol):
-    """Something that is acted on. It belongs to one rollout, which made it, and holds that rollout's state."""
-
-    def step(self, action: str) -> Observation:
-        """What comes of an action. An action that makes no sense is an observation too, not an error."""
-
-
-@dataclass(frozen=True)
-class Act:
-    """An action on an environment, which has that many seconds."""
-
-    environment: Environment
-    action: str
-    seconds: float = 30.0
-    longest: int = LONGEST
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What an environment shows. `parts` are the reward's components, by name, as far as it decides them."""
-
-    text: str
-    done: bool = False
-    parts: Mapping[str, float] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Measure:
     """A request for the log-probabilities of a given answer after messages, under the student or a role; nothing is sampled."""
@@ -165,7 +138,7 @@ class Failed(Exception):
     """An event failed on our side: what was asked for, and why nothing came."""
 
 
-Event = Ask | Run | Act | Measure | Judge
+Event = Ask | Run | Act | Measure | Check
 # A rollout returns the turn that is judged, last of all that are learnt from.
 RolloutGenerator = Generator[Any, Any, Turn | tuple[Turn, ...] | Searched]
 VerdictGenerator = Generator[Any, Any, Verdict]

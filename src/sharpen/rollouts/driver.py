@@ -22,8 +22,8 @@ import numpy as np
 from sharpen.core import (
     Act,
     Ask,
+    Check,
     Failed,
-    Judge,
     Ledger,
     Measure,
     Rollout,
@@ -152,10 +152,10 @@ def _round(
                 outside.append((i, n, started(event, run if isinstance(event, Run) else act)))
             elif isinstance(event, Measure):
                 measures.setdefault(event.role, []).append((i, n, event))
-            elif isinstance(event, Judge):
+            elif isinstance(event, Check):
                 outside.append((i, n, judged(judges(), f"{i}.{n}", event)))
             else:
-                what = f"{event!r:.200} is no Ask, Run, Act, Measure or Judge, nor a list of them"
+                what = f"{event!r:.200} is no Ask, Run, Act, Measure or Check, nor a list of them"
                 outside.append((i, n, partial(Failed, what)))
     for role, listed in asks.items():
         answer(whose(role, policy, roles), listed, take, waiting, max_tokens, sampling)
@@ -172,7 +172,7 @@ def lazily(make: Callable[[], Any]) -> Callable[[], Any]:
     return lru_cache(maxsize=1)(make)
 
 
-def judged(judges: Judges, key: str, event: Judge) -> Callable[[], Any]:
+def judged(judges: Judges, key: str, event: Check) -> Callable[[], Any]:
     """Hand an answer over to be judged; what is returned waits for the verdict. One that nobody can give is Failed."""
     judges.submit(key, event.task, event.response)
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import Ask, Hook, Judge, RolloutGenerator, Run, Task, Turn, Verdict
+from sharpen.core import Ask, Check, Hook, RolloutGenerator, Run, Task, Turn, Verdict
 from sharpen.data import lengths
 from sharpen.rollouts.decoding import shut
 from sharpen.rollouts.rollout import with_system
@@ -145,7 +145,7 @@ def retraced(
 
 def right(task: Task, turn: Turn) -> Any:
     """Whether the verifier takes the whole turn for right."""
-    verdict: Verdict = yield Judge(task, turn.all_text)
+    verdict: Verdict = yield Check(task, turn.all_text)
     return verdict.correct
 
 

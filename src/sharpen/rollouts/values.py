@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import GREEDY, Ask, Judge, Measure, Task, Turn, Verdict
+from sharpen.core import GREEDY, Ask, Check, Measure, Task, Turn, Verdict
 from sharpen.verify import final_answer
 
 Value = Callable[[Task, Sequence[Turn]], Generator[Any, Any, Sequence[float]]]
@@ -36,7 +36,7 @@ def ended(turn: Turn) -> bool:
 
 def by_verifier(task: Task, turns: Sequence[Turn]) -> Generator[Any, Any, Sequence[float]]:
     """The reward of each answer; what has not ended is worth what the verifier makes of it as it is."""
-    verdicts: list[Verdict] = yield [Judge(task, turn.all_text) for turn in turns]
+    verdicts: list[Verdict] = yield [Check(task, turn.all_text) for turn in turns]
     return [float(verdict.reward or 0.0) for verdict in verdicts]
 
 

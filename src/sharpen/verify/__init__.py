@@ -15,7 +15,7 @@ from sharpen.verify.answers import answers_of, labelled
 from sharpen.verify.credit import beyond_stopping, discounted, each_turn, improvement, with_role
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
 from sharpen.verify.final import final_answer, read_number, read_numbers
-from sharpen.verify.instructions import INSTRUCTIONS, instruction, instructions_for
+from sharpen.verify.instructions import INSTRUCTIONS, instructed, instruction, instructions_for
 from sharpen.verify.judged import judged, likelihood_of_gold
 from sharpen.verify.judging import Judges, join, judge
 from sharpen.verify.rewards import rubric_problem
@@ -42,6 +42,7 @@ __all__ = [
     "with_choices",
     "with_role",
     "INSTRUCTIONS",
+    "instructed",
     "instruction",
     "instructions_for",
     "right_response",
