@@ -37,17 +37,26 @@ Columns = Annotated[
 Jobs = Annotated[int | None, typer.Option(min=1, help="Verifier processes. [default: one for each core]")]
 Isolation = Annotated[str, typer.Option(help="Least isolation at which code may run: full, reduced or none.")]
 
-
-def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
-    """`--map` is the setting `tasks.map`: so a run that is resumed, or compared, reads its files in the same way."""
-    return [*(settings or []), *([f"tasks.map={columns}"] if columns else [])]
+Longest = Annotated[
+    int | None, typer.Option(min=1, help="Longest answer, in tokens. [default: what it was trained with, or 256]")
+]
+Temperature = Annotated[float | None, typer.Option(min=0, help="0 is greedy. [default: 0, and 1 with several samples]")]
+Precision = Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")]
+Searches = Annotated[
+    list[str] | None,
+    typer.Option("--search", metavar="NAME=N", help="Choose among several: best_of=16, majority=32, beam=4, mcts=64, …"),
+]
+ChosenBy = Annotated[
+    str, typer.Option(help="What a search chooses by: likelihood, certainty, role; knowing the answer: verifier, playouts.")
+]
+Page = Annotated[Path | None, typer.Option("--page", metavar="FILE.html", help="With --search: the table and a plot.")]
 
 
 AskingSettings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="As for `sharpen run`: prompt_suffix, top_k, top_p, min_p, stop, …"),
 ]
-Temperature = Annotated[float | None, typer.Option(min=0, help="0 is greedy. [default: 0, and 1 with several samples]")]
 Feedback = Annotated[
     str,
     typer.Option(
@@ -61,15 +70,11 @@ Asked = Annotated[
         "--role", metavar="NAME=WHO", help="Who the critic, judge or person of the feedback is, or the `value` of a search."
     ),
 ]
-Search = Annotated[
-    list[str] | None,
-    typer.Option("--search", metavar="NAME=N", help="Choose among several: best_of=16, majority=32, beam=4, mcts=64, …"),
-]
-Value = Annotated[
-    str,
-    typer.Option(help="What a search chooses by: likelihood, certainty, role, or, knowing the answer, verifier, playouts."),
-]
-Page = Annotated[Path | None, typer.Option(metavar="FILE.html", help="With --search: the table and a plot.")]
+
+
+def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
+    """`--map` is the setting `tasks.map`: so a run that is resumed, or compared, reads its files in the same way."""
+    return [*(settings or []), *([f"tasks.map={columns}"] if columns else [])]
 
 
 def evaluate(
@@ -78,9 +83,7 @@ def evaluate(
     columns: Columns = None,
     n: Annotated[int, typer.Option("-n", min=1, help="At most so many tasks of each arm.")] = 64,
     seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest answer, in tokens. [default: what it was trained with, or 256]")
-    ] = None,
+    max_tokens: Longest = None,
     system: System = None,
     settings: AskingSettings = None,
     samples: Annotated[int, typer.Option(metavar="K", min=1, help="Answers to each task: pass@1 to pass@K, and maj@K.")] = 1,
@@ -90,10 +93,10 @@ def evaluate(
     ] = 1,
     feedback: Feedback = "unary",
     roles: Asked = None,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")] = "auto",
-    search: Search = None,
-    value: Value = "likelihood",
+    precision: Precision = "auto",
+    device: Device = "auto",
+    search: Searches = None,
+    value: ChosenBy = "likelihood",
     page: Page = None,
     as_json: AsJson = False,
 ) -> None:

@@ -64,6 +64,7 @@ __all__ = [
     "HISTORY",
     "Hook",
     "Interrupted",
+    "Check",
     "Ledger",
     "Lesson",
     "Measure",

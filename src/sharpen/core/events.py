@@ -86,6 +86,15 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Check:
+    """A request for a verdict on an answer to a task, by the verifier that the task names. It knows the right answer: a search
+    that reads it on tasks it is measured with is an upper bound, and says so."""
+
+    task: Task
+    response: str
+
+
+@dataclass(frozen=True)
 class Run:
     """A program to be run in the sandbox. `seconds` and `memory_mb` are its limits, `longest` that of each of its outputs."""
 

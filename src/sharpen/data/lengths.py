@@ -145,7 +145,9 @@ def by_tag(samples: Sequence[Sample], easy: float = 0.625, tag: float = 0.5, len
 def blocks(text: str) -> int | None:
     """How many blocks <Parallel>, two <Path>s or more, </Parallel><Summary>…</Summary> stand in a text; None where one of the
     marks is not where it belongs."""
-    found, stack, paths, due = 0, [], [], False
+    stack: list[str] = []
+    paths: list[int] = []
+    found, due = 0, False
     for mark in re.findall(r"</?(?:Parallel|Path|Summary)>", text):
         name, opens = mark.strip("</>"), not mark.startswith("</")
         if due and mark != "<Summary>":

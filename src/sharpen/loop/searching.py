@@ -25,7 +25,6 @@ VALUES = {
     "playouts": values.by_playouts,
     "role": values.by_role,
 }
-ORACLE = "the verifier knows the right answer: what chooses by it is an upper bound, and no accuracy"
 
 
 def measure_searches(
@@ -50,44 +49,38 @@ def measure_searches(
     value  what chooses: a name of VALUES
     roles  "value=WHO", where that is "role": who says what an answer is worth; the model itself where nobody is named
 
-    Returns JSON: model, tasks, seed, asked, precision, device, value, findings, and for each row of `searches` its name,
+    Returns JSON: model, tasks, seed, asked, precision, device, value, and for each row of `searches` its name,
     accuracy with ci95 and n, sampled, read and calls a task, and seconds of all. Raises UserError as `evaluate_model` does.
     """
     if value not in VALUES:
         raise UserError(f"--value {value}: there are {', '.join(VALUES)}.{suggest(value, VALUES)}")
     several = telling.measured(model_dir, settings, 2, max_tokens, temperature)
-    length = several.max_tokens
-    steps: dict[str, Any] = dict(step=max(4, -(-length // 8)))
+    steps: dict[str, Any] = dict(step=max(4, -(-several.max_tokens // 8)))
     methods = {text: parsed(text, VALUES[value], steps) for text in dict.fromkeys(named)}
     code.require(source)
     model, tokenizer = models.load_model(model_dir)
-    drawn, greedy = (
-        telling.suited(told, tokenizer) for told in (several, telling.measured(model_dir, settings, 1, max_tokens, 0.0))
-    )
+    drawn = telling.suited(several, tokenizer)
+    greedy = telling.suited(telling.measured(model_dir, settings, 1, max_tokens, 0.0), tokenizer)
     answering = models.LocalPolicy(model, tokenizer, precision, device=device)
     bound = judges_of(value, roles, answering, precision, device)
     stream = tasks.held_out(source, "test", n, seed)
     asked = [asking.told(Ask(task.prompt), task, drawn) for listed in stream.values() for task in listed]
-    models.probe(answering, str(model_dir), asked, length)
-    found = []
-    for name, rollout, told in (
-        ("greedy", rollouts.single, greedy),
-        ("drawn once", rollouts.single, drawn),
-        *((text, method, drawn) for text, method in methods.items()),
-    ):
-        found.append(measured(name, rollout, told, answering, stream, seed, bound, progress))
+    models.probe(answering, str(model_dir), asked, drawn.max_tokens)
+    single = {"greedy": (rollouts.single, greedy), "drawn once": (rollouts.single, drawn)}
+    rows = {**single, **{text: (method, drawn) for text, method in methods.items()}}
+    found = [measured(name, *row, answering, stream, seed, bound, progress) for name, row in rows.items()]
+    return {**described(answering, drawn, model_dir), "tasks": source.name, "seed": seed, "value": value, "searches": found}
+
+
+def described(answering: models.LocalPolicy, told: Asking, model_dir: Path) -> dict[str, Any]:
+    """The model, and how it was asked."""
     return {
         "model": str(model_dir),
-        "tasks": source.name,
-        "seed": seed,
-        "temperature": drawn.sampling.temperature,
-        "max_tokens": length,
-        "asked": str(drawn),
+        "temperature": told.sampling.temperature,
+        "max_tokens": told.max_tokens,
+        "asked": str(told),
         "precision": str(answering.model.dtype).removeprefix("torch."),
         "device": str(answering.model.device),
-        "value": value,
-        "searches": found,
-        "findings": [ORACLE] if value in ("verifier", "playouts") else [],
     }
 
 

@@ -28,6 +28,11 @@ def played(
     return drive(student, rollout, [replace(TASK, **task)], ["check"], **how)[0]
 
 
+def settings(function: Callable[..., Any]) -> Any:
+    """What a partial in a slot sets, by name."""
+    return getattr(function, "keywords", {})
+
+
 def answers(*said: tuple[str, float], tokens: Sequence[int] = (), group: int = 0) -> list[Sample]:
     """A group of answers with their rewards, 1 being right, of so many tokens each."""
     import numpy as np

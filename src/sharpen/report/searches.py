@@ -29,6 +29,7 @@ def html(found: Mapping[str, Any]) -> str:
         rows=[tables.searched_row(row) for row in rows],
         best=max(rows, key=lambda row: (row["accuracy"] or 0.0, -row["sampled"])),
         chart=chart(found),
+        oracle=tables.ORACLE if found["value"] in tables.ORACLES else "",
     )
 
 

@@ -157,7 +157,11 @@ def glimpsed(
             if done:
                 continue
         after = node.state
-        ask = Ask((), after, cut=len(after.tokens), max_tokens=glimpse) if after else Ask(with_system(task), max_tokens=glimpse)
+        ask = (
+            Ask((), after, cut=len(after.tokens), max_tokens=glimpse)
+            if after
+            else Ask(with_system(task, ""), max_tokens=glimpse)
+        )
         seen: list[Turn] = yield [ask] * parts.branch
         for i, (turn, worth) in enumerate(zip(seen, (yield from value(task, seen)), strict=True)):
             queue.append((weight * node.paid + 1 - worth, made * parts.branch + i, node, turn))

@@ -90,13 +90,10 @@ def rollout_row(sample: Sample, purpose: str, step: int, round: int) -> tuple:
     if not _is_utf8(turns):
         turns = to_json(r.turns)
     where = (r.id, purpose, step, round, r.task.id, sample.group)
-    spent = replace(r.spent, seconds=0.0)  # in which two runs of one seed differ
-    plain = not r.others and len(r.spans) <= 1 and len(r.turns) <= 1
-    more = (
-        None
-        if plain
-        else to_json(dict(spans=list(map(astuple, r.spans)), others=list(map(_turn, r.others)), spent=astuple(spent)))
-    )
+    more = None
+    if r.others or len(r.spans) > 1 or len(r.turns) > 1:
+        spent = astuple(replace(r.spent, seconds=0.0))  # in which two runs of one seed differ
+        more = to_json({"spans": list(map(astuple, r.spans)), "others": list(map(_turn, r.others)), "spent": spent})
     return (*where, turns, tokens, sampled, logprobs, prompt, n, r.stop, r.version, r.seed, r.parent, more)
 
 

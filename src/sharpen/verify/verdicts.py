@@ -210,6 +210,7 @@ VERIFIERS: dict[str, Verifier] = {
     "rubric": later("rewards", "rubric"),
     "judge": later("judge_model", "judge"),
     "code_io": code_io,
+    "tour": later("tours", "tour"),
 }
 
 # Pure functions of bounded text: microseconds, whatever a model wrote. All others are judged in a process that can be killed.

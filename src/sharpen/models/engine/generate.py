@@ -194,10 +194,8 @@ def decode(
     prompts: dict[bytes, int] = {}
     of_row = [prompts.setdefault(r.prompt.tobytes(), len(prompts)) for r in asked]
     distinct = [np.frombuffer(p, dtype=np.int32) for p in prompts]
-    hooks = [r.hook for r in asked if r.hook]
-    along = Along(model, hooks, pad_id, packed) if hooks else None
-    hidden = along is not None and along.hidden
-    state = hooked.start(model, distinct, of_row, pad_id, None if hidden else packed, hidden)
+    along = Along(model, [r.hook for r in asked if r.hook], pad_id, packed) if asked[0].hook else None
+    state = hooked.start(model, distinct, of_row, pad_id, packed, along is not None and along.hidden)
     logits = state.logits
     draw = Drawing(asked, stops, device)
     limits = torch.tensor([r.max_tokens for r in asked], device=device)

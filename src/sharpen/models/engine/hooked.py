@@ -52,7 +52,7 @@ def start(
 ) -> Any:
     """A cache of distinct prompts, ascending in length, and the rows that continue them: of whatever kind the model wants."""
     if transformer.supported(model):
-        return Cache(model, prompts, of_row, model.device.type == "cuda", packed, hidden)
+        return Cache(model, prompts, of_row, model.device.type == "cuda", None if hidden else packed, hidden)
     return generic.Cache(model, prompts, of_row, pad_id, hidden)
 
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from sharpen.data import lengths
 from sharpen.recipe import Recipe
-from sharpen.recipes.played import answers
+from sharpen.recipes.played import answers, settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import splicing
 
@@ -28,7 +28,7 @@ NEUTRAL = dict(tags=False)
 
 def check(made: Recipe) -> bool:
     """Of an easy group: the longest right [Easy] has no length reward, half as long half of it; [Hard] misses the label."""
-    tag, length = made.select.keywords["tag"], made.select.keywords["length"]
+    tag, length = settings(made.select)["tag"], settings(made.select)["length"]
     said = (("[Easy] 4", 1.0), ("[easy] 4", 1.0), ("[Hard] 4", 1.0), ("4", 0.0))
     got = [s.verdict.reward for s in made.select(answers(*said, tokens=(8, 4, 4, 4)))]
     wanted = [1 + tag, 1 + tag + length / 2, 1.0, -1 - tag]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from sharpen.recipe import Recipe
-from sharpen.recipes.played import played
+from sharpen.recipes.played import played, settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import splicing
 
@@ -26,8 +26,8 @@ NEUTRAL = dict(blocks=1)
 
 def check(made: Recipe) -> bool:
     """Blocks of first, first, 2 first, … new tokens, so what is drawn is the last budget; a trigger stands between them."""
-    first, blocks = made.rollout.keywords["first"], made.rollout.keywords["blocks"]
+    first, blocks = settings(made.rollout)["first"], settings(made.rollout)["blocks"]
     found = played(made.rollout, "x" * 400)
-    drawn = first * made.rollout.keywords["growth"] ** (blocks - 1) + first  # the last: it is made to answer
+    drawn = first * settings(made.rollout)["growth"] ** (blocks - 1) + first  # the last: it is made to answer
     triggers = found.response.count(splicing.RETHINK)
     return found.spent.sampled == drawn and triggers == blocks - 1 and found.response.endswith("The answer is " + "x" * first)

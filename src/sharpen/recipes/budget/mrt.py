@@ -13,7 +13,7 @@ from functools import partial
 from sharpen import verify
 from sharpen.objectives import steps
 from sharpen.recipe import Recipe
-from sharpen.recipes.played import played
+from sharpen.recipes.played import played, settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import splicing
 
@@ -31,7 +31,7 @@ NEUTRAL = dict(alpha=0.0)
 
 def check(made: Recipe) -> bool:
     """Thinking on that turns wrong into right is worth 1, right into wrong -1, and nothing before the cut is worth anything."""
-    shape = made.verify.keywords["shape"]
+    shape = settings(made.verify)["shape"]
     long = "x" * 40
     found = played(made.rollout, long, "<answer>5</answer>", "<answer>4</answer>")
     verdict = made.verify(found.task, found.response, turns=found.turns)

@@ -12,7 +12,7 @@ from functools import partial
 
 from sharpen.data import lengths
 from sharpen.recipe import Recipe
-from sharpen.recipes.played import answers
+from sharpen.recipes.played import answers, settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import splicing
 
@@ -34,5 +34,5 @@ def check(made: Recipe) -> bool:
     forms = [lengths.blocks(text) for text in (good, "4", good.replace("<Path>b</Path>", ""), good + "<Path>", good[:50])]
     group = answers((good, 1.0), ("4", 1.0), (good[:50], 1.0), (good, 0.0))
     then, now = ([s.verdict.reward for s in made.select(group, progress=p)] for p in (0.01, 0.0499))
-    bonus = made.select.keywords["bonus"]
+    bonus = settings(made.select)["bonus"]
     return forms == [1, 0, None, None, None] and then == [1, 1, 1, -1] and now == [bonus, 1, -1, -1]

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from sharpen.recipe import Recipe
-from sharpen.recipes.played import played
+from sharpen.recipes.played import played, settings
 from sharpen.recipes.supervised import rft
 from sharpen.rollouts import splicing
 
@@ -30,5 +30,5 @@ def check(made: Recipe) -> bool:
     short = played(made.rollout, long, "<answer>4</answer>", long)
     wrong = played(made.rollout, long, "<answer>5</answer>")
     alone = played(made.rollout, "<answer>5</answer> and more and more", "<answer>4</answer>")
-    at = made.rollout.keywords["step"]
+    at = settings(made.rollout)["step"]
     return short.response == f"{long[:at]}<answer>4</answer>" and wrong.response == long and alone.spent.calls == 1

@@ -13,6 +13,7 @@ from math import isclose
 
 from sharpen.data import lengths
 from sharpen.recipe import Recipe
+from sharpen.recipes.played import settings
 from sharpen.recipes.supervised import rft
 
 
@@ -28,6 +29,6 @@ def check(made: Recipe) -> bool:
     """Right in the first of two steps: 0.9 / 2, and a tenth of the share of markers; then the second step is cut."""
     steps = ["It is 4.", " Wait, let me see."]
     score = lengths.overthinking(steps, "4")
-    kept, redundant = lengths.braking("".join(steps), "4", made.select.keywords["threshold"], made.select.keywords["more"])
-    short = lengths.braking("So. It is 4.", "4", made.select.keywords["threshold"], 0.05)
+    kept, redundant = lengths.braking("".join(steps), "4", settings(made.select)["threshold"], settings(made.select)["more"])
+    short = lengths.braking("So. It is 4.", "4", settings(made.select)["threshold"], 0.05)
     return isclose(score, 0.9 / 2 + 0.1 / 7) and (kept, redundant) == (steps[0], steps[1]) and short == ("", "")

@@ -12,7 +12,7 @@ from functools import partial
 
 from sharpen.data import lengths
 from sharpen.recipe import Recipe
-from sharpen.recipes.played import TASK, answers
+from sharpen.recipes.played import TASK, answers, settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import splicing
 
@@ -28,7 +28,7 @@ NEUTRAL = dict(modes=False)
 
 def check(made: Recipe) -> bool:
     """On an all-right group of evenly spread lengths the mean length reward is 0; a wrong short answer has no bonus."""
-    weight, leak = lengths.MODES[lengths.mode_of(TASK)].weight, made.select.keywords["leak"]
+    weight, leak = lengths.MODES[lengths.mode_of(TASK)].weight, settings(made.select)["leak"]
     right = made.select(answers(("4", 1.0), ("4", 1.0), ("4", 1.0), tokens=(2, 4, 6)), progress=0.9)
     mixed = made.select(answers(("5", 0.0), ("4", 1.0), tokens=(2, 6)), progress=0.9)
     gained = [(s.verdict.reward or 0.0) - 1 - leak for s in right]

@@ -10,9 +10,11 @@ Differs: the question states this moment's budget; the reward is a weighted sum 
 from dataclasses import replace
 from functools import partial
 from math import isclose
+from typing import Any
 
 from sharpen.data import lengths
 from sharpen.recipe import Recipe
+from sharpen.recipes.played import settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import splicing
 
@@ -21,7 +23,7 @@ def recipe(start: float = 64, end: float = 22, drops: int = 3, correct: float = 
     parent = grpo.recipe()
     if not length:
         return parent
-    budget = dict(start=start, end=end, drops=drops)
+    budget: dict[str, Any] = dict(start=start, end=end, drops=drops)
     select = partial(lengths.within_budget, **budget, correct=correct, length=length)
     return replace(parent, rollout=partial(splicing.in_budget, **budget), select=select)
 
@@ -33,5 +35,5 @@ def check(made: Recipe) -> bool:
     """The paper's budgets, 256, 179, 125, 87; the triangle is 1 at the budget, 1/2 half way, 0 at twice the budget."""
     paper = [round(lengths.budget_at(p, 256, 87, 3)) for p in (0.0, 0.25, 0.5, 0.75, 1.0)]
     worth = [lengths.triangle(n, 100) for n in (100, 50, 150, 200, 300)]
-    ends = made.select.keywords["start"] > made.select.keywords["end"]
+    ends = settings(made.select)["start"] > settings(made.select)["end"]
     return paper == [256, 179, 125, 87, 87] and all(map(isclose, worth, [1, 0.5, 0.5, 0, 0])) and ends

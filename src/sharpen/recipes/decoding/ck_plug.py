@@ -33,7 +33,7 @@ def check(made: Recipe) -> bool:
     hook = next(made.rollout(task)).hook
     sure, unsure = torch.tensor([[9.0, 0.0, 0.0]]), torch.tensor([[0.1, 0.2, 0.0]])
     kept = hook.change(Step(sure, (unsure,), torch.zeros(1, 0)))
-    known = next(partial(made.rollout.func, alpha=1.0)(task)).hook.change(Step(unsure, (sure,), torch.zeros(1, 0)))
+    known = next(guided.by_context(task, alpha=1.0)).hook.change(Step(unsure, (sure,), torch.zeros(1, 0)))
     right = hook.beside[0].messages[-1]["content"] == "2 + 2 ="
     same = torch.allclose(kept, sure.log_softmax(-1)) and torch.allclose(known, sure.log_softmax(-1), atol=1e-5)
     return right and same and next(made.rollout(TASK)).hook is None

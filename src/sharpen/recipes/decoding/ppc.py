@@ -29,7 +29,8 @@ def check(made: Recipe) -> bool:
     """The wanted class's log-odds rise from step to step, where the second prompt favours it."""
     import torch
 
-    hook, notes = next(made.rollout(TASK)).hook, {}
+    hook = next(made.rollout(TASK)).hook
+    notes: dict[str, torch.Tensor] = {}
     wanted, other = torch.tensor([[0.0, 2.0]]), torch.tensor([[0.0, -2.0]])
     own, prompt = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
     step = partial(Step, own, (wanted, other, prompt), torch.zeros(1, 0), notes=notes)

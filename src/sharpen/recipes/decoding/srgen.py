@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from sharpen.recipe import Recipe
+from sharpen.recipes.played import settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import decoding, guided
 
@@ -30,7 +31,7 @@ def check(made: Recipe) -> bool:
     weight = torch.randn((5, 3), generator=torch.Generator().manual_seed(0))
     states, tokens, last = torch.ones((1, 2, 3)), torch.tensor([[1, 2]]), torch.ones((1, 3))
     delta = torch.zeros((1, 3), requires_grad=True)
-    loss = partial(decoding.reflection, lambda x: x @ weight.T, states, tokens, last, share=made.rollout.keywords["share"])
+    loss = partial(decoding.reflection, lambda x: x @ weight.T, states, tokens, last, share=settings(made.rollout)["share"])
     before = loss(delta=delta)
     (gradient,) = torch.autograd.grad(before, delta)
-    return bool(loss(delta=delta - made.rollout.keywords["lr"] * gradient) < before) and made.rollout.keywords["window"] > 1
+    return bool(loss(delta=delta - settings(made.rollout)["lr"] * gradient) < before) and settings(made.rollout)["window"] > 1

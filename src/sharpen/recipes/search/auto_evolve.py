@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from sharpen.recipe import Recipe
-from sharpen.recipes.played import played
+from sharpen.recipes.played import played, settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import refining
 
@@ -27,5 +27,5 @@ def check(made: Recipe) -> bool:
     """2 + refinements calls for the plan and one for the answer, which sees the plan and the question."""
     found = played(made.rollout, "modules", "first plan", "better plan", "<answer>4</answer>")
     asked = bytes(found.tokens.astype("uint8")).decode()
-    right = found.spent.calls == 3 + made.rollout.keywords["refinements"]
+    right = found.spent.calls == 3 + settings(made.rollout)["refinements"]
     return right and "better plan" in asked and "2 + 2" in asked and "modules" not in asked.replace("first", "")

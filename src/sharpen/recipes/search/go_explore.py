@@ -11,6 +11,7 @@ from functools import partial
 
 from sharpen.core import Role
 from sharpen.recipe import Recipe
+from sharpen.recipes.played import settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import exploring, trees
 
@@ -28,20 +29,20 @@ def check(made: Recipe) -> bool:
     """On a line of states with a judge that knows the way the goal is reached in as many actions as it is far."""
     taken = []
 
-    def act(node):  # type: ignore[no-untyped-def]
+    def act(node):
         yield from ()
         taken.append(node.state)
         return trees.Child(node.state + (1 if taken.count(node.state) == 1 else -1))
 
-    def last(nodes):  # type: ignore[no-untyped-def]
+    def last(nodes):
         yield from ()
         return max(range(len(nodes)), key=lambda i: nodes[i].state)
 
-    def always(node):  # type: ignore[no-untyped-def]
+    def always(node):
         yield from ()
         return True
 
-    found = trees.archive(trees.Node(0), last, act, always, int, made.rollout.keywords["limit"], lambda n: n.state == 5)
+    found = trees.archive(trees.Node(0), last, act, always, int, settings(made.rollout)["limit"], lambda n: n.state == 5)
     try:
         next(found)
     except StopIteration as end:

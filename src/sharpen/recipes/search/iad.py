@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from sharpen.recipe import Recipe
-from sharpen.recipes.played import played
+from sharpen.recipes.played import played, settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import refining, values
 
@@ -26,4 +26,4 @@ NEUTRAL = dict(n=1)
 def check(made: Recipe) -> bool:
     """With a verifier the best is kept, whatever comes after it, and every proposal costs one call."""
     found = played(partial(made.rollout, value=values.by_verifier), "5", "<answer>4</answer>", "6")
-    return found.response == "<answer>4</answer>" and found.spent.calls == made.rollout.keywords["n"]
+    return found.response == "<answer>4</answer>" and found.spent.calls == settings(made.rollout)["n"]

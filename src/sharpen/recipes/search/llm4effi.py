@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from sharpen.recipe import Recipe
+from sharpen.recipes.played import settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import refining
 
@@ -25,4 +26,4 @@ NEUTRAL = dict(ways=0)
 def check(made: Recipe) -> bool:
     """A wrong program never wins by being fast, nor one that crashed: right comes before fast."""
     runs = [("ok", "9", 1), ("ok", "4", 400), ("ok", "4", 20), ("crash", "4", 2), ("ok", "4", 90)]
-    return refining.leanest(runs) == 2 and refining.leanest([("crash", "", 1)]) is None and made.rollout.keywords["ways"] > 1
+    return refining.leanest(runs) == 2 and refining.leanest([("crash", "", 1)]) is None and settings(made.rollout)["ways"] > 1

@@ -12,7 +12,7 @@ from functools import partial
 from math import isclose, log
 
 from sharpen.recipe import Recipe
-from sharpen.recipes.played import played
+from sharpen.recipes.played import played, settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import refining
 
@@ -31,7 +31,7 @@ def check(made: Recipe) -> bool:
     even = refining.confidence({"a": 1.0, "b": 1.0, "c": 1.0})
     sure = refining.confidence({"a": 3.0})
     return (
-        easy.spent.calls == made.rollout.keywords["n"]
+        easy.spent.calls == settings(made.rollout)["n"]
         and isclose(sure, 1.0)
         and isclose(even, 2 * (1 - 3 / (1 + 3)))
         and log(3) > 1

@@ -9,6 +9,7 @@ Differs: each prompt is searched by PUCT over steps; under each beginning the be
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from sharpen.core import Branch, Sample, Turn
 from sharpen.data import trees as tried
 from sharpen.objectives import example, steps
 from sharpen.recipe import Recipe
-from sharpen.recipes.played import answers
+from sharpen.recipes.played import answers, settings
 from sharpen.recipes.preference import dpo
 from sharpen.rollouts import search, trees, values
 
@@ -25,7 +26,7 @@ def recipe(beta: float = 0.1, scored: int = 16, branch: int = 2, step: int = 12)
     parent = dpo.recipe(beta)
     if not scored:
         return parent
-    chosen = dict(value=values.by_playouts, select=trees.puct, scored=scored, branch=branch, step=step)
+    chosen: dict[str, Any] = dict(value=values.by_playouts, select=trees.puct, scored=scored, branch=branch, step=step)
     searched = partial(search.tree, **chosen)
     return replace(
         parent, rollout=searched, select=tried.sibling_pairs, objective=partial(steps.by_visits, beta=beta), samples=1
@@ -44,5 +45,5 @@ def check(made: Recipe) -> bool:
     one: Sample = answers(("4", 1.0))[0]
     pair = made.select([replace(one, rollout=replace(one.rollout, branches=branches))])
     c = example(made.objective(), [[s.verdict.reward or 0.0 for s in pair]])
-    beta = made.objective.keywords["beta"]
+    beta = settings(made.objective)["beta"]
     return [s.rollout.n_sampled for s in pair] == [2, 2] and np.allclose(c[:, 0], [beta / 4, -beta / 4])

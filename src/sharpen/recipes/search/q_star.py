@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from sharpen.recipe import Recipe
+from sharpen.recipes.played import settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import exploring, trees
 
@@ -31,14 +32,14 @@ def check(made: Recipe) -> bool:
     """S-(10)->G, S-(1)->X-(1)->G with Q = 0: an early goal test returns 10, a deferred one 2, and one state is made a round."""
     graph = {"S": {"G": 10.0, "X": 1.0}, "X": {"G": 1.0}}
 
-    def actions(node):  # type: ignore[no-untyped-def]
+    def actions(node):
         yield from ()
         return [(to, 0.0) for to in graph[node.state]]
 
     def paid(early: bool) -> float:
         act = lambda node, to: trees.Child(to, cost=graph[node.state][to], done=to == "G")  # noqa: E731
         try:
-            next(trees.edges_first(trees.Node("S"), actions, act, str, 9, made.rollout.keywords["weight"], early))
+            next(trees.edges_first(trees.Node("S"), actions, act, str, 9, settings(made.rollout)["weight"], early))
         except StopIteration as end:
             return end.value.goal.paid if end.value.made == end.value.rounds + 1 else -1.0
         return -1.0

@@ -31,7 +31,7 @@ def check(made: Recipe) -> bool:
     """Of two answers alike in value the one that the debaters vote for is chosen, and the second try heard of the first."""
     heard = []
 
-    def value(messages):  # type: ignore[no-untyped-def]
+    def value(messages):
         heard.append(messages[-1]["content"])
         return "2" if "Say 1 or 2" in heard[-1] else "6 try seven"
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from sharpen.recipe import Recipe
-from sharpen.recipes.played import played
+from sharpen.recipes.played import played, settings
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.rollouts import studying
 
@@ -29,5 +29,5 @@ def check(made: Recipe) -> bool:
     """Answers that agree teach nothing and cost their tries alone; where they differ a question and one answer come on top."""
     sure = played(made.rollout, "<answer>4</answer>")
     unsure = played(made.rollout, "<answer>4</answer>", "<answer>5</answer>", "3", "2", "Question: 1 + 1?\nAnswer: 2", "4")
-    tries = made.rollout.keywords["tries"]
+    tries = settings(made.rollout)["tries"]
     return sure.spent.calls == tries and unsure.spent.calls == tries + 2
