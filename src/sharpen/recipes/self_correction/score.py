@@ -4,8 +4,8 @@ Paper: arXiv 2409.12917 (SCoRe), section 4; alpha 10, and the weights of the KL 
 Parent: grpo
 Differs: two turns. In a first stage the second alone is rewarded, and the first held where it began; in a second one both are,
     each compared with the same turn of its group, and the later is also paid alpha times what it is better than the one before.
-    A share of the budget goes before to imitation of second attempts, right ones of the student's own after its wrong ones and
-    after themselves, for a student that was never asked twice; 0 for one that was.
+    A share of the budget goes before to imitation of second attempts, right ones after the student's wrong ones and after
+    themselves, for a student that was never asked twice; 0 for one that was.
     From the paper: GRPO's gradient instead of REINFORCE's; weights are on a mean over tokens; the base model's first attempts
     are not mixed in
 """
