@@ -64,7 +64,7 @@ def test_an_answer_is_as_good_as_its_weakest_step():
 
 
 def test_progress_of_a_prover_by_hand():
-    """q = 1/2 and 3/4 give 1 - (1/2)^2 = 3/4 and 1 - (1/4)^2 = 15/16 with two tries: 3/16 more, and a step that changes nothing 0."""
+    """q = 1/2 and 3/4 give 1 - (1/2)^2 = 3/4 and 1 - (1/4)^2 = 15/16 with two tries: 3/16 more; no change, 0."""
     logit = [float(np.log(q / (1 - q))) for q in (0.5, 0.75, 0.75)]
     found = learnt.rehearse(lambda t, r: learnt.progressed(t, r, pieces.words, alpha=2.0, k=2), "wrong", logit, response="a b")
     assert (

@@ -86,15 +86,6 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Check:
-    """A request for a verdict on an answer to a task, by the verifier that the task names. It knows the right answer: a search
-    that reads it on tasks it is measured with is an upper bound, and says so."""
-
-    task: Task
-    response: str
-
-
-@dataclass(frozen=True)
 class Run:
     """A program to be run in the sandbox. `seconds` and `memory_mb` are its limits, `longest` that of each of its outputs."""
 
@@ -157,8 +148,8 @@ class Scored:
 class Check:
     """A request for the verdict of the task's own verifier, made as any other is: in a process that can be killed.
 
-    What it decides is what a learnt reward is held against, and taught by. It knows the right answer: a search that asks for it on
-    tasks that it is measured with is an upper bound, and says so.
+    What it decides is what a learnt reward is held against, and taught by. It knows the right answer: a search
+    that asks for it on tasks that it is measured with is an upper bound, and says so.
     """
 
     task: Task

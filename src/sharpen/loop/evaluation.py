@@ -78,11 +78,7 @@ def evaluate_model(
         "tasks": source.name,
         "seed": seed,
         "samples": samples,
-        "temperature": told.sampling.temperature,
-        "max_tokens": told.max_tokens,
-        "asked": str(told),
-        "precision": str(answering.model.dtype).removeprefix("torch."),
-        "device": str(answering.model.device),
+        **conditions(told, answering),
         "seconds": seconds,
         "truncated": sum(s.rollout.stop == "length" for s in made) / max(len(made), 1),
         **figures(by_arm),
@@ -90,6 +86,17 @@ def evaluate_model(
         "findings": findings(made, told.max_tokens),
         "examples": examples(made),
     } | ({"turns": turns.figures(again.episodes(made)), "feedback": feedback} if attempts != 1 else {})
+
+
+def conditions(told: Asking, answering: models.LocalPolicy) -> dict[str, Any]:
+    """What a figure depends on beside the tasks: how the model was asked, and computed."""
+    return {
+        "temperature": told.sampling.temperature,
+        "max_tokens": told.max_tokens,
+        "asked": str(told),
+        "precision": str(answering.model.dtype).removeprefix("torch."),
+        "device": str(answering.model.device),
+    }
 
 
 def ask(

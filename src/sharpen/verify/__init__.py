@@ -3,11 +3,11 @@
 verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed
 (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads, rewards.py
 pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold answer, judged.py
-asks a role, tours.py runs a search with an answer's settings, credit.py says what each turn is worth, turns.py what happens between two, steps.py which steps of an answer are
-right. learnt.py and self_judged.py have rewards that a model says, judgement.py
-what is read of its words; ranking.py judges orders, consistency.py selects what agrees with itself, pieces.py cuts answers.
-fields.py says what a line of a file has for each verifier, instructions.py what a chat model is told. Mathematics is in maths/,
-programs are in code/.
+asks a role, tours.py runs a search with an answer's settings, credit.py says what each turn is worth, turns.py what happens
+between two, steps.py which steps of an answer are right. learnt.py and self_judged.py have rewards that a model says,
+judgement.py what is read of its words; ranking.py judges orders, consistency.py selects what agrees with itself, pieces.py
+cuts answers. fields.py says what a line of a file has for each verifier, instructions.py what a chat model is told.
+Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
