@@ -62,30 +62,28 @@ def evaluate_model(
     model, tokenizer = models.load_model(model_dir)
     told = telling.suited(told, tokenizer)
     answering = models.LocalPolicy(model, tokenizer, precision, device=device)
-    judge: Callable[..., Any] = verify.verify
-    if attempts != 1:
-        rollout, judge = again.asked(attempts, feedback)
+    rollout, judge = again.asked(attempts, feedback) if attempts != 1 else (rollout, verify.verify)
     speaking = again.speakers(feedback if attempts != 1 else "", roles, answering)
     stream = tasks.held_out(source, "test", n, seed)
     asked = [asking.told(Ask(task.prompt), task, told) for listed in stream.values() for task in listed]
     models.probe(answering, str(model_dir), asked, told.max_tokens)
     began = time.monotonic()
     by_arm = ask(answering, stream, told, rollout, samples, seed, progress, judge, speaking)
-    seconds = time.monotonic() - began
     made = [sample for groups in by_arm.values() for group in groups for sample in group]
+    between = {"turns": turns.figures(again.episodes(made)), "feedback": feedback} if attempts != 1 else {}
     return {
         "model": str(model_dir),
         "tasks": source.name,
         "seed": seed,
         "samples": samples,
         **conditions(told, answering),
-        "seconds": seconds,
+        "seconds": time.monotonic() - began,
         "truncated": sum(s.rollout.stop == "length" for s in made) / max(len(made), 1),
         **figures(by_arm),
         "arms": {str(arm): counted(groups) for arm, groups in by_arm.items()},
         "findings": findings(made, told.max_tokens),
         "examples": examples(made),
-    } | ({"turns": turns.figures(again.episodes(made)), "feedback": feedback} if attempts != 1 else {})
+    } | between
 
 
 def conditions(told: Asking, answering: models.LocalPolicy) -> dict[str, Any]:
