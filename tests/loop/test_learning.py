@@ -40,6 +40,7 @@ OWN = {
     "cispo": ("lr=0.0003",),  # nothing holds a second pass back: at three times this rate some runs fall again
     "loop": ("lr=0.0005",),  # the same where the clip comes too late
     "ppo": ("lr=0.0005",),
+    "reason_rank": ("unreadable_limit=1",),  # nothing is right within so few tokens
     "score": ("rollout.again=?", "alpha=1"),  # a second turn that the warm-up has not shown
     "view_batch": ("views=2",),  # four tasks a step pull a student this small to and fro
 }
