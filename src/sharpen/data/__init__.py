@@ -3,12 +3,12 @@
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
 
-growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
+growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on; near.py finds duplicates.
 
 May import: tasks.
 """
 
-from sharpen.data import batching, growth, pairs, relabel, replay, screen
+from sharpen.data import batching, growth, near, pairs, relabel, replay, screen
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -34,6 +34,7 @@ __all__ = [
     "keep_correct",
     "make_batch",
     "mask_inputs",
+    "near",
     "one_pair",
     "paid",
     "pairs",

@@ -149,8 +149,13 @@ def screened(this: Run, proposals: Sequence[Any], refusals: screen.Refusals) -> 
     if grown.known is None:
         measured = [task for arms in this.held_out.values() for listed in arms.values() for task in listed]
         grown.known = screen.known(grown.base, measured, this.seed)
+        if grown.known.beyond:
+            this.progress.say(f"of the held-out tasks {grown.known.beyond:,} that are not measured are unknown to the screen")
     grown.known.met.update(grown.tried.values(), (screen.signature(screen.text(task)) for task in grown.tasks))
     grown.known.ids.update(grown.tried, (task.id for task in grown.tasks))
+    failed = {sample.rollout.task.id: sample.rollout.task for sample in grown.failed}
+    grown.known.recent.clear()
+    grown.known.recent.extend([*failed.values(), *grown.tasks])
     left = screen.sift(proposals, grown.known, refusals, LOOKED_AT * limit)
     accepted: list[Task] = []
     while left and len(accepted) < limit:
