@@ -5,11 +5,11 @@ In order, the first reason counts:
 1. It is a task as JSON has it, for training, with an operator and parents that the run has met, in a family of its own.
 2. Nothing of validation or test is in it: not the question (blind to case, to where spaces are and to the width of letters, and
    whatever else is said before it), not a whole question of at least WINDOW words and marks within a longer one, not the
-   letters of one with other numbers, and not SHARE of the runs of LETTERS letters that tell of one, blind to all but letters.
+   letters of one with other numbers, and not SHARE of the runs of LETTERS letters that tell of one, blind to all others.
    Runs that training questions have too are their form, and tell nothing. Where the hash of a question says its split, as for
    procedural families, the hash decides too: all that could ever be held out is.
-3. It is no training question of a finite arm, none that was tried, none that has grown, and none of this round; nor is it one of
-   these told a little differently, with the same numbers and the same answer (near.py).
+3. It is no training question of a finite arm, none that was tried, none that has grown, and none of this round; nor is it one
+   of the last told a little differently, with the same numbers and the same answer (near.py).
 
 Of each split at most MOST tasks of finite arms are known, from all arms in turn, and all that are measured: `beyond` counts the
 rest. The label is checked by the task's own verifier (`responses` says on what), and the difficulty by rollouts (`hopeful`): the
@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,13 +81,13 @@ class Refusals:
 class Known:
     """What proposals are held against. `met`, `ids` and `recent` grow with the run.
 
-    families  of the source
     held      signatures of held-out questions
-    whole     by length, the sequences of words and marks that are whole held-out questions
+    whole     by their first WINDOW words and marks, the held-out questions that have as many, in words and marks
     letters   of held-out questions, where no training question has the same
     runs      (R,) uint64, sorted: hashes of the runs of letters that tell of held-out questions
     owner     (R,) the number of the question that each is of
     telling   (H,) how many runs each of those has; 0 where they are too few
+    families  of the source
     hashed    whether the hash of a question decides its split
     beyond    held-out tasks that are not among these
     met       signatures of training questions
@@ -95,17 +95,17 @@ class Known:
     recent    tasks that a proposal may be a near duplicate of
     """
 
-    families: frozenset[str]
     held: frozenset[str]
-    whole: Mapping[int, frozenset[tuple[str, ...]]]
+    whole: Mapping[tuple[str, ...], Sequence[tuple[str, ...]]]
     letters: frozenset[str]
     runs: np.ndarray
     owner: np.ndarray
     telling: np.ndarray
-    hashed: bool
-    beyond: int
-    met: set[str]
-    ids: set[str]
+    families: frozenset[str] = frozenset()
+    hashed: bool = False
+    beyond: int = 0
+    met: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
     recent: deque[Task] = field(default_factory=lambda: deque(maxlen=NEIGHBOURS))
 
 
@@ -121,12 +121,24 @@ def known(source: TaskSource, measured: Iterable[Task], seed: int, most: int = M
     training = drawn("train")
     forms = [*training, *(source.draw(arm, "train", i, seed) for arm in endless for i in range(SAMPLE))]
     form = {spelt(text(task)) for task in forms}
-    form_runs = runs_of(list(form))[0]
-    held = list({text(task): None for task in [*measured, *drawn("validation"), *drawn("test")]})
-    whole: dict[int, set[tuple[str, ...]]] = {}
+    held = [text(task) for task in [*measured, *drawn("validation"), *drawn("test")]]
+    total = sum(sizes[arm, split] or 0 for arm in source.arms for split in ("validation", "test"))
+    found = guarding(held, form, runs_of(list(form))[0])
+    found.families = frozenset(arm.family for arm in source.arms)
+    found.hashed = any(sizes[arm, split] is None for arm in source.arms for split in ("validation", "test"))
+    found.beyond = max(total - len(found.telling), 0) if total > 2 * most else 0
+    found.met.update(near.signature(text(task)) for task in training)
+    return found
+
+
+def guarding(questions: Iterable[str], form: Collection[str], form_runs: np.ndarray) -> Known:
+    """What is known of held-out questions alone, where these letters and these runs of letters are no sign of them."""
+    held = list(dict.fromkeys(questions))
+    whole: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     for question in held:
         parts = items(question)
-        whole.setdefault(len(parts), set()).add(parts)
+        if len(parts) >= WINDOW:
+            whole.setdefault(parts[:WINDOW], []).append(parts)
     letters = [spelt(question) for question in held]
     runs, owner = runs_of(letters)
     tells = ~np.isin(runs, form_runs)
@@ -134,20 +146,8 @@ def known(source: TaskSource, measured: Iterable[Task], seed: int, most: int = M
     telling = np.bincount(owner, minlength=len(held))
     telling[telling < TELLING] = 0
     kept = telling[owner] > 0
-    total = sum(sizes[arm, split] or 0 for arm in source.arms for split in ("validation", "test"))
-    return Known(
-        frozenset(arm.family for arm in source.arms),
-        frozenset(map(near.signature, held)),
-        {n: frozenset(found) for n, found in whole.items()},
-        frozenset(set(letters) - form),
-        runs[kept],
-        owner[kept],
-        telling,
-        any(sizes[arm, split] is None for arm in source.arms for split in ("validation", "test")),
-        max(total - len(held), 0) if total > 2 * most else 0,
-        {near.signature(text(task)) for task in training},
-        set(),
-    )
+    signatures, own = frozenset(map(near.signature, held)), frozenset({*letters} - {*form})
+    return Known(signatures, whole, own, runs[kept], owner[kept], telling)
 
 
 def fair(sizes: Mapping[Arm, int], most: int) -> dict[Arm, int]:
@@ -244,10 +244,11 @@ def fault(task: Task, against: Known) -> str:
 def contains(question: str, against: Known) -> bool:
     """Whether a held-out question, or much of what tells of one, is part of this question."""
     own = (*items(question), "")
-    for n in [n for n in against.whole if WINDOW <= n < len(own)]:
-        # A list that goes on is another list.
-        if any(own[i : i + n] in against.whole[n] and own[i + n] != "," for i in range(len(own) - n)):
-            return True
+    for i in range(len(own) - WINDOW):
+        for parts in against.whole.get(own[i : i + WINDOW], ()):
+            # A list that goes on is another list.
+            if own[i : i + len(parts)] == parts and own[i + len(parts)] != ",":
+                return True
     letters = spelt(question)
     if len(letters) >= LETTERS and letters in against.letters:
         return True
