@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharpen.core import SPLITS, Arm, Task, TaskSource
+from sharpen.core import Arm, Task, TaskSource
 from sharpen.data import near, screen
 
 GSM8K = Path(__file__).parents[3] / "shared" / "data" / "gsm8k_test.jsonl.gz"

@@ -3,12 +3,13 @@
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
 
-growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on; near.py finds duplicates.
+growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on; near.py finds duplicates,
+containment.py sets within sets, and measures.py says what a set is worth.
 
-May import: tasks.
+May import: verify, tasks.
 """
 
-from sharpen.data import batching, growth, near, pairs, relabel, replay, screen
+from sharpen.data import batching, containment, growth, measures, near, pairs, relabel, replay, screen
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -27,6 +28,7 @@ from sharpen.data.selection import (
 __all__ = [
     "Memory",
     "batching",
+    "containment",
     "gate",
     "growth",
     "higher_reward",
@@ -34,6 +36,7 @@ __all__ = [
     "keep_correct",
     "make_batch",
     "mask_inputs",
+    "measures",
     "near",
     "one_pair",
     "paid",

@@ -3,17 +3,18 @@
 In order, the first reason counts:
 
 1. It is a task as JSON has it, for training, with an operator and parents that the run has met, in a family of its own.
-2. Nothing of validation or test is in it: not the question (blind to case, to where spaces are and to the width of letters, and
-   whatever else is said before it), not a whole question of at least WINDOW words and marks within a longer one, not the
-   letters of one with other numbers, and not SHARE of the runs of LETTERS letters that tell of one, blind to all others.
-   Runs that training questions have too are their form, and tell nothing. Where the hash of a question says its split, as for
+2. Nothing of validation or test is in it: not the question (blind to case, to where spaces are and to the width of letters,
+   and whatever else is said before it), not a whole question of at least WINDOW words and marks within a longer one, not the
+   letters of one with other numbers, and not SHARE of the runs of LETTERS letters that tell of one, blind to all else. Runs
+   that training questions have too are their form, and tell nothing. Where the hash of a question says its split, as for
    procedural families, the hash decides too: all that could ever be held out is.
 3. It is no training question of a finite arm, none that was tried, none that has grown, and none of this round; nor is it one
-   of the last told a little differently, with the same numbers and the same answer (near.py).
+   of the last NEIGHBOURS told a little differently, with the same numbers and the same answer (near.py).
 
-Of each split at most MOST tasks of finite arms are known, from all arms in turn, and all that are measured: `beyond` counts the
-rest. The label is checked by the task's own verifier (`responses` says on what), and the difficulty by rollouts (`hopeful`): the
-loop does both, after this. Rollouts check the label once more: a wrong one is hardly ever hit on by somebody else.
+Of each split at most MOST tasks of finite arms are known, from all arms in turn, and all that are measured: `beyond` counts
+the rest. The label is checked by the task's own verifier (`responses` says on what), and the difficulty by rollouts
+(`hopeful`): the loop does both, after this. Rollouts check the label once more: a wrong one is hardly ever hit on by somebody
+else.
 Source: decontamination as in TULU 3 (arXiv 2411.15124) and GPT-3, of what does not tell cleared; pass rates strictly between 0
 and 1 as in CLPO (arXiv 2509.25004) and DAPO; SwS (arXiv 2506.08989) for wrong labels that this removes.
 """
@@ -256,6 +257,26 @@ def contains(question: str, against: Known) -> bool:
     low, high = np.searchsorted(against.runs, found), np.searchsorted(against.runs, found, side="right")
     hits = Counter(owner for a, b in zip(low, high) for owner in against.owner[a:b].tolist())
     return any(n >= SHARE * against.telling[number] for number, n in hits.items())
+
+
+def found_in(questions: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Of each question whether it is one of the others: "same", "contains" (with other numbers, or a part of it), or "".
+
+    What more than a few of the questions, or of the others, share is their form.
+    """
+    form: set[str] = set()
+    form_runs = [np.zeros(0, np.uint64)]
+    for side in (questions, others):
+        few = max(near.FEW, len(side) // 1000)
+        letters = Counter(map(spelt, side))
+        form |= {said for said, n in letters.items() if n > few}
+        runs, counts = np.unique(runs_of(list(letters))[0], return_counts=True)
+        form_runs.append(runs[counts > few])
+    against = guarding(others, form, np.concatenate(form_runs))
+    return [
+        "same" if near.signature(question) in against.held else "contains" if contains(question, against) else ""
+        for question in questions
+    ]
 
 
 def text(task: Task) -> str:

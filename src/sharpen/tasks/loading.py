@@ -63,6 +63,12 @@ class TaskFile:
     unchecked: int = 0
     texts: int = 0
 
+    @property
+    def again(self) -> tuple[int, int]:
+        """Rows that ask a question again: to the same answer, and to another one."""
+        same, other = (self.left_out.get(reason, (0, ""))[0] for reason in (AGAIN, OTHERWISE))
+        return same, other
+
 
 def jsonl(path: str | Path) -> TaskSource:
     """The tasks of a file. Draws go through all tasks of an arm and split in an order set by the seed, then again in another.
