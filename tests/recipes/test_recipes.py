@@ -61,6 +61,7 @@ def offered(given):
         retell=lambda sample, messages: dataclasses.replace(sample, rollout=dataclasses.replace(sample.rollout, stop="forced")),
         decode=lambda tokens: "".join(f"{t} " for t in tokens),
         mask_token=0,
+        library={},
         buffer=list(shown) * 4,
         rng=np.random.default_rng(2),
     )

@@ -60,6 +60,12 @@ def test_every_arrow_is_there(store):
     assert second["change"]["ci95"][0] < 0.5 < second["change"]["ci95"][1]
 
 
+def test_a_query_reads_json(store):
+    """As the page on the store and growth say: parents are a list."""
+    rows = store.rows("SELECT p.value FROM tasks t JOIN json_each(t.parents) p ORDER BY t.rowid")
+    assert [row[0] for row in rows] == [PARENT.id, CHILD.id]
+
+
 def test_an_arm_is_all_of_its_tasks_and_skill_is_that_of_the_nearest_measured_ancestors(store):
     assert lineage.trace(store, "sums/1")["count"] == 1 and lineage.trace(store, "sums_easiest/1")["watched"] == ["sums/1"]
     assert [row["outcomes"] for row in lineage.trace(store, "sums/1")["rounds"]][0] == {"train": {"correct": 1, "wrong": 1}}

@@ -13,7 +13,7 @@ from sharpen.terminal import places
 
 if TYPE_CHECKING:
     from sharpen.core import Task
-    from sharpen.data.measures import Copies
+    from sharpen.data import measures as made
 
 SHOWN = 3  # examples of each kind
 LONGEST = 160  # characters of one
@@ -116,7 +116,7 @@ def measured(model: Path, tasks: list[Task], tried: int, samples: int, seed: int
         return loop.difficulty(model, chosen, samples, seed, progress)
 
 
-def duplicates(tasks: list[Task], found: Copies, again: int) -> dict[str, Any]:
+def duplicates(tasks: list[Task], found: made.Copies, again: int) -> dict[str, Any]:
     from sharpen.data import screen
 
     alike = sorted(found.alike, key=lambda pair: -pair[2])[:SHOWN]

@@ -4,12 +4,30 @@ selection.py keeps and drops, pairs.py sets answers against each other, relabel.
 (hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
 
 growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on; near.py finds duplicates,
-containment.py sets within sets, and measures.py says what a set is worth.
+containment.py sets within sets, clusters.py what lies together (quotas.py: how much of each), and measures.py says what a set
+is worth; curating.py keeps few and good answers. refining.py asks for tasks told anew; experience.py and prompting.py learn in
+words: insights, and the prompt itself.
 
 May import: verify, tasks.
 """
 
-from sharpen.data import batching, containment, growth, measures, near, pairs, relabel, replay, screen
+from sharpen.data import (
+    batching,
+    clusters,
+    containment,
+    curating,
+    experience,
+    growth,
+    measures,
+    near,
+    pairs,
+    prompting,
+    quotas,
+    refining,
+    relabel,
+    replay,
+    screen,
+)
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -28,7 +46,10 @@ from sharpen.data.selection import (
 __all__ = [
     "Memory",
     "batching",
+    "clusters",
     "containment",
+    "curating",
+    "experience",
     "gate",
     "growth",
     "higher_reward",
@@ -42,6 +63,9 @@ __all__ = [
     "paid",
     "pairs",
     "portions",
+    "prompting",
+    "quotas",
+    "refining",
     "relabel",
     "replay",
     "right_beginnings",

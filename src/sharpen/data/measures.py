@@ -51,7 +51,7 @@ class Copies:
         """One of each group of copies, the first; those told alike to another answer are no copies."""
         same = [(i, j) for i, j, _ in self.alike if tasks[i].answer == tasks[j].answer]
         group = near.groups(len(tasks), [*enumerate(self.first.tolist()), *same])
-        return [tasks[i] for i in np.flatnonzero(group == np.arange(len(tasks)))]
+        return [tasks[i] for i in np.flatnonzero(group == np.arange(len(tasks))).tolist()]
 
 
 def copies(tasks: Sequence[Task]) -> Copies:

@@ -120,7 +120,8 @@ def proposed(this: Run, step: int, number: int, spent: float, refusals: screen.R
     def complete(i: int, grower: Any, value: Any) -> None:
         found.append(value)
 
-    grower = asking(lambda: Moment(this, step, number, spent).ask("grow", list(this.grown.failed), arms, rng))
+    moment = Moment(this, step, number, spent)
+    grower = asking(lambda: moment.ask("grow", list(this.grown.failed), arms, rng))
     settings: dict[str, Any] = dict(max_tokens=this.recipe.max_tokens, sampling=this.recipe.sampling, roles=this.roles)
     rollouts.perform(this.policy, [grower], [f"grow.{number:05d}"], complete, seed=this.seed, **settings)
     (value,) = found
@@ -130,6 +131,7 @@ def proposed(this: Run, step: int, number: int, spent: float, refusals: screen.R
     if not isinstance(value, list | tuple):
         refusals.add(screen.NO_LIST, f"{describe(this.recipe.grow)} returned {type(value).__name__}")
         return ()
+    moment.adopt()
     return value
 
 

@@ -141,6 +141,7 @@ def selected(recipe: Recipe, samples: Sequence[Sample], progress: float) -> list
         retell=partial(retold, []),
         decode=lambda tokens: " ".join(map(str, tokens)),
         mask_token=0,
+        library={},
         rng=np.random.default_rng(0),
     )
     return call(recipe.select, samples, **{name: made[name] for name in asked_for(recipe.select)})

@@ -110,7 +110,7 @@ def origin(store: Store, task: str) -> dict[str, Any] | None:
     if not rows:
         return None
     failed = store.rows(FAILURE, {"task": task})
-    said = {"failure": None}
+    said: dict[str, Any] = {"failure": None}
     if failed:
         row = failed[0]
         turns = json.loads(row["turns"])
@@ -137,7 +137,7 @@ def rounds(store: Store, ids: dict[str, str], watched: Sequence[Arm]) -> list[di
     for number, purpose, outcome, n in store.rows(OUTCOMES, ids, DEADLINE):
         outcomes.setdefault(number, {}).setdefault(purpose, {})[outcome] = n
     learnt = {row["round"]: {"n": row["n"], "steps": [row["first"], row["last"]]} for row in store.rows(LEARNT, ids, DEADLINE)}
-    left = dict(store.rows(CHECKPOINTS))
+    left = {number: checkpoint for number, checkpoint in store.rows(CHECKPOINTS)}
     answers = {number: decision.answer for number, decision in store.decisions().items()}
     solved: dict[int, str] = {}
     for number, family, level, marks in store.rows(SKILL):

@@ -11,7 +11,7 @@ May import: families, verify.maths, verify.code.
 
 from sharpen.verify import judge_model
 from sharpen.verify.answers import answers_of, labelled
-from sharpen.verify.credit import discounted, each_turn, improvement
+from sharpen.verify.credit import discounted, each_turn, improvement, taught
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
 from sharpen.verify.final import final_answer, read_number, read_numbers
 from sharpen.verify.instructions import INSTRUCTIONS, instruction, instructions_for
@@ -38,6 +38,7 @@ __all__ = [
     "NO_ANSWER",
     "accepts_its_own",
     "task_fields",
+    "taught",
     "with_choices",
     "INSTRUCTIONS",
     "instruction",

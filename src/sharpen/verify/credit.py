@@ -26,6 +26,12 @@ def each_turn(
     return replace(found[-1], credit=tuple(float(value) for value in worth))
 
 
+def taught(task: Task, response: str, verifier: Callable[[Task, str], Verdict] = verdicts.verify) -> Verdict:
+    """The verdict, which is also what the role `teacher` is paid: its example is worth what the student makes of it."""
+    found = verifier(task, response)
+    return found if found.reward is None else replace(found, parts={**found.parts, "teacher": found.reward})
+
+
 def improvement(rewards: Sequence[float], alpha: float = 10.0) -> list[float]:
     """SCoRe (arXiv 2409.12917, section 4.2): the last turn is also paid alpha times what it is better than the one before it.
 
