@@ -461,7 +461,7 @@ def browser(tmp_path_factory) -> Iterator[Callable[..., Any]]:
             def ask(path: str, method: str = "POST", **body: Any) -> Any:
                 data = json.dumps(body).encode() if method == "POST" else None
                 request = urllib.request.Request(f"http://127.0.0.1:{port[1]}/session{path}", data, method=method)
-                with urllib.request.urlopen(request, timeout=200) as answer:
+                with urllib.request.urlopen(request, timeout=900) as answer:
                     return json.load(answer)["value"]
 
             arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]

@@ -15,17 +15,15 @@ May import: nothing but the ground files.
 """
 
 from sharpen.core import growth
+from sharpen.core.environments import Act, Environment, Observation
 from sharpen.core.errors import FatalDiagnosis, Interrupted, NotFinite, UserError, suggest
 from sharpen.core.events import (
-    Act,
     Ask,
-    Environment,
     Event,
     Failed,
     GrowthGenerator,
     Measure,
     Measured,
-    Observation,
     Ran,
     RolloutGenerator,
     Run,

@@ -10,16 +10,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from sharpen.core.environments import LONGEST, Act
 from sharpen.core.rollouts import Sampling, Turn
 from sharpen.core.tasks import Message, Task
 from sharpen.core.verdicts import Verdict
-
-LONGEST = 2000  # characters of a tool's or an environment's words that come back; the middle is left out
 
 
 @dataclass(frozen=True)
@@ -65,32 +64,6 @@ class Ran:
     status: str
     stdout: str
     stderr: str
-
-
-class Environment(Protocol):
-    """Something that is acted on. It belongs to one rollout, which made it, and holds that rollout's state."""
-
-    def step(self, action: str) -> Observation:
-        """What comes of an action. An action that makes no sense is an observation too, not an error."""
-
-
-@dataclass(frozen=True)
-class Act:
-    """An action on an environment, which has that many seconds."""
-
-    environment: Environment
-    action: str
-    seconds: float = 30.0
-    longest: int = LONGEST
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What an environment shows. `parts` are the reward's components, by name, as far as it decides them."""
-
-    text: str
-    done: bool = False
-    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,9 @@ def ask(
 def findings(made: Sequence[Sample], max_tokens: int) -> list[str]:
     """What is wrong with these answers, in words, and the cure."""
     verifiers = {s.rollout.task.verifier for s in made}
-    found = [d.cure for d in baseline.look(tally(made), verifiers, max_tokens=max_tokens, knobs=baseline.EVAL)]
+    found = [
+        d.cure for d in baseline.look(tally(made), verify.instructed(verifiers), max_tokens=max_tokens, knobs=baseline.EVAL)
+    ]
     lost = [s.verdict for s in made if s.verdict.reward is None]
     if lost:
         said = lost[-1].feedback.strip() or lost[-1].rule

@@ -14,7 +14,7 @@ from sharpen.verify.answers import answers_of, labelled
 from sharpen.verify.credit import discounted, each_turn, improvement, taught
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
 from sharpen.verify.final import final_answer, read_number, read_numbers
-from sharpen.verify.instructions import INSTRUCTIONS, instruction, instructions_for
+from sharpen.verify.instructions import INSTRUCTIONS, instructed, instruction, instructions_for
 from sharpen.verify.judged import judged, likelihood_of_gold
 from sharpen.verify.judging import Judges, join, judge
 from sharpen.verify.rewards import rubric_problem
@@ -41,6 +41,7 @@ __all__ = [
     "taught",
     "with_choices",
     "INSTRUCTIONS",
+    "instructed",
     "instruction",
     "instructions_for",
     "right_response",

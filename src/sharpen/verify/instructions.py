@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sharpen.core import Task
@@ -57,6 +57,12 @@ def instruction(task: Task, instructions: Mapping[str, str] = INSTRUCTIONS) -> s
         shown = "" if schema is None else f" It has to fit this JSON Schema: {json.dumps(schema, ensure_ascii=False)}"
         text = text.replace("{schema}", shown)
     return text.replace("{language}", str(task.data.get("language", "")))
+
+
+def instructed(verifiers: Iterable[str]) -> list[str]:
+    """The instructions of these verifiers, for people: without what each task puts into them. "" where there is none."""
+    texts = [INSTRUCTIONS.get(name, "") for name in sorted(verifiers)]
+    return [text.replace("{language} ", "").replace("{language}", "").replace("{schema}", "") for text in texts]
 
 
 def kind_of(task: Task, instructions: Mapping[str, str]) -> str:
