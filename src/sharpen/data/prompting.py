@@ -28,7 +28,7 @@ from sharpen.estimate import interval
 from sharpen.hashing import derive
 
 Prompt = dict[str, Any]
-START = "Think step by step, then give the answer."
+START = ""  # no instruction
 RULES: Mapping[str, str] = {
     "malformed": "The answer could not be found in what was said. Say how the answer has to be written.",
     "cut_off": "The answer was too long and was cut off. Ask for less.",
@@ -130,11 +130,13 @@ def wanted(known: Sequence[Prompt], number: int) -> str:
     one = known[number]
     line, above = [], one["parent"]
     while above >= 0:
-        line.append(known[above]["text"])
+        line.append(known[above]["text"] or "(none)")
         above = known[above]["parent"]
     counts: Counter[str] = Counter(one["failures"])
     summary = "\n".join(f"- {n} times: {RULES.get(kind, kind)}" for kind, n in counts.most_common())
-    return WRITE.format(text=one["text"], ancestry=" ← ".join(line) or "nothing before it", summary=summary or "- nothing")
+    return WRITE.format(
+        text=one["text"] or "(none)", ancestry=" ← ".join(line) or "nothing before it", summary=summary or "- nothing"
+    )
 
 
 def fallen(known: Sequence[Prompt], number: int, min_level: int) -> bool:

@@ -43,6 +43,6 @@ def check(made: Recipe) -> bool:
         return asked, ask
 
     (short, learnt), (long, _) = heard("AGREED."), heard("check it")
-    rounds = made.rollout.keywords["rounds"]
+    rounds = getattr(made.rollout, "keywords", {})["rounds"]
     counted = short.count("agent") == 2 and long.count("agent") == 1 + rounds
     return counted and learnt.messages == task.prompt and learnt.answer == "4"

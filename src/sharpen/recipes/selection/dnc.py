@@ -31,7 +31,7 @@ NEUTRAL = dict(clusters=0)
 def check(made: Recipe) -> bool:
     """Of a mastered, a half-mastered and a hopeless cluster the second gets more than a third; quotas add up."""
     labels, rate = np.repeat([0, 1, 2], 10), np.repeat([1.0, 0.5, 0.0], 10)
-    weights = quotas.reweighted(labels, rate, 3, made.curriculum.keywords["strength"])
+    weights = quotas.reweighted(labels, rate, 3, getattr(made.curriculum, "keywords", {})["strength"])
     same = quotas.reweighted(labels, np.full(30, 0.5), 3)
     counts = quotas.quotas(weights, 100)
     return weights[1] > 1 / 3 > weights[0] == weights[2] and np.allclose(same, 1 / 3) and counts.sum() == 100

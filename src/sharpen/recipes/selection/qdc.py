@@ -17,8 +17,8 @@ from sharpen.recipes.supervised import rft
 
 def recipe(share: float = 0.5, quality: float = 1.0, diversity: float = 1.0, complexity: float = 1.0) -> Recipe:
     parent = rft.recipe()
-    marks = dict(share=share, quality=quality, diversity=diversity, complexity=complexity)
-    return replace(parent, select=partial(curating.balanced, **marks)) if share else parent
+    select = partial(curating.balanced, share=share, quality=quality, diversity=diversity, complexity=complexity)
+    return replace(parent, select=select) if share else parent
 
 
 NEUTRAL = dict(share=0.0)
@@ -30,4 +30,4 @@ def check(made: Recipe) -> bool:
     with_it, without = (
         {s.rollout.response for s in curating.balanced(given, 2 / 3, 1.0, diversity, 0.0)} for diversity in (1.0, 0.0)
     )
-    return len(with_it) == 2 and len(without) == 1 and made.select.keywords["diversity"] > 0
+    return len(with_it) == 2 and len(without) == 1 and getattr(made.select, "keywords", {})["diversity"] > 0

@@ -40,4 +40,4 @@ def check(made: Recipe) -> bool:
         chosen = call(made.curriculum, {}, [Arm("a", 1)], 20, 4, rng, attempts=attempts, progress=progress)
         return sum(attempts.numbers[task.id] % 2 == 0 for task, _ in chosen) / 20
 
-    return share(0.0) == made.curriculum.keywords["hard"] and share(1.0) == 1.0
+    return share(0.0) == getattr(made.curriculum, "keywords", {})["hard"] and share(1.0) == 1.0
