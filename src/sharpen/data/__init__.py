@@ -5,8 +5,8 @@ selection.py keeps and drops, pairs.py sets answers against each other, relabel.
 
 growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on; near.py finds duplicates,
 containment.py sets within sets, clusters.py what lies together (quotas.py: how much of each), and measures.py says what a set
-is worth; curating.py keeps few and good answers. refining.py asks for tasks told anew; experience.py and prompting.py learn in
-words: insights, and the prompt itself.
+is worth; curating.py keeps few and good answers. refining.py asks for tasks told anew; experience.py, prompting.py and
+discovery.py learn in words: insights, the prompt itself, rules.
 
 May import: verify, tasks.
 """
@@ -16,6 +16,7 @@ from sharpen.data import (
     clusters,
     containment,
     curating,
+    discovery,
     experience,
     growth,
     measures,
@@ -49,6 +50,7 @@ __all__ = [
     "clusters",
     "containment",
     "curating",
+    "discovery",
     "experience",
     "gate",
     "growth",

@@ -16,6 +16,7 @@ from sharpen.rollouts.judges import RoleJudges, judging
 from sharpen.rollouts.rollout import (
     demonstrate,
     demonstrating,
+    evolving,
     prompted,
     rationalise,
     self_correct,
@@ -37,6 +38,7 @@ __all__ = [
     "demonstrate",
     "demonstrating",
     "drive",
+    "evolving",
     "guided",
     "judging",
     "perform",

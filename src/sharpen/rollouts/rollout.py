@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from sharpen.core import Ask, Message, RolloutGenerator, Task, UserError
-from sharpen.data import experience, prompting
+from sharpen.data import discovery, experience, prompting
 from sharpen.rollouts.asking import after_system
 from sharpen.verify import final_answer, right_response
 
@@ -88,4 +88,10 @@ def with_insights(task: Task, most: int = 2, *, library: Mapping[str, Any]) -> R
 def prompted(task: Task, *, library: Mapping[str, Any]) -> RolloutGenerator:
     """One answer, under the instruction that is being tried for this task, or the best one (data/prompting.py)."""
     turn = yield Ask(with_system(task, prompting.prompts(library)[prompting.chosen(library, task)]["text"]))
+    return turn
+
+
+def evolving(task: Task, *, library: Mapping[str, Any]) -> RolloutGenerator:
+    """One answer, after the best rules that were found so far (data/discovery.py)."""
+    turn = yield Ask(with_system(task, discovery.told(library)))
     return turn

@@ -4,12 +4,12 @@ verdicts.py has the rules by name, on the final answer that final.py finds; judg
 (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads, rewards.py
 pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold answer, judged.py
 asks a role, credit.py says what each turn is worth. fields.py says what a line of a file has for each verifier, instructions.py
-what a chat model is told. Mathematics is in maths/, programs are in code/.
+what a chat model is told; scheduling.py judges rules that order jobs. Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
 
-from sharpen.verify import judge_model
+from sharpen.verify import judge_model, scheduling
 from sharpen.verify.answers import answers_of, labelled
 from sharpen.verify.credit import discounted, each_turn, improvement, taught
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
@@ -18,6 +18,7 @@ from sharpen.verify.instructions import INSTRUCTIONS, instructed, instruction, i
 from sharpen.verify.judged import judged, likelihood_of_gold
 from sharpen.verify.judging import Judges, join, judge
 from sharpen.verify.rewards import rubric_problem
+from sharpen.verify.scheduling import scheduled
 from sharpen.verify.tool_calls import shown_tools, tools_told
 from sharpen.verify.verdicts import (
     VERIFIERS,
@@ -57,6 +58,8 @@ __all__ = [
     "discounted",
     "each_turn",
     "exact",
+    "scheduled",
+    "scheduling",
     "final_answer",
     "gym",
     "improvement",
