@@ -78,7 +78,7 @@ def staged(task: Task, stages: Sequence[str] = STAGES, edited: bool = True) -> R
     return turn
 
 
-def guided(task: Task, guidelines: Sequence[str] = GUIDELINES, hint: bool = True) -> RolloutGenerator:
+def advised(task: Task, guidelines: Sequence[str] = GUIDELINES, hint: bool = True) -> RolloutGenerator:
     """A guideline is adapted to the task, made a structure, and followed; what is learnt is the answer after the bare question.
 
     Which guideline, the student says; where it names none, its words decide, so that the rollouts of a task differ. Where the

@@ -21,7 +21,7 @@ from sharpen.rollouts import stages
 
 def recipe(hint: bool = True, guidelines: bool = True) -> Recipe:
     parent = rft.recipe()
-    return replace(parent, rollout=partial(rollouts.guided, hint=hint)) if guidelines else parent
+    return replace(parent, rollout=partial(rollouts.advised, hint=hint)) if guidelines else parent
 
 
 NEUTRAL = dict(guidelines=False)
