@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, listing, profiling, revising, serving
+from sharpen.cli import commands, data, lineage, listing, profiling, revising, serving
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -347,6 +347,8 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
+app.command()(data.data)
+app.command()(lineage.lineage)
 app.command()(commands.verify)
 app.command()(commands.audit)
 app.command()(commands.rewards)

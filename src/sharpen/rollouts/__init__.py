@@ -1,12 +1,12 @@
 """Who is asked what, in which order: rollouts as generators, and the driver that batches them.
 
-rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools, retry.py attempts
-with feedback between them, which feedback.py gives; critique.py what is said of answers, tutoring.py a tutor and a pupil;
-own_judge.py a model that judges itself, consistent.py programs against tests of its own. search.py tries several answers and
-chooses: trees.py searches, values.py says what a beginning is worth. splicing.py cuts, inserts and forces within an answer;
-guided.py draws with the hooks of decoding.py. asking.py says what the student is told beside the question, and keeps it with
-a model. driver.py runs generators side by side; answers.py says what comes of programs, environments and measurements;
-judges.py runs verdicts that need a model.
+rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools, stages.py those in
+which something comes before the answer, retry.py attempts with feedback between them, which feedback.py gives; critique.py
+what is said of answers, tutoring.py a tutor and a pupil; own_judge.py a model that judges itself, consistent.py programs
+against tests of its own. search.py tries several answers and chooses: trees.py searches, values.py says what a beginning is
+worth. splicing.py cuts, inserts and forces within an answer; guided.py draws with the hooks of decoding.py. asking.py says
+what the student is told beside the question, and keeps it with a model. driver.py runs generators side by side; answers.py
+says what comes of programs, environments and measurements; judges.py runs verdicts that need a model.
 
 May import: verify.maths, verify.code, verify, data.
 """
@@ -33,12 +33,25 @@ from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
 from sharpen.rollouts.own_judge import best_by_own, co_evolved, ticked_again
 from sharpen.rollouts.retry import rethink, retry, untried
-from sharpen.rollouts.rollout import again, demonstrate, demonstrating, rationalise, self_correct, single, unaided
+from sharpen.rollouts.rollout import (
+    again,
+    demonstrate,
+    demonstrating,
+    evolving,
+    prompted,
+    rationalise,
+    self_correct,
+    single,
+    unaided,
+    with_insights,
+)
+from sharpen.rollouts.stages import advised, deliberated, staged, tutored
 from sharpen.rollouts.tools import Calculator, with_tools
 
 __all__ = [
     "UNTOLD",
     "Asking",
+    "advised",
     "again",
     "asking",
     "best_by_own",
@@ -59,10 +72,13 @@ __all__ = [
     "critique",
     "exploring",
     "feedback",
+    "deliberated",
+    "evolving",
     "guided",
     "judging",
     "own_judge",
     "perform",
+    "prompted",
     "rationalise",
     "refining",
     "rethink",
@@ -73,5 +89,8 @@ __all__ = [
     "ticked_again",
     "unaided",
     "untried",
+    "staged",
+    "tutored",
+    "with_insights",
     "with_tools",
 ]

@@ -1,10 +1,10 @@
 """Task sources: reasoning-gym's procedural families, arithmetic, programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, ranked.py for an order; grown.py
-makes tasks of others, and draws them. A file is read by
-formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a
-cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
+arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, scheduling.py for rules, ranked.py
+for an order; grown.py makes tasks of others, and draws them. A file is read by formats.py (rows; separated.py: those of a
+.csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a
+source; keeping.py: rows in little memory).
 
 May import: terminal, families, verify.maths, verify.code, verify.
 """
@@ -30,6 +30,7 @@ from sharpen.tasks.loading import TaskFile, is_own, jsonl, lines_of, read_file
 from sharpen.tasks.mixture import mixture
 from sharpen.tasks.programs import programs
 from sharpen.tasks.ranked import ranked
+from sharpen.tasks.scheduling import scheduling
 from sharpen.tasks.solutions import WRITERS
 from sharpen.tasks.tours import tours
 from sharpen.terminal import places
@@ -65,6 +66,7 @@ __all__ = [
     "TaskFile",
     "step_chain",
     "tours",
+    "scheduling",
     "with_grown",
 ]
 
