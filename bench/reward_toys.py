@@ -74,8 +74,8 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 def checklist(n: int = 20_000, questions: int = 5) -> dict[str, Any]:
     """The truth is how many of five things an answer has. A question is answered wrongly with some chance; one score has as
-    much noise as one answer has. Rank correlations with the truth, (ticks, score). Ticks shrink the truth by 1 - 2 error and their
-    noise by the root of their number, so they are better up to an error of (1 - 5^-1/2) / 2 = 27.6 %."""
+    much noise as one answer has. Rank correlations with the truth, (ticks, score). Ticks shrink the truth by 1 - 2 error and
+    their noise by the root of their number, so they are better up to an error of (1 - 5^-1/2) / 2 = 27.6 %."""
     rng, told = np.random.default_rng(0), {}
     for error in (0.1, 0.2, 0.3):
         has = rng.random((n, questions)) < 0.5
@@ -92,7 +92,7 @@ def chances(n: int, p: float) -> list[float]:
 
 
 def debate(n: int = 50_000, honest: float = 0.6, lying: float = 0.3) -> dict[str, Any]:
-    """Each turn a side shows a decisive fact with its chance; the judge believes who showed more, and tosses a coin at a tie."""
+    """Each turn a side shows a decisive fact with its chance; the judge believes who showed more, at a tie a coin."""
     rng, told = np.random.default_rng(0), {}
     for turns in (0, 1, 2, 3, 5):
         for name, other in (("", lying), (" alike", honest)):
@@ -127,8 +127,8 @@ def blend(steps: int = 400, tau: float = 0.5) -> dict[str, Any]:
 
 
 def conair(draws: int = 300) -> dict[str, Any]:
-    """10 programs: 3 right, 5 with one mistake, 2 with others; 30 tests, of which 40 % are wrong and agree with that mistake. The
-    mistake passes these, and half of the right ones."""
+    """10 programs: 3 right, 5 with one mistake, 2 with others; 30 tests, of which 40 % are wrong and agree with that one.
+    The mistake passes these, and half of the right ones."""
     rng, won = np.random.default_rng(0), dict.fromkeys(range(5), 0)
     for _ in range(draws):
         good = np.arange(30) >= 12

@@ -304,6 +304,7 @@ def test_every_feedback_is_listed_by_its_name():
         "execution",
         "critic",
         "own_critique",
+        "explained",
         "checklist",
         "person",
     }

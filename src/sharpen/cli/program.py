@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, listing, profiling, serving
+from sharpen.cli import commands, listing, profiling, revising, serving
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -354,6 +354,7 @@ app.command()(commands.compare)
 app.command()(serving.serve)
 app.command()(serving.chat)
 app.command()(profiling.profile)
+app.command()(revising.revise)
 
 
 def main() -> None:

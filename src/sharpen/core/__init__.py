@@ -30,12 +30,15 @@ from sharpen.core.events import (
     Run,
     Score,
     Scored,
+    Study,
     VerdictGenerator,
 )
+from sharpen.core.hooks import Beside, Hook, Step
 from sharpen.core.learning import Batch, Lesson, Tableau
+from sharpen.core.ledger import Ledger, Spending
 from sharpen.core.policy import Policy, Speaker
 from sharpen.core.roles import Role
-from sharpen.core.rollouts import GREEDY, PLAIN, Rollout, Sampling, Span, Turn
+from sharpen.core.rollouts import GREEDY, PLAIN, Branch, Rollout, Sampling, Searched, Span, Turn
 from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource, flat
 from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Tally, Verdict, came_out, tally
 
@@ -46,6 +49,8 @@ __all__ = [
     "ArmStats",
     "Ask",
     "Batch",
+    "Beside",
+    "Branch",
     "Check",
     "Choices",
     "Decision",
@@ -57,7 +62,10 @@ __all__ = [
     "GREEDY",
     "GrowthGenerator",
     "HISTORY",
+    "Hook",
     "Interrupted",
+    "Check",
+    "Ledger",
     "Lesson",
     "Measure",
     "Measured",
@@ -77,8 +85,12 @@ __all__ = [
     "Sampling",
     "Score",
     "Scored",
+    "Searched",
     "Span",
     "Speaker",
+    "Spending",
+    "Step",
+    "Study",
     "Tableau",
     "Tally",
     "Task",

@@ -23,6 +23,7 @@ class Role:
                that gives words, (samples) -> samples: those of its own conversations, where they are not simply paid
     lr         learning rate of such a role; 0: the student's
     seconds    that one answer of a server may take
+    price      money for a million tokens that it reads, and for a million that it writes; a ledger adds it up
     """
 
     name: str
@@ -32,3 +33,4 @@ class Role:
     teach: Callable[..., list[Any]] | None = None
     lr: float = 0.0
     seconds: float = 60.0
+    price: tuple[float, float] = (0.0, 0.0)

@@ -1,8 +1,9 @@
 """Samples to samples: which are learnt from, and in which form; and from failures to new tasks.
 
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
-(hindsight), corrections.py makes texts about mistakes and errors.py mistakes,
-replay.py remembers earlier successes, batching.py makes arrays of them.
+(hindsight), corrections.py makes texts about mistakes, errors.py mistakes, edits.py texts with what somebody accepts of a
+revision; lengths.py pays for length, trees.py learns from what a search tried; replay.py remembers earlier successes,
+batching.py makes arrays of samples.
 
 lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py one
 reward of parts. growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
@@ -14,15 +15,18 @@ from sharpen.data import (
     batching,
     blending,
     corrections,
+    edits,
     errors,
     growth,
     judgements,
+    lengths,
     lessons,
     pairs,
     relabel,
     replay,
     screen,
     stepping,
+    trees,
 )
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
@@ -44,6 +48,7 @@ __all__ = [
     "batching",
     "blending",
     "corrections",
+    "edits",
     "errors",
     "gate",
     "growth",
@@ -51,6 +56,7 @@ __all__ = [
     "keep_all",
     "keep_correct",
     "judgements",
+    "lengths",
     "lessons",
     "make_batch",
     "mask_inputs",
@@ -64,5 +70,6 @@ __all__ = [
     "screen",
     "soft_overlong",
     "stepping",
+    "trees",
     "win_rate",
 ]

@@ -172,11 +172,22 @@ def mended(
     return found
 
 
+def repaired(samples: Sequence[Sample]) -> list[Sample]:
+    """Right answers that were right at once, and of right revisions all but the first attempt: what was said of the fault is
+    learnt too (LeDex, arXiv 2405.18649). Where nothing is right, nothing is learnt."""
+    found = []
+    for sample in keep_correct(samples):
+        spoken = {span.turn for span in sample.rollout.spans if not span.author}
+        found.append(learnt_turns(sample, *(spoken - {0})) if len(sample.rollout.turns) > 1 else sample)
+    return found
+
+
 def refinements(
     samples: Sequence[Sample],
     ask: str = REVISE,
     same: float = 1.0,
     direct: bool = True,
+    own: bool = False,
     *,
     retell: Retell,
     demos: Sequence[Sample],
@@ -185,10 +196,11 @@ def refinements(
     """Wrong answers followed by the right one, and right answers followed by themselves, so that stopping is learnt too.
 
     same     so many of the latter for each of the former; 0 makes a student that changes everything
+    own      a wrong answer is followed by a right one of the student's own only, never by the worked solution
     direct   right answers are also learnt as they are, where the prompt was not solved every time: what is mastered teaches
              nothing, what never was has no own answer. Source: ToolACE-R (arXiv 2504.01400); rule and ratio are stand-ins
     """
-    shown = {demo.group: demo for demo in demos}
+    shown = {} if own else {demo.group: demo for demo in demos}
     groups = by_prompt(samples)
     found: list[Sample] = []
     kept: list[Sample] = []

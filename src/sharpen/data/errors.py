@@ -116,13 +116,13 @@ def numbered(pairs: Sequence[tuple[Sample, Sample]]) -> list[Sample]:
 
 
 def pair_yield(n: int, accuracy: float) -> float:
-    """Ordered right-wrong pairs that n samples of that accuracy give: n (n - 1) a (1 - a); none at 0 and 1."""
+    """Right-wrong pairs that n samples of that accuracy give on average: n (n - 1) a (1 - a); none at 0 and 1."""
     return n * (n - 1) * accuracy * (1 - accuracy)
 
 
 def all_pairs(samples: Sequence[Sample], most: int = 0) -> list[Sample]:
     """Every right answer against every wrong one to the same prompt, at most so many of a prompt (0: all): what a builder of
-    pairs can give at most, half of `pair_yield` on average, which counts either order."""
+    pairs can give at most, `pair_yield` on average."""
     found: list[tuple[Sample, Sample]] = []
     for group in by_prompt(samples):
         right, wrong = ([s for s in group if s.verdict.correct is side] for side in (True, False))

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import rollouts
+from sharpen import rollouts, verify
 from sharpen.core import Batch, Tally
 from sharpen.guard import baseline, doctor
 from sharpen.loop.session import Run
@@ -33,7 +33,7 @@ def look(this: Run) -> list[doctor.Diagnosis]:
     verifiers = {name for (name,) in this.store.rows("SELECT DISTINCT verifier FROM tasks WHERE split <> 'train'")}
     found = baseline.look(
         told,
-        verifiers,
+        verify.instructed(verifiers),
         max_tokens=max(stage.recipe.max_tokens for stage in this.stages),
         hopeless=not this.at.number and on_its_own(this.recipe) and not earned(this),
         limit=this.recipe.unreadable_limit,

@@ -66,7 +66,7 @@ class Moment:
     def bound(self, slot: str) -> Callable[..., Any]:
         """The function in a slot with what it asks for filled in; itself, where it asks for nothing."""
         function = getattr(self.this.recipe, slot)
-        asked = wanted(function, names(slot))
+        asked = [name for name in wanted(function, names(slot)) if not OFFERS[name].late]
         return partial(function, **{name: self.get(name) for name in asked}) if asked else function
 
     def get(self, name: str) -> Any:
@@ -108,6 +108,7 @@ class Offer:
     slots: tuple[str, ...]
     what: str
     make: Callable[[Moment], Any]
+    late: bool = False  # whoever calls the function fills it in, for each rollout
 
 
 def working(name: str) -> Callable[[Moment], Any]:
@@ -207,7 +208,13 @@ OFFERS: Mapping[str, Offer] = {
     "mask_token": Offer(("select",), "a token that stands for nothing", attrgetter("this.policy.pad_id")),
     "buffer": Offer(("select",), "a list of samples, as they came, that it fills and empties", working("buffer")),
     "rng": Offer(("select",), "random numbers of this step", random_numbers),
-    "turns": Offer(("verify",), "what the student said in each of its turns; who judges fills it in", lambda moment: ()),
+    "turns": Offer(("verify",), "what the student said in each of its turns; who judges fills it in", lambda moment: (), True),
+    "ledger": Offer(
+        ("rollout", "verify"),
+        "what the rollout has cost: a `core.Spending` that grows, for rollouts; the `core.Ledger` of it all, for verifiers",
+        lambda moment: None,
+        True,
+    ),
     "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
     "history": Offer(("grow",), "{arm: its latest ArmStats, oldest first}", lambda m: m.this.store.history()),
     "policy": Offer(("objective",), "the policy before the step", attrgetter("this.policy")),

@@ -97,7 +97,7 @@ def bind(roles: Sequence[Role], student: Policy, like: Callable[[Path], Any]) ->
             found[role.name] = Blank() if role.gives == "scores" else student
         elif who.startswith(("http://", "https://")):
             url, _, model = who.partition("#")
-            server = EndpointPolicy(url, model, role.seconds)
+            server = EndpointPolicy(url, model, role.seconds, role.price)
             server.reach()
             found[role.name] = server
         elif Path(who).is_dir():

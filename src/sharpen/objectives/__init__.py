@@ -2,8 +2,9 @@
 
 advantage.py is what a response is credited with, tableau.py puts the parts together. policy_gradient.py has REINFORCE to
 CISPO and SFT; preferences.py DPO and its kin; hybrid.py worked solutions beside own answers; distillation.py a teacher's
-distribution; turns.py credits turns; penalties.py and entropy.py what is added; off_policy.py rollouts of earlier versions;
-games.py small matrix games to try preferences on; rewards.py what reward models learn.
+distribution; turns.py credits turns, steps.py parts of answers; penalties.py and entropy.py what is added; off_policy.py
+rollouts of earlier versions; games.py small matrix games to try preferences on; unrolled.py gradients through learning;
+rewards.py what reward models learn.
 
 May import: data.
 """
@@ -19,7 +20,9 @@ from sharpen.objectives import (
     policy_gradient,
     preferences,
     rewards,
+    steps,
     turns,
+    unrolled,
 )
 from sharpen.objectives.tableau import active, example, example_penalty, weigh
 
@@ -37,6 +40,8 @@ __all__ = [
     "policy_gradient",
     "preferences",
     "rewards",
+    "steps",
     "turns",
+    "unrolled",
     "weigh",
 ]

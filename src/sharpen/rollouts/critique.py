@@ -86,8 +86,8 @@ def corrected_half(task: Task, feedback: Feedback = verdict, share: float = 0.5,
     """
     if task.split == "train" and int(task.id[:8], 16) / 2**32 >= share:
         return (yield from single(task, system))
-    last = yield from retry(task, feedback, 2, system)
-    return last
+    attempts = yield from retry(task, feedback, 2, system, window=1)
+    return attempts[-1] if isinstance(attempts, tuple) else attempts
 
 
 def worked_by_program(

@@ -9,6 +9,7 @@ words that come before the next attempt; or None: nothing is to be said, and the
     execution      what came of the program: what it printed on a case, or how it failed
     critic         another model's critique; with the reference before it, its answer is masked in what it says
     own_critique   the student's own, in the same conversation
+    explained      what another feedback says, with the student's explanation of it
     checklist      what a judge's yes-or-no questions found missing
     person         what somebody types, for as long as they take part
 
@@ -168,6 +169,23 @@ def own_critique(
     return Said(again, turn, over=until_right and says_right(turn.text) is True)
 
 
+def explained(
+    task: Task,
+    attempts: Sequence[Turn],
+    source: Feedback = execution,
+    ask: str = "Explain what is wrong.",
+    again: str = "Now do it again.",
+    tokens: int = 48,
+) -> Steps:
+    """What another feedback says, and the student's explanation of it, before it tries again: LeDex (arXiv 2405.18649)."""
+    found = yield from source(task, attempts)
+    if found is None:
+        return None
+    asked = ({"role": "user", "content": f"{found.words.removesuffix(AGAIN).strip()} {ask}"},)
+    turn = yield Ask(asked, after=found.after or attempts[-1], max_tokens=tokens)
+    return Said(again, turn)
+
+
 LIST = (
     "Write at most {most} questions, one a line, that can be answered with yes or no and that a right answer to this passes:\n"
 )
@@ -225,4 +243,4 @@ def without_answer(task: Task, text: str) -> str:
     return text
 
 
-FEEDBACK = {f.__name__: f for f in (unary, verdict, first_error, execution, critic, own_critique, checklist, person)}
+FEEDBACK = {f.__name__: f for f in (unary, verdict, first_error, execution, critic, own_critique, explained, checklist, person)}

@@ -7,10 +7,11 @@ told, and mends its first wrong step half of the time after a hint that names it
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sharpen.core import Ask, RolloutGenerator, Sample, Task, Verdict, VerdictGenerator
+from sharpen.core import GREEDY, Ask, RolloutGenerator, Sample, Task, Verdict, VerdictGenerator
 from sharpen.hashing import derive
 from sharpen.rollouts.feedback import judged, without_answer
 from sharpen.verify import steps
@@ -26,7 +27,7 @@ FIELDS = ("evaluation", "action", "state")
 def tutor(task: Task, role: str = "pupil", record: bool = False, shown: bool = False) -> RolloutGenerator:
     """The pupil tries; the tutor says something. `record`: as a record of fields; `shown`: training tasks are answered by the
     right record, so that imitation can learn it."""
-    tried = yield Ask(task.prompt, role=role)
+    tried = yield Ask(task.prompt, role=role, sampling=GREEDY)
     asked = ASK.format(question=task.prompt[-1]["content"], answer=tried.text) + (f"\n{RECORD}" if record else "")
     told = json.dumps(right_record(task, tried.text)) if shown and task.split == "train" else None
     return (yield Ask(({"role": "user", "content": asked},), answer=told))
@@ -35,7 +36,7 @@ def tutor(task: Task, role: str = "pupil", record: bool = False, shown: bool = F
 def lesson(task: Task, role: str = "pupil", rounds: int = 3) -> RolloutGenerator:
     """`tutor` over several tries: a conversation in which every turn of the tutor's is a record; it ends when the pupil is
     right. Training tasks show the right records: CLASS's conversation set (arXiv 2305.13272), by rule instead of by a model."""
-    tried = yield Ask(task.prompt, role=role)
+    tried = yield Ask(task.prompt, role=role, sampling=GREEDY)
     turn = None
     for _ in range(rounds):
         told = json.dumps(right_record(task, tried.text)) if task.split == "train" else None
@@ -65,16 +66,39 @@ def helped(task: Task, response: str, role: str = "pupil") -> VerdictGenerator:
     return Verdict("correct" if good else "wrong", float(good), parts, rule="what the pupil does next")
 
 
-def as_recorded(task: Task, response: str) -> Verdict:
-    """Whether the tutor's record says what the pupil's answer deserves, which stands in the record itself as `pupil`, or else
-    whether it is a whole record at all; the pupil's answer is not known here."""
-    said = record_in(response)
+def recorded(task: Task, response: str, role: str = "pupil") -> VerdictGenerator:
+    """Whether the tutor's record is the one that the pupil's first answer deserves. The pupil is asked again, greedily, as it
+    was when the tutor spoke."""
+    turn = yield Ask(task.prompt, role=role, sampling=GREEDY)
+    gold, said = right_record(task, turn.text), record_in(response)
     if said is None:
         return Verdict("malformed", 0.0, feedback="This is no record.", rule="record")
-    consistent = (said["evaluation"] == "right") == (said["action"] == "confirm") == (said["state"] == "finished")
-    leak = without_answer(task, response) != response and said["evaluation"] != "right"
-    good = consistent and not leak
-    return Verdict("correct" if good else "wrong", float(good), {"leak": float(leak)}, rule="record")
+    leak = float(without_answer(task, response) != response and gold["evaluation"] == "wrong")
+    parts = {name: float(said[name] == gold[name]) for name in FIELDS} | {"leak": leak}
+    good = not differs(gold, response) and not leak
+    return Verdict("correct" if good else "wrong", float(good), parts, rule="record")
+
+
+def record_pairs(samples: Sequence[Sample], role: str = "pupil", *, retell: Callable[..., Sample]) -> list[Sample]:
+    """The right record against the tutor's own, wherever they differ in a field: pedagogical alignment (arXiv 2402.05000)."""
+    found: list[Sample] = []
+    for s in samples:
+        task, tried = s.rollout.task, pupil_words(s, role)
+        gold = right_record(task, tried)
+        if s.verdict.reward is None or not differs(gold, s.rollout.response):
+            continue
+        asked = ({"role": "user", "content": f"{ASK.format(question=task.prompt[-1]['content'], answer=tried)}\n{RECORD}"},)
+        told = retell(s, asked, json.dumps(gold))
+        worse = replace(s, verdict=replace(s.verdict, outcome="wrong", reward=0.0))
+        sides = (replace(told, verdict=Verdict("correct", 1.0)), worse)
+        found += [replace(side, group=len(found) // 2, weight=1.0) for side in sides]
+    return found
+
+
+def lessons(samples: Sequence[Sample]) -> list[Sample]:
+    """Every lesson that could be judged, whether or not the pupil was right in the end: the tutor's turns are the right
+    ones."""
+    return [s for s in samples if s.verdict.reward is not None]
 
 
 def right_record(task: Task, answer: str) -> dict[str, str]:

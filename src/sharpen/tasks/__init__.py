@@ -1,8 +1,8 @@
 """Task sources: reasoning-gym's procedural families, arithmetic, programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-arithmetic.py for numbers, chain.py for chains of steps,
-ranked.py for an order; grown.py makes tasks of others, and draws them. A file is read by
+arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, ranked.py for an order; grown.py
+makes tasks of others, and draws them. A file is read by
 formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a
 cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
 
@@ -31,11 +31,10 @@ from sharpen.tasks.mixture import mixture
 from sharpen.tasks.programs import programs
 from sharpen.tasks.ranked import ranked
 from sharpen.tasks.solutions import WRITERS
+from sharpen.tasks.tours import tours
 from sharpen.terminal import places
 
 __all__ = [
-    "Ruling",
-    "TaskFile",
     "arithmetic",
     "blocked",
     "clip",
@@ -47,8 +46,8 @@ __all__ = [
     "gym",
     "halfway",
     "held_out",
-    "is_own",
     "interpolated",
+    "is_own",
     "jsonl",
     "kind",
     "lines",
@@ -62,7 +61,10 @@ __all__ = [
     "programs",
     "ranked",
     "read_file",
+    "Ruling",
+    "TaskFile",
     "step_chain",
+    "tours",
     "with_grown",
 ]
 

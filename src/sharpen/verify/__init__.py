@@ -3,21 +3,34 @@
 verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed
 (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads, rewards.py
 pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold answer, judged.py
-asks a role, credit.py says what each turn is worth, turns.py what happens between two, steps.py which steps of an answer are
-right. learnt.py and self_judged.py have rewards that a model says, judgement.py
-what is read of its words; ranking.py judges orders, consistency.py selects what agrees with itself, pieces.py cuts answers.
-fields.py says what a line of a file has for each verifier, instructions.py what a chat model is told. Mathematics is in maths/,
-programs are in code/.
+asks a role, tours.py runs a search with an answer's settings, credit.py says what each turn is worth, turns.py what happens
+between two, steps.py which steps of an answer are right. learnt.py and self_judged.py have rewards that a model says,
+judgement.py what is read of its words; ranking.py judges orders, consistency.py selects what agrees with itself, pieces.py
+cuts answers. fields.py says what a line of a file has for each verifier, instructions.py what a chat model is told.
+Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
 
-from sharpen.verify import consensus, consistency, judge_model, judgement, learnt, pieces, ranking, steps, turns
+from sharpen.verify import (
+    consensus,
+    consistency,
+    judge_model,
+    judgement,
+    learnt,
+    pieces,
+    ranking,
+    steps,
+    tours,
+    turns,
+)
 from sharpen.verify.answers import answers_of, labelled
 from sharpen.verify.credit import (
     answer_of,
     as_judged,
     attempts,
+    beyond_stopping,
+    caused,
     discounted,
     each_turn,
     improvement,
@@ -25,12 +38,16 @@ from sharpen.verify.credit import (
     only_last,
     progress,
     prover_advantage,
+    repaired,
     says_right,
     tried_again,
+    with_role,
+    worth_of_explanation,
+    worth_of_repair,
 )
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
 from sharpen.verify.final import final_answer, read_number, read_numbers
-from sharpen.verify.instructions import INSTRUCTIONS, instruction, instructions_for
+from sharpen.verify.instructions import INSTRUCTIONS, instructed, instruction, instructions_for
 from sharpen.verify.judged import judged, likelihood_of_gold
 from sharpen.verify.judgement import asking, read_list, read_score, read_steps, read_yes
 from sharpen.verify.judging import Judges, join, judge
@@ -90,26 +107,34 @@ __all__ = [
     "attempts",
     "only_last",
     "progress",
+    "caused",
     "prover_advantage",
+    "repaired",
     "says_right",
     "steps",
     "tried_again",
+    "worth_of_explanation",
+    "worth_of_repair",
     "turns",
     "NO_ANSWER",
     "accepts_its_own",
     "task_fields",
     "with_choices",
+    "with_role",
     "INSTRUCTIONS",
+    "instructed",
     "instruction",
     "instructions_for",
     "hints",
     "right_response",
     "shown_tools",
     "tools_told",
+    "tours",
     "Judges",
     "VERIFIERS",
     "Verifier",
     "answers_of",
+    "beyond_stopping",
     "boundary",
     "choice",
     "co_evolved",

@@ -11,7 +11,10 @@ attempts alone; "ac" attempt, check, attempt, check, …; "ae" attempt, explanat
 
 from __future__ import annotations
 
+import difflib
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
@@ -114,6 +117,20 @@ def improvement(rewards: Sequence[float], alpha: float = 10.0) -> list[float]:
     return [reward + more for reward, more in zip(rewards, bonus)]
 
 
+def with_role(task: Task, response: str, role: str, verifier: Callable[[Task, str], Verdict] = verdicts.verify) -> Verdict:
+    """The verdict, with 1 as the part of a role that learns from what it was shown to say, whatever came of it."""
+    found = verifier(task, response)
+    return found if found.reward is None else replace(found, parts={**found.parts, role: 1.0})
+
+
+def beyond_stopping(rewards: Sequence[float]) -> list[float]:
+    """MRT (arXiv 2503.07572): of a beginning, what was answered there, and how it went on instead, the last is worth its reward
+    less that of the answer there; nothing else is. Fewer turns: the answer ended before, and no turn is worth anything."""
+    if len(rewards) < 3:
+        return [0.0] * len(rewards)
+    return [0.0, 0.0, rewards[-1] - rewards[1], *[0.0] * (len(rewards) - 3)]
+
+
 def discounted(rewards: Sequence[float], gamma: float = 0.5) -> list[float]:
     """UFO (arXiv 2507.14295, section 3): what an episode earns is gamma^(turns - 1) times its last reward, for every turn."""
     return [gamma ** (len(rewards) - 1) * rewards[-1]] * len(rewards)
@@ -174,3 +191,69 @@ def tried_again(
 def attempts(turns: Sequence[str], kinds: str = "a") -> list[str]:
     """Those of the turns that are attempts."""
     return [said for i, said in enumerate(turns) if kind_of(kinds, i) == "a"]
+
+
+def repaired(
+    task: Task,
+    response: str,
+    explanation: float = 1.0,
+    verifier: Callable[[Task, str], Verdict] = verdicts.verify,
+    *,
+    turns: Sequence[str],
+) -> Verdict:
+    """LeDex's credit (arXiv 2405.18649, section 4) of attempt, explanation, attempt, …: a repair is worth 5 (S_cb + S_ut) - 5,
+    its likeness to the worked solution and the share of cases that it passes; an explanation (50 S_ex - 35) / 3, its likeness
+    to what the verifier says of the fault. The first attempt has its reward.
+
+    S_cb is the likeness of words where the paper has CodeBLEU, S_ex the cosine of word counts where it has embeddings.
+
+    explanation  factor of the explanation's worth; 0: repairs alone
+    """
+    verdict = each_turn(task, response, as_judged, verifier, "ae", turns=turns)
+    if verdict.reward is None:
+        return verdict
+    credit = list(verdict.credit)
+    for i in range(1, len(turns)):
+        if i % 2:
+            credit[i] = explanation * worth_of_explanation(cosine(turns[i], verifier(task, turns[i - 1]).feedback))
+        else:
+            passed = verifier(task, turns[i])
+            like = likeness(turns[i], task.solution or task.answer or "")
+            credit[i] = worth_of_repair(like, passed.parts.get("passed", passed.reward or 0.0))
+    return replace(verdict, credit=tuple(credit))
+
+
+def worth_of_repair(like: float, passed: float) -> float:
+    """From -5, for what is nothing like it and passes nothing, to 5."""
+    return 5 * (like + passed) - 5
+
+
+def worth_of_explanation(like: float) -> float:
+    """-5 at a likeness of 0.4, 5 at 1."""
+    return (50 * like - 35) / 3
+
+
+def cosine(a: str, b: str) -> float:
+    """Of the counts of their words, 0 to 1; 0 where one has none."""
+    one, other = (Counter(re.findall(r"\w+", text.lower())) for text in (a, b))
+    size = math.sqrt(sum(n * n for n in one.values()) * sum(n * n for n in other.values()))
+    return sum(n * other[word] for word, n in one.items()) / size if size else 0.0
+
+
+def likeness(a: str, b: str) -> float:
+    """How much of two texts is alike, 0 to 1, word by word and in order."""
+    one, other = (re.findall(r"\w+|\S", text[:4000]) for text in (a, b))
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
+
+
+def caused(
+    task: Task, response: str, verifier: Callable[[Task, str], Verdict] = verdicts.verify, *, turns: Sequence[str]
+) -> Verdict:
+    """What a critique is worth: the share of the revisions after it that are right. The turns are an attempt, its critique, and
+    revisions (rollouts.critique). Source: MARV of MultiCritique, arXiv 2410.15287, section 4."""
+    first, *found = (verifier(task, said) for said in (turns[0], *turns[2:]))
+    if lost := next((v for v in (first, *found) if v.reward is None), None):
+        return lost
+    worth = sum(v.correct for v in found) / len(found) if found else 0.0
+    parts = {"turn 1": float(first.correct), "turn 2": float(worth >= 0.5)}
+    return Verdict("correct" if worth >= 0.5 else "wrong", worth, parts, rule="what revisions come to")

@@ -4,6 +4,8 @@ Paper: arXiv 2409.12917 (SCoRe), section 4; alpha 10, and the weights of the KL 
 Parent: grpo
 Differs: two turns. In a first stage the second alone is rewarded, and the first held where it began; in a second one both are,
     each compared with the same turn of its group, and the later is also paid alpha times what it is better than the one before.
+    A share of the budget goes before to imitation of second attempts, right ones after the student's wrong ones and after
+    themselves, for a student that was never asked twice; 0 for one that was.
     From the paper: GRPO's gradient instead of REINFORCE's; weights are on a mean over tokens; the base model's first attempts
     are not mixed in
 """
@@ -15,14 +17,17 @@ import numpy as np
 
 from sharpen import guard, rollouts, verify
 from sharpen.core import Batch
+from sharpen.data import corrections
 from sharpen.guard import handover
-from sharpen.objectives import turns
-from sharpen.recipe import Method, Stage
+from sharpen.objectives import policy_gradient, turns
+from sharpen.recipe import Method, Recipe, Stage
 from sharpen.recipes import staging
 from sharpen.recipes.policy_gradient import grpo
 
 
-def recipe(first: float = 0.4, alpha: float = 10.0, beta: float = 0.1, small: float = 0.01, again: bool = True) -> Method:
+def recipe(
+    form: float = 0.2, first: float = 0.4, alpha: float = 10.0, beta: float = 0.1, small: float = 0.01, again: bool = True
+) -> Method:
     if not again:
         return grpo.recipe()
     parent = replace(grpo.recipe(), rollout=rollouts.self_correct, verify=verify.each_turn)
@@ -30,9 +35,17 @@ def recipe(first: float = 0.4, alpha: float = 10.0, beta: float = 0.1, small: fl
     held = replace(parent, objective=partial(turns.first_stage, beta=beta, small=small))
     free = replace(parent, objective=partial(turns.second_stage, shape=shape, beta=small))
     return staging.sequence(
+        Stage("form", shown(parent), form, handover.last, guard.always),
         Stage("hold", held, first, handover.last, guard.always),
-        Stage("shape", free, 1 - first, handover.last, guard.always, optimizer="inherited"),
+        Stage("shape", free, 1 - form - first, handover.last, guard.always, optimizer="inherited"),
     )
+
+
+def shown(parent: Recipe) -> Recipe:
+    """Second attempts to be imitated: of the student's own answers, after the words that the rollout says."""
+    again = rollouts.again(parent.rollout)
+    select = partial(corrections.refinements, ask=again, own=True)
+    return replace(parent, rollout=rollouts.single, select=select, objective=policy_gradient.sft)
 
 
 NEUTRAL = dict(again=False)
@@ -42,7 +55,7 @@ def check(made: Method) -> bool:
     """On the four ways in which two attempts may come out: the first stage leaves the first turn alone and raises those that
     end right; in the second, right after wrong is worth 1 + alpha, wrong after right -alpha, and nothing reaches the first
     turn."""
-    hold, shape = (stage.recipe.objective().advantage for stage in made.stages)  # type: ignore[union-attr]
+    _, hold, shape = (stage.recipe.objective().advantage for stage in made.stages)  # type: ignore[union-attr]
     ones, turn = np.ones((4, 2)), np.tile([0, 1], (4, 1))
     came = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
     batch = Batch(turn, ones, -ones, came[:, 1], np.zeros(4), np.ones(4), np.full(4, 2), turn=turn, credit=came)
