@@ -51,6 +51,9 @@ def test_policy_and_reward_in_one_are_learnt_conversation_by_conversation():
     assert sorted(set(batch.turn[batch.turn >= 0].tolist())) == [0, 1, 2, 3, 4]
     held = Task(TASK.prompt, "4", "sums", 1, "test", "number")
     assert once(co_evolved, scripted("<answer>4</answer>"), task=held).turns == ("<answer>4</answer>",)
+    right = once(co_evolved, scripted("<answer>4</answer>", "<answer>5</answer>", "yes", "A"))  # nothing to be mended
+    assert self_judged.co_evolved(TASK, right.response, turns=right.turns).credit == (1.0, 0.0, 1.0, 1.0)
+    assert len(make_batch([Sample(right, verdict, 0)])) == 4
 
 
 def test_what_a_checklist_misses_is_told_and_nothing_else():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sharpen import rollouts
-from sharpen.core import PLAIN, Ask, Check, Failed, Rollout, Sample, Score, Scored, Task, UserError, Verdict
+from sharpen.core import Rollout, Sample, Score, Scored, Task, UserError, Verdict
 from sharpen.models import ScriptedPolicy, ScriptedScorer
 from sharpen.verify import consensus, judgement, learnt, pieces, ranking, self_judged
 from sharpen.verify.consistency import Prediction, abduce, ask_tests, consistent
@@ -186,18 +186,6 @@ def test_a_score_that_is_not_finite_and_a_role_that_only_speaks():
                     judges.judge([said("4")], [0])
             else:
                 assert judges.judge([said("4")], [0])[0].verdict.outcome == "unscorable"
-
-
-def test_a_check_may_not_be_asked_for_in_a_rollout():
-    def rollout(task):
-        try:
-            yield Check(task, "4")
-        except Failed as failed:
-            return (yield Ask(({"role": "user", "content": str(failed)},)))
-
-    given = dict(seed=0, max_tokens=200, sampling=PLAIN)
-    (made,) = rollouts.drive(ScriptedPolicy(lambda m: m[0]["content"]), rollout, [TASK], ["a"], **given)
-    assert "may be asked for here" in made.response
 
 
 # Orders.
