@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sharpen.core import GREEDY, PLAIN, Ask, Message, RolloutGenerator, Task, Turn
+from sharpen.core import GREEDY, PLAIN, Ask, Check, Message, RolloutGenerator, Task, Turn, Verdict
 from sharpen.rollouts.rollout import with_system
 from sharpen.verify import asking, final_answer, judgement, read_list, read_steps, read_yes
 
@@ -50,11 +50,9 @@ def best_by_own(
 
 
 def co_evolved(task: Task, tokens: int = 16) -> RolloutGenerator:
-    """Two answers; whether the first is right; which of them is better; and the first mended. Each is a conversation of its own
-    and is learnt from: policy and reward in one model (SPARK, arXiv 2509.22624, section 3). `verify.co_evolved` credits them.
-
-    The paper asks for a mended answer where the first is wrong; here always, since a rollout does not know, and what was right
-    is to stay right.
+    """Two answers; whether the first is right; which of them is better; and the first mended, where the verifier finds it
+    wrong. Each is a conversation of its own and is learnt from: policy and reward in one model (SPARK, arXiv 2509.22624, section 3).
+    `verify.co_evolved` credits them.
     """
     ask = Ask(with_system(task, ""))
     if task.split != "train":
@@ -64,8 +62,10 @@ def co_evolved(task: Task, tokens: int = 16) -> RolloutGenerator:
         Ask(asking(task, first.text, judgement.RIGHT), max_tokens=tokens),
         Ask(asking(task, first.text, PAIR, **{"answer B": second.text}), max_tokens=tokens),
     ]
-    mended = yield Ask(({"role": "user", "content": REFLECT},), after=first)
-    return second, point, pair, mended
+    known: Verdict = yield Check(task, first.text)
+    if known.outcome in ("correct", "unscorable"):
+        return second, point, pair, first
+    return second, point, pair, (yield Ask(({"role": "user", "content": REFLECT},), after=first))
 
 
 def ticked_again(task: Task, most: int = 5, role: str = "judge", tokens: int = 200) -> RolloutGenerator:
