@@ -164,7 +164,8 @@ def best_first(
     """A*: the node of the least weight * paid + (score: what is still to be paid) is expanded next, `limit` times at most.
 
     The goal is tested when it comes off the queue, so with scores that never say too much its way is a cheapest one. weight 0
-    is greedy. A state that is reached for less is opened again.
+    is greedy. A state that is reached for less is opened again. Of nodes that look alike the newest comes first, which is the
+    deepest.
     """
     found, order = Found(None, 1, 0, {key(root.state): 0.0}), count()
     queue = [(0.0, next(order), root)]
@@ -180,7 +181,7 @@ def best_first(
         found.made += len(node.children or ())
         for one, left in zip(new, (yield from valued(new, score)), strict=True):
             one.own, found.paths[key(one.state)] = left, one.paid
-            heapq.heappush(queue, (weight * one.paid + (0.0 if one.done else left), next(order), one))
+            heapq.heappush(queue, (weight * one.paid + (0.0 if one.done else left), -next(order), one))
     return found
 
 
@@ -204,10 +205,10 @@ def edges_first(
 
     def opened(node: Node) -> Generator[Any, Any, None]:
         if node.done:
-            heapq.heappush(queue, (weight * node.paid, next(order), node, None))
+            heapq.heappush(queue, (weight * node.paid, -next(order), node, None))
             return
         for action, q in (yield from actions(node)):
-            heapq.heappush(queue, (weight * node.paid + q, next(order), node, action))
+            heapq.heappush(queue, (weight * node.paid + q, -next(order), node, action))
 
     yield from opened(root)
     while queue and found.rounds < limit:
