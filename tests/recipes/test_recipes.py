@@ -60,9 +60,12 @@ def offered(given):
         demos=shown,
         entropy=[rng.random(n) for n in lengths],
         logprobs=[-rng.random(n) for n in lengths],
-        retell=lambda sample, messages: dataclasses.replace(sample, rollout=dataclasses.replace(sample.rollout, stop="forced")),
+        retell=lambda sample, messages, answer=None: dataclasses.replace(
+            sample, rollout=dataclasses.replace(sample.rollout, stop="forced")
+        ),
         decode=lambda tokens: "".join(f"{t} " for t in tokens),
         mask_token=0,
+        notes={},
         buffer=list(shown) * 4,
         rng=np.random.default_rng(2),
     )

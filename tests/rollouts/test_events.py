@@ -114,7 +114,7 @@ def test_something_else_than_an_event_is_said_and_costs_its_own_rollout():
         yield [Ask(task.prompt), "ask"]
 
     made = once(confused)
-    assert made.stop == "failed" and "'ask' is no Ask, Run, Act, Measure or Check" in made.turns[-1]
+    assert made.stop == "failed" and "'ask' is no Ask, Run, Act, Measure, Score or Check" in made.turns[-1]
 
 
 def test_a_role_that_nobody_plays_is_the_users_mistake():
@@ -273,8 +273,9 @@ def test_every_rollout_says_who_wrote_what(name):
     task = Task(TASK.prompt, "391", "products", 1, solution="so <answer>391</answer>")
     said = itertools.chain(["a <calc>1</calc>", "b", "c", "d"], itertools.repeat("z"))
     rollout, policy = catalog.choices("rollout")[name], ScriptedPolicy(lambda m: next(said))
+    roles = Anybody(judge=ScriptedPolicy(lambda m: "Is it a number?" if "checklist" in m[-1]["content"] else "no"))
     given = {"progress": 0.5} if "progress" in asked_for(rollout) else {}
-    made = once(lambda _: rollout(task, **given), policy, roles=Anybody())
+    made = once(lambda _: rollout(task, **given), policy, roles=roles)
     covered = np.zeros(len(made.tokens), dtype=bool)
     for span in made.spans:
         assert not covered[span.start : span.stop].any() and span.author == "" and span.turn < len(made.turns)

@@ -50,10 +50,26 @@ Searches = Annotated[
 ChosenBy = Annotated[
     str, typer.Option(help="What a search chooses by: likelihood, certainty, role; knowing the answer: verifier, playouts.")
 ]
-ValueRole = Annotated[
-    list[str] | None, typer.Option("--role", metavar="value=WHO", help="Who says it with --value role. [default: itself]")
-]
 Page = Annotated[Path | None, typer.Option("--page", metavar="FILE.html", help="With --search: the table and a plot.")]
+
+
+AskingSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="As for `sharpen run`: prompt_suffix, top_k, top_p, min_p, stop, …"),
+]
+Feedback = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="unary, verdict, first_error, execution, own_critique, explained, critic, checklist or person.",
+    ),
+]
+Asked = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--role", metavar="NAME=WHO", help="Who the critic, judge or person of the feedback is, or the `value` of a search."
+    ),
+]
 
 
 def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
@@ -69,17 +85,18 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
     max_tokens: Longest = None,
     system: System = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="As for `sharpen run`: prompt_suffix, top_k, top_p, min_p, stop, …"),
-    ] = None,
+    settings: AskingSettings = None,
     samples: Annotated[int, typer.Option(metavar="K", min=1, help="Answers to each task: pass@1 to pass@K, and maj@K.")] = 1,
     temperature: Temperature = None,
+    attempts: Annotated[
+        int, typer.Option(metavar="K", min=1, help="Attempts at each task, with feedback between them; the last one counts.")
+    ] = 1,
+    feedback: Feedback = "unary",
+    roles: Asked = None,
     precision: Precision = "auto",
     device: Device = "auto",
     search: Searches = None,
     value: ChosenBy = "likelihood",
-    role: ValueRole = None,
     page: Page = None,
     as_json: AsJson = False,
 ) -> None:
@@ -97,13 +114,14 @@ def evaluate(
     source = sources.parse_spec(tasks or "default", columns or "")
     told = (*(settings or []), *places.system_setting(system))
     how: dict[str, Any] = dict(settings=told, temperature=temperature, precision=precision, device=device)
-    if search or page or role or value != "likelihood":
-        how |= dict(value=value, roles=role or ())
+    if search or page or value != "likelihood":
+        how |= dict(value=value, roles=roles or ())
         return searched(model_dir, source, search or (), samples, page, as_json, (n, seed), max_tokens, how)
     with Terminal() as progress:
         for note in source.notes:
             progress.say(note)
-        figures = loop.evaluate_model(model_dir, source, n, seed, progress, max_tokens, samples=samples, **how)
+        turns: dict[str, Any] = dict(attempts=attempts, feedback=feedback, roles=roles or ())
+        figures = loop.evaluate_model(model_dir, source, n, seed, progress, max_tokens, samples=samples, **how, **turns)
     if as_json:
         print(json.dumps(figures, indent=1))
     else:
@@ -127,7 +145,7 @@ def searched(
     from sharpen.terminal import Terminal, tables
 
     if not named:
-        raise UserError("--page, --value and --role are about searches. Name one, such as --search best_of=16.")
+        raise UserError("--page and --value are about searches. Name one, such as --search best_of=16.")
     if samples > 1:
         raise UserError(
             "--samples and --search exclude each other: --search best_of=16 or majority=16 is what chooses among 16."
@@ -210,6 +228,41 @@ def audit(
             tables.say(f"\n{said}")
         tables.say(f"\n{auditing.summary(found)}")
     if found.disputes:
+        raise typer.Exit(FATAL)
+
+
+def rewards(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run with a learnt reward.")],
+    as_json: AsJson = False,
+) -> None:
+    """Can a run's learnt reward be trusted?
+
+    By round, on held-out tasks: how often it pays a right answer more than a wrong one, and how far it is off; and what became
+    of scripted hackers, wrong answers dressed up to please it, in the last one. Exits with 3 where half of one kind got by.
+    """
+    from sharpen.core import UserError
+    from sharpen.store import Store
+    from sharpen.terminal import tables
+
+    with Store.open(directory, write=False) as store:
+        audits = store.meta().get("audits", [])
+    if not audits:
+        raise UserError(f"{directory} has no learnt reward that was audited: a verdict by a model is, after the first round.")
+    if as_json:
+        print(json.dumps(audits, indent=1))
+    else:
+        by_round = [(row["round"], row["calibration"]) for row in audits if row["calibration"]]
+        shown = [
+            (n, c["n"], *("" if c[k] is None else f"{c[k]:.2f}" for k in ("auc", "error", "brier", "right", "wrong")))
+            for n, c in by_round
+        ]
+        tables.show(("round", "answers", "ranked rightly", "off by", "brier", "paid if right", "if wrong"), shown)
+        acts = [
+            (a["name"], a["n"], f"{a['fooled']:.0%}", f"{a['lift']:+.2f}", f"{a['twin']:+.2f}") for a in audits[-1]["gallery"]
+        ]
+        print()
+        tables.show(("hacker", "tasks", "paid as right", "for the dress", "honest twin"), acts)
+    if any(act["fooled"] >= 0.5 for act in audits[-1]["gallery"]):
         raise typer.Exit(FATAL)
 
 

@@ -1,8 +1,8 @@
 """The nouns of sharpen. Read this file first.
 
 1. A `TaskSource` draws `Task`s; an `Arm` (family, level) is what a curriculum chooses between.
-2. A rollout is a generator: it yields events (`Ask`, `Run`, `Act`, `Measure`, `Check`), is sent what came of them, and
-   returns its last `Turn`; the record is a `Rollout`.
+2. A rollout is a generator: it yields events (`Ask`, `Run`, `Act`, `Measure`, …), is sent what came of them, and returns its
+   last `Turn`; the record is a `Rollout`.
 3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
 4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
 5. A `Policy` is a model that can be asked, scored, trained and saved.
@@ -28,11 +28,13 @@ from sharpen.core.events import (
     Ran,
     RolloutGenerator,
     Run,
+    Score,
+    Scored,
     Study,
     VerdictGenerator,
 )
 from sharpen.core.hooks import Beside, Hook, Step
-from sharpen.core.learning import Batch, Tableau
+from sharpen.core.learning import Batch, Lesson, Tableau
 from sharpen.core.ledger import Ledger, Spending
 from sharpen.core.policy import Policy, Speaker
 from sharpen.core.roles import Role
@@ -49,6 +51,7 @@ __all__ = [
     "Batch",
     "Beside",
     "Branch",
+    "Check",
     "Choices",
     "Decision",
     "Environment",
@@ -63,6 +66,7 @@ __all__ = [
     "Interrupted",
     "Check",
     "Ledger",
+    "Lesson",
     "Measure",
     "Measured",
     "Message",
@@ -79,6 +83,8 @@ __all__ = [
     "SPLITS",
     "Sample",
     "Sampling",
+    "Score",
+    "Scored",
     "Searched",
     "Span",
     "Speaker",

@@ -1,7 +1,7 @@
 """What a generator may yield, and what it is sent for it. Rollouts, verdicts that need a model and growth are such generators.
 
 1. A generator yields one event, or a list of them that happen side by side, and is sent the answer, or the list of answers in
-   the same order: Ask -> Turn, Run -> Ran, Act -> Observation, Measure -> Measured, Check -> Verdict.
+   the same order: Ask -> Turn, Run -> Ran, Act -> Observation, Measure -> Measured, Score -> Scored, Check -> Verdict.
 2. It does no I/O itself, so three `send`s test it without a model.
 3. Every event has a deadline. One that fails on our side is raised in the generator as `Failed`; a generator that does not
    catch it becomes a failed rollout, an unscorable verdict or an empty growth, and costs only itself.
@@ -86,15 +86,6 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Check:
-    """A request for a verdict on an answer to a task, by the verifier that the task names. It knows the right answer: a search
-    that reads it on tasks it is measured with is an upper bound, and says so."""
-
-    task: Task
-    response: str
-
-
-@dataclass(frozen=True)
 class Run:
     """A program to be run in the sandbox. `seconds` and `memory_mb` are its limits, `longest` that of each of its outputs."""
 
@@ -134,11 +125,42 @@ class Measured:
     entropies: np.ndarray
 
 
+@dataclass(frozen=True)
+class Score:
+    """A request for what a reward model says of an answer to messages: one number after each of the answer's steps.
+
+    steps  the answer in pieces, which joined are the whole of it; one piece is an outcome to be scored
+    """
+
+    messages: tuple[Message, ...]
+    steps: tuple[str, ...]
+    role: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """(n,) float32, a number for each step, on no scale of its own: `sigmoid` of it is a probability where it was so taught."""
+
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Check:
+    """A request for the verdict of the task's own verifier, made as any other is: in a process that can be killed.
+
+    What it decides is what a learnt reward is held against, and taught by. It knows the right answer: a search
+    that asks for it on tasks that it is measured with is an upper bound, and says so.
+    """
+
+    task: Task
+    response: str
+
+
 class Failed(Exception):
     """An event failed on our side: what was asked for, and why nothing came."""
 
 
-Event = Ask | Run | Act | Measure | Check
+Event = Ask | Run | Act | Measure | Score | Check
 # A rollout returns the turn that is judged, last of all that are learnt from.
 RolloutGenerator = Generator[Any, Any, Turn | tuple[Turn, ...] | Searched]
 VerdictGenerator = Generator[Any, Any, Verdict]

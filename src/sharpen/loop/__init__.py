@@ -7,11 +7,11 @@ step, evaluation.py a model outside a run, searching.py the same with a search. 
 is what is looked at before a run goes on: inputs.py what it was made of, trust.py whose it is. processor.py: which way it
 takes there; profiling.py: where the time of a recipe's steps goes.
 
-May import: terminal, verify.code, verify, tasks, data, objectives, models.engine, models, rollouts, guard, store, curriculum,
-recipes.
+May import: terminal, verify.code, verify, tasks, audit, data, objectives, models.engine, models, rollouts, guard, store,
+curriculum, recipes.
 """
 
-from sharpen.loop import session, telling, trust
+from sharpen.loop import again, revising, session, telling, trust
 from sharpen.loop.evaluation import evaluate_model
 from sharpen.loop.loop import build_recipe, resume, start
 from sharpen.loop.profiling import profile
@@ -23,6 +23,7 @@ from sharpen.loop.warmup import beginning, signature
 __all__ = [
     "Request",
     "WORK",
+    "again",
     "beginning",
     "brought",
     "build_recipe",
@@ -31,6 +32,7 @@ __all__ = [
     "measure_searches",
     "profile",
     "resume",
+    "revising",
     "session",
     "signature",
     "start",

@@ -15,7 +15,12 @@ from sharpen.recipe import Recipe, asked_for, first_objective
 from sharpen.store import evaluations
 from sharpen.terminal import tables
 
-OWN = (rollouts.single, rollouts.self_correct, rollouts.with_tools)  # rollouts in which the student alone finds the answer
+OWN = (
+    rollouts.single,
+    rollouts.self_correct,
+    rollouts.retry,
+    rollouts.with_tools,
+)  # rollouts in which the student alone finds the answer
 
 
 def look(this: Run) -> list[doctor.Diagnosis]:

@@ -143,12 +143,13 @@ def selected(recipe: Recipe, samples: Sequence[Sample], progress: float) -> list
         retell=partial(retold, []),
         decode=lambda tokens: " ".join(map(str, tokens)),
         mask_token=0,
+        notes={},
         rng=np.random.default_rng(0),
     )
     return call(recipe.select, samples, **{name: made[name] for name in asked_for(recipe.select)})
 
 
-def retold(made: list[None], sample: Sample, messages: Sequence[Any]) -> Sample:
+def retold(made: list[None], sample: Sample, messages: Sequence[Any], answer: str | None = None) -> Sample:
     made.append(None)
     rollout = replace(sample.rollout, id=f"{sample.rollout.id}.{len(made)}", parent=sample.rollout.id)
     return replace(sample, rollout=rollout)

@@ -3,7 +3,7 @@
 evidence.py gathers from the store, findings.py says what it means, answers.py what a gain is made of; page.py and charts.py
 draw it, report.py is the way in. searches.py: what searches reach, and at what cost.
 
-May import: terminal, guard, store.
+May import: terminal, verify, guard, store.
 """
 
 from sharpen.report import charts, page, searches

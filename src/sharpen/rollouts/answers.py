@@ -25,6 +25,8 @@ from sharpen.core import (
     Rollout,
     Run,
     Sample,
+    Score,
+    Scored,
     Speaker,
     Task,
     UserError,
@@ -109,3 +111,13 @@ def measure(policy: Speaker, wanted: Sequence[Measure]) -> list[Measured]:
     logprobs, entropies = policy.entropies(batch)
     on = batch.mask > 0
     return [Measured(np.array(logprobs[i][on[i]]), np.array(entropies[i][on[i]])) for i in range(len(turns))]
+
+
+def score(policy: Any, wanted: Sequence[Score]) -> list[Scored | Failed]:
+    """What a reward model says of given answers, in one batch. A score that is not finite is nobody's."""
+    if not hasattr(policy, "score"):
+        raise UserError("a Score asks for a reward model, and who is asked gives words. The role has to say gives='scores'.")
+    return [
+        found if np.isfinite(found.values).all() else Failed("the reward model's score is not finite")
+        for found in policy.score(wanted)
+    ]

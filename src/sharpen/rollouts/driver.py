@@ -30,6 +30,7 @@ from sharpen.core import (
     RolloutGenerator,
     Run,
     Sampling,
+    Score,
     Searched,
     Span,
     Speaker,
@@ -40,12 +41,13 @@ from sharpen.core import (
 )
 from sharpen.hashing import derive
 from sharpen.recipe import asked_for
-from sharpen.rollouts.answers import act, measure, run, started
+from sharpen.rollouts.answers import act, measure, run, score, started
 from sharpen.rollouts.asking import UNTOLD, Asking, asked
 from sharpen.verify import Judges, verify
 
 NOTHING = np.zeros(0)
-Roles = Mapping[str, Speaker]
+Roles = Mapping[str, Any]  # a Speaker, or what scores
+Checks = Callable[[str, Check], Callable[[], Any]]  # begins a verdict under a key; what is returned waits for it
 
 
 @dataclass
@@ -76,6 +78,7 @@ def perform(
     sampling: Sampling,
     roles: Roles | None = None,
     spending: Sequence[Spending] | None = None,
+    checks: Checks | None = None,
 ) -> None:
     """Run every generator to its end; `complete(i, what is known of it, what it returned, or the exception it raised)`.
 
@@ -85,10 +88,7 @@ def perform(
     spending  where what each costs is added up, so that it can read it on its way
     """
     ledgers = spending or [Spending() for _ in generators]
-    going = [
-        Going(generator, id, derive(seed, id, 0), spent=spent)
-        for generator, id, spent in zip(generators, ids, ledgers, strict=True)
-    ]
+    going = [Going(g, id, derive(seed, id, 0), spent=spent) for g, id, spent in zip(generators, ids, ledgers, strict=True)]
     waiting: dict[int, Going] = {}
 
     def resume(i: int, answer: Any) -> None:
@@ -127,7 +127,7 @@ def perform(
                 held.enter_context(speaker.remembering())
         judges = lazily(lambda: held.enter_context(Judges(verify)))
         while waiting:
-            _round(policy, roles or {}, dict(waiting), take, seed, max_tokens, sampling, judges)
+            _round(policy, roles or {}, dict(waiting), take, seed, max_tokens, sampling, checks or partial(judged, judges))
 
 
 def _round(
@@ -138,11 +138,11 @@ def _round(
     seed: int,
     max_tokens: int,
     sampling: Sampling,
-    judges: Callable[[], Judges],
+    checks: Checks,
 ) -> None:
     """Answer all that is waited for now."""
     asks: dict[str, list[tuple[int, int, Ask, int]]] = {"": []}  # by role: generator, place in its list, ask, seed
-    measures: dict[str, list[tuple[int, int, Measure]]] = {}
+    measures: dict[tuple[str, type], list[tuple[int, int, Any]]] = {}
     outside = []
     for i, this in waiting.items():
         said = len(this.turns)
@@ -153,17 +153,18 @@ def _round(
                 said += 1
             elif isinstance(event, Run | Act):
                 outside.append((i, n, started(event, run if isinstance(event, Run) else act)))
-            elif isinstance(event, Measure):
-                measures.setdefault(event.role, []).append((i, n, event))
+            elif isinstance(event, Measure | Score):
+                measures.setdefault((event.role, type(event)), []).append((i, n, event))
             elif isinstance(event, Check):
-                outside.append((i, n, judged(judges(), f"{i}.{n}", event)))
+                outside.append((i, n, checks(f"{this.id}.{said}.{n}", event)))
             else:
-                what = f"{event!r:.200} is no Ask, Run, Act, Measure or Check, nor a list of them"
+                what = f"{event!r:.200} is no Ask, Run, Act, Measure, Score or Check, nor a list of them"
                 outside.append((i, n, partial(Failed, what)))
     for role, listed in asks.items():
         answer(whose(role, policy, roles), listed, take, waiting, max_tokens, sampling)
-    for role, wanted in measures.items():
-        found = measure(whose(role, policy, roles), [event for _, _, event in wanted])
+    for (role, kind), wanted in measures.items():
+        say = measure if kind is Measure else score
+        found = say(whose(role, policy, roles), [event for _, _, event in wanted])
         for (i, n, _), values in zip(wanted, found, strict=True):
             take(i, n, values)
     for i, n, finish in outside:
@@ -175,12 +176,12 @@ def lazily(make: Callable[[], Any]) -> Callable[[], Any]:
     return lru_cache(maxsize=1)(make)
 
 
-def judged(judges: Judges, key: str, event: Check) -> Callable[[], Any]:
+def judged(judges: Callable[[], Judges], key: str, event: Check) -> Callable[[], Any]:
     """Hand an answer over to be judged; what is returned waits for the verdict. One that nobody can give is Failed."""
-    judges.submit(key, event.task, event.response)
+    judges().submit(key, event.task, event.response)
 
     def finish() -> Any:
-        verdict = judges.take(key)[0]
+        verdict = judges().take(key)[0]
         return Failed(f"no verdict: {verdict.feedback}") if verdict.reward is None else verdict
 
     return finish
@@ -317,13 +318,13 @@ def record(task: Task, this: Going, returned: Turn | tuple[Turn, ...] | Searched
     if not last.author and (not own or last is not own[-1]):
         texts = (*texts, last.text)
     arrays = last.tokens, last.sampled, last.logprobs
-    others = (*more, *_ends([turn for turn in this.turns if turn.author]))
+    others = (*more, *conversations([turn for turn in this.turns if turn.author]))
     return Rollout(
         task, *arrays, texts, last.stop, last.version, this.seed, this.id, None, last.spans, others, this.spent.now, branches
     )
 
 
-def _ends(turns: Sequence[Turn]) -> list[Turn]:
+def conversations(turns: Sequence[Turn]) -> list[Turn]:
     """Of turns, those that no later one goes on from: a conversation is kept once, whole."""
     return [
         turn

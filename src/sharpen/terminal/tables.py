@@ -45,6 +45,8 @@ def show_evaluation(figures: Mapping[str, Any]) -> None:
     show(columns, [_evaluated(name, f, several) for name, f in named if f["n"]])
     if "asked" in figures:
         say(f"\nasked {figures['asked']}")
+    if figures.get("turns"):
+        show_turns(figures["turns"], figures.get("feedback", ""))
     show_findings(figures)
 
 
@@ -65,6 +67,24 @@ def show_searches(figures: Mapping[str, Any]) -> None:
     say(f"\nchosen by {figures['value']}; asked {figures['asked']}; tokens and calls of a task, seconds of all")
     if figures["value"] in ORACLES:
         say(f"\n{ORACLE}")
+
+
+def show_turns(found: Mapping[str, Any], feedback: str) -> None:
+    """What each attempt changed of the one before."""
+    right = [_percent(e["value"]) for e in found["accuracy"]]
+    say(f"\nafter each attempt ({feedback}): {', '.join(right)} right")
+    columns = ("attempts", "gain", "95 %", "right to wrong", "wrong to right", "confidence", "critique", "copies")
+    rows = []
+    for n, flow in enumerate(found["between"], 1):
+        gain = flow["gain"]
+        shares = [_known(flow[key]["value"]) for key in ("confidence_level", "critique_score", "copies")]
+        counts = (flow["right_to_wrong"], flow["wrong_to_right"])
+        rows.append((f"{n} to {n + 1}", f"{100 * gain['value']:+.1f}", _signed(gain["ci95"]), *counts, *shares))
+    show(columns, rows)
+
+
+def _signed(ci: Sequence[float]) -> str:
+    return f"{100 * ci[0]:+.1f} to {100 * ci[1]:+.1f}"
 
 
 def show_findings(figures: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sharpen.core import Task
 from sharpen.verify import verdicts
 from sharpen.verify.answers import labelled, letters_of
-from sharpen.verify.credit import each_turn
+from sharpen.verify.credit import each_turn, repaired, tried_again
 from sharpen.verify.final import read_numbers
 from sharpen.verify.rewards import composite
 
@@ -80,9 +80,9 @@ def instructions_for(verify: Callable[..., Any]) -> Mapping[str, str]:
 
     Empty for a function that is not known here, such as a user's own: only its author knows what it reads.
     """
-    while isinstance(verify, functools.partial) and verify.func in (each_turn, composite):
+    while isinstance(verify, functools.partial) and verify.func in (each_turn, repaired, tried_again, composite):
         given = verify.keywords.get("verifier", verdicts.verify), verify.keywords.get("parts")
-        verify = given[0] if verify.func is each_turn else next(iter(given[1].values()))[0]  # type: ignore[union-attr]
+        verify = given[0] if verify.func is not composite else next(iter(given[1].values()))[0]  # type: ignore[union-attr]
     if verify is verdicts.verify:
         return INSTRUCTIONS
     for name, known in verdicts.VERIFIERS.items():
