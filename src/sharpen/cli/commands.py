@@ -48,7 +48,8 @@ Searches = Annotated[
     typer.Option("--search", metavar="NAME=N", help="Choose among several: best_of=16, majority=32, beam=4, mcts=64, …"),
 ]
 ChosenBy = Annotated[
-    str, typer.Option(help="What a search chooses by: likelihood, certainty, role; knowing the answer: verifier, playouts.")
+    str,
+    typer.Option(help="What a search chooses by: likelihood, certainty, role, reward; knowing the answer: verifier, playouts."),
 ]
 Page = Annotated[Path | None, typer.Option("--page", metavar="FILE.html", help="With --search: the table and a plot.")]
 

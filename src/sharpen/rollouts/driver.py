@@ -122,6 +122,9 @@ def perform(
     for i in range(len(going)):
         resume(i, None)
     with ExitStack() as held:
+        for speaker in {id(s): s for s in (policy, *(roles or {}).values())}.values():
+            if hasattr(speaker, "remembering"):
+                held.enter_context(speaker.remembering())
         judges = lazily(lambda: held.enter_context(Judges(verify)))
         while waiting:
             _round(policy, roles or {}, dict(waiting), take, seed, max_tokens, sampling, checks or partial(judged, judges))

@@ -11,9 +11,11 @@ May import: terminal.
 from sharpen.models.engine import captured, generate, generic, hooked, native, sampling, train_fused, transformer
 from sharpen.models.engine.decode_step import Kept
 from sharpen.models.engine.packing import common_beginnings, pack, put
+from sharpen.models.engine.prefixes import Prefixes
 
 __all__ = [
     "Kept",
+    "Prefixes",
     "captured",
     "common_beginnings",
     "generate",

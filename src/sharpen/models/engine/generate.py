@@ -24,6 +24,7 @@ from torch import Tensor
 from sharpen.core import PLAIN, NotFinite, Sampling, UserError
 from sharpen.models.engine import captured, decode_step, generic, hooked, transformer
 from sharpen.models.engine.hooked import Along, Hooked
+from sharpen.models.engine.prefixes import Prefixes
 from sharpen.models.engine.sampling import sample, uniforms
 
 MAX_ROWS = 512  # rows decoded together …
@@ -39,6 +40,7 @@ class Request:
 
     drawn  tokens at the end of the prompt that were drawn with this seed: what comes is as if it had never been interrupted
     hook   changes what is drawn from
+    goes_on  whether it continues a turn, so that its prompt is worth remembering
     """
 
     prompt: np.ndarray
@@ -47,6 +49,7 @@ class Request:
     sampling: Sampling = PLAIN
     drawn: int = 0
     hook: Hooked | None = None
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def generate(
     tick: Callable[[float], None] | None = None,
     together: int = MAX_ROWS,
     kept: decode_step.Kept | None = None,
+    prefixes: Prefixes | None = None,
 ) -> list[Generation]:
     """Generate every request; the answers come in the order of the requests.
 
@@ -92,6 +96,7 @@ def generate(
     compile  whether small models may take the compiled step (decode_step.py)
     together  rows decoded together, at most
     kept    where the weights of the compiled step stay for the next call; None: they are packed for this one
+    prefixes  prompts that were run before, for requests that go on; None: nothing is remembered
     Raises ValueError for an empty prompt, NotFinite where the model gives a token a log-probability that is no number.
     """
     if any(len(r.prompt) == 0 for r in requests):
@@ -112,7 +117,7 @@ def generate(
             if captured.usable(model) and not next(iter(batch.values())).hook:
                 decode_captured(model, batch, end_ids, stops, finish, told=told)
             else:
-                decode(model, batch, end_ids, pad_id, stops, finish, packed, told)
+                decode(model, batch, end_ids, pad_id, stops, finish, packed, told, prefixes)
         except torch.OutOfMemoryError as error:
             left = [i for i in batch if i not in results]
             if len(left) < 2:
@@ -187,6 +192,7 @@ def decode(
     finish: Callable[[int, Generation], None],
     packed: decode_step.Packed | None,
     tick: Callable[[float], None] = unheard,
+    prefixes: Prefixes | None = None,
 ) -> None:
     """Generate one batch, sorted by prompt, to its end. `finish` gets each answer as soon as it is complete."""
     numbers, asked = list(requests), list(requests.values())
@@ -194,8 +200,9 @@ def decode(
     prompts: dict[bytes, int] = {}
     of_row = [prompts.setdefault(r.prompt.tobytes(), len(prompts)) for r in asked]
     distinct = [np.frombuffer(p, dtype=np.int32) for p in prompts]
+    known = prefixes if any(r.goes_on for r in asked) else None
     along = Along(model, [r.hook for r in asked if r.hook], pad_id, packed) if asked[0].hook else None
-    state = hooked.start(model, distinct, of_row, pad_id, packed, along is not None and along.hidden)
+    state = hooked.start(model, distinct, of_row, pad_id, packed, along is not None and along.hidden, known)
     logits = state.logits
     draw = Drawing(asked, stops, device)
     limits = torch.tensor([r.max_tokens for r in asked], device=device)
