@@ -33,6 +33,12 @@ Columns = Annotated[
     str | None,
     typer.Option("--map", metavar="FIELD=COLUMN,…", help="What a file's columns are: prompt=question,answer=solution."),
 ]
+Env = Annotated[
+    str | None,
+    typer.Option(
+        "--env", metavar="SPEC", help="An environment: shop.py:Shop, gymnasium:ID, textarena:ID, openenv:URL, verifiers:NAME."
+    ),
+]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Verifier processes. [default: one for each core]")]
 Isolation = Annotated[str, typer.Option(help="Least isolation at which code may run: full, reduced or none.")]
 
@@ -40,6 +46,16 @@ Isolation = Annotated[str, typer.Option(help="Least isolation at which code may 
 def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
     """`--map` is the setting `tasks.map`: so a run that is resumed, or compared, reads its files in the same way."""
     return [*(settings or []), *([f"tasks.map={columns}"] if columns else [])]
+
+
+def with_env(env: str | None, tasks: str | None) -> list[str]:
+    """`--env SPEC` as settings: the rollout is an episode in it, and tasks are episodes. UserError where there is none such."""
+    if env is None:
+        return []
+    from sharpen import environments
+
+    spec = environments.here(environments.checked(env))
+    return ["rollout=acting", f"rollout.env={spec}", *([f"tasks.env={spec}"] if tasks is None or tasks.count(",") == 0 else [])]
 
 
 def evaluate(

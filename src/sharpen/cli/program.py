@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, listing, profiling, serving
+from sharpen.cli import commands, listing, playing, profiling, serving
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -109,6 +109,7 @@ def run(
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Model = None,
     tasks: Spec = None,
+    env: commands.Env = None,
     columns: Columns = None,
     settings: Annotated[
         list[str] | None,
@@ -140,11 +141,12 @@ def run(
         settings=(
             *map(places.here_setting, commands.with_columns(settings, columns)),
             *places.system_setting(system),
+            *commands.with_env(env, tasks),
         ),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
-        tasks=places.here_tasks(tasks) if tasks else tasks,
+        tasks="episodes" if env and not tasks else places.here_tasks(tasks) if tasks else tasks,
         directory=directory,
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
@@ -352,6 +354,7 @@ app.command()(commands.audit)
 app.command()(commands.compare)
 app.command()(serving.serve)
 app.command()(serving.chat)
+app.command()(playing.play)
 app.command()(profiling.profile)
 
 

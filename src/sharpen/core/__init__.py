@@ -19,6 +19,7 @@ from sharpen.core.errors import FatalDiagnosis, Interrupted, NotFinite, UserErro
 from sharpen.core.events import (
     Act,
     Ask,
+    Ended,
     Environment,
     Event,
     Failed,
@@ -47,6 +48,7 @@ __all__ = [
     "Batch",
     "Choices",
     "Decision",
+    "Ended",
     "Environment",
     "Evaluation",
     "Event",

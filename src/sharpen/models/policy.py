@@ -129,7 +129,7 @@ class LocalPolicy:
             return self.encode(self.render(messages, True, json.dumps(list(ask.tools))))
         if ask.insert:  # within the model's own turn: the mark that ended it, if there is one, is taken back
             kept = len(ask.after.tokens) - (int(ask.after.tokens[-1]) in self.end_ids)
-            return np.concatenate([ask.after.tokens[:kept], self.encode(ask.insert)])
+            return np.concatenate([ask.after.tokens[:kept], self.encode(templates.broken_up(self.tokenizer, ask.insert))])
         # What the template writes between an assistant's words and the next turn, found on a conversation that holds a
         # mark; the real conversation's tokens stay as they were sampled.
         opening = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "@@"}]

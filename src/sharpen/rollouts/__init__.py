@@ -1,14 +1,16 @@
 """Who is asked what, in which order: rollouts as generators, and the driver that batches them.
 
-rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools. asking.py says what
+rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools inside an answer,
+acting.py those in an environment. asking.py says what
 the student is told beside the question, and keeps it with a model. driver.py runs
 generators side by side; answers.py says what comes of programs, environments and measurements; judges.py runs verdicts that
 need a model.
 
-May import: verify.maths, verify.code, verify, data.
+May import: environments, verify.maths, verify.code, verify, data.
 """
 
 from sharpen.rollouts import asking
+from sharpen.rollouts.acting import acting, episode, with_toolbox
 from sharpen.rollouts.asking import UNTOLD, Asking
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
@@ -21,6 +23,8 @@ __all__ = [
     "asking",
     "Calculator",
     "RoleJudges",
+    "acting",
+    "episode",
     "Roles",
     "demonstrate",
     "demonstrating",
@@ -31,5 +35,6 @@ __all__ = [
     "self_correct",
     "single",
     "unaided",
+    "with_toolbox",
     "with_tools",
 ]

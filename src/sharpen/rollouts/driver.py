@@ -1,7 +1,8 @@
 """Generators run side by side: what they yield at the same time is answered in batches, by kind and by role.
 
-1. Programs and environments are started first, in threads of their own; then each role answers all that it is asked in one
-   batch, the student first; then what was started is waited for, each until its own deadline.
+1. Programs and environments are started first; then each role answers all that it is asked in one batch, the student first;
+   then what was started is waited for, each until its own deadline. Where many were started, the last few that take far longer
+   than the others are gone on without, and taken up again when they come.
 2. A generator goes on as soon as all that it asked for has come, while others are still generated for.
 3. What fails on our side is raised in the generator as `Failed`. A generator that raises costs only itself. A UserError passes
    through: it is about the run, not about one generator.
@@ -11,8 +12,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from sharpen.core import (
     Act,
     Ask,
+    Ended,
     Failed,
     Measure,
     Rollout,
@@ -33,11 +35,12 @@ from sharpen.core import (
     UserError,
 )
 from sharpen.hashing import derive
-from sharpen.rollouts.answers import act, measure, run, started
+from sharpen.rollouts.answers import Pending, awaited, first, measure, started
 from sharpen.rollouts.asking import UNTOLD, Asking, asked
 
 NOTHING = np.zeros(0)
 Roles = Mapping[str, Speaker]
+Late = dict[tuple[int, int], Pending]  # by generator and place in its list
 
 
 @dataclass
@@ -102,8 +105,19 @@ def perform(
 
     for i in range(len(going)):
         resume(i, None)
+    late: Late = {}
     while waiting:
-        _round(policy, roles or {}, dict(waiting), take, seed, max_tokens, sampling)
+        busy = {i for i, _ in late}
+        fresh = {i: this for i, this in waiting.items() if i not in busy}
+        begun = _round(policy, roles or {}, fresh, take, seed, max_tokens, sampling)
+        late |= begun
+        idle = len(waiting) - len({i for i, _ in late})  # generators that can go on now
+        awaited(list(begun.values()), idle)
+        if not idle:
+            first(late.values())
+        for i, n in sorted(late):
+            if late[i, n].over:
+                take(i, n, late.pop((i, n)).result())
 
 
 def _round(
@@ -114,11 +128,11 @@ def _round(
     seed: int,
     max_tokens: int,
     sampling: Sampling,
-) -> None:
-    """Answer all that is waited for now."""
+) -> Late:
+    """Answer all that is waited for now, but what is done elsewhere: that is begun, and comes back by generator and place."""
     asks: dict[str, list[tuple[int, int, Ask, int]]] = {"": []}  # by role: generator, place in its list, ask, seed
     measures: dict[str, list[tuple[int, int, Measure]]] = {}
-    outside = []
+    outside: Late = {}
     for i, this in waiting.items():
         said = len(this.turns)
         for n, event in enumerate(this.events()):
@@ -126,19 +140,25 @@ def _round(
                 asks.setdefault(event.role, []).append((i, n, event, derive(seed, this.id, said) if said else this.seed))
                 said += 1
             elif isinstance(event, Run | Act):
-                outside.append((i, n, started(event, run if isinstance(event, Run) else act)))
+                outside[i, n] = started(event)
             elif isinstance(event, Measure):
                 measures.setdefault(event.role, []).append((i, n, event))
             else:
-                outside.append((i, n, partial(Failed, f"{event!r:.200} is no Ask, Run, Act or Measure, nor a list of them")))
+                outside[i, n] = no_event(event)
     for role, listed in asks.items():
         answer(whose(role, policy, roles), listed, take, waiting, max_tokens, sampling)
     for role, wanted in measures.items():
         found = measure(whose(role, policy, roles), [event for _, _, event in wanted])
         for (i, n, _), values in zip(wanted, found, strict=True):
             take(i, n, values)
-    for i, n, finish in outside:
-        take(i, n, finish())
+    return outside
+
+
+def no_event(event: Any) -> Pending:
+    """What came of something that is no event."""
+    future: Future[Any] = Future()
+    future.set_exception(Failed(f"{event!r:.200} is no Ask, Run, Act or Measure, nor a list of them"))
+    return Pending(event, future, 0.0, 0.0)
 
 
 def answer(
@@ -226,14 +246,16 @@ def drive(
     return [done[i] for i in range(len(tasks))]
 
 
-def record(task: Task, this: Going, returned: Turn | tuple[Turn, ...]) -> Rollout:
+def record(task: Task, this: Going, returned: Turn | tuple[Turn, ...] | Ended) -> Rollout:
     """The rollout of what a generator returned: its last turn is judged, the others are learnt from beside it, and each
     conversation of a role is kept."""
+    by = returned.by if isinstance(returned, Ended) else None
+    returned = returned.turns if isinstance(returned, Ended) else returned
     *more, last = returned if isinstance(returned, tuple) else (returned,)
     texts = tuple(turn.text for turn in this.turns if not turn.author)
     arrays = last.tokens, last.sampled, last.logprobs
     others = (*more, *_ends([turn for turn in this.turns if turn.author]))
-    return Rollout(task, *arrays, texts, last.stop, last.version, this.seed, this.id, spans=last.spans, others=others)
+    return Rollout(task, *arrays, texts, last.stop, last.version, this.seed, this.id, spans=last.spans, others=others, by=by)
 
 
 def _ends(turns: Sequence[Turn]) -> list[Turn]:

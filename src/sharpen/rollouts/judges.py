@@ -32,7 +32,7 @@ class RoleJudges:
 
     def judge(self, rollouts: Sequence[Rollout], groups: Sequence[int]) -> list[Sample]:
         """The rollouts with their verdicts, in order."""
-        told = [rollout for rollout in rollouts if rollout.stop != "failed"]
+        told = [rollout for rollout in rollouts if rollout.stop != "failed" and not isinstance(rollout.by, Verdict)]
         found: dict[str, Verdict] = {}
 
         def complete(i: int, this: Going, returned: Any) -> None:
@@ -44,7 +44,7 @@ class RoleJudges:
                 )
                 found[this.id] = Verdict("unscorable", None, feedback=why, rule="judged by a role")
 
-        generators = [self.verify(rollout.task, rollout.response) for rollout in told]
+        generators = [self.verify(rollout.task, rollout.judged) for rollout in told]
         ids = [f"{rollout.id}.verdict" for rollout in told]
         settings: dict[str, Any] = dict(seed=self.seed, max_tokens=LONGEST, sampling=GREEDY, roles=self.roles)
         perform(self.policy, generators, ids, complete, **settings)

@@ -6,9 +6,11 @@ core/events.py has the events; driver.py runs any number of rollouts side by sid
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 from sharpen.core import Ask, Message, RolloutGenerator, Task, UserError
 from sharpen.rollouts.asking import after_system
@@ -49,7 +51,11 @@ def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGe
 
 
 def demonstrating(rollout: Callable[[Task], RolloutGenerator]) -> Callable[[Task], RolloutGenerator]:
-    """`demonstrate` after the same system message as this rollout's, so that what is shown is what will be asked."""
+    """`demonstrate` after the same system message as this rollout's, so that what is shown is what will be asked. A strategy
+    with a parameter `shown` acts its worked solution out itself."""
+    inner = rollout.func if isinstance(rollout, partial) else rollout
+    if "shown" in inspect.signature(inner).parameters:
+        return partial(cast(Callable[..., RolloutGenerator], rollout), shown=True)
     system = getattr(rollout, "keywords", {}).get("system", "")
     return partial(demonstrate, system=system) if system else demonstrate
 

@@ -11,6 +11,7 @@ May import: families, verify.maths, verify.code.
 
 from sharpen.verify import judge_model
 from sharpen.verify.answers import answers_of, labelled
+from sharpen.verify.calls import Call, Unreadable, calls_of
 from sharpen.verify.credit import discounted, each_turn, improvement
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
 from sharpen.verify.final import final_answer, read_number, read_numbers
@@ -45,11 +46,14 @@ __all__ = [
     "right_response",
     "shown_tools",
     "tools_told",
+    "Call",
     "Judges",
+    "Unreadable",
     "VERIFIERS",
     "Verifier",
     "answers_of",
     "boundary",
+    "calls_of",
     "choice",
     "code_io",
     "discounted",

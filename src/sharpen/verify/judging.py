@@ -124,8 +124,8 @@ class Judges:
 
     def begin(self, number: int, rollout: Rollout) -> None:
         """Submit a finished rollout under its id, while others are still generated: what `rollouts.drive` calls `finished`."""
-        if rollout.stop != "failed":
-            self.submit(rollout.id, rollout.task, rollout.response, rollout.turns)
+        if rollout.stop != "failed" and not isinstance(rollout.by, Verdict):
+            self.submit(rollout.id, rollout.task, rollout.judged, rollout.turns)
 
     def judge(self, rollouts: Sequence[Rollout], groups: Sequence[int]) -> list[Sample]:
         """What `judge` returns. Those that `begin` knows already are only waited for."""
@@ -272,7 +272,7 @@ def patience(task: Task) -> float:
 def judge(rollouts: Sequence[Rollout], groups: Sequence[int], verify: Callable[[Task, str], Verdict]) -> list[Sample]:
     """Verdicts for rollouts, made here and one after another; `judging.Judges` makes them in processes that can be killed."""
     sees_turns = "turns" in asked_for(verify)
-    return join(rollouts, groups, lambda r: boundary(seen_with(verify, r.turns if sees_turns else ()))(r.task, r.response))
+    return join(rollouts, groups, lambda r: boundary(seen_with(verify, r.turns if sees_turns else ()))(r.task, r.judged))
 
 
 def join(rollouts: Sequence[Rollout], groups: Sequence[int], verdict: Callable[[Rollout], Verdict]) -> list[Sample]:
@@ -281,6 +281,8 @@ def join(rollouts: Sequence[Rollout], groups: Sequence[int], verdict: Callable[[
     def of(rollout: Rollout) -> Verdict:
         if rollout.stop == "failed":
             return Verdict("unscorable", None, feedback=rollout.response, rule="rollout failed")
+        if isinstance(rollout.by, Verdict):
+            return rollout.by
         return verdict(rollout)
 
     return [Sample(rollout, of(rollout), group) for rollout, group in zip(rollouts, groups, strict=True)]
