@@ -1,7 +1,7 @@
 """TextArena's games: the model is player 0, and others play at random among the moves that the game shows as [legal].
 
-A game of one player is won with a reward of 1; of several, by having the highest. An opponent that names no legal move gives the
-turn up, as the game's own rules have it.
+A game of one player is won with a reward of 1; of several, by having the highest. An opponent that names no legal move gives
+the turn up, as the game's own rules have it.
 """
 
 from __future__ import annotations

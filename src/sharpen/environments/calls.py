@@ -1,4 +1,4 @@
-"""The calls that a model makes, read strictly and held against the tools' schemas: what is wrong is said in words for the model.
+"""The calls that a model makes, read strictly and held against the tools' schemas: what is wrong is said in words for it.
 
 verify/calls.py reads Hermes' and Qwen's <tool_call>, fenced blocks, JSON and Python's notation, not in thoughts. Llama's
 <|python_tag|> and <function=name>{…}</function>, and Qwen's <function=name><parameter=p>…, are read here.

@@ -5,7 +5,8 @@ The contract (docs/environments.md):
     reset(task)        the first observation, of a task's data, in which `seed` is a number of its own
     public methods     tools; or one method `step(action: str)`, which takes all that the model says
     done               true once the episode is over; or a tool returns an Observation that says so
-    reward()           0 to 1, or a Verdict; reward(answer) is given what was said last; or state(), a text that the task's verifier judges; or neither
+    reward()           0 to 1, or a Verdict; reward(answer) is given what was said last
+    state()            where there is no reward: a text that the task's verifier judges, in the place of what was said last
     snapshot(), restore(JSON)  where the class can; elsewhere actions are played again
 
 A ValueError that a method raises is the model's mistake, and its words are the observation. Any other exception is ours.

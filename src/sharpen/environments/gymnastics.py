@@ -95,7 +95,9 @@ def written(seen: Any) -> str:
     if isinstance(seen, dict) and "image" in seen:  # MiniGrid: (width, height, 3), the agent in the middle of the last row
         image = seen["image"]
         rows = [
-            " ".join("A" if (x, y) == (image.shape[0] // 2, image.shape[1] - 1) else cell(image[x, y]) for x in range(image.shape[0]))
+            " ".join(
+                "A" if (x, y) == (image.shape[0] // 2, image.shape[1] - 1) else cell(image[x, y]) for x in range(image.shape[0])
+            )
             for y in range(image.shape[1])
         ]
         return "\n".join([str(seen.get("mission", "")), *rows])
@@ -103,7 +105,11 @@ def written(seen: Any) -> str:
         return "\n".join(f"{key}: {written(value)}" for key, value in seen.items())
     if hasattr(seen, "tolist"):
         values = seen.tolist()
-        return " ".join(f"{v:.3g}" for v in values) if isinstance(values, list) and all(isinstance(v, float) for v in values) else str(values)
+        return (
+            " ".join(f"{v:.3g}" for v in values)
+            if isinstance(values, list) and all(isinstance(v, float) for v in values)
+            else str(values)
+        )
     return str(seen)
 
 

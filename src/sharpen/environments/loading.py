@@ -39,6 +39,7 @@ WORLDS: Mapping[str, str] = {
     "circuits": "sharpen.environments.worlds.circuits:Circuits",
     "analysis": "sharpen.environments.worlds.analysis:Analysis",
     "planning": "sharpen.environments.worlds.planning:Planning",
+    "lookup": "sharpen.environments.worlds.lookup:Lookup",
     "numbers": "sharpen.environments.worlds.numbers:Numbers",
 }
 FORMS = "a file.py:Class, module:Class, gymnasium:ID, textarena:ID, openenv:URL, verifiers:NAME, or one of: "
@@ -79,6 +80,13 @@ def here(spec: str) -> str:
     """The SPEC, right in every directory."""
     path = file_of(spec)
     return f"{path.resolve()}:{spec.rpartition(':')[2]}" if path and path.is_file() else spec
+
+
+def solution_of(spec: str) -> Callable[[Mapping[str, Any]], list[str]] | None:
+    """(task's data) -> what a perfect model says turn by turn, of an environment that ships and knows it; else None."""
+    if spec not in WORLDS:
+        return None
+    return getattr(importlib.import_module(WORLDS[spec].partition(":")[0]), "solution", None)
 
 
 def factory(spec: str) -> Callable[[], Any]:

@@ -1,7 +1,7 @@
 """A server that speaks OpenEnv, as an environment of words: `openenv:http://host:port`.
 
-Its action has one field of text (`message`, `text`, `action`, …: the first that its schema requires, or `openenv:URL#field`), or
-is JSON that the model writes. An episode is correct where the sum of its rewards is at least 1; `parts` has the sum.
+Its action has one field of text (`message`, `text`, …: the first that its schema requires, or `openenv:URL#field`), or is
+JSON that the model writes. An episode is correct where the sum of its rewards is at least 1; `parts` has the sum.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ def make(name: str) -> Prime:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise UserError(f"verifiers:{name}: there is no module {module_name}: {error}. Install the taskset's package.") from error
+        raise UserError(
+            f"verifiers:{name}: there is no module {module_name}: {error}. Install the taskset's package."
+        ) from error
     exported = [getattr(module, n, None) for n in getattr(module, "__all__", ())]
     classes = [c for c in exported if isinstance(c, type) and issubclass(c, vf.Taskset) and c is not vf.Taskset]
     if len(classes) != 1:

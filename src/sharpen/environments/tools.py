@@ -18,7 +18,7 @@ from sharpen.verify.maths import calculate
 MOST_FILES, MOST_TEXT = 100, 200_000  # that a model may write
 STEPS = 2_000_000  # of SQLite's machine, for one query: about a second
 ROWS = 50
-CELLS = '''
+CELLS = """
 import ast, contextlib, io, json
 def _play(cells):
     space = {"__name__": "__main__"}
@@ -34,7 +34,7 @@ def _play(cells):
                 if last and value is not None:
                     print(repr(value))
 _play(json.loads({cells!r}))
-'''
+"""
 
 
 class Calculator:
@@ -214,7 +214,7 @@ class Planner:
 
 
 def check_plan(domain: str, problem: str, plan: str) -> str:
-    """"valid", or why not. ValueError where the plan cannot be read. UserError where the package is missing."""
+    """ "valid", or why not. ValueError where the plan cannot be read. UserError where the package is missing."""
     try:
         from unified_planning.engines import SequentialPlanValidator
         from unified_planning.engines.results import ValidationResultStatus

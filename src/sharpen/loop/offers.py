@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sharpen import rollouts
+from sharpen import environments, rollouts
 from sharpen.core import GREEDY, Ask, Batch, Message, Rollout, Sample, Task
 from sharpen.data import make_batch
 from sharpen.hashing import derive
@@ -163,6 +163,16 @@ def retell(moment: Moment, sample: Sample, messages: Sequence[Message]) -> Sampl
     return moment.told[-1]
 
 
+def recall(moment: Moment) -> Callable[[str, int], list[str]]:
+    """A search among the latest right answers of each arm, by what they were shown."""
+    memory = environments.Memory(most=RECALLED)
+    for sample in moment.this.store.successes(RECALLED // 4):
+        rollout = sample.rollout
+        met = moment.this.policy.text(rollout.tokens[~rollout.sampled])
+        memory.add(met, " ".join(rollout.turns)[:LONGEST], float(sample.verdict.reward or 0.0))
+    return memory.recall
+
+
 def random_numbers(moment: Moment) -> np.random.Generator:
     return np.random.default_rng(derive(moment.this.seed, moment.step, "data"))
 
@@ -171,6 +181,7 @@ def losses(moment: Moment) -> list[float]:
     return [s["loss"] for s in moment.this.steps if s["phase"] == "loop" and "loss" in s]
 
 
+RECALLED, LONGEST = 256, 500  # entries of the memory, and characters of each
 KEPT: Mapping[str, Kept] = {
     "kept": Kept("arrays", attrgetter("state.kept")),
     "notes": Kept("json", attrgetter("notes")),
@@ -204,6 +215,9 @@ OFFERS: Mapping[str, Offer] = {
     "buffer": Offer(("select",), "a list of samples, as they came, that it fills and empties", working("buffer")),
     "rng": Offer(("select",), "random numbers of this step", random_numbers),
     "turns": Offer(("verify",), "what the student said in each of its turns; who judges fills it in", lambda moment: ()),
+    "recall": Offer(
+        ("rollout",), "(words, k) -> what was done right about the k earlier tasks that are most like them", recall
+    ),
     "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
     "history": Offer(("grow",), "{arm: its latest ArmStats, oldest first}", lambda m: m.this.store.history()),
     "policy": Offer(("objective",), "the policy before the step", attrgetter("this.policy")),

@@ -10,7 +10,7 @@ May import: environments, verify.maths, verify.code, verify, data.
 """
 
 from sharpen.rollouts import asking
-from sharpen.rollouts.acting import acting, episode, with_toolbox
+from sharpen.rollouts.acting import acting, episode, remembering, with_toolbox
 from sharpen.rollouts.asking import UNTOLD, Asking
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
@@ -32,6 +32,7 @@ __all__ = [
     "judging",
     "perform",
     "rationalise",
+    "remembering",
     "self_correct",
     "single",
     "unaided",

@@ -14,7 +14,8 @@ broken up, so that it cannot end a turn (`models.templates`).
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sharpen import environments
@@ -27,13 +28,41 @@ CALLED = "call"  # the part of a verdict that counts calls
 
 
 def acting(
-    task: Task, env: str = "numbers", turns: int = 10, seconds: float = 30.0, system: str = "", shown: bool = False
+    task: Task,
+    env: str = "numbers",
+    turns: int = 10,
+    seconds: float = 30.0,
+    system: str = "",
+    told: bool = True,
+    shown: bool = False,
 ) -> RolloutGenerator:
     """An episode in the environment that the SPEC `env` names, each of whose steps has `seconds`.
 
     shown  the task's worked solution, a list of what to say in `data`, is acted out as if the model had said it
     """
-    return (yield from episode(task, environments.open_env(env, task), turns, seconds, system, shown))
+    return (yield from episode(task, environments.open_env(env, task), turns, seconds, system, shown, told))
+
+
+def remembering(
+    task: Task,
+    env: str = "numbers",
+    turns: int = 10,
+    seconds: float = 30.0,
+    system: str = "",
+    told: bool = True,
+    k: int = 2,
+    shown: bool = False,
+    *,
+    recall: Callable[[str, int], list[str]],
+) -> RolloutGenerator:
+    """`acting`, and before it stands what the student did in k earlier episodes that were like this one and went well."""
+    before = partial(remembered, recall, k)
+    return (yield from episode(task, environments.open_env(env, task), turns, seconds, system, shown, told, before))
+
+
+def remembered(recall: Callable[[str, int], list[str]], k: int, first: str) -> str:
+    found = environments.told(recall(first, k))
+    return f"{found}\n\n{first}" if found else first
 
 
 def with_toolbox(
@@ -44,20 +73,32 @@ def with_toolbox(
     system: str = "",
     shown: bool = False,
 ) -> RolloutGenerator:
-    """The task's question with tools at hand, by name with commas between them (`environments.TOOLS`). What is said last, without
-    a call, is the answer, and the task's verifier judges it."""
+    """The task's question with tools at hand, by name with commas between them (`environments.TOOLS`). What is said last,
+    without a call, is the answer, and the task's verifier judges it."""
     box = environments.Toolbox([name.strip() for name in tools.split(",") if name.strip()], task)
     return (yield from episode(task, box, turns, seconds, system, shown))
 
 
 def episode(
-    task: Task, environment: Any, turns: int = 10, seconds: float = 30.0, system: str = "", shown: bool = False
+    task: Task,
+    environment: Any,
+    turns: int = 10,
+    seconds: float = 30.0,
+    system: str = "",
+    shown: bool = False,
+    told: bool = True,
+    before: Callable[[str], str] | None = None,
 ) -> Generator[Any, Any, Ended]:
-    """An episode in an environment at hand: anything with `reset`, `step`, `judge`, and the lists `tools` and `words`."""
+    """An episode in an environment at hand: anything with `reset`, `step`, `judge`, and the lists `tools` and `words`.
+
+    told  whether the model is told which tools there are; one that was trained on them knows
+    before  what is shown first in the place of what the environment shows
+    """
     first: Observation = yield Act(environment, "", seconds, kind="reset")
+    words = before(first.text) if before else first.text
     said = list(task.data.get("solution", ())) if shown else []
-    tools = tuple(environment.tools)
-    turn: Turn = yield ask(opening(task, first.text, system), said, 0, tools=tools)
+    tools = tuple(environment.tools) if told else ()
+    turn: Turn = yield ask(opening(task, words, system), said, 0, tools=tools)
     done, counts = first.done, {CALLED: 0.0, "mistakes": 0.0}
     for number in range(1, turns + 1):
         if done:

@@ -45,8 +45,11 @@ def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
 
 
 def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
-    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself."""
+    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself, and
+    an episode without what is shown."""
     whole = rollout if isinstance(rollout, partial) else partial(rollout)
+    if whole.keywords.get("shown"):
+        return partial(whole.func, *whole.args, **{k: v for k, v in whole.keywords.items() if k != "shown"})
     return partial(single, *whole.args, **whole.keywords) if whole.func is demonstrate else rollout
 
 

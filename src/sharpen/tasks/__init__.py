@@ -5,7 +5,7 @@ arithmetic.py for numbers; grown.py makes tasks of others, and draws them. A fil
 those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and
 loading.py (a source; keeping.py: rows in little memory); episodes.py has the tasks of environments.
 
-May import: terminal, families, verify.maths, verify.code, verify.
+May import: terminal, environments, families, verify.maths, verify.code, verify.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sharpen.hashing import question_key
 from sharpen.tasks import decisions, formats
 from sharpen.tasks.arithmetic import arithmetic, lines
 from sharpen.tasks.decisions import Ruling, content
-from sharpen.tasks.episodes import episodes, seeds
+from sharpen.tasks.episodes import episodes, heuristics, seeds
 from sharpen.tasks.files import clip, kind, messages
 from sharpen.tasks.formats import parse
 from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
@@ -45,6 +45,7 @@ __all__ = [
     "files_of",
     "gym",
     "halfway",
+    "heuristics",
     "held_out",
     "is_own",
     "interpolated",
@@ -76,8 +77,8 @@ def parse_spec(text: str, map: str = "", env: str = "") -> TaskSource:
     Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
     """
     parts = spec_parts(text)
-    if env and parts == ["episodes"]:
-        return seeds(env)
+    if env and len(parts) == 1 and parts[0].partition("/")[0] == "episodes":
+        return seeds(env, parts[0].partition("/")[2] or "1")
     files = files_of(text)
     if env and len(files) == len(parts) == 1:
         return episodes(Path(files[0]))

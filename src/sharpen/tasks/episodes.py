@@ -3,8 +3,8 @@
     {"prompt": "Buy red shoes below 50.", "item": "shoes", "level": 2, "solution": ["search(query=\\"shoes\\")", "Done."]}
 
 The environment's `reset` is given all of a line's fields, `answer` and a `seed` among them. `prompt`, `answer`, `family`,
-`level`, `split` and `verifier` are what they are elsewhere, and all may be missing: without a prompt the environment speaks first, and
-without a verifier it judges. `solution` is a list of what to say turn by turn, for warm-ups and imitation.
+`level`, `split` and `verifier` are what they are elsewhere, and all may be missing: without a prompt the environment speaks
+first, and without a verifier it judges. `solution` is a list of what to say turn by turn, for warm-ups and imitation.
 """
 
 from __future__ import annotations
@@ -15,26 +15,57 @@ from typing import Any
 
 import numpy as np
 
+from sharpen import environments
 from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
 from sharpen.hashing import derive, split_of
 from sharpen.tasks import formats
 from sharpen.tasks.files import FOR_FILES, messages
 from sharpen.tasks.loading import drawn
 
+MOST_LEVELS = 20
 KINDS = "environment"  # the verifier of a task that its environment judges
 
 
-def seeds(env: str) -> TaskSource:
-    """Endless episodes that differ in their seed alone, of one arm."""
+def seeds(env: str, levels: str = "1", more: str = "") -> TaskSource:
+    """Endless episodes that differ in their seed alone, of these levels, such as "1-3". UserError for what is none.
+
+    more  JSON that the environment is given beside: an object, or a list of which each episode has one
+
+    Environments that ship know worked solutions.
+    """
+    first, _, last = levels.partition("-")
+    if not first.isdigit() or not (last or first).isdigit() or not 1 <= int(first) <= int(last or first) <= MOST_LEVELS:
+        raise UserError(f"episodes/{levels}: levels are written such as 2 or 1-3, up to {MOST_LEVELS}.")
     family = env.rpartition("/")[2].replace(".py", "").replace(":", ".")
+    solution = environments.solution_of(env)
+    given = json.loads(more) if more else {}
+    given = given if isinstance(given, list) else [given]
 
     def draw(arm: Arm, split: str, index: int, seed: int) -> Task:
         number = derive(seed, "episode", split, index) % 2**31
         number += SPLITS.index(split) - number % len(SPLITS)  # no two splits share one
-        prompt = ({"role": "user", "content": f"{family}, episode {number}"},)
-        return Task(prompt, None, family, 1, split, KINDS, {"seed": number, "silent": True})
+        data: dict[str, Any] = {"seed": number, "level": arm.level, "silent": True, **given[number // len(SPLITS) % len(given)]}
+        said = solution(data) if solution else None
+        prompt = ({"role": "user", "content": f"{family}, episode {number} of level {arm.level}"},)
+        data |= {"solution": said} if said else {}
+        return Task(prompt, None, family, arm.level, split, KINDS, data, "\n".join(said) if said else None)
 
-    return TaskSource(f"episodes of {env}", (Arm(family, 1),), draw)
+    arms = tuple(Arm(family, level) for level in range(int(first), int(last or first) + 1))
+    return TaskSource(f"episodes of {env}", arms, draw)
+
+
+def heuristics(levels: str = "1-2") -> TaskSource:
+    """Heuristics for blocks world to be written as programs (environments/heuristics.py), of these levels."""
+    first, _, last = levels.partition("-")
+
+    def draw(arm: Arm, split: str, index: int, seed: int) -> Task:
+        number = 8 * (derive(seed, "heuristic", split, index) % 2**24)
+        number += SPLITS.index(split) * 2**28  # the problems of no two splits are the same
+        question, data = environments.asked(number, arm.level)
+        return Task(({"role": "user", "content": question},), None, arm.family, arm.level, split, KINDS, data)
+
+    arms = tuple(Arm("heuristics", level) for level in range(int(first), int(last or first) + 1))
+    return TaskSource("heuristics", arms, draw)
 
 
 def episodes(path: Path) -> TaskSource:

@@ -1,4 +1,4 @@
-"""tau-Trait (arXiv 2510.04491): a user wants a flight booked, and is patient, confused, skeptical or incoherent as the task says.
+"""tau-Trait (arXiv 2510.04491): a user wants a flight booked, and is patient, confused or skeptical as the task says.
 
 Success is the last state of the database. `traits` of the task's data are those of `users.Traits`; level n asks for n slots.
 """

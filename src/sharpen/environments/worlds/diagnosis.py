@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,10 @@ class Diagnosis:
         self.spent, self.named, self.done = 0.0, None, False
         case = self.case
         rows = [f"{n}: {p:.2f}" for n, p in zip(NAMES, case.prior)]
-        chances = [f"{t} ({c:g}): " + " ".join(f"{x:.1f}" for x in case.likely[:, j]) for j, (t, c) in enumerate(zip(TESTS, case.prices))]
+        chances = [
+            f"{t} ({c:g}): " + " ".join(f"{x:.1f}" for x in case.likely[:, j])
+            for j, (t, c) in enumerate(zip(TESTS, case.prices))
+        ]
         return "Causes: " + ", ".join(rows) + ". Tests (price): chance of yes for each cause.\n" + "\n".join(chances[: case.m])
 
     def test(self, name: str) -> str:
@@ -85,7 +88,7 @@ def best(case: Case, price: float = PRICE) -> float:
     """The expected 1[right] - price * share spent of the best policy: dynamic programming over what is known (3^M states)."""
     total = float(case.prices.sum())
 
-    @lru_cache(maxsize=None)
+    @cache
     def value(known: tuple[int, ...]) -> float:
         weight = case.prior.copy()
         for j, seen in enumerate(known):

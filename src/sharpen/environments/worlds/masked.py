@@ -100,7 +100,11 @@ class Masked:
         gold = [o for _, _, o in self.chosen]
         right = [s.strip() for s in self.said] == gold
         value = f1(self.said, gold) if len(self.said) <= len(gold) else 0.0
-        parts = {"f1": value, "judged": judged_searches(self.pairs, right) if self.said else 0.0, "searches": float(len(self.found))}
+        parts = {
+            "f1": value,
+            "judged": judged_searches(self.pairs, right) if self.said else 0.0,
+            "searches": float(len(self.found)),
+        }
         return Verdict("correct" if right else "wrong", value, parts, rule="spans")
 
 
