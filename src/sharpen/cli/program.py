@@ -110,6 +110,7 @@ def run(
     model: Model = None,
     tasks: Spec = None,
     env: commands.Env = None,
+    agent: commands.Agent = None,
     columns: Columns = None,
     settings: Annotated[
         list[str] | None,
@@ -142,6 +143,7 @@ def run(
             *map(places.here_setting, commands.with_columns(settings, columns)),
             *places.system_setting(system),
             *commands.with_env(env, tasks),
+            *commands.with_agent(agent),
         ),
         seed=seed,
         budget=budget,

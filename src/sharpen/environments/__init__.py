@@ -4,13 +4,14 @@ loading.py says what a SPEC names; episode.py asks a class, schema.py finds its 
 each environment, hosted.py what this process holds of it. calls.py reads what a model calls and says what is wrong with it.
 toolbox.py has the tools that ship, of tools.py and retrieval.py; gymnastics.py, arena.py, openenv.py and prime.py make others'
 environments ours; worlds/ has environments of papers. probes.py looks for what an environment does wrong; memory.py keeps
-episodes; users.py has scripted users; heuristics.py judges programs that guide a search.
+episodes; users.py has scripted users; agents.py runs agent programs; heuristics.py judges programs that guide a search.
 
 May import: verify.maths, verify.
 """
 
 from sharpen.core import Act as act
 from sharpen.environments import calls
+from sharpen.environments.agents import Program, completion
 from sharpen.environments.heuristics import asked, heuristic
 from sharpen.environments.hosted import Hosted, open_env
 from sharpen.environments.loading import WORLDS, acts, checked, file_of, here, solution_of
@@ -38,6 +39,7 @@ __all__ = [
     "Hosted",
     "Index",
     "Memory",
+    "Program",
     "TOOLS",
     "Toolbox",
     "Traits",
@@ -54,6 +56,7 @@ __all__ = [
     "check_plan",
     "checked",
     "circuits",
+    "completion",
     "diagnosis",
     "draw",
     "expected_success",

@@ -33,20 +33,20 @@ def read(text: str, tools: Tools) -> tuple[list[Call], str]:
             return [], f"a <{mark}> is never closed"
     try:
         tagged = [tagged_call(name, inner, named) for name, inner in FUNCTION.findall(said)]
-        calls = tagged or calls_of(said, named)[0]
+        calls, rule = (tagged, "tagged") if tagged else calls_of(said, named)
     except Unreadable as error:
         # Prose may hold braces: only where a tool is named is it a call that went wrong.
         meant = "<tool_call" in said or any(f'"{name}"' in said for name in named)
         return [], f"the call cannot be read: {error}" if meant else ""
-    if not any(call.name in named for call in calls) and "<tool_call" not in said and not tagged:
-        calls = [call for call in calls if looks_meant(call, said)]
+    if rule in ("json", "fence") and not any(call.name in named for call in calls):
+        calls = [call for call in calls if looks_meant(said)]  # JSON may be an answer
     if len(calls) > MOST:
         return [], f"{len(calls)} calls at once are too many: at most {MOST}"
     return calls, ""
 
 
-def looks_meant(call: Call, said: str) -> bool:
-    """Whether what stands alone as a call of no known tool is one: JSON that says so, and not a formula such as f(x=1)."""
+def looks_meant(said: str) -> bool:
+    """Whether JSON that names no known tool is a call all the same: it says so."""
     return '"arguments"' in said or '"parameters"' in said
 
 

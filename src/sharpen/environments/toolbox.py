@@ -20,7 +20,9 @@ class Toolbox:
         for name in names:
             if name not in TOOLS:
                 raise UserError(f"there is no tool {name!r}.{suggest(name, TOOLS)} There are: {', '.join(TOOLS)}.")
-        self.task, self.things, self.tools = task, {}, []
+        self.task = task
+        self.things: dict[str, Any] = {}
+        self.tools: list[dict[str, Any]] = []
         for name in names:
             thing = TOOLS[name](task.data)
             offered = [tool for tool in tools_of(thing) if tool["function"]["name"] not in ("run", "ran", "text")]

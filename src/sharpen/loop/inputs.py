@@ -65,6 +65,7 @@ def made_of(request: Request, method: Method, template: str | None) -> dict[str,
     named += [("role", text.partition("=")[2]) for text in request.roles]
     named += [("method", text) for _, _, function in functions(method) for text in strings(function)]
     named += [("code", str(file)) for text in settings_of(request, "env") if (file := environments.file_of(text))]
+    named += [("code", word) for text in settings_of(request, "command") for word in text.split()]
     found = dict(digest for kind, text in named if text and stands_for_a_file(text) for digest in digests(kind, Path(text)))
     for path in sorted(own_code(method, request)):
         if f"recipe: {path}" not in found:

@@ -81,7 +81,8 @@ def acts(asked: Mapping[str, Any]) -> list[str]:
     for text in asked["settings"]:
         name, _, value = str(text).partition("=")
         lax = name.strip().rpartition(".")[2] == "isolation" and value.strip() != "full"
-        env = name.strip().rpartition(".")[2] == "env" and environments.acts(value.strip())
+        last = name.strip().rpartition(".")[2]
+        env = last == "command" or (last == "env" and environments.acts(value.strip()))
         found += [f"--set {text}"] if lax or env or ".py" in value else []
     return found
 

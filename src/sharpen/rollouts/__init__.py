@@ -1,7 +1,8 @@
 """Who is asked what, in which order: rollouts as generators, and the driver that batches them.
 
 rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools inside an answer,
-acting.py those in an environment. asking.py says what
+acting.py those in an environment,
+agent.py those that an agent program owns. asking.py says what
 the student is told beside the question, and keeps it with a model. driver.py runs
 generators side by side; answers.py says what comes of programs, environments and measurements; judges.py runs verdicts that
 need a model.
@@ -11,6 +12,7 @@ May import: environments, verify.maths, verify.code, verify, data.
 
 from sharpen.rollouts import asking
 from sharpen.rollouts.acting import acting, episode, remembering, with_toolbox
+from sharpen.rollouts.agent import agent
 from sharpen.rollouts.asking import UNTOLD, Asking
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
@@ -24,6 +26,7 @@ __all__ = [
     "Calculator",
     "RoleJudges",
     "acting",
+    "agent",
     "episode",
     "Roles",
     "demonstrate",

@@ -19,9 +19,10 @@ from functools import partial
 from typing import Any
 
 from sharpen import environments
-from sharpen.core import Act, Ask, Ended, Message, Observation, RolloutGenerator, Task, Turn, Verdict
+from sharpen.core import Act, Ask, Ended, Message, Observation, RolloutGenerator, Task, Turn, UserError, Verdict
 from sharpen.environments import calls
 from sharpen.rollouts.asking import after_system
+from sharpen.verify import right_response
 
 SHOWN = "observed"  # a message's mark: an environment wrote it, so nothing in it is a mark of the template's
 CALLED = "call"  # the part of a verdict that counts calls
@@ -96,7 +97,7 @@ def episode(
     """
     first: Observation = yield Act(environment, "", seconds, kind="reset")
     words = before(first.text) if before else first.text
-    said = list(task.data.get("solution", ())) if shown else []
+    said = worked(task) if shown else []
     tools = tuple(environment.tools) if told else ()
     turn: Turn = yield ask(opening(task, words, system), said, 0, tools=tools)
     done, counts = first.done, {CALLED: 0.0, "mistakes": 0.0}
@@ -107,11 +108,19 @@ def episode(
         if heard is None:
             break
         messages, done = heard
-        if done or number == turns:
+        if done or number == turns or (shown and number == len(said)):
             break
         turn = yield ask(tuple(messages), said, number, after=turn)
     end: Observation = yield Act(environment, turn.text, seconds, kind="judge")
     return Ended(turn, judged(end, counts))
+
+
+def worked(task: Task) -> list[str]:
+    """What to say turn by turn; a solution in one piece is said in one. UserError where there is none."""
+    said = task.data.get("solution") or task.solution or right_response(task)
+    if not said:
+        raise UserError(f"task {task.id} of {task.arm} has no worked solution, so its episode cannot be shown")
+    return [said] if isinstance(said, str) else list(said)
 
 
 def ask(messages: tuple[Message, ...], said: Sequence[str], number: int, **more: Any) -> Ask:

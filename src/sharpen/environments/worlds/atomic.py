@@ -38,7 +38,9 @@ class Atomic:
         self.pages = pages(int(task.get("seed", 0)))
         self.places, self.right = wanted(task)
         self.menu = bool(task.get("menu"))
-        self.at, self.line, self.saved, self.said, self.done = "", None, dict[str, int](), None, False
+        self.at, self.saved, self.done = "", dict[str, int](), False
+        self.line: int | None = None
+        self.said: int | None = None
         return "Sum of " + ", ".join(f"{word} on {page}" for page, word in self.places)
 
     def step(self, action: str) -> Observation:

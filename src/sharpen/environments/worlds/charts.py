@@ -54,7 +54,8 @@ def search(liked: Chart, fixed: Chart, rounds: int, seed: int, shared: bool = Tr
     visits: dict[Any, int] = {}
     value: dict[Any, float] = {}
     for _ in range(rounds):
-        chart, path = dict(fixed), []
+        chart = dict(fixed)
+        path: list[Any] = []
         for slot in (s for s in SLOTS if s not in fixed):
             here = tuple(sorted(chart.items())) if shared else tuple(path)
             edges = [(here, slot, v) for v in SLOTS[slot]]

@@ -22,8 +22,10 @@ MODULE = re.compile(
 FORMS = ("a + 8'd{n}", "a ^ 8'd{n}", "(a << {k}) | 8'd{n}", "~a & 8'd{n}", "(a >> {k}) + 8'd{n}")
 SAID = {"a + 8'd{n}": "a plus {n}", "a ^ 8'd{n}": "a xor {n}", "(a << {k}) | 8'd{n}": "a shifted left by {k}, or {n}"}
 SAID |= {"~a & 8'd{n}": "the complement of a, and {n}", "(a >> {k}) + 8'd{n}": "a shifted right by {k}, plus {n}"}
-ALLOWED = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Name, ast.Load, ast.Constant, ast.Add, ast.Sub, ast.BitXor, ast.BitOr)
-ALLOWED += (ast.BitAnd, ast.LShift, ast.RShift, ast.Invert)
+ALLOWED: tuple[type[ast.AST], ...] = (
+    *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.Name, ast.Load, ast.Constant, ast.Add, ast.Sub),
+    *(ast.BitXor, ast.BitOr, ast.BitAnd, ast.LShift, ast.RShift, ast.Invert),
+)
 
 
 def module(body: str) -> str:
@@ -65,15 +67,15 @@ def value(node: Any, a: int) -> int:
     if isinstance(node, ast.Expression):
         return value(node.body, a) & 0xFF
     if isinstance(node, ast.Constant):
-        return int(node.value) & 0xFFFFFFFF
+        return int(str(node.value)) & 0xFFFFFFFF
     if isinstance(node, ast.Name):
         return a
     if isinstance(node, ast.UnaryOp):
         return ~value(node.operand, a) & 0xFFFFFFFF
     left, right = value(node.left, a), value(node.right, a)
     shift = min(right, 32)
-    work = {ast.Add: left + right, ast.Sub: left - right, ast.BitXor: left ^ right, ast.BitOr: left | right}
-    work |= {ast.BitAnd: left & right, ast.LShift: left << shift, ast.RShift: left >> shift}  # type: ignore[dict-item]
+    work: dict[type, int] = {ast.Add: left + right, ast.Sub: left - right, ast.BitXor: left ^ right, ast.BitOr: left | right}
+    work |= {ast.BitAnd: left & right, ast.LShift: left << shift, ast.RShift: left >> shift}
     return work[type(node.op)] & 0xFFFFFFFF
 
 

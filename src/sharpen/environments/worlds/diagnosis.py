@@ -46,7 +46,8 @@ class Diagnosis:
 
     def reset(self, task: Mapping[str, Any]) -> str:
         self.case = Case(int(task.get("seed", 0)), int(task.get("level", 2)))
-        self.spent, self.named, self.done = 0.0, None, False
+        self.spent, self.done = 0.0, False
+        self.named: int | None = None
         case = self.case
         rows = [f"{n}: {p:.2f}" for n, p in zip(NAMES, case.prior)]
         chances = [

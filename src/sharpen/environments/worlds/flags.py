@@ -30,7 +30,8 @@ def forge(seed: int, level: int) -> tuple[dict[str, str], str, list[str]]:
     """(files, sealed flag, the ways in the order in which they are undone). RuntimeError where the task is not admitted."""
     draw = random.Random(f"flag {seed}")
     flag = "flag{" + "".join(draw.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(8)) + "}"
-    text, chain = flag, []
+    chain: list[str] = []
+    text = flag
     for _ in range(level):
         way = draw.choice([w for w in WAYS if not chain or w != chain[-1] or w in ("base64", "hex")])
         text, chain = WAYS[way][0](text), [*chain, way]

@@ -27,7 +27,8 @@ class Numbers:
     """What is said last, without a call, is the answer."""
 
     def reset(self, task: Mapping[str, Any]) -> str:
-        self.asked, self.right = question(task) if "seed" in task and "answer" not in task else ("", None)
+        known: tuple[str, int | None] = question(task) if "answer" not in task else ("", None)
+        self.asked, self.right = known
         self.calls = 0
         return f"{self.asked}=" if self.asked else ""
 

@@ -31,12 +31,12 @@ def easiest(history: History, arms: Sequence[Arm], prompts: int, samples: int, r
     return curriculum.uniform(history, [a for a in arms if a.level == lowest[a.family]], prompts, samples, rng)
 
 
-def recipe(single: float = 0.2, multi: float = 0.2, act: bool = True) -> Method:
+def recipe(single: float = 0.2, multi: float = 0.2, env: str = "table", levels: str = "1-3", act: bool = True) -> Method:
     if not act:
         return grpo.recipe()
-    imitated = within(sft.recipe(), "table", "1-3", turns=4, max_tokens=120)
+    imitated = within(sft.recipe(), env, levels, turns=4, max_tokens=120)
     imitated = replace(imitated, rollout=partial(imitated.rollout, shown=True))
-    practised = within(grpo.recipe(), "table", "1-3", turns=4, max_tokens=120)
+    practised = within(grpo.recipe(), env, levels, turns=4, max_tokens=120)
     return staging.sequence(
         Stage("single", replace(imitated, curriculum=easiest), single, handover.mean, guard.ratchet),
         Stage("multi", imitated, multi, handover.mean, guard.ratchet),

@@ -2,8 +2,8 @@
 
 Paper: arXiv 2505.20285 (MaskSearch), abstract and README: retrieval-augmented mask prediction, curriculum of masks
 Parent: grpo
-Differs: DAPO on passages of a small generated world, one mask at first, then two, three, four; the reward is token F1. From the paper:
-    its recall is 1 for who copies the passage, and its judge is not needed here; without the warm-up of many agents
+Differs: DAPO on passages of a small generated world, one mask at first, then two, three, four; the reward is token F1. From the
+    paper: its recall is 1 for who copies the passage, and its judge is not needed here; without the warm-up of many agents
 """
 
 from functools import partial

@@ -14,7 +14,13 @@ from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.recipes.within import within
 
-USERS = ({}, {"confusion": 0.2}, {"skepticism": 0.5}, {"incoherence": 0.3}, {"patience": 6, "confusion": 0.2})
+USERS: tuple[dict[str, float], ...] = (
+    {},
+    {"confusion": 0.2},
+    {"skepticism": 0.5},
+    {"incoherence": 0.3},
+    {"patience": 6, "confusion": 0.2},
+)
 
 
 def recipe(levels: str = "1-3", plain: bool = False, act: bool = True) -> Recipe:
