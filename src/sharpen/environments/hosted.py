@@ -218,7 +218,7 @@ class Hosted:
             for action, shown in past:
                 again = self.now(Act(self, action, act.seconds)).text
                 if again != shown:
-                    raise Failed(f"the same actions show something else when they are played again: {again:.100!r}")
+                    raise Failed(f"the same actions show something else when they are played again: {again!r:.100}")
         return self.now(act)
 
     def step(self, action: str) -> Observation:
@@ -246,10 +246,10 @@ def aside(work: Any, act: Act) -> Future[Observation]:
     def thread() -> None:
         try:
             future.set_result(work(act))
-        except (Failed, UserError) as error:
-            future.set_exception(error)
         except Late:
             future.set_exception(Failed("the actions were not played again in time"))
+        except Exception as error:  # it is raised where the observation is awaited
+            future.set_exception(error)
 
     threading.Thread(target=thread, daemon=True).start()
     return future
