@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import threading
+import time
 from typing import Literal
 
 from sharpen.core import Observation, Verdict
@@ -14,6 +15,7 @@ LEFT = []
 class Shop:
     def reset(self, task):
         self.fault, draw = task.get("fault", ""), random.Random(task["seed"])
+        self.until = task.get("until", "")
         self.prices = {i: draw.randint(10, 60) for i in range(1, 4)}
         self.bought, self.done, self.steps = None, False, 0
         if self.fault == "reset":
@@ -38,6 +40,9 @@ class Shop:
                 raise KeyError("by design")
             case "hangs":
                 threading.Event().wait()
+            case "waits":
+                while not os.path.exists(self.until):
+                    time.sleep(0.01)  # noqa: TID251  a pause between two looks
             case "dies":
                 os._exit(9)
             case "killed":

@@ -86,17 +86,32 @@ def test_whatever_fails_is_unscorable_and_costs_only_itself():
     assert len(made) == len(tasks) and all(v.reward is not None for v in verdicts[len(FAULTS) :])
 
 
-def test_one_that_hangs_is_killed_while_the_others_go_on():
-    """Ten beside it are done when its time is over; its process, and nothing else, is gone."""
-    tasks = [task(0, fault="hangs"), *(task(i) for i in range(1, 11))]
-    done = []
-    acted = lambda t: rollouts.acting(t, SHOP, seconds=5.0 if t.data.get("fault") else 600.0)  # noqa: E731
+def test_the_others_go_on_while_one_hangs(tmp_path):
+    """It answers only once the ten beside it are done, which is therefore while it hung."""
+    go, done = tmp_path / "go", []
+    tasks = [task(0, fault="waits", until=str(go)), *(task(i) for i in range(1, 11))]
+
+    def finished(i, rollout):
+        done.append(i)
+        if len(done) == 10:
+            go.touch()
+
+    acted = lambda t: rollouts.acting(t, SHOP, seconds=600.0)  # noqa: E731
     policy = ScriptedPolicy(lambda m: "look(item=1)" if "cheapest" in str(m[-1]["content"]) else "buy(item=1)")
     ids = [f"h{i}" for i in range(len(tasks))]
-    made = rollouts.drive(policy, acted, tasks, ids, finished=lambda i, rollout: done.append(i), **OPTIONS)
-    assert done[-1] == 0 and sorted(done) == list(range(11))
-    assert made[0].stop == "failed" and "within 5 s" in made[0].response
-    assert all(r.stop == "end" for r in made[1:])
+    made = rollouts.drive(policy, acted, tasks, ids, finished=finished, **OPTIONS)
+    assert done[-1] == 0 and sorted(done) == list(range(11)) and all(r.stop == "end" for r in made)
+
+
+def test_one_that_hangs_is_killed():
+    """Its process is gone: the next action says so."""
+    environment = environments.open_env(SHOP, task(fault="hangs"))
+    do(environment, kind="reset")
+    look = json.dumps({"name": "look", "arguments": {"item": 1}})
+    with pytest.raises(Failed, match="no answer within 0.5 s, and was killed"):
+        environment.begin(Act(environment, look, 0.5)).result(600.0)
+    with pytest.raises(Failed, match="process is gone"):
+        do(environment, look)
 
 
 def test_memory_is_bounded():

@@ -38,8 +38,11 @@ def select(values: Sequence[float], visits: Sequence[int], parent: int, c: float
 
 
 def taste(seed: int) -> dict[str, str]:
+    """What the user wants, which is sound."""
     draw = random.Random(f"taste {seed}")
-    return {slot: draw.choice(values) for slot, values in SLOTS.items()}
+    liked = {slot: draw.choice(values) for slot, values in SLOTS.items()}
+    liked |= {"x": "month"} if liked["mark"] == "line" else {}
+    return liked | ({"group": "none"} if liked["group"] == liked["x"] else {})
 
 
 def score(chart: Chart, liked: Chart) -> float:
