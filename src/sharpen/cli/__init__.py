@@ -3,7 +3,8 @@
 program.py has the commands with a run, commands.py those without, serving.py those for the neighbours, profiling.py where a
 step's time goes.
 
-May import: terminal, environments, verify, tasks, audit, guard, models, store, recipes, loop, serve, report, track, compare.
+May import: terminal, environments, verify, data, tasks, audit, guard, models, store, recipes, loop, serve, report, track,
+compare.
 """
 
 from sharpen.cli.program import app, main
