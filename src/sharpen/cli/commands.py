@@ -88,6 +88,15 @@ def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
     return [*(settings or []), *([f"tasks.map={columns}"] if columns else [])]
 
 
+def acting(env: str | None, agent: str | None, tasks: str | None) -> list[str]:
+    """`--env` and `--agent` as settings. UserError for both."""
+    if env and agent:
+        from sharpen.core import UserError
+
+        raise UserError("--env and --agent are two ways to act: leave one out.")
+    return [*with_env(env, tasks), *with_agent(agent)]
+
+
 def with_agent(command: str | None) -> list[str]:
     """`--agent COMMAND` as settings: the rollout is a run of that program."""
     if command is None:

@@ -142,8 +142,7 @@ def run(
         settings=(
             *map(places.here_setting, commands.with_columns(settings, columns)),
             *places.system_setting(system),
-            *commands.with_env(env, tasks),
-            *commands.with_agent(agent),
+            *commands.acting(env, agent, tasks),
         ),
         seed=seed,
         budget=budget,
@@ -302,14 +301,14 @@ def export(
     if dtype and not packed:
         raise UserError(f"--dtype {dtype} is for a .gguf file: name one, such as {model_dir}.gguf.")
     if packed and (directory / "config.json").is_file():
-        return _export_gguf(directory, model_dir, dtype)
+        return listing.export_gguf(directory, model_dir, dtype)
     with Store.open(directory, write=False) as store:
         commit = store.last_commit()
         if commit is None or commit.accepted is None:
             raise UserError(f"{directory} has no accepted model yet. Go on with it: sharpen resume {directory}")
         source = store.verified(commit.accepted)
         if packed:
-            return _export_gguf(source, model_dir, dtype)
+            return listing.export_gguf(source, model_dir, dtype)
         files = [f for pattern in MODEL_FILES for f in sorted(source.glob(pattern)) if f.name != "optimizer.safetensors"]
         part = model_dir.with_name(f"{model_dir.name}.part")  # so that half a model never has the name asked for
         try:
@@ -321,13 +320,6 @@ def export(
             shutil.rmtree(part, ignore_errors=True)
             raise UserError(f"{model_dir} cannot be written: {e.strerror}. Free space, or choose another place.") from e
     print(f"The model is in {model_dir}: {', '.join(f.name for f in files)}")
-
-
-def _export_gguf(source: Path, out: Path, dtype: str | None) -> None:
-    from sharpen import models
-
-    models.write_gguf(source, out, dtype or "f16")
-    print(f"The model is in {out}: {out.stat().st_size / 1e6:,.0f} MB")
 
 
 @app.command()
