@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from sharpen.core import Verdict
+from sharpen.core import Task, Verdict
 from sharpen.verify import final_answer, read_number
 from sharpen.verify.maths import calculate
 
@@ -24,11 +24,11 @@ def question(task: Mapping[str, Any]) -> tuple[str, int]:
 
 
 class Numbers:
-    """What is said last, without a call, is the answer."""
+    """What is said last, without a call, is the answer: to the task, where it has one, or to the question of its seed."""
 
     def reset(self, task: Mapping[str, Any]) -> str:
-        known: tuple[str, int | None] = question(task) if "answer" not in task else ("", None)
-        self.asked, self.right = known
+        asked, right = question(task) if "answer" not in task else ("", task["answer"])
+        self.asked, self.right = asked, str(right)
         self.calls = 0
         return f"{self.asked}=" if self.asked else ""
 
@@ -44,11 +44,9 @@ class Numbers:
         return found
 
     def reward(self, answer: str) -> Verdict:
-        from sharpen.core import Task
-
-        nobody = Task((), str(self.right), "numbers", 1, verifier="number")
-        said = read_number(final_answer(nobody, answer, "number")[0], False)
-        outcome = "malformed" if said is None else "correct" if said == self.right else "wrong"
+        nobody = Task((), self.right, "numbers", 1, verifier="number")
+        said, right = read_number(final_answer(nobody, answer, "number")[0], False), read_number(self.right, False)
+        outcome = "malformed" if said is None else "correct" if said == right else "wrong"
         return Verdict(outcome, float(outcome == "correct"), {"calls": float(self.calls)}, rule="number")
 
 
