@@ -340,8 +340,8 @@ def record(task: Task, this: Going, returned: Turn | tuple[Turn, ...] | Searched
         texts = (*texts, last.text)
     arrays = last.tokens, last.sampled, last.logprobs
     others = (*more, *conversations([turn for turn in this.turns if turn.author]))
-    told = (last.spans, others, this.spent.now, branches, by)
-    return Rollout(task, *arrays, texts, last.stop, last.version, this.seed, this.id, None, *told)
+    made = Rollout(task, *arrays, texts, last.stop, last.version, this.seed, this.id, None, last.spans, others, this.spent.now)
+    return replace(made, branches=branches, by=by) if branches or by is not None else made
 
 
 def conversations(turns: Sequence[Turn]) -> list[Turn]:
