@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, data, lineage, listing, profiling, revising, serving
+from sharpen.cli import commands, data, lineage, listing, playing, profiling, revising, serving
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -109,6 +109,8 @@ def run(
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Model = None,
     tasks: Spec = None,
+    env: commands.Env = None,
+    agent: commands.Agent = None,
     columns: Columns = None,
     settings: Annotated[
         list[str] | None,
@@ -140,11 +142,12 @@ def run(
         settings=(
             *map(places.here_setting, commands.with_columns(settings, columns)),
             *places.system_setting(system),
+            *commands.acting(env, agent, tasks),
         ),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
-        tasks=places.here_tasks(tasks) if tasks else tasks,
+        tasks="episodes" if env and not tasks else places.here_tasks(tasks) if tasks else tasks,
         directory=directory,
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
@@ -298,14 +301,14 @@ def export(
     if dtype and not packed:
         raise UserError(f"--dtype {dtype} is for a .gguf file: name one, such as {model_dir}.gguf.")
     if packed and (directory / "config.json").is_file():
-        return _export_gguf(directory, model_dir, dtype)
+        return listing.export_gguf(directory, model_dir, dtype)
     with Store.open(directory, write=False) as store:
         commit = store.last_commit()
         if commit is None or commit.accepted is None:
             raise UserError(f"{directory} has no accepted model yet. Go on with it: sharpen resume {directory}")
         source = store.verified(commit.accepted)
         if packed:
-            return _export_gguf(source, model_dir, dtype)
+            return listing.export_gguf(source, model_dir, dtype)
         files = [f for pattern in MODEL_FILES for f in sorted(source.glob(pattern)) if f.name != "optimizer.safetensors"]
         part = model_dir.with_name(f"{model_dir.name}.part")  # so that half a model never has the name asked for
         try:
@@ -317,13 +320,6 @@ def export(
             shutil.rmtree(part, ignore_errors=True)
             raise UserError(f"{model_dir} cannot be written: {e.strerror}. Free space, or choose another place.") from e
     print(f"The model is in {model_dir}: {', '.join(f.name for f in files)}")
-
-
-def _export_gguf(source: Path, out: Path, dtype: str | None) -> None:
-    from sharpen import models
-
-    models.write_gguf(source, out, dtype or "f16")
-    print(f"The model is in {out}: {out.stat().st_size / 1e6:,.0f} MB")
 
 
 @app.command()
@@ -355,6 +351,7 @@ app.command()(commands.rewards)
 app.command()(commands.compare)
 app.command()(serving.serve)
 app.command()(serving.chat)
+app.command()(playing.play)
 app.command()(profiling.profile)
 app.command()(revising.revise)
 
