@@ -247,6 +247,7 @@ class LocalPolicy:
         norm = self.step(lr) if learnt else 0.0
         if learnt and tableau.returns and self.critic is not None:
             self.critic.step()
+        memory.give_back()
         self.version += 1
         return {"loss": measured["loss"], "grad_norm": norm, **measured}
 
