@@ -130,7 +130,7 @@ def test_ways_to_ask_and_draw_are_tried_where_no_recipe_was_named_and_only_what_
     request = loop.Request("grpo", ("samples=2", "max_tokens=4", "prompts=2"), 0, "2steps")
     sized = sizing.sized(request, policy, source, progress, picked=True)
     assert {s.split("=")[0] for s in sized.settings} >= {"samples", "round_steps", "validation", "test", "lr"}
-    assert any("at temperature 0.7" in text and "short sentence" not in text for text in said)  # it is told nothing
+    assert any("at temperature 0.8" in text and "short sentence" not in text for text in said)  # it is told nothing
     recipe = sizing.opening(loop.build_recipe(request))
     assert sizing.open_ways(recipe, policy, {"temperature"}) == [{"prompt_suffix": "auto", "temperature": 1.0}]
 

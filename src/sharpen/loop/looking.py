@@ -39,7 +39,7 @@ ROOM = 1.5  # the limit above the length that they keep within: what is learnt m
 # Tried beside what the verifier wants to be told. A sentence repeats the question's numbers, and behind them a small model
 # calculates better than where it writes a bare number.
 BRIEF = "Answer in one short sentence."
-TEMPERATURES = (1.0, 0.7)  # a small or quantised model writes nonsense at 1
+TEMPERATURES = (1.0, 0.8)  # a small or quantised model writes nonsense at 1; lower ones leave too little to choose from later
 BETTER = 1.1  # times the teaching of the usual choice that another one must promise
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ CPU_TOKENS = 1536  # on a processor a larger pass is no faster, and 8,192 tokens
 GPU_TOKENS = 32768
 ACTIVATION_BYTES = {"cpu": 2**29, "cuda": 8 * 10**9}  # what a pass keeps for its backward pass …
 LEAST = 256  # … unless it has no more tokens than this already
-IDLE_BYTES = 2**28  # that the processor's allocator may keep for later before they are given back
+IDLE_BYTES = 2**27  # that the processor's allocator may keep for later before they are given back
 
 T = TypeVar("T")
 

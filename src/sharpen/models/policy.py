@@ -177,6 +177,7 @@ class LocalPolicy:
                 generate.generate(*asked, lambda j, made: finish(generated[j], made), **how_run)
         except NotFinite as error:
             raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
+        memory.give_back()
         return [turns[i] for i in range(len(asks))]
 
     def force(self, answer: str) -> generate.Generation:
