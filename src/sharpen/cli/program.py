@@ -131,7 +131,7 @@ def run(
     from sharpen.track import trackers
 
     shown_in = trackers(track or ())
-    named = recipe or ("grpo" if loop.brought(model) else "quickstart")
+    named = recipe or ("frontier" if loop.brought(model) else "quickstart")
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
     request = loop.Request(
