@@ -28,7 +28,7 @@ from sharpen.hashing import derive
 from sharpen.loop import telling
 from sharpen.loop.session import answers
 from sharpen.objectives import policy_gradient
-from sharpen.recipe import Recipe
+from sharpen.recipe import Recipe, asked_for
 from sharpen.rollouts import Asking
 
 ROWS = {"cpu": 32, "gpu": 256}  # answers that are looked at
@@ -40,6 +40,7 @@ ROOM = 1.5  # the limit above the length that they keep within: what is learnt m
 # calculates better than where it writes a bare number.
 BRIEF = "Answer in one short sentence."
 TEMPERATURES = (1.0, 0.8)  # a small or quantised model writes nonsense at 1; lower ones leave too little to choose from later
+LEAST_LEARNT = 0.25  # share of the answers that a step learns from, at least: some dozen groups do not tell it closely
 BETTER = 1.1  # times the teaching of the usual choice that another one must promise
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class Measured:
     limit          the length that most greedy answers keep within (`worthwhile`)
     cut            share of the sampled answers that were cut off at the limit with its room
     answer_s       seconds to generate one answer, among many
-    learn_s        seconds to learn from one
+    learn_s        seconds that learning takes for each answer, whether it is learnt from or not
     look_s         seconds of one answer of an evaluation; its prompt is nobody else's
     busy           seconds that the processor was at work, as a share of those that passed: little, where others have it
     ways           by what to set (prompt_suffix, temperature): what each way was found to teach; the first is the usual one
@@ -74,6 +75,7 @@ class Teaching:
     """What a way to ask and to draw promises.
 
     right      share of the answers
+    learnt     share of the answers that a step would learn from: what is selected of groups that are not silent
     variance   of the reward within a group, in the mean: what a policy gradient learns from
     tokens     that one answer costs, with its share of the prompt
     """
@@ -81,6 +83,7 @@ class Teaching:
     right: float
     variance: float
     tokens: float
+    learnt: float = 1.0
 
     @property
     def rate(self) -> float:
@@ -138,7 +141,8 @@ def measured(
         _, learning, learn_busy = timed(gpu, partial(policy.direction, batch, policy_gradient.sft()))
     length = sum(rollout.n_sampled for rollout in made) / len(made)
     cut = sum(rollout.stop == "length" for rollout in made) / len(made)
-    answer_s, learn_s = answered / len(made), learning / len(learnt)
+    share = max([LEAST_LEARNT, *(found.learnt for way, found in tried if way == best(tried))]) if tried else 1.0
+    answer_s, learn_s = answered / len(made), learning / len(learnt) * share
     busy = (answer_busy + learn_busy) / max(answered + learning, 1e-9)
     return Measured(length, limit, cut, answer_s, learn_s, look_s, min(busy, 1.0), tuple(tried))
 
@@ -185,14 +189,14 @@ def try_ways(look: Look, ways: Sequence[dict[str, Any]], longest: int) -> list[t
             told = telling.of_recipe(recipe, look.policy.tokenizer)
             ask = rollouts.unaided(recipe.rollout)
             made = answers(look.policy, longest, recipe.sampling, ask, judges, asked, ids, look.seed, asking=told)
-            found.append((way, teaching(made, TRIED, recipe.samples)))
+            found.append((way, teaching(made, TRIED, recipe)))
             took = time.monotonic() - began
     return found
 
 
-def teaching(made: Sequence[Sample], each: int, samples: int) -> Teaching:
-    """What judged answers promise, `each` to a task; in a step a prompt has so many `samples`. One that was cut off, or could
-    not be judged, is not right.
+def teaching(made: Sequence[Sample], each: int, recipe: Recipe) -> Teaching:
+    """What judged answers promise, `each` to a task, group after group. One that was cut off, or could not be judged, is not
+    right.
 
     2 of 4 right in one group, none in the other, gives 0.25, and a variance of 4 / 3 * (0.25 + 0) / 2.
     """
@@ -201,7 +205,11 @@ def teaching(made: Sequence[Sample], each: int, samples: int) -> Teaching:
     variance = (share * (1 - share)).mean() * each / (each - 1)
     written = np.array([s.rollout.n_sampled for s in made])
     prompts = np.array([len(s.rollout.tokens) for s in made]) - written
-    return Teaching(float(share.mean()), float(variance), float((written + prompts / samples).mean()))
+    grouped = [replace(sample, group=i // each) for i, sample in enumerate(made)]
+    kept = grouped if asked_for(recipe.select) else recipe.select(grouped)
+    loud = {i for i, some in enumerate(share) if 0 < some < 1}
+    learnt = sum(sample.group in loud for sample in kept) / len(made)
+    return Teaching(float(share.mean()), float(variance), float((written + prompts / recipe.samples).mean()), learnt)
 
 
 def best(tried: Sequence[tuple[dict[str, Any], Teaching]]) -> dict[str, Any]:
