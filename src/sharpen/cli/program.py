@@ -22,9 +22,8 @@ from sharpen.cli import commands, data, lineage, listing, playing, profiling, re
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
-# How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, so that a thread that must wait longer
-# leaves its core to the one it waits for. By default they wait for milliseconds, and beside other busy processes a run is
-# several times slower. OpenMP reads it when torch is loaded.
+# How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, then a core is left to whom they wait for.
+# By default it is milliseconds, and beside busy neighbours a run is several times slower. OpenMP reads it as torch is loaded.
 AWAKE = "1000"
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
 
@@ -134,7 +133,7 @@ def run(
     from sharpen.track import trackers
 
     shown_in = trackers(track or ())
-    named = recipe or ("grpo" if loop.brought(model) else "quickstart")
+    named = recipe or ("frontier" if loop.brought(model) else "quickstart")
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
     request = loop.Request(
@@ -175,7 +174,7 @@ def resume(
     from sharpen import loop
 
     step = partial(loop.resume, more=budget, accept=accept_changes, trusted=trust)
-    _drive(step, directory, directory, serving.tracked(directory, track))
+    _drive(step, directory, directory, serving.tracked(directory, track), budget)
 
 
 @app.command()
@@ -362,14 +361,18 @@ def main() -> None:
     app(prog_name="sharpen")
 
 
-def _drive(step: Any, what: Any, directory: Path, shown_in: list[str]) -> None:
-    """Run the loop with progress, then print the result, or how to resume where it did not finish."""
+def _drive(step: Any, what: Any, directory: Path, shown_in: list[str], more: str | None = None) -> None:
+    """Run the loop with progress, then print the result, or how to resume: with `more` budget, where that was not granted."""
     from sharpen import report as page
     from sharpen import track
     from sharpen.store import Store
     from sharpen.terminal import Terminal, tables
 
-    again = f"The last committed step is kept. Go on with: sharpen resume {directory}"
+    def again() -> str:
+        with Store.open(directory, write=False) as store:
+            budget = f" --budget {more}" if more and (last := store.last_commit()) and last.finished else ""
+        return f"The last committed step is kept. Go on with: sharpen resume {directory}{budget}"
+
     if shown_in:
         serving.remember(directory, shown_in)
     with track.following(directory, shown_in, partial(tables.say, file=sys.stderr)):
@@ -377,11 +380,11 @@ def _drive(step: Any, what: Any, directory: Path, shown_in: list[str]) -> None:
             with Terminal() as progress:
                 step(what, progress)
         except KeyboardInterrupt:
-            _fail(again if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
+            _fail(again() if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
         with Store.open(directory, write=False) as store:
             commit = store.last_commit()
         if commit is None or not commit.finished:
-            _fail(again, INTERRUPTED)
+            _fail(again(), INTERRUPTED)
         path = page.render(directory)
         tables.show_change(page.summary(directory))
         print(f"The report is at {path}", flush=True)
