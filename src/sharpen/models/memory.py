@@ -75,7 +75,8 @@ def place(model: Any, offload: bool, bf16: bool) -> str:
 
 def collect(trained: Tensor, image: Tensor) -> None:
     """Add the gradient of a bfloat16 image to that of the float32 weights, as soon as it is there."""
-    assert image.grad is not None
+    if image.grad is None:  # it has been summed there already (train_products.py)
+        return
     gradient = image.grad.to(trained.device)
     trained.grad = gradient.float() if trained.grad is None else trained.grad.add_(gradient)
     image.grad = None
