@@ -121,8 +121,8 @@ def scores(
 
 
 def fused(head: Any, states: Tensor, how: Sampling, penalty: Any, entropy: bool) -> bool:
-    """Whether `fused_scores` finds what is wanted: on a GPU, or in bfloat16 where the processor has it, where nothing reads whole
-    distributions.
+    """Whether `fused_scores` finds what is wanted: where nothing reads whole distributions, on a GPU, or in bfloat16 on a
+    processor that has it.
 
     Entropies are those of temperature 1.
     """

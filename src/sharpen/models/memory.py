@@ -15,6 +15,7 @@ from sharpen.models.engine import captured
 CPU_TOKENS = 1536  # on a processor a larger pass is no faster, and 8,192 tokens need twice the memory
 GPU_TOKENS = 32768
 ACTIVATION_BYTES = {"cpu": 2**29, "cuda": 8 * 10**9}  # what a pass keeps for its backward pass …
+HALF_BYTES = 2**30  # on a processor in bfloat16: every pass reads and writes all gradients
 LEAST = 256  # … unless it has no more tokens than this already
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ def pass_tokens(model: Any, recompute: bool) -> int:
     """
     gpu = model.device.type == "cuda"
     most, room = (GPU_TOKENS, ACTIVATION_BYTES["cuda"]) if gpu else (CPU_TOKENS, ACTIVATION_BYTES["cpu"])
+    room = HALF_BYTES if not gpu and model.dtype == torch.bfloat16 else room
     sizes = [getattr(model.config, name, None) for name in ("num_hidden_layers", "hidden_size", "intermediate_size")]
     if not all(isinstance(n, int) for n in sizes):
         return CPU_TOKENS if not gpu else 4096

@@ -2,8 +2,8 @@
 
 generate.py answers many prompts at once (cache.py, sampling.py; generic.py: any causal LM), transformer.py is the forward
 pass of the Llama family on packed rows (packing.py). native.py compiles decode_step.c and train_step.c where there is a
-compiler; decode_step.py, train_step.py and train_products.py call them. On a GPU captured.py decodes (decode_ops.py in torch, decode_kernels.py in
-Triton) and train_fused.py trains (train_kernels.py).
+compiler; decode_step.py, train_step.py and train_products.py call them. On a GPU captured.py decodes (decode_ops.py in torch,
+decode_kernels.py in Triton) and train_fused.py trains (train_kernels.py).
 
 May import: terminal.
 """

@@ -136,7 +136,11 @@ enum { WRITE, ADD, ROUND };
 #define SUMS16(ROWS)                                                                                                           \
     static void halves##ROWS(const bf16 *a, const bf16 *b, int64_t depth, void *c, int64_t ldc, int how) {                     \
         vec left[ROWS], right[ROWS];                                                                                           \
-        for (int r = 0; r < ROWS; r++) left[r] = right[r] = all(0);                                                            \
+        for (int r = 0; r < ROWS; r++) {                                                                                       \
+            left[r] = right[r] = all(0);                                                                                       \
+            __builtin_prefetch((char *)c + r * ldc * (how == ROUND ? 2 : 4), 1);                                               \
+            if (how == ADD) __builtin_prefetch((float *)c + r * ldc + LANES, 1);                                               \
+        }                                                                                                                      \
         for (int64_t i = 0; i < depth; i += 2, a += 2 * ROWS, b += 2 * PANEL) {                                                \
             ivec b0 = *(const ivec *)b, b1 = *(const ivec *)(b + PANEL);                                                       \
             __builtin_prefetch(b + AHEAD);                                                                                     \
