@@ -15,7 +15,7 @@ from sharpen.models.engine import captured
 CPU_TOKENS = 1536  # on a processor a larger pass is no faster, and 8,192 tokens need twice the memory
 GPU_TOKENS = 32768
 ACTIVATION_BYTES = {"cpu": 2**29, "cuda": 8 * 10**9}  # what a pass keeps for its backward pass …
-HALF_BYTES = 2**30  # on a processor in bfloat16: every pass reads and writes all gradients
+HALF_BYTES = 3 * 2**28  # on a processor in bfloat16, where every pass reads and writes all gradients
 LEAST = 256  # … unless it has no more tokens than this already
 
 T = TypeVar("T")
