@@ -130,19 +130,26 @@ def perform(
             if hasattr(speaker, "remembering"):
                 held.enter_context(speaker.remembering())
         judges = lazily(lambda: held.enter_context(Judges(verify)))
-        late: Late = {}
-        while waiting:
-            busy = {i for i, _ in late}
-            fresh = {i: this for i, this in waiting.items() if i not in busy}
-            begun = _round(policy, roles or {}, fresh, take, seed, max_tokens, sampling, checks or partial(judged, judges))
-            late |= begun
-            idle = len(waiting) - len({i for i, _ in late})  # generators that can go on now
-            awaited(list(begun.values()), idle)
-            if not idle:
-                first(late.values())
-            for i, n in sorted(late):
-                if late[i, n].over:
-                    take(i, n, late.pop((i, n)).result())
+        _rounds(policy, roles or {}, waiting, take, seed, max_tokens, sampling, checks or partial(judged, judges))
+
+
+def _rounds(
+    policy: Speaker, roles: Roles, waiting: Mapping[int, Going], take: Callable[[int, int, Any], None], *how: Any
+) -> None:
+    """Answer all that is waited for until nothing is; a generator whose answer is late holds up no other. `how`: as `_round`."""
+    late: Late = {}
+    while waiting:
+        busy = {i for i, _ in late}
+        fresh = {i: this for i, this in waiting.items() if i not in busy}
+        begun = _round(policy, roles, fresh, take, *how)
+        late |= begun
+        idle = len(waiting) - len({i for i, _ in late})  # generators that can go on now
+        awaited(list(begun.values()), idle)
+        if not idle:
+            first(late.values())
+        for i, n in sorted(late):
+            if late[i, n].over:
+                take(i, n, late.pop((i, n)).result())
 
 
 def _round(
