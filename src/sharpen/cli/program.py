@@ -347,12 +347,8 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
-app.command()(data.data)
-app.command()(lineage.lineage)
-app.command()(commands.verify)
-app.command()(commands.audit)
-app.command()(commands.rewards)
-app.command()(commands.compare)
+for command in (data.data, lineage.lineage, commands.verify, commands.audit, commands.rewards, commands.compare):
+    app.command()(command)
 app.command()(serving.serve)
 app.command()(serving.chat)
 app.command()(profiling.profile)
