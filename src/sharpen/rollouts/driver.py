@@ -136,9 +136,7 @@ def perform(
 def _rounds(
     policy: Speaker, roles: Roles, waiting: Mapping[int, Going], take: Callable[[int, int, Any], None], *how: Any
 ) -> None:
-def _rounds(
-    policy: Speaker, roles: Roles, waiting: Mapping[int, Going], take: Callable[[int, int, Any], None], *how: Any
-) -> None:
+    """Answer all that is waited for until nothing is; a generator whose answer is late holds up no other. `how`: as `_round`."""
     late: Late = {}
     while waiting:
         busy = {i for i, _ in late}
