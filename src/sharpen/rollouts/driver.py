@@ -130,18 +130,18 @@ def perform(
             if hasattr(speaker, "remembering"):
                 held.enter_context(speaker.remembering())
         judges = lazily(lambda: held.enter_context(Judges(verify)))
-        _rounds(policy, roles or {}, waiting, take, seed, max_tokens, sampling, checks or partial(judged, judges))
+        how = (take, seed, max_tokens, sampling, checks or partial(judged, judges))
+        in_rounds(waiting, take, lambda fresh: _round(policy, roles or {}, fresh, *how))
 
 
-def _rounds(
-    policy: Speaker, roles: Roles, waiting: Mapping[int, Going], take: Callable[[int, int, Any], None], *how: Any
+def in_rounds(
+    waiting: Mapping[int, Going], take: Callable[[int, int, Any], None], begin: Callable[[Mapping[int, Going]], Late]
 ) -> None:
-    """Answer all that is waited for until nothing is; a generator whose answer is late holds up no other. `how`: as `_round`."""
+    """Go on until nobody waits for anything: those that can go on together, and who takes long whenever he comes."""
     late: Late = {}
     while waiting:
         busy = {i for i, _ in late}
-        fresh = {i: this for i, this in waiting.items() if i not in busy}
-        begun = _round(policy, roles, fresh, take, *how)
+        begun = begin({i: this for i, this in waiting.items() if i not in busy})
         late |= begun
         idle = len(waiting) - len({i for i, _ in late})  # generators that can go on now
         awaited(list(begun.values()), idle)
