@@ -5,8 +5,11 @@ selection.py keeps and drops, pairs.py sets answers against each other, relabel.
 revision; lengths.py pays for length, trees.py learns from what a search tried; replay.py remembers earlier successes,
 batching.py makes arrays of samples.
 
-lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py one
-reward of parts. growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
+lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py
+one reward of parts. growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on;
+near.py finds duplicates, containment.py sets within sets, clusters.py what lies together (quotas.py: how much of each), and
+measures.py says what a set is worth; curating.py keeps few and good answers. refining.py asks for tasks told anew;
+experience.py, prompting.py and discovery.py learn in words: insights, the prompt itself, rules.
 
 May import: verify, tasks.
 """
@@ -14,14 +17,24 @@ May import: verify, tasks.
 from sharpen.data import (
     batching,
     blending,
+    clusters,
+    containment,
     corrections,
+    curating,
+    discovery,
     edits,
     errors,
+    experience,
     growth,
     judgements,
     lengths,
     lessons,
+    measures,
+    near,
     pairs,
+    prompting,
+    quotas,
+    refining,
     relabel,
     replay,
     screen,
@@ -50,6 +63,11 @@ __all__ = [
     "corrections",
     "edits",
     "errors",
+    "clusters",
+    "containment",
+    "curating",
+    "discovery",
+    "experience",
     "gate",
     "growth",
     "higher_reward",
@@ -60,10 +78,15 @@ __all__ = [
     "lessons",
     "make_batch",
     "mask_inputs",
+    "measures",
+    "near",
     "one_pair",
     "paid",
     "pairs",
     "portions",
+    "prompting",
+    "quotas",
+    "refining",
     "relabel",
     "replay",
     "right_beginnings",
