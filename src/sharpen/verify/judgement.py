@@ -43,8 +43,8 @@ def asking(task: Task, response: str, words: str, **more: Any) -> tuple[Message,
 
 
 def read_score(text: str, highest: float = 100.0) -> float | None:
-    """The one number from 0 to `highest` in <answer>…</answer>, behind the last "score", before "/100" or "out of 100", or that is
-    all the text, as a share of `highest`. None where there is none, several that differ, or one that is out of range.
+    """The one number from 0 to `highest` in <answer>…</answer>, behind the last "score", before "/100" or "out of 100", or
+    that is all the text, as a share of `highest`. None where there is none, several that differ, or one that is out of range.
 
     A number elsewhere is no score: a small model asked for one says "The answer is 17.", and that is what it judges.
     """
