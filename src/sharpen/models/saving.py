@@ -21,7 +21,7 @@ from sharpen.models import adapters
 from sharpen.models.critic import ValueHead
 from sharpen.models.loading import in_short, load_weights, read_json
 
-BESIDE = ("optimizer.safetensors", "critic.safetensors")  # what is not the model
+BESIDE = ("optimizer.safetensors", "critic.safetensors", "head.safetensors")  # what is not the model
 
 
 def weights(model: Any, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -72,7 +72,8 @@ def _with_dtype(config: Any, dtype: str) -> Any:
 def save(policy: Any, directory: str) -> None:
     """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
     with policy.averaged():
-        write(policy, state(policy), directory)
+        write_model(policy.model, state(policy), Path(directory))
+    write_beside(policy, Path(directory))
 
 
 def state(policy: Any) -> dict[str, Tensor]:
@@ -83,8 +84,12 @@ def state(policy: Any) -> dict[str, Tensor]:
 
 def write(policy: Any, state: dict[str, Tensor], directory: str) -> None:
     """`save`, of a model with this `state`. It only reads the policy."""
-    path = Path(directory)
-    write_model(policy.model, state, path)
+    write_model(policy.model, state, Path(directory))
+    write_beside(policy, Path(directory))
+
+
+def write_beside(policy: Any, path: Path) -> None:
+    """What is not the model: the tokenizer, the optimizer with the latest weights, a critic, the version."""
     policy.tokenizer.save_pretrained(path)
     moments = {f"{key}:{n}": t for n, p in policy.trained.items() for key, t in policy.optimizer.state.get(p, {}).items()}
     if policy.mean or policy.lora:
@@ -113,7 +118,7 @@ def load(policy: Any, directory: str) -> None:
         policy.mean = [t.detach().clone() for t in policy.trained.values()] if policy.average else []
     numbers = {n: i for i, n in enumerate(policy.trained)}
     learned: dict[int, Tensor] = {}
-    for key, tensor in _read(path / "optimizer.safetensors", policy.kept).items():
+    for key, tensor in read(path / "optimizer.safetensors", policy.kept).items():
         field, name = key.split(":", 1)
         if field == "latest":
             policy.trained[name].data.copy_(tensor)
@@ -125,7 +130,7 @@ def load(policy: Any, directory: str) -> None:
             policy.optimizer.state[policy.trained[name]][field] = tensor
     policy.critic = None
     if (path / "critic.safetensors").exists():
-        state = _read(path / "critic.safetensors", str(policy.model.device))
+        state = read(path / "critic.safetensors", str(policy.model.device))
         policy.critic = ValueHead(len(state["weight"]) - 1, policy.model.device)
         policy.critic.restore(state)
     policy.learned = [learned[i] for i in sorted(learned)]
@@ -133,7 +138,7 @@ def load(policy: Any, directory: str) -> None:
     policy.refresh()
 
 
-def _read(file: Path, device: str) -> dict[str, Tensor]:
+def read(file: Path, device: str) -> dict[str, Tensor]:
     try:
         return load_file(file, device=device)
     except (OSError, SafetensorError) as error:

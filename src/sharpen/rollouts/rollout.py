@@ -6,11 +6,13 @@ core/events.py has the events; driver.py runs any number of rollouts side by sid
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from sharpen.core import Ask, Message, RolloutGenerator, Task, UserError
+from sharpen.data import discovery, experience, prompting
 from sharpen.rollouts.asking import after_system
 from sharpen.verify import final_answer, right_response
 
@@ -31,6 +33,14 @@ def self_correct(
     first = yield Ask(with_system(task, system))
     second = yield Ask(({"role": "user", "content": again},), after=first)
     return second
+
+
+AGAIN = "Check your answer and correct it if it is wrong."
+
+
+def again(rollout: Callable[..., RolloutGenerator]) -> str:
+    """What `self_correct` says before the second attempt, with its settings."""
+    return str(getattr(rollout, "keywords", {}).get("again", AGAIN))
 
 
 def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
@@ -75,3 +85,21 @@ def rationalise(
 
 def with_system(task: Task, system: str) -> tuple[Message, ...]:
     return after_system(task.prompt, system)
+
+
+def with_insights(task: Task, most: int = 2, *, library: Mapping[str, Any]) -> RolloutGenerator:
+    """One answer, after what the run has learnt for such questions (data/experience.py)."""
+    turn = yield Ask(with_system(task, experience.told(experience.retrieved(library, task, most))))
+    return turn
+
+
+def prompted(task: Task, *, library: Mapping[str, Any]) -> RolloutGenerator:
+    """One answer, under the instruction that is being tried for this task, or the best one (data/prompting.py)."""
+    turn = yield Ask(with_system(task, prompting.prompts(library)[prompting.chosen(library, task)]["text"]))
+    return turn
+
+
+def evolving(task: Task, *, library: Mapping[str, Any]) -> RolloutGenerator:
+    """One answer, after the best rules that were found so far (data/discovery.py)."""
+    turn = yield Ask(with_system(task, discovery.told(library)))
+    return turn
