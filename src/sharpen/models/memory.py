@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -17,6 +19,7 @@ GPU_TOKENS = 32768
 ACTIVATION_BYTES = {"cpu": 2**29, "cuda": 8 * 10**9}  # what a pass keeps for its backward pass …
 HALF_BYTES = 3 * 2**28  # on a processor in bfloat16, where every pass reads and writes all gradients
 LEAST = 256  # … unless it has no more tokens than this already
+IDLE_BYTES = 2**27  # that the processor's allocator may keep for later before they are given back
 
 T = TypeVar("T")
 
@@ -90,3 +93,27 @@ def forget(policy: Any) -> None:
     policy.model.zero_grad()
     if policy.critic is not None:
         policy.critic.optimizer.zero_grad()
+
+
+def give_back() -> None:
+    """Return to the system what the processor's allocator keeps unused, where that is much; nothing where it is not glibc's.
+
+    Passes of ever other sizes leave holes that no later one fits, so that a process of 3 GB grows to 5 in forty steps.
+    """
+    if (libc := _glibc()) and libc.mallinfo2().free > IDLE_BYTES:
+        libc.malloc_trim(0)
+
+
+class _Counted(ctypes.Structure):
+    """mallinfo2(3): bytes of the heaps that nobody uses are its ninth number."""
+
+    _fields_ = [(f"_{i}", ctypes.c_size_t) for i in range(8)] + [("free", ctypes.c_size_t), ("_9", ctypes.c_size_t)]
+
+
+@lru_cache(maxsize=1)
+def _glibc() -> ctypes.CDLL | None:
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallinfo2") or not hasattr(libc, "malloc_trim"):
+        return None
+    libc.mallinfo2.restype = _Counted
+    return libc

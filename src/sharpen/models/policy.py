@@ -187,6 +187,7 @@ class LocalPolicy:
                 generate.generate(*asked, lambda j, made: finish(generated[j], made), **how_run)
         except NotFinite as error:
             raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
+        memory.give_back()
         return [made_of[i] for i in range(len(asks))]
 
     def logprobs(self, batch: Batch) -> np.ndarray:
@@ -234,6 +235,7 @@ class LocalPolicy:
         norm = self.step(lr) if learnt else 0.0
         if learnt and tableau.returns and self.critic is not None:
             self.critic.step()
+        memory.give_back()
         self.version += 1
         return {"loss": measured["loss"], "grad_norm": norm, **measured}
 

@@ -51,8 +51,8 @@ def best_by_own(
 
 def co_evolved(task: Task, tokens: int = 16) -> RolloutGenerator:
     """Two answers; whether the first is right; which of them is better; and the first mended, where the verifier finds it
-    wrong. Each is a conversation of its own and is learnt from: policy and reward in one model (SPARK, arXiv 2509.22624, section 3).
-    `verify.co_evolved` credits them.
+    wrong. Each is a conversation of its own and is learnt from: policy and reward in one model (SPARK, arXiv 2509.22624,
+    section 3). `verify.co_evolved` credits them.
     """
     ask = Ask(with_system(task, ""))
     if task.split != "train":

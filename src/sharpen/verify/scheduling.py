@@ -48,9 +48,14 @@ def parsed(text: str) -> ast.expr:
         raise NoRule("it cannot be read as an expression") from error
     for node in ast.walk(tree):
         named = isinstance(node, ast.Name) and node.id in ("p", "d", "t", "max", "min")
-        number = isinstance(node, ast.Constant) and type(node.value) in (int, float) and abs(node.value) <= LARGEST
-        called = isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("max", "min")
-        called = called and len(node.args) >= 2 and not node.keywords
+        value = node.value if isinstance(node, ast.Constant) else None
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+        called = (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "id", "") in ("max", "min")
+            and len(node.args) >= 2
+            and not node.keywords
+        )
         plain = isinstance(node, ast.BinOp | ast.UnaryOp | ast.operator | ast.USub | ast.UAdd | ast.expr_context)
         if not (named or number or called or plain):
             raise NoRule("it holds something else than p, d, t, numbers, + - * /, max and min")
