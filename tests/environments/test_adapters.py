@@ -14,6 +14,8 @@ import pytest
 from sharpen.core import UserError
 from sharpen.environments import arena, gymnastics, openenv, prime, tools
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # what others' packages warn of is theirs
+
 
 def needs(*packages):
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
