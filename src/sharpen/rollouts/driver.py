@@ -130,8 +130,8 @@ def perform(
             if hasattr(speaker, "remembering"):
                 held.enter_context(speaker.remembering())
         judges = lazily(lambda: held.enter_context(Judges(verify)))
-        how = (take, seed, max_tokens, sampling, checks or partial(judged, judges))
-        in_rounds(waiting, take, lambda fresh: _round(policy, roles or {}, fresh, *how))
+        checks = checks or partial(judged, judges)
+        in_rounds(waiting, take, partial(_round, policy, roles or {}, take, seed, max_tokens, sampling, checks))
 
 
 def in_rounds(
@@ -155,12 +155,12 @@ def in_rounds(
 def _round(
     policy: Speaker,
     roles: Roles,
-    waiting: Mapping[int, Going],
     take: Callable[[int, int, Any], None],
     seed: int,
     max_tokens: int,
     sampling: Sampling,
     checks: Checks,
+    waiting: Mapping[int, Going],
 ) -> Late:
     """Answer all that is waited for now, but what is done elsewhere: that is begun, and comes back by generator and place."""
     asks: dict[str, list[tuple[int, int, Ask, int]]] = {"": []}  # by role: generator, place in its list, ask, seed
