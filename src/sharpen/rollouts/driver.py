@@ -91,7 +91,7 @@ def perform(
 
     spending  where what each costs is added up, so that it can read it on its way
     """
-    ledgers = spending or [Spending() for _ in generators]
+    roles, ledgers = roles or {}, spending or [Spending() for _ in generators]
     going = [Going(g, id, derive(seed, id, 0), spent=spent) for g, id, spent in zip(generators, ids, ledgers, strict=True)]
     waiting: dict[int, Going] = {}
 
@@ -118,7 +118,7 @@ def perform(
         events = this.events()
         if len(this.answers) == len(events):
             got = [this.answers[k] for k in range(len(events))]
-            this.spent.add(cost(events, got, time.monotonic() - this.since, roles or {}))
+            this.spent.add(cost(events, got, time.monotonic() - this.since, roles))
             this.turns += [a for a in got if isinstance(a, Turn)]
             failed = next((a for a in got if isinstance(a, Failed)), None)
             resume(i, failed if failed else got if isinstance(this.wanted, list) else got[0])
@@ -126,12 +126,11 @@ def perform(
     for i in range(len(going)):
         resume(i, None)
     with ExitStack() as held:
-        for speaker in {id(s): s for s in (policy, *(roles or {}).values())}.values():
-            if hasattr(speaker, "remembering"):
-                held.enter_context(speaker.remembering())
+        for speaker in {id(s): s for s in (policy, *roles.values()) if hasattr(s, "remembering")}.values():
+            held.enter_context(speaker.remembering())
         judges = lazily(lambda: held.enter_context(Judges(verify)))
         checks = checks or partial(judged, judges)
-        in_rounds(waiting, take, partial(_round, policy, roles or {}, take, seed, max_tokens, sampling, checks))
+        in_rounds(waiting, take, partial(_round, policy, roles, take, seed, max_tokens, sampling, checks))
 
 
 def in_rounds(
