@@ -7,6 +7,7 @@ Like all of them, they import what they need only when they are called (program.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,16 @@ System = Annotated[
 Columns = Annotated[
     str | None,
     typer.Option("--map", metavar="FIELD=COLUMN,…", help="What a file's columns are: prompt=question,answer=solution."),
+]
+Env = Annotated[
+    str | None,
+    typer.Option(
+        "--env", metavar="SPEC", help="An environment: shop.py:Shop, gymnasium:ID, textarena:ID, openenv:URL, verifiers:NAME."
+    ),
+]
+Agent = Annotated[
+    str | None,
+    typer.Option("--agent", metavar="COMMAND", help="An agent program that asks OpenAI's API: each of its runs is a rollout."),
 ]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Verifier processes. [default: one for each core]")]
 Isolation = Annotated[str, typer.Option(help="Least isolation at which code may run: full, reduced or none.")]
@@ -76,6 +87,33 @@ Asked = Annotated[
 def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
     """`--map` is the setting `tasks.map`: so a run that is resumed, or compared, reads its files in the same way."""
     return [*(settings or []), *([f"tasks.map={columns}"] if columns else [])]
+
+
+def acting(env: str | None, agent: str | None, tasks: str | None) -> list[str]:
+    """`--env` and `--agent` as settings. UserError for both."""
+    if env and agent:
+        from sharpen.core import UserError
+
+        raise UserError("--env and --agent are two ways to act: leave one out.")
+    return [*with_env(env, tasks), *with_agent(agent)]
+
+
+def with_agent(command: str | None) -> list[str]:
+    """`--agent COMMAND` as settings: the rollout is a run of that program."""
+    if command is None:
+        return []
+    words = [places.here(word) if "/" in word or "." in word else word for word in shlex.split(command)]
+    return ["rollout=agent", f"rollout.command={shlex.join(words)}"]
+
+
+def with_env(env: str | None, tasks: str | None) -> list[str]:
+    """`--env SPEC` as settings: the rollout is an episode in it, and tasks are episodes. UserError where there is none such."""
+    if env is None:
+        return []
+    from sharpen import environments
+
+    spec = environments.here(environments.checked(env))
+    return ["rollout=acting", f"rollout.env={spec}", *([f"tasks.env={spec}"] if tasks is None or tasks.count(",") == 0 else [])]
 
 
 def evaluate(

@@ -16,11 +16,11 @@ May import: data, objectives, store.
 """
 
 from sharpen.curriculum import state, testbed
-from sharpen.curriculum.attempts import trainable
+from sharpen.curriculum.attempts import Attempts, trainable
 from sharpen.curriculum.bandit import dump, learning_progress, sec, thompson, values
 from sharpen.curriculum.budget import cures, exact, greedy, knapsack, knapsack_quota, value
 from sharpen.curriculum.clusters import clustered, fitting
-from sharpen.curriculum.common import History, allot, draw, lowest, posterior, statistics, weighted
+from sharpen.curriculum.common import History, allot, dealt, draw, lowest, posterior, statistics, weighted
 from sharpen.curriculum.gaussians import alp_gmm
 from sharpen.curriculum.mixture import missing_skills, mixing, next_level, omni, outgrown, skill_it
 from sharpen.curriculum.pool import cyclical, epochs, pools, retrospective, views
@@ -30,12 +30,14 @@ from sharpen.curriculum.value_model import pcl
 from sharpen.estimate import interval
 
 __all__ = [
+    "Attempts",
     "adaptive_order",
     "allot",
     "alp_gmm",
     "clustered",
     "cures",
     "cyclical",
+    "dealt",
     "draw",
     "dump",
     "epochs",

@@ -7,8 +7,8 @@ step, evaluation.py a model outside a run, searching.py the same with a search, 
 due.py says when a commit is due; resuming.py is what is looked at before a run goes on: inputs.py what it was made of,
 trust.py whose it is. processor.py: which way it takes there; profiling.py: where the time of a recipe's steps goes.
 
-May import: terminal, verify.code, verify, tasks, audit, data, objectives, models.engine, models, rollouts, guard, store,
-curriculum, recipes.
+May import: terminal, environments, verify.code, verify, tasks, audit, data, objectives, models.engine, models, rollouts, guard,
+store, curriculum, recipes.
 """
 
 from sharpen.loop import again, revising, session, telling, trust

@@ -22,7 +22,7 @@ from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tablea
 from sharpen.hashing import digest
 from sharpen.models import adapters, logprobs, memory, saving, study, templates, turns
 from sharpen.models.critic import ValueHead
-from sharpen.models.engine import Kept, Prefixes, generate, native, transformer
+from sharpen.models.engine import Kept, Prefixes, generate, native, train_products, transformer
 from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, where
 from sharpen.models.paths import Choice, ComputePath
 from sharpen.objectives import active, weigh
@@ -91,6 +91,8 @@ class LocalPolicy:
             halve(self.model)
             for name, image in named.items():
                 image.register_post_accumulate_grad_hook(partial(memory.collect, self.trained[name]))
+                if self.kept == "cpu":
+                    train_products.gather(image, self.trained[name])
         self.micro_tokens = micro_tokens or self.path.micro_tokens or memory.pass_tokens(self.model, recompute)
         if transformer.supported(self.model):
             transformer.fuse(self.model)
@@ -185,6 +187,7 @@ class LocalPolicy:
                 generate.generate(*asked, lambda j, made: finish(generated[j], made), **how_run)
         except NotFinite as error:
             raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
+        memory.give_back()
         return [made_of[i] for i in range(len(asks))]
 
     def logprobs(self, batch: Batch) -> np.ndarray:
@@ -232,6 +235,7 @@ class LocalPolicy:
         norm = self.step(lr) if learnt else 0.0
         if learnt and tableau.returns and self.critic is not None:
             self.critic.step()
+        memory.give_back()
         self.version += 1
         return {"loss": measured["loss"], "grad_norm": norm, **measured}
 

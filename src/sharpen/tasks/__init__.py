@@ -2,11 +2,11 @@
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
 arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, scheduling.py for rules, ranked.py
-for an order; grown.py makes tasks of others, and draws them. A file is read by formats.py (rows; separated.py: those of a
-.csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a
-source; keeping.py: rows in little memory).
+for an order; grown.py makes tasks of others, and draws them; episodes.py has those of environments. A file is read by
+formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a
+cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
 
-May import: terminal, families, verify.maths, verify.code, verify.
+May import: terminal, environments, families, verify.maths, verify.code, verify.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sharpen.tasks import decisions, formats
 from sharpen.tasks.arithmetic import arithmetic, lines
 from sharpen.tasks.chain import step_chain
 from sharpen.tasks.decisions import Ruling, content
+from sharpen.tasks.episodes import episodes, heuristics, seeds
 from sharpen.tasks.files import clip, kind, messages
 from sharpen.tasks.formats import parse
 from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
@@ -42,10 +43,12 @@ __all__ = [
     "composed",
     "content",
     "decisions",
+    "episodes",
     "families",
     "files_of",
     "gym",
     "halfway",
+    "heuristics",
     "held_out",
     "interpolated",
     "is_own",
@@ -62,6 +65,7 @@ __all__ = [
     "programs",
     "ranked",
     "read_file",
+    "seeds",
     "Ruling",
     "TaskFile",
     "step_chain",
@@ -73,15 +77,20 @@ __all__ = [
 REPEATS = 100  # draws in a row that bring nothing new before an arm counts as exhausted
 
 
-def parse_spec(text: str, map: str = "") -> TaskSource:
+def parse_spec(text: str, map: str = "", env: str = "") -> TaskSource:
     """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `arithmetic`, `programs`,
     `step_chain`, `problems`, or files and directories of tasks. `map` says which of a file's columns is the prompt, which the
-    answer: loading.py.
+    answer: loading.py. With `env`, the SPEC of an environment, files hold episodes of it, and `episodes` are such that differ
+    in their seed alone: episodes.py.
 
     Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
     """
     parts = spec_parts(text)
+    if env and len(parts) == 1 and parts[0].partition("/")[0] == "episodes":
+        return seeds(env, parts[0].partition("/")[2] or "1")
     files = files_of(text)
+    if env and len(files) == len(parts) == 1:
+        return episodes(Path(files[0]))
     for part in parts:
         name, slash, _ = part.partition("/")
         if slash and name in OWN and part not in files:

@@ -26,6 +26,7 @@ from sharpen.verify import (
     turns,
 )
 from sharpen.verify.answers import answers_of, labelled
+from sharpen.verify.calls import Call, Unreadable, calls_of
 from sharpen.verify.credit import (
     answer_of,
     as_judged,
@@ -133,13 +134,16 @@ __all__ = [
     "right_response",
     "shown_tools",
     "tools_told",
+    "Call",
     "tours",
     "Judges",
+    "Unreadable",
     "VERIFIERS",
     "Verifier",
     "answers_of",
     "beyond_stopping",
     "boundary",
+    "calls_of",
     "choice",
     "co_evolved",
     "consensus",

@@ -29,6 +29,7 @@ from sharpen.models.engine.sampling import sample, uniforms
 
 MAX_ROWS = 512  # rows decoded together …
 CACHE_BYTES = 4 * 2**30  # … as long as their keys and values fit
+LARGE, LARGE_CACHE_BYTES = 2**14, 2**29  # bytes of a token from which fewer must do: more rows of a large model are no faster
 GPU_ROWS, GPU_CACHE_BYTES = captured.SIZES[-1], 16 * 2**30  # the same where a captured step decodes
 FOREIGN_SPREAD = 64  # longest minus shortest prompt of a batch that is padded to the longest
 COMPACT = 0.6  # finished rows leave once fewer than this share of the rows is active
@@ -154,9 +155,11 @@ def alike(model: Any, requests: Sequence[Request], numbers: Sequence[int], toget
     ours = transformer.supported(model)
     memory = generic.Memory(True, 0) if ours else generic.memory(model)
     hook = requests[numbers[0]].hook if numbers else None
-    most, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) and not hook else (together, CACHE_BYTES)
+    token_bytes = token_bytes_of(model)
+    on_processor = CACHE_BYTES if token_bytes < LARGE else min(LARGE_CACHE_BYTES, CACHE_BYTES)
+    most, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) and not hook else (together, on_processor)
     apart = hook and not all(transformer.supported(m) or generic.memory(m).together for m, _ in hook.beside)
-    token_bytes, most = token_bytes_of(model), most if memory.together and not apart else 1
+    most = most if memory.together and not apart else 1
     if hook:
         token_bytes += sum(token_bytes_of(other) for other, _ in hook.beside)
     spread = float("inf") if ours else 0 if memory.row_bytes else FOREIGN_SPREAD
@@ -203,12 +206,10 @@ def decode(
     known = prefixes if any(r.goes_on for r in asked) else None
     along = Along(model, [r.hook for r in asked if r.hook], pad_id, packed) if asked[0].hook else None
     state = hooked.start(model, distinct, of_row, pad_id, packed, along is not None and along.hidden, known)
-    logits = state.logits
-    draw = Drawing(asked, stops, device)
+    draw, logits = Drawing(asked, stops, device), state.logits
     limits = torch.tensor([r.max_tokens for r in asked], device=device)
     ends = torch.tensor(list(end_ids), device=device)
-    rows = torch.arange(len(asked), device=device)  # request of each row of the cache
-    active = limits > 0
+    rows, active = torch.arange(len(asked), device=device), limits > 0  # request of each row of the cache; whether it goes on
     tokens = torch.full((len(asked), limit), pad_id, dtype=torch.int32, device=device)
     logprobs = torch.zeros((len(asked), limit), device=device)
 
