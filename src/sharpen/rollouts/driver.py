@@ -130,30 +130,37 @@ def perform(
             if hasattr(speaker, "remembering"):
                 held.enter_context(speaker.remembering())
         judges = lazily(lambda: held.enter_context(Judges(verify)))
-        late: Late = {}
-        while waiting:
-            busy = {i for i, _ in late}
-            fresh = {i: this for i, this in waiting.items() if i not in busy}
-            begun = _round(policy, roles or {}, fresh, take, seed, max_tokens, sampling, checks or partial(judged, judges))
-            late |= begun
-            idle = len(waiting) - len({i for i, _ in late})  # generators that can go on now
-            awaited(list(begun.values()), idle)
-            if not idle:
-                first(late.values())
-            for i, n in sorted(late):
-                if late[i, n].over:
-                    take(i, n, late.pop((i, n)).result())
+        checks = checks or partial(judged, judges)
+        in_rounds(waiting, take, partial(_round, policy, roles or {}, take, seed, max_tokens, sampling, checks))
+
+
+def in_rounds(
+    waiting: Mapping[int, Going], take: Callable[[int, int, Any], None], begin: Callable[[Mapping[int, Going]], Late]
+) -> None:
+    """Go on until nobody waits for anything: those that can go on together, and who takes long whenever he comes."""
+    late: Late = {}
+    while waiting:
+        busy = {i for i, _ in late}
+        begun = begin({i: this for i, this in waiting.items() if i not in busy})
+        late |= begun
+        idle = len(waiting) - len({i for i, _ in late})  # generators that can go on now
+        awaited(list(begun.values()), idle)
+        if not idle:
+            first(late.values())
+        for i, n in sorted(late):
+            if late[i, n].over:
+                take(i, n, late.pop((i, n)).result())
 
 
 def _round(
     policy: Speaker,
     roles: Roles,
-    waiting: Mapping[int, Going],
     take: Callable[[int, int, Any], None],
     seed: int,
     max_tokens: int,
     sampling: Sampling,
     checks: Checks,
+    waiting: Mapping[int, Going],
 ) -> Late:
     """Answer all that is waited for now, but what is done elsewhere: that is begun, and comes back by generator and place."""
     asks: dict[str, list[tuple[int, int, Ask, int]]] = {"": []}  # by role: generator, place in its list, ask, seed
