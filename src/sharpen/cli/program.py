@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, listing, profiling, serving
+from sharpen.cli import commands, data, lineage, listing, playing, profiling, revising, serving
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -27,8 +27,7 @@ from sharpen.terminal import places
 AWAKE = "1000"
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
 
-# Of a checkpoint, what transformers loads; the optimizer stays behind.
-MODEL_FILES = (
+MODEL_FILES = (  # of a checkpoint, what transformers loads; the optimizer stays behind
     "config.json",
     "generation_config.json",
     "*.safetensors",
@@ -108,6 +107,8 @@ def run(
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Model = None,
     tasks: Spec = None,
+    env: commands.Env = None,
+    agent: commands.Agent = None,
     columns: Columns = None,
     settings: Annotated[
         list[str] | None,
@@ -139,11 +140,12 @@ def run(
         settings=(
             *map(places.here_setting, commands.with_columns(settings, columns)),
             *places.system_setting(system),
+            *commands.acting(env, agent, tasks),
         ),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
-        tasks=places.here_tasks(tasks) if tasks else tasks,
+        tasks="episodes" if env and not tasks else places.here_tasks(tasks) if tasks else tasks,
         directory=directory,
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
@@ -185,7 +187,7 @@ def check(directory: RunDir) -> None:
     from sharpen.terminal import tables
 
     with Store.open(directory, write=False) as store:
-        found = doctor.diagnose(store.steps(), store.rounds())
+        found = doctor.diagnose(store.steps(), store.rounds(), store.meta().get("audits", ()))
         earlier = [(step, d) for step, d in store.diagnoses() if d.name not in {now.name for now in found}]
         last = store.last_commit()
     stopped = [d for step, d in earlier if d.fatal and last and step == last.step]  # such as the look before the first step
@@ -297,14 +299,14 @@ def export(
     if dtype and not packed:
         raise UserError(f"--dtype {dtype} is for a .gguf file: name one, such as {model_dir}.gguf.")
     if packed and (directory / "config.json").is_file():
-        return _export_gguf(directory, model_dir, dtype)
+        return listing.export_gguf(directory, model_dir, dtype)
     with Store.open(directory, write=False) as store:
         commit = store.last_commit()
         if commit is None or commit.accepted is None:
             raise UserError(f"{directory} has no accepted model yet. Go on with it: sharpen resume {directory}")
         source = store.verified(commit.accepted)
         if packed:
-            return _export_gguf(source, model_dir, dtype)
+            return listing.export_gguf(source, model_dir, dtype)
         files = [f for pattern in MODEL_FILES for f in sorted(source.glob(pattern)) if f.name != "optimizer.safetensors"]
         part = model_dir.with_name(f"{model_dir.name}.part")  # so that half a model never has the name asked for
         try:
@@ -316,13 +318,6 @@ def export(
             shutil.rmtree(part, ignore_errors=True)
             raise UserError(f"{model_dir} cannot be written: {e.strerror}. Free space, or choose another place.") from e
     print(f"The model is in {model_dir}: {', '.join(f.name for f in files)}")
-
-
-def _export_gguf(source: Path, out: Path, dtype: str | None) -> None:
-    from sharpen import models
-
-    models.write_gguf(source, out, dtype or "f16")
-    print(f"The model is in {out}: {out.stat().st_size / 1e6:,.0f} MB")
 
 
 @app.command()
@@ -346,12 +341,17 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
+app.command()(data.data)
+app.command()(lineage.lineage)
 app.command()(commands.verify)
 app.command()(commands.audit)
+app.command()(commands.rewards)
 app.command()(commands.compare)
 app.command()(serving.serve)
 app.command()(serving.chat)
+app.command()(playing.play)
 app.command()(profiling.profile)
+app.command()(revising.revise)
 
 
 def main() -> None:

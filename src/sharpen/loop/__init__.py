@@ -1,20 +1,23 @@
 """The program: warm-up, then rounds of steps, each measured and kept, gone on from or rolled back.
 
-loop.py reads from top to bottom; step.py is one step (sampling_step.py chooses and rolls out, learning.py learns,
-offers.py lists what functions may ask for), session.py what a run is made of, telling.py how its model is asked, sizing.py what
-a brought model gets, looking.py the look at it before that, warmup.py the start, stages.py the way from one stage to the next,
-baseline.py the look before the first step, evaluation.py a model outside a run. due.py says when a commit is due; resuming.py
-is what is looked at before a run goes on: inputs.py what it was made of, trust.py whose it is. processor.py: which way it
-takes there; profiling.py: where the time of a recipe's steps goes.
+loop.py reads from top to bottom; step.py is one step (sampling_step.py chooses and rolls out, learning.py learns, offers.py
+lists what functions may ask for), session.py what a run is made of, telling.py how its model is asked, sizing.py what a
+brought model gets, looking.py the look at it before that, warmup.py the start, stages.py the way from one stage to the next,
+baseline.py the look before the first step, evaluation.py a model outside a run, searching.py the same with a search,
+difficulty.py how hard tasks are for it. due.py says when a commit is due; resuming.py is what is looked at before a run goes
+on: inputs.py what it was made of, trust.py whose it is. processor.py: which way it takes there; profiling.py: where the time of
+a recipe's steps goes.
 
-May import: terminal, verify.code, verify, tasks, data, objectives, models.engine, models, rollouts, guard, store, curriculum,
-recipes.
+May import: terminal, environments, verify.code, verify, tasks, audit, data, objectives, models.engine, models, rollouts, guard,
+store, curriculum, recipes.
 """
 
-from sharpen.loop import session, telling, trust
+from sharpen.loop import again, revising, session, telling, trust
+from sharpen.loop.difficulty import difficulty
 from sharpen.loop.evaluation import evaluate_model
 from sharpen.loop.loop import build_recipe, resume, start
 from sharpen.loop.profiling import profile
+from sharpen.loop.searching import measure_searches
 from sharpen.loop.session import WORK, Request
 from sharpen.loop.sizing import brought, fitted
 from sharpen.loop.warmup import beginning, signature
@@ -22,13 +25,17 @@ from sharpen.loop.warmup import beginning, signature
 __all__ = [
     "Request",
     "WORK",
+    "again",
     "beginning",
     "brought",
     "build_recipe",
+    "difficulty",
     "evaluate_model",
     "fitted",
+    "measure_searches",
     "profile",
     "resume",
+    "revising",
     "session",
     "signature",
     "start",

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sharpen import rollouts
+from sharpen import environments, models, rollouts
 from sharpen.core import GREEDY, Ask, Batch, Message, Rollout, Sample, Task
 from sharpen.data import make_batch
 from sharpen.hashing import derive
@@ -66,7 +66,7 @@ class Moment:
     def bound(self, slot: str) -> Callable[..., Any]:
         """The function in a slot with what it asks for filled in; itself, where it asks for nothing."""
         function = getattr(self.this.recipe, slot)
-        asked = wanted(function, names(slot))
+        asked = [name for name in wanted(function, names(slot)) if not OFFERS[name].late]
         return partial(function, **{name: self.get(name) for name in asked}) if asked else function
 
     def get(self, name: str) -> Any:
@@ -108,6 +108,7 @@ class Offer:
     slots: tuple[str, ...]
     what: str
     make: Callable[[Moment], Any]
+    late: bool = False  # whoever calls the function fills it in, for each rollout
 
 
 def working(name: str) -> Callable[[Moment], Any]:
@@ -151,16 +152,32 @@ def seen(moment: Moment) -> list[tuple[np.ndarray, np.ndarray]]:
     return moment.made["seen"]
 
 
-def retell(moment: Moment, sample: Sample, messages: Sequence[Message]) -> Sample:
-    """The sample with its answer after other messages, as if it had been given there. Nothing is generated."""
+def retell(moment: Moment, sample: Sample, messages: Sequence[Message], answer: str | None = None) -> Sample:
+    """The sample with its answer, or with another that is worth the same, after other messages, as if it had been given there.
+    Nothing is generated."""
     old = sample.rollout
-    ask = rollouts.asking.told(Ask(tuple(messages), answer=old.response), old.task, moment.this.asking)
-    (turn,) = moment.this.policy.respond([replace(ask, answer=old.response)], [0], 0, GREEDY)
+    said = old.response if answer is None else answer
+    ask = rollouts.asking.told(Ask(tuple(messages), answer=said), old.task, moment.this.asking)
+    (turn,) = moment.this.policy.respond([replace(ask, answer=said)], [0], 0, GREEDY)
     name = f"{old.id}.told{len(moment.told):04d}"
     arrays = turn.tokens, turn.sampled, turn.logprobs
-    again = Rollout(old.task, *arrays, (old.response,), turn.stop, old.version, old.seed, name, old.id)
+    again = Rollout(old.task, *arrays, (said,), turn.stop, old.version, old.seed, name, old.id)
     moment.told.append(replace(sample, rollout=again))
     return moment.told[-1]
+
+
+def embed(moment: Moment) -> Callable[[Sequence[Sequence[Message]]], np.ndarray]:
+    return lambda listed: models.embed(moment.this.policy, [Ask(tuple(messages)) for messages in listed])
+
+
+def recall(moment: Moment) -> Callable[[str, int], list[str]]:
+    """A search among the latest right answers of each arm, by what they were shown."""
+    memory = environments.Memory(most=RECALLED)
+    for sample in moment.this.store.successes(RECALLED // 4):
+        rollout = sample.rollout
+        met = moment.this.policy.text(rollout.tokens[~rollout.sampled])
+        memory.add(met, " ".join(rollout.turns)[:LONGEST], float(sample.verdict.reward or 0.0))
+    return memory.recall
 
 
 def random_numbers(moment: Moment) -> np.random.Generator:
@@ -171,9 +188,11 @@ def losses(moment: Moment) -> list[float]:
     return [s["loss"] for s in moment.this.steps if s["phase"] == "loop" and "loss" in s]
 
 
+RECALLED, LONGEST = 256, 500  # entries of the memory, and characters of each
 KEPT: Mapping[str, Kept] = {
     "kept": Kept("arrays", attrgetter("state.kept")),
     "notes": Kept("json", attrgetter("notes")),
+    "library": Kept("json", attrgetter("library")),
     "buffer": Kept("json", attrgetter("buffer"), lambda held: [s.rollout.id for s in held], Store.read_named),
 }
 EVERYWHERE = ("curriculum", "rollout", "select", "objective", "guard", "control", "grow")
@@ -189,6 +208,14 @@ OFFERS: Mapping[str, Offer] = {
         ("curriculum",), "every task of the pool, what was tried of it, and `draw(number)`", attrgetter("this.state.attempts")
     ),
     "kept": Offer(("curriculum",), "a dict of arrays that it fills; goes back with the weights", working("kept")),
+    "embed": Offer(
+        ("curriculum", "select", "grow"), "(list of messages) -> (N, D) the student's hidden states, rows of length 1", embed
+    ),
+    "library": Offer(
+        ("rollout", "select", "grow"),
+        "a dict of JSON: what the run knows in words; select and grow fill it",
+        working("library"),
+    ),
     "demos": Offer(("select",), "the worked solution of each task that has one, as samples of their groups", demos),
     "entropy": Offer(
         ("select",), "for each sample (T,) entropies, 0 where nothing was sampled", lambda m: [h for _, h in seen(m)]
@@ -197,19 +224,30 @@ OFFERS: Mapping[str, Offer] = {
         ("select",), "for each sample (T,) log-probabilities under the present policy", lambda m: [logp for logp, _ in seen(m)]
     ),
     "retell": Offer(
-        ("select",), "(sample, messages) -> a new sample: the same answer after others", lambda m: partial(retell, m)
+        ("select",),
+        "(sample, messages, answer=None) -> a new sample: the same answer, or that one, after others",
+        lambda m: partial(retell, m),
     ),
     "decode": Offer(("select",), "(tokens) -> text", attrgetter("this.policy.text")),
     "mask_token": Offer(("select",), "a token that stands for nothing", attrgetter("this.policy.pad_id")),
     "buffer": Offer(("select",), "a list of samples, as they came, that it fills and empties", working("buffer")),
     "rng": Offer(("select",), "random numbers of this step", random_numbers),
-    "turns": Offer(("verify",), "what the student said in each of its turns; who judges fills it in", lambda moment: ()),
+    "recall": Offer(
+        ("rollout",), "(words, k) -> what was done right about the k earlier tasks that are most like them", recall
+    ),
+    "turns": Offer(("verify",), "what the student said in each of its turns; who judges fills it in", lambda moment: (), True),
+    "ledger": Offer(
+        ("rollout", "verify"),
+        "what the rollout has cost: a `core.Spending` that grows, for rollouts; the `core.Ledger` of it all, for verifiers",
+        lambda moment: None,
+        True,
+    ),
     "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
     "history": Offer(("grow",), "{arm: its latest ArmStats, oldest first}", lambda m: m.this.store.history()),
     "policy": Offer(("objective",), "the policy before the step", attrgetter("this.policy")),
     "batch": Offer(("objective",), "the batch to be learnt from", attrgetter("batch")),
     "losses": Offer(("objective",), "the losses of earlier steps, oldest first", losses),
-    "notes": Offer(("objective",), "a dict of JSON that it fills", working("notes")),
+    "notes": Offer(("select", "objective"), "a dict of JSON that it fills", working("notes")),
 }
 
 

@@ -17,6 +17,7 @@ from sharpen.models.engine import captured
 CPU_TOKENS = 1536  # on a processor a larger pass is no faster, and 8,192 tokens need twice the memory
 GPU_TOKENS = 32768
 ACTIVATION_BYTES = {"cpu": 2**29, "cuda": 8 * 10**9}  # what a pass keeps for its backward pass …
+HALF_BYTES = 3 * 2**28  # on a processor in bfloat16, where every pass reads and writes all gradients
 LEAST = 256  # … unless it has no more tokens than this already
 IDLE_BYTES = 2**27  # that the processor's allocator may keep for later before they are given back
 
@@ -30,6 +31,7 @@ def pass_tokens(model: Any, recompute: bool) -> int:
     """
     gpu = model.device.type == "cuda"
     most, room = (GPU_TOKENS, ACTIVATION_BYTES["cuda"]) if gpu else (CPU_TOKENS, ACTIVATION_BYTES["cpu"])
+    room = HALF_BYTES if not gpu and model.dtype == torch.bfloat16 else room
     sizes = [getattr(model.config, name, None) for name in ("num_hidden_layers", "hidden_size", "intermediate_size")]
     if not all(isinstance(n, int) for n in sizes):
         return CPU_TOKENS if not gpu else 4096
@@ -78,7 +80,8 @@ def place(model: Any, offload: bool, bf16: bool) -> str:
 
 def collect(trained: Tensor, image: Tensor) -> None:
     """Add the gradient of a bfloat16 image to that of the float32 weights, as soon as it is there."""
-    assert image.grad is not None
+    if image.grad is None:  # it has been summed there already (train_products.py)
+        return
     gradient = image.grad.to(trained.device)
     trained.grad = gradient.float() if trained.grad is None else trained.grad.add_(gradient)
     image.grad = None

@@ -13,7 +13,9 @@ from typing import Any
 
 from sharpen.core import Arm, Decision, Tally
 from sharpen.estimate import Estimate, change, mean, share
+from sharpen.report import flows
 from sharpen.store import Store
+from sharpen.verify import turns
 
 Rows = Callable[..., Sequence[Any]]  # Store.rows
 Skills = Mapping[Arm, Estimate | None]  # None: no task of this arm could be judged
@@ -106,6 +108,7 @@ class Evidence:
     tokens         (rollouts, sampled tokens) by purpose, without worked solutions, which are given
     outcomes       purpose (before, test) -> outcome -> number of attempts
     cut            attempts at the test split that ran out of tokens, by purpose
+    attempts       purpose (before, test) -> attempts at each task, where the verdicts note them
     shared         test questions that are also training questions, word for word
     """
 
@@ -128,6 +131,7 @@ class Evidence:
     cut: Mapping[str, int]
     shared: int
     diagnoses: Sequence[Mapping[str, Any]]
+    attempts: Mapping[str, Sequence[turns.Episode]]
 
     @property
     def fallen(self) -> list[tuple[Arm, Estimate]]:
@@ -183,6 +187,7 @@ def gather(store: Store) -> Evidence:
         cut=cut,
         shared=shared[0][0],
         diagnoses=[{**r, "evidence": json.loads(r["evidence"])} for r in diagnoses],
+        attempts={purpose: flows.episodes(store, purpose) for purpose in ("before", "test")},
     )
 
 

@@ -20,6 +20,7 @@ from sharpen.guard import baseline
 from sharpen.report import answers, page
 from sharpen.report.evidence import Skills, gather, samples
 from sharpen.store import Store, evaluations
+from sharpen.verify import turns
 
 
 def summary(directory: Path | str) -> dict[str, Any]:
@@ -37,6 +38,8 @@ def summary(directory: Path | str) -> dict[str, Any]:
                 (`estimate.change`), n, share, arms as above; form and skill, which add up to it (answers.py); read_both = tasks
                 whose answers could be read both times; says = that in words; fell, rose: the arms whose own interval leaves out
                 zero
+    turns       before, after: accuracy by attempt, friction, and between each two attempts what was mended and spoilt, with
+                confidence level, critique score, copies and cost (`verify.turns.figures`); null where nobody tried twice
     examples    in `after`, else in `before`: three answers, verbatim; findings = what is wrong with them
     Raises UserError where the directory is not a run.
     """
@@ -68,6 +71,10 @@ def summary(directory: Path | str) -> dict[str, Any]:
             "before": _measured(evidence.before, evidence.answers["before"], shown["before"]),
             "after": _measured(evidence.after, evidence.answers["test"], shown["test"]),
             "difference": difference,
+            "turns": {
+                name: turns.figures(evidence.attempts[purpose]) or None
+                for name, purpose in (("before", "before"), ("after", "test"))
+            },
         }
     )
 
