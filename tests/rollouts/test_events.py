@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -274,7 +275,7 @@ def test_every_rollout_says_who_wrote_what(name):
     said = itertools.chain(["a <calc>1</calc>", "b", "c", "d"], itertools.repeat("z"))
     rollout, policy = catalog.choices("rollout")[name], ScriptedPolicy(lambda m: next(said))
     roles = Anybody(judge=ScriptedPolicy(lambda m: "Is it a number?" if "checklist" in m[-1]["content"] else "no"))
-    offered = {"progress": 0.5, "recall": lambda words, k: []}
+    offered: dict[str, Any] = {"progress": 0.5, "recall": lambda words, k: [], "library": {}}
     given = {name: offered[name] for name in offered.keys() & asked_for(rollout)}
     made = once(lambda _: rollout(task, **given), policy, roles=roles)
     covered = np.zeros(len(made.tokens), dtype=bool)

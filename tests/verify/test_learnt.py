@@ -83,6 +83,7 @@ def test_progress_of_a_prover_by_hand():
         ("It has 3 mistakes. Score: 40", 0.4),
         ("<think>99</think>5", 0.05),
         ("80 or 90", None),
+        ("The answer is 17.", None),  # what a small model says when it is asked for a score
         ("-5", None),
         ("101", None),
         ("excellent", None),

@@ -341,17 +341,10 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
-app.command()(data.data)
-app.command()(lineage.lineage)
-app.command()(commands.verify)
-app.command()(commands.audit)
-app.command()(commands.rewards)
-app.command()(commands.compare)
-app.command()(serving.serve)
-app.command()(serving.chat)
-app.command()(playing.play)
-app.command()(profiling.profile)
-app.command()(revising.revise)
+offline = commands.verify, commands.audit, commands.rewards, commands.compare, data.data, lineage.lineage
+with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
+for command in (*offline, *with_a_model):
+    app.command()(command)
 
 
 def main() -> None:

@@ -72,7 +72,8 @@ def _with_dtype(config: Any, dtype: str) -> Any:
 def save(policy: Any, directory: str) -> None:
     """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
     with policy.averaged():
-        write(policy, state(policy), directory)
+        write_model(policy.model, state(policy), Path(directory))
+    write_beside(policy, Path(directory))
 
 
 def state(policy: Any) -> dict[str, Tensor]:
@@ -83,8 +84,12 @@ def state(policy: Any) -> dict[str, Tensor]:
 
 def write(policy: Any, state: dict[str, Tensor], directory: str) -> None:
     """`save`, of a model with this `state`. It only reads the policy."""
-    path = Path(directory)
-    write_model(policy.model, state, path)
+    write_model(policy.model, state, Path(directory))
+    write_beside(policy, Path(directory))
+
+
+def write_beside(policy: Any, path: Path) -> None:
+    """What is not the model: the tokenizer, the optimizer with the latest weights, a critic, the version."""
     policy.tokenizer.save_pretrained(path)
     moments = {f"{key}:{n}": t for n, p in policy.trained.items() for key, t in policy.optimizer.state.get(p, {}).items()}
     if policy.mean or policy.lora:

@@ -91,7 +91,7 @@ def perform(
 
     spending  where what each costs is added up, so that it can read it on its way
     """
-    ledgers = spending or [Spending() for _ in generators]
+    roles, ledgers = roles or {}, spending or [Spending() for _ in generators]
     going = [Going(g, id, derive(seed, id, 0), spent=spent) for g, id, spent in zip(generators, ids, ledgers, strict=True)]
     waiting: dict[int, Going] = {}
 
@@ -118,7 +118,7 @@ def perform(
         events = this.events()
         if len(this.answers) == len(events):
             got = [this.answers[k] for k in range(len(events))]
-            this.spent.add(cost(events, got, time.monotonic() - this.since, roles or {}))
+            this.spent.add(cost(events, got, time.monotonic() - this.since, roles))
             this.turns += [a for a in got if isinstance(a, Turn)]
             failed = next((a for a in got if isinstance(a, Failed)), None)
             resume(i, failed if failed else got if isinstance(this.wanted, list) else got[0])
@@ -126,34 +126,40 @@ def perform(
     for i in range(len(going)):
         resume(i, None)
     with ExitStack() as held:
-        for speaker in {id(s): s for s in (policy, *(roles or {}).values())}.values():
-            if hasattr(speaker, "remembering"):
-                held.enter_context(speaker.remembering())
+        for speaker in {id(s): s for s in (policy, *roles.values()) if hasattr(s, "remembering")}.values():
+            held.enter_context(speaker.remembering())
         judges = lazily(lambda: held.enter_context(Judges(verify)))
-        late: Late = {}
-        while waiting:
-            busy = {i for i, _ in late}
-            fresh = {i: this for i, this in waiting.items() if i not in busy}
-            begun = _round(policy, roles or {}, fresh, take, seed, max_tokens, sampling, checks or partial(judged, judges))
-            late |= begun
-            idle = len(waiting) - len({i for i, _ in late})  # generators that can go on now
-            awaited(list(begun.values()), idle)
-            if not idle:
-                first(late.values())
-            for i, n in sorted(late):
-                if late[i, n].over:
-                    take(i, n, late.pop((i, n)).result())
+        checks = checks or partial(judged, judges)
+        in_rounds(waiting, take, partial(_round, policy, roles, take, seed, max_tokens, sampling, checks))
+
+
+def in_rounds(
+    waiting: Mapping[int, Going], take: Callable[[int, int, Any], None], begin: Callable[[Mapping[int, Going]], Late]
+) -> None:
+    """Go on until nobody waits for anything: those that can go on together, and who takes long whenever he comes."""
+    late: Late = {}
+    while waiting:
+        busy = {i for i, _ in late}
+        begun = begin({i: this for i, this in waiting.items() if i not in busy})
+        late |= begun
+        idle = len(waiting) - len({i for i, _ in late})  # generators that can go on now
+        awaited(list(begun.values()), idle)
+        if not idle:
+            first(late.values())
+        for i, n in sorted(late):
+            if late[i, n].over:
+                take(i, n, late.pop((i, n)).result())
 
 
 def _round(
     policy: Speaker,
     roles: Roles,
-    waiting: Mapping[int, Going],
     take: Callable[[int, int, Any], None],
     seed: int,
     max_tokens: int,
     sampling: Sampling,
     checks: Checks,
+    waiting: Mapping[int, Going],
 ) -> Late:
     """Answer all that is waited for now, but what is done elsewhere: that is begun, and comes back by generator and place."""
     asks: dict[str, list[tuple[int, int, Ask, int]]] = {"": []}  # by role: generator, place in its list, ask, seed

@@ -44,15 +44,13 @@ def best_by_own(
     judged = yield asks
     said = [final_answer(task, turn.text)[0] for turn in answers]
     worth = [(rating(turn.text, len(steps)), said.count(s)) for turn, steps, s in zip(judged, cut, said)]
-    best = answers[max(range(k), key=lambda i: (*worth[i], -i))]
-    yield Ask(with_system(task, ""), answer=best.text)  # what is judged is what was said last
-    return best
+    return answers[max(range(k), key=lambda i: (*worth[i], -i))]
 
 
 def co_evolved(task: Task, tokens: int = 16) -> RolloutGenerator:
     """Two answers; whether the first is right; which of them is better; and the first mended, where the verifier finds it
-    wrong. Each is a conversation of its own and is learnt from: policy and reward in one model (SPARK, arXiv 2509.22624,
-    section 3). `verify.co_evolved` credits them.
+    wrong. Each is a conversation of its own and is learnt from: policy and reward in one model. `verify.co_evolved` credits
+    them. Source: SPARK, arXiv 2509.22624, section 3.
     """
     ask = Ask(with_system(task, ""))
     if task.split != "train":

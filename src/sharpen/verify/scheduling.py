@@ -46,20 +46,20 @@ def parsed(text: str) -> ast.expr:
         tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise NoRule("it cannot be read as an expression") from error
-    for node in ast.walk(tree):
-        named = isinstance(node, ast.Name) and node.id in ("p", "d", "t", "max", "min")
-        value = node.value if isinstance(node, ast.Constant) else None
-        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
-        called = (
-            isinstance(node, ast.Call)
-            and getattr(node.func, "id", "") in ("max", "min")
-            and len(node.args) >= 2
-            and not node.keywords
-        )
-        plain = isinstance(node, ast.BinOp | ast.UnaryOp | ast.operator | ast.USub | ast.UAdd | ast.expr_context)
-        if not (named or number or called or plain):
-            raise NoRule("it holds something else than p, d, t, numbers, + - * /, max and min")
+    if not all(map(allowed, ast.walk(tree))):
+        raise NoRule("it holds something else than p, d, t, numbers, + - * /, max and min")
     return tree
+
+
+def allowed(node: ast.AST) -> bool:
+    """Whether a rule may have such a node."""
+    if isinstance(node, ast.Name):
+        return node.id in ("p", "d", "t", "max", "min")
+    if isinstance(node, ast.Constant):
+        return type(node.value) in (int, float) and abs(float(node.value)) <= LARGEST  # type: ignore[arg-type]
+    if isinstance(node, ast.Call):
+        return getattr(node.func, "id", "") in ("max", "min") and len(node.args) >= 2 and not node.keywords
+    return isinstance(node, ast.BinOp | ast.UnaryOp | ast.operator | ast.USub | ast.UAdd | ast.expr_context)
 
 
 def value(node: ast.expr, known: Mapping[str, float]) -> float:

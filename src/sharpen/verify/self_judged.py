@@ -188,6 +188,7 @@ def co_evolved(
     if len(turns) < 4:
         return verifier(task, response)
     first, second, *mended = (verifier(task, turns[i]) for i in (0, 1, 4) if i < len(turns))
+    mended = [] if first.correct else mended  # what was right is the rollout's own last turn again
     lost = next((v for v in (first, second, *mended) if v.reward is None), None)
     if lost is not None:
         return lost

@@ -206,12 +206,10 @@ def decode(
     known = prefixes if any(r.goes_on for r in asked) else None
     along = Along(model, [r.hook for r in asked if r.hook], pad_id, packed) if asked[0].hook else None
     state = hooked.start(model, distinct, of_row, pad_id, packed, along is not None and along.hidden, known)
-    logits = state.logits
-    draw = Drawing(asked, stops, device)
+    draw, logits = Drawing(asked, stops, device), state.logits
     limits = torch.tensor([r.max_tokens for r in asked], device=device)
     ends = torch.tensor(list(end_ids), device=device)
-    rows = torch.arange(len(asked), device=device)  # request of each row of the cache
-    active = limits > 0
+    rows, active = torch.arange(len(asked), device=device), limits > 0  # request of each row of the cache; whether it goes on
     tokens = torch.full((len(asked), limit), pad_id, dtype=torch.int32, device=device)
     logprobs = torch.zeros((len(asked), limit), device=device)
 

@@ -29,9 +29,7 @@ NEUTRAL = dict(delta=0.0)
 
 def check(made: Recipe) -> bool:
     """Half of the prompts are hard at the beginning, all of them at the end; what was tried and solved is not hard."""
-    from sharpen.curriculum.attempts import Attempts
-
-    attempts = Attempts(testbed.Bandit(tasks=20).source, 0, 20)
+    attempts = testbed.Attempts(testbed.Bandit(tasks=20).source, 0, 20)
     attempts.latest[:] = 1.0
     attempts.latest[::2] = 0.0
 
