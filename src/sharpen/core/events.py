@@ -33,6 +33,7 @@ class Ask:
     stop      strings that end this turn, beside those of the run
     role      who is asked; "": the student
     tools     functions that the model may call, as OpenAI writes them: {"type": "function", "function": {…}}
+    may_fail  where nobody answers, `Failed` is sent, not raised: so one of many that are asked side by side costs only itself
     """
 
     messages: tuple[Message, ...]
@@ -44,6 +45,7 @@ class Ask:
     stop: tuple[str, ...] = ()
     role: str = ""
     tools: tuple[Mapping[str, Any], ...] = ()
+    may_fail: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Ran:
-    """How a program ended. status: "ok", "crash", "timeout", "limit" or "malformed" (it is no program)."""
+    """How a program ended. status: "ok", "crash", "timeout", "limit" or "malformed" (it is no program).
+
+    seconds  that it took, its interpreter's start included, measured outside the sandbox
+    """
 
     status: str
     stdout: str
     stderr: str
+    seconds: float = 0.0
 
 
 class Environment(Protocol):
@@ -118,4 +124,4 @@ Event = Ask | Run | Act | Measure
 # A rollout returns the turn that is judged, last of all that are learnt from.
 RolloutGenerator = Generator[Any, Any, Turn | tuple[Turn, ...]]
 VerdictGenerator = Generator[Any, Any, Verdict]
-GrowthGenerator = Generator[Any, Any, list[Task]]
+GrowthGenerator = Generator[Any, Any, list[Any]]  # of Task, and what else growth.py names

@@ -3,12 +3,28 @@
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
 
-growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on.
+growth.py makes new tasks of what failed: diagnose.py (with clusters.py) names it, propose.py writes (worth.py: how many for
+what), label.py checks labels, repair.py mends those of training tasks; screen.py refuses what must not be trained on.
+noisy.py has teachers and judges with known error rates, to try all of this without a model.
 
-May import: tasks.
+May import: verify, tasks.
 """
 
-from sharpen.data import batching, growth, pairs, relabel, replay, screen
+from sharpen.data import (
+    batching,
+    clusters,
+    diagnose,
+    growth,
+    label,
+    noisy,
+    pairs,
+    propose,
+    relabel,
+    repair,
+    replay,
+    screen,
+    worth,
+)
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
@@ -27,21 +43,28 @@ from sharpen.data.selection import (
 __all__ = [
     "Memory",
     "batching",
+    "clusters",
+    "diagnose",
     "gate",
     "growth",
     "higher_reward",
     "keep_all",
     "keep_correct",
+    "label",
     "make_batch",
     "mask_inputs",
+    "noisy",
     "one_pair",
     "paid",
     "pairs",
     "portions",
+    "propose",
     "relabel",
+    "repair",
     "replay",
     "right_beginnings",
     "screen",
     "soft_overlong",
     "win_rate",
+    "worth",
 ]

@@ -52,6 +52,7 @@ HOPELESS = "never solved"
 BEYOND = "over the limit"
 RAISED = "the grower raised"
 NO_LIST = "the grower returned no list"
+NOT_OURS = "a repair of no training task that was tried"
 
 
 @dataclass

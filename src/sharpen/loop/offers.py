@@ -163,6 +163,11 @@ def retell(moment: Moment, sample: Sample, messages: Sequence[Message]) -> Sampl
     return moment.told[-1]
 
 
+def plainly(moment: Moment, task: Task) -> Ask:
+    """The task as the student is asked it, with what is told beside."""
+    return rollouts.asking.told(Ask(task.prompt), task, moment.this.asking)
+
+
 def random_numbers(moment: Moment) -> np.random.Generator:
     return np.random.default_rng(derive(moment.this.seed, moment.step, "data"))
 
@@ -205,6 +210,10 @@ OFFERS: Mapping[str, Offer] = {
     "rng": Offer(("select",), "random numbers of this step", random_numbers),
     "turns": Offer(("verify",), "what the student said in each of its turns; who judges fills it in", lambda moment: ()),
     "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
+    "seen": Offer(
+        ("grow",), "the round's judged samples, right ones too, oldest first", lambda m: list(m.this.grown.seen)
+    ),
+    "ask": Offer(("grow",), "(task) -> the Ask with which the student is asked it", lambda m: partial(plainly, m)),
     "history": Offer(("grow",), "{arm: its latest ArmStats, oldest first}", lambda m: m.this.store.history()),
     "policy": Offer(("objective",), "the policy before the step", attrgetter("this.policy")),
     "batch": Offer(("objective",), "the batch to be learnt from", attrgetter("batch")),

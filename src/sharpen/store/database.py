@@ -26,7 +26,7 @@ import numpy as np
 
 from sharpen.core import Rollout, Sample, Span, Task, Turn, UserError, Verdict
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 # NOT NULL and CHECK also refuse NaN, which SQLite would store as NULL.
 SCHEMA = """
@@ -59,6 +59,12 @@ CREATE TABLE grown(place INTEGER PRIMARY KEY, round INTEGER NOT NULL, task TEXT 
     correct INTEGER NOT NULL);
 CREATE TABLE refusals(round INTEGER NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL, example TEXT NOT NULL,
     PRIMARY KEY(round, reason));
+CREATE TABLE weaknesses(round INTEGER NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
+    failed INTEGER NOT NULL, n INTEGER NOT NULL, low REAL NOT NULL, high REAL NOT NULL, shown TEXT NOT NULL,
+    PRIMARY KEY(round, place));
+CREATE TABLE repairs(place INTEGER PRIMARY KEY, round INTEGER NOT NULL, task TEXT NOT NULL UNIQUE, mended TEXT,
+    kind TEXT NOT NULL, reason TEXT NOT NULL);
+CREATE TABLE disputes(round INTEGER NOT NULL, task TEXT NOT NULL UNIQUE, reason TEXT NOT NULL, example TEXT NOT NULL);
 CREATE TABLE timings(session INTEGER NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL);
 CREATE TABLE commits(n INTEGER PRIMARY KEY, phase TEXT NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
     checkpoint TEXT, accepted TEXT, finished INTEGER NOT NULL, checksum TEXT);

@@ -1,7 +1,7 @@
 """Task sources: reasoning-gym's procedural families, arithmetic, programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-arithmetic.py for numbers; grown.py makes tasks of others, and draws them. A file is read by formats.py (rows; separated.py:
+arithmetic.py for numbers; grown.py makes tasks of others, and draws them; answering.py answers questions. A file is read by formats.py (rows; separated.py:
 those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and
 loading.py (a source; keeping.py: rows in little memory).
 
@@ -18,6 +18,7 @@ from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.families import BLOCKED, DEFAULT, VERIFIER, level_count
 from sharpen.hashing import question_key
 from sharpen.tasks import decisions, formats
+from sharpen.tasks.answering import answer_of, answered
 from sharpen.tasks.arithmetic import arithmetic, lines
 from sharpen.tasks.decisions import Ruling, content
 from sharpen.tasks.files import clip, kind, messages
@@ -33,6 +34,8 @@ from sharpen.terminal import places
 __all__ = [
     "Ruling",
     "TaskFile",
+    "answer_of",
+    "answered",
     "arithmetic",
     "blocked",
     "clip",
