@@ -86,6 +86,8 @@ class Recipe:
       test             test tasks for each arm
       grow_limit       grown tasks that a round may add; what a grower returns beyond them is refused
       grow_tries       rollouts of each grown task before it is added: it must succeed in some and fail in some. 0: not tried
+      grow_low         least share of those in which it must succeed
+      grow_high        largest share of those in which it may
       budget           such as "300steps", "10m", "2Mtokens", "10m loop" (guard/control.py)
     """
 
@@ -139,6 +141,8 @@ class Recipe:
     test: int = 64
     grow_limit: int = 64
     grow_tries: int = 4
+    grow_low: float = 0.0
+    grow_high: float = 1.0
     budget: str = "200steps"
 
     @property
@@ -280,6 +284,8 @@ def describe(value: Any, modules: bool = False) -> str:
         inner = [describe(a, modules) for a in value.args]
         inner += [f"{k}={describe(v, modules)}" for k, v in value.keywords.items()]
         return f"{describe(value.func, modules)}({', '.join(inner)})" if inner or not modules else describe(value.func, modules)
+    if isinstance(value, tuple) and any(map(callable, value)):
+        return f"({', '.join(describe(v, modules) for v in value)}{',' * (len(value) == 1)})"
     if modules and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     return getattr(value, "__name__", None) or repr(value)

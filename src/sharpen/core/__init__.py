@@ -31,6 +31,7 @@ from sharpen.core.events import (
     Run,
     VerdictGenerator,
 )
+from sharpen.core.growth import Refused, Repair, Weakness
 from sharpen.core.learning import Batch, Tableau
 from sharpen.core.policy import Policy, Speaker
 from sharpen.core.roles import Role
@@ -65,6 +66,8 @@ __all__ = [
     "PLAIN",
     "Policy",
     "Ran",
+    "Refused",
+    "Repair",
     "Role",
     "Rollout",
     "RolloutGenerator",
@@ -82,6 +85,7 @@ __all__ = [
     "UserError",
     "Verdict",
     "VerdictGenerator",
+    "Weakness",
     "came_out",
     "growth",
     "flat",

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from sharpen.core.rollouts import Sampling, Turn
-from sharpen.core.tasks import Message, Task
+from sharpen.core.tasks import Message
 from sharpen.core.verdicts import Verdict
 
 LONGEST = 2000  # characters of a tool's or an environment's words that come back; the middle is left out

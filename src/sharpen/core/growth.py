@@ -10,8 +10,9 @@ proposal of its own, and a `Repair` of a training task whose label is wrong.
     arms     all arms that hold training tasks, grown ones too, sorted
     rng      random numbers of this round
 
-By name (loop/offers.py): `source` draws tasks; `seen` are the round's judged samples, right ones too; `evaluations` (validation of the accepted rounds), `history` and `totals`
-(training rollouts by arm) and `progress` (share of the budget) are what a curriculum knows by these names.
+By name (loop/offers.py): `source` draws tasks; `seen` are the round's judged samples, right ones too; `evaluations`
+(validation of the accepted rounds), `history` and `totals` (training rollouts by arm) and `progress` (share of the budget)
+are what a curriculum knows by these names.
 
 Nothing that is returned is trained on before the screen (data/screen.py) and the rollouts after it let it through: so a grower
 need not check its work, and must not be trusted. A family that the source has stays as it is: grown tasks have families of

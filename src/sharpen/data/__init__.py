@@ -3,9 +3,9 @@
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), replay.py remembers earlier successes, batching.py makes arrays of them.
 
-growth.py makes new tasks of what failed: diagnose.py (with clusters.py) names it, propose.py writes (worth.py: how many for
-what), label.py checks labels, repair.py mends those of training tasks; screen.py refuses what must not be trained on.
-noisy.py has teachers and judges with known error rates, to try all of this without a model.
+growth.py makes new tasks of what failed: diagnose.py (with clusters.py) names it, propose.py writes (writing.py, worth.py: how
+many for what), label.py checks labels, repair.py mends those of training tasks, fidelity.py measures twins; screen.py refuses
+what must not be trained on. noisy.py has teachers and judges with known error rates, to try all of this without a model.
 
 May import: verify, tasks.
 """
@@ -14,6 +14,7 @@ from sharpen.data import (
     batching,
     clusters,
     diagnose,
+    fidelity,
     growth,
     label,
     noisy,
@@ -24,6 +25,7 @@ from sharpen.data import (
     replay,
     screen,
     worth,
+    writing,
 )
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
@@ -45,6 +47,7 @@ __all__ = [
     "batching",
     "clusters",
     "diagnose",
+    "fidelity",
     "gate",
     "growth",
     "higher_reward",
@@ -67,4 +70,5 @@ __all__ = [
     "soft_overlong",
     "win_rate",
     "worth",
+    "writing",
 ]

@@ -8,6 +8,9 @@ it says so instead, as a `Refused`. Most ask nobody; `missing_skills` asks a jud
     by_cluster       groups of failed questions that are alike (clusters.py)
     by_step          the first step of a worked solution that the answer misses
     by_band          tasks by their pass rate: hard, medium (CLPO)
+    by_task          single tasks as seeds, by what their pass rate is worth (eva, Socratic-Zero, STP)
+    by_perplexity    tasks whose right answer surprises the student (iTool)
+    everything       all failures, unnamed (DataEnvGym's open-ended environment)
     never_learnt     arms that were never half right and do not rise (SwS)
     missing_skills   what a judge says the answer lacks, from a list (STAT)
 """
@@ -23,15 +26,15 @@ from typing import Any
 import numpy as np
 
 from sharpen import estimate
-from sharpen.core import GREEDY, Arm, ArmStats, Ask, Evaluation, Failed, Sample, Task, TaskSource
-from sharpen.core.growth import Refused, Weakness
+from sharpen.core import GREEDY, Arm, ArmStats, Ask, Evaluation, Failed, Measure, Refused, Sample, Task, TaskSource, Weakness
 from sharpen.data import clusters
+from sharpen.data.worth import regret
 
 Diagnosis = Generator[Any, Any, list[Any]]  # of Weakness and Refused
 
 LEAST = 12  # judged answers, below which nothing is named
 TOO_FEW = "too few answers to name a weakness"
-STEP = re.compile(r"\s+|(?<=\d)(?=<)")
+STEP = re.compile(r"\s+|(?=<answer>)")
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ def by_error(given: Given, least: int = LEAST, at_least: float = 0.02) -> Diagno
 
 def by_cluster(given: Given, most: int = 8, least: int = LEAST) -> Diagnosis:
     """Failed questions that are alike, in as many clusters as come out the same when the clustering is repeated: PPP
-    (arXiv 2003.04372) for the number of clusters. A cluster is named by the words that its questions have and others have not."""
+    (arXiv 2003.04372) for the number of clusters. A cluster is named by words that its questions have and others have not.
+    """
     yield from ()
     unique = list({s.rollout.task: s for s in given.failed}.values())
     if len(unique) < least:
@@ -125,6 +129,47 @@ def by_step(given: Given, least: int = LEAST, at_least: float = 0.02) -> Diagnos
     return named("first wrong step", counts, failures, least, at_least)
 
 
+def everything(given: Given, least: int = LEAST) -> Diagnosis:
+    """All failures as one: nothing is named, and whoever writes sees them as they are. DataEnvGym's open-ended environment."""
+    yield from ()
+    n = len(scored(given.seen))
+    return named("everything", {"all": (len(given.failed), n)}, {"all": given.failed}, least, 0.0)
+
+
+def by_task(given: Given, worth: Callable[[float], float] = regret, most: int = 256) -> Diagnosis:
+    """Single tasks as seeds, those that are worth something by their success rate, best first; the samples are all answers to
+    the task, right ones too. So mastered tasks can be seeds as well."""
+    yield from ()
+    answers = grouped(scored(given.seen), lambda s: s.rollout.task.id)
+    found = []
+    for task, (n, right) in given.rates().items():
+        if worth(right / n) > 0:
+            low_, high_ = map(float, estimate.interval(n - right, n))
+            found.append(Weakness(f"{task.arm} {task.id}", "task", n - right, n, low_, high_, tuple(answers[task.id])))
+    return sorted(found, key=lambda w: -worth(1 - w.rate))[:most]
+
+
+def by_perplexity(given: Given, share: float = 0.3, least: int = LEAST) -> Diagnosis:
+    """The `share` of the round's tasks whose right answer surprises the student most, among those that call a tool and those
+    that do not apart: iTool (arXiv 2501.09766). Its perplexity is that of the right answer under the student."""
+    tasks = [task for task in given.rates() if task.answer is not None]
+    asks = [Measure(given.ask(task).messages, task.solution or task.answer or "") for task in tasks]
+    measured = yield asks
+    perplexity = {task.id: float(np.exp(-m.logprobs.mean())) for task, m in zip(tasks, measured, strict=True)}
+    if len(tasks) < least:
+        return [Refused(TOO_FEW, f"{len(tasks)} tasks, where a share of them needs {least}")] if tasks else []
+    answers, rates = grouped(scored(given.seen), lambda s: s.rollout.task.id), given.rates()
+    found = []
+    for called in (True, False):
+        own = sorted((t for t in tasks if (t.verifier == "tool_call") == called), key=lambda t: -perplexity[t.id])
+        for task in own[: round(share * len(own))]:
+            n, right = rates[task]
+            low_, high_ = map(float, estimate.interval(n - right, n))
+            name = f"{task.arm}, perplexity {perplexity[task.id]:.2f}"
+            found.append(Weakness(name, "perplexity", n - right, n, low_, high_, tuple(answers[task.id])))
+    return found
+
+
 def by_band(given: Given, hard: float = 0.3, medium: float = 0.7) -> Diagnosis:
     """Tasks of the round solved in at most `hard` of their attempts, and in at most `medium`: CLPO (arXiv 2509.25004).
 
@@ -137,8 +182,8 @@ def by_band(given: Given, hard: float = 0.3, medium: float = 0.7) -> Diagnosis:
         if own:
             n, right = (sum(c[i] for c in own.values()) for i in (0, 1))
             first = {s.rollout.task: s for s in reversed(given.failed) if s.rollout.task in own}
-            bounds = map(float, estimate.interval(n - right, n))
-            found.append(Weakness(name, "band", n - right, n, *bounds, tuple(first[t] for t in own if t in first)))
+            low_, high_ = map(float, estimate.interval(n - right, n))
+            found.append(Weakness(name, "band", n - right, n, low_, high_, tuple(first[t] for t in own if t in first)))
     return found
 
 
@@ -255,4 +300,6 @@ def slope(values: Sequence[float]) -> float:
 def question_of(task: Task) -> str:
     """What is asked last, as text."""
     content = task.prompt[-1]["content"] if task.prompt else ""
-    return content if isinstance(content, str) else "\n".join(p if isinstance(p, str) else str(p.get("text", "")) for p in content)
+    return (
+        content if isinstance(content, str) else "\n".join(p if isinstance(p, str) else str(p.get("text", "")) for p in content)
+    )

@@ -1,7 +1,7 @@
 """Growers: new tasks of what failed, between two rounds. The contract is in core/growth.py.
 
-    procedural    levels between levels, and questions that need two families; asks nobody
-    closed_loop   repair (repair.py) -> diagnose (diagnose.py) -> propose (propose.py) -> label (label.py), each a function
+procedural    levels between levels, and questions that need two families; asks nobody
+closed_loop   repair (repair.py) -> diagnose (diagnose.py) -> propose (propose.py) -> label (label.py), each a function
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import Arm, ArmStats, Ask, Evaluation, GrowthGenerator, Sample, Task, TaskSource
-from sharpen.core.growth import Refused, Repair, Weakness
+from sharpen.core import Arm, ArmStats, Ask, Evaluation, GrowthGenerator, Refused, Repair, Sample, Task, TaskSource, Weakness
 from sharpen.data import diagnose as diagnosing
 from sharpen.data import propose as proposing
 from sharpen.data import screen

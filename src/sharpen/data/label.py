@@ -8,6 +8,7 @@ refusal holds the task: it is in dispute, for a person to decide, and is never t
     by_majority    the student or a role answers k times, and one answer has most votes by a margin; k = 1: a second solver
     by_judge       a judge works it out, gives its reasons, and says right or wrong
     by_round_trip  a number of the question is masked, and has to follow from the answer
+    in_ascii       the question is in plain ASCII
     unanswered     the question does not give its own answer away
 """
 
@@ -20,8 +21,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sharpen.core import GREEDY, Ask, Failed, Sampling, Task
-from sharpen.core.growth import Refused
+from sharpen.core import GREEDY, Ask, Failed, Refused, Sampling, Task
 from sharpen.data.diagnose import Given, question_of
 from sharpen.verify import VERIFIERS, final_answer, verify
 
@@ -105,7 +105,9 @@ def by_judge(given: Given, tasks: Sequence[Task], role: str = "judge", votes: in
     claimed = [task for task in tasks if task.answer is not None]
     sampling = GREEDY if votes == 1 else Sampling(temperature=1.0)
     asks = [
-        Ask(judge_prompt(t), role=role, max_tokens=tokens, sampling=sampling, may_fail=True) for t in claimed for _ in range(votes)
+        Ask(judge_prompt(t), role=role, max_tokens=tokens, sampling=sampling, may_fail=True)
+        for t in claimed
+        for _ in range(votes)
     ]
     turns = yield asks
     found: list[Any] = [Refused(NO_LABEL, question_of(t)) for t in tasks if t.answer is None]
@@ -156,7 +158,9 @@ def by_round_trip(given: Given, tasks: Sequence[Task], k: int = 4, least: float 
         own = [t.text for t in turns[i * k : (i + 1) * k] if not isinstance(t, Failed)]
         right = sum(agree(back, text) for text in own)
         came = right >= least * k
-        found.append(task if came else Refused(DISPUTE, f"{question_of(task)}\n{right} of {k} came back to {back.answer}", task))
+        found.append(
+            task if came else Refused(DISPUTE, f"{question_of(task)}\n{right} of {k} came back to {back.answer}", task)
+        )
     return found
 
 
@@ -184,6 +188,12 @@ def unanswered(given: Given, tasks: Sequence[Task]) -> Labels:
         leaks = task.answer and len(task.answer.strip()) > 1 and stands.search(question_of(task)) and not known
         found.append(Refused(LEAKS, question_of(task)) if leaks else task)
     return found
+
+
+def in_ascii(given: Given, tasks: Sequence[Task]) -> Labels:
+    """Refuses questions that are not in plain ASCII: ScaleQuest's filter for the language (arXiv 2410.18693)."""
+    yield from ()
+    return [task if question_of(task).isascii() else Refused("not in ASCII", question_of(task)) for task in tasks]
 
 
 def ballots(task: Task, texts: Sequence[str]) -> Counter[str]:

@@ -79,7 +79,13 @@ class Teacher:
     def __call__(self, messages: Sequence[Message]) -> str:
         self.asked += self.fresh
         asked = f"{self.asked} {text_of(messages)}"
-        kinds = {"refuses": self.refuses, "prose": self.prose, "repeats": self.repeats, "leaks": self.leaks, "unsafe": self.unsafe}
+        kinds = {
+            "refuses": self.refuses,
+            "prose": self.prose,
+            "repeats": self.repeats,
+            "leaks": self.leaks,
+            "unsafe": self.unsafe,
+        }
         at = chance(self.seed, "kind", asked)
         for kind, share in kinds.items():
             if at < share:
@@ -181,6 +187,8 @@ def sums(levels: int = 3) -> TaskSource:
                 break
         answer = str(sum(parts))
         steps = [str(sum(parts[: i + 1])) for i in range(1, len(parts))]
-        return Task(asked, answer, arm.family, arm.level, split, "number", solution=f"{' '.join(steps)}<answer>{answer}</answer>")
+        return Task(
+            asked, answer, arm.family, arm.level, split, "number", solution=f"{' '.join(steps)}<answer>{answer}</answer>"
+        )
 
     return TaskSource("sums", tuple(Arm("chain_sum", level) for level in range(1, levels + 1)), draw, languages=frozenset())

@@ -14,69 +14,62 @@ is a claim, no label: label.py decides. What is written is shown the failures th
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from sharpen.core import Arm, Ask, Failed, Sample, Task
-from sharpen.core.growth import Refused, Weakness
+from sharpen.core import Arm, Failed, Refused, Task, Weakness
 from sharpen.data.diagnose import Given, question_of
 from sharpen.data.worth import failing
+from sharpen.data.writing import (
+    ASKED,
+    BOUND,
+    KEEPS,
+    NO_ANSWER,
+    NO_QUESTION,
+    NO_VERIFIER,
+    ask_for,
+    cell,
+    child,
+    draw,
+    examples_of,
+    private,
+    prompt,
+    quota,
+    recombined,
+    sessions_of,
+    settled,
+    told,
+    write_like,
+    written,
+)
 from sharpen.hashing import split_of
 from sharpen.tasks import composed, halfway, interpolated
 
 Proposals = Generator[Any, Any, list[Any]]  # of Task and Refused
-
-NO_ANSWER, NO_JSON, NO_QUESTION = "nobody answered", "no JSON object with a question", "an empty question"
-NO_VERIFIER = "its parent's verifier cannot judge another question"
-BOUND = ("gym", "rubric", "judge", "code_io")  # verifiers whose task data belongs to one question
-TOKENS = 256  # of a proposal
-DOWN = "the role gives no answer"
-
-HOW: Mapping[str, str] = {
-    "like": "tests the same skill with other numbers and words",
-    "harder": "needs one more step of the same skill",
-    "easier": "is a simpler case of the same skill",
-    "diverse": "asks for the same skill in quite another setting",
-    "same": "says the same thing in other words, so that the answer does not change",
-    "simpler": "says the same thing more simply and clearly, so that the answer does not change",
-    "counterfactual": "changes one fact of it, so that the answer changes",
-    "part": "asks only for one step on the way to its answer",
-    # The four axes along which LoopTool varies an error's seed (arXiv 2511.09148).
-    "complexity": "keeps what went wrong, and has more conditions",
-    "persona": "keeps what went wrong, and is asked by somebody else, in that person's words",
-    "style": "keeps what went wrong, and is asked in another tone and order",
-    "format": "keeps what went wrong, and gives its data in another format",
-}
-AXES = ("complexity", "persona", "style", "format")
-KEEPS = ("same", "simpler")  # ways in which the answer stays
-ASKED = (
-    'Reply with one JSON object and nothing else: {"question": "the new problem", "answer": "its final answer"}.\n'
-    "The problem must be complete in itself and have exactly one right answer."
-)
 
 
 def rewrite(
     given: Given,
     weak: Sequence[Weakness],
     n: int,
-    how: tuple[str, ...] = ("like",),
+    how: tuple[str, ...] | Mapping[str, str] = ("like",),
     role: str = "proposer",
     examples: int = 3,
     by: Callable[[float], float] = failing,
+    alike: float = 1.0,
 ) -> Proposals:
     """n questions for the weaknesses, as many for each as `by` of its success rate says, in the ways `how` in turn.
 
+    how       ways of HOW; or by the weakness's name, one for each
     examples  failures of the weakness that the writer is shown; the first is the one to rewrite, and the new task's parent
+    alike     examples are less alike than that, by difflib's ratio
     """
     asks, origins = [], []
     for i, weakness in enumerate(quota(weak, n, by, given.rng)):
-        shown = draw(weakness.samples, examples, given.rng)
-        way = how[i % len(how)]
+        shown = draw(weakness.samples, examples, given.rng, alike)
+        way = how[weakness.name] if isinstance(how, Mapping) else how[i % len(how)]
         asks.append(ask_for(prompt(shown, way), shown[0], role))
         origins.append((shown[0].rollout.task, way, weakness))
     turns = yield asks
@@ -132,6 +125,48 @@ def by_program(
     return made
 
 
+def nothing(given: Given, weak: Sequence[Weakness], n: int) -> Proposals:
+    """No tasks: a loop that only repairs."""
+    yield from ()
+    return []
+
+
+def together(
+    given: Given, weak: Sequence[Weakness], n: int, writers: tuple[Callable[..., Proposals], ...] = (by_program,)
+) -> Proposals:
+    """n proposals, as many by each of the writers, in turn."""
+    found: list[list[Any]] = []
+    for i, write in enumerate(writers):
+        found.append((yield from write(given, weak, n // len(writers) + (i < n % len(writers)))))
+    return [item for own in found for item in own]
+
+
+def tree(
+    given: Given,
+    weak: Sequence[Weakness],
+    n: int,
+    role: str = "proposer",
+    explore: float = 0.5,
+    rise: float = 0.0,
+) -> Proposals:
+    """DataEnvGym's skill tree (arXiv 2410.06215): a skill that rose by more than `rise` between the last two evaluations is
+    exploited, with more of the same; of the others the branches below are explored, easier cases and single steps.
+
+    explore  share of the questions for exploring; all of them before there are two evaluations, none where all skills rise
+    """
+    rates: list[dict[str, list[float]]] = [{a.family: [] for a in e.counts} for e in given.evaluations[-2:]]
+    for found, e in zip(rates, given.evaluations[-2:], strict=True):
+        for arm, (right, of) in e.counts.items():
+            found[arm.family].append(right / of)
+    means = [{family: sum(own) / len(own) for family, own in found.items()} for found in rates]
+    rose = {f for f in means[-1] if f in means[0] and means[-1][f] - means[0][f] > rise} if len(means) == 2 else set()
+    exploited = [w for w in weak if w.samples and w.samples[0].rollout.task.family in rose]
+    explored = [w for w in weak if w not in exploited]
+    new = n if not exploited else 0 if not explored else round(explore * n)
+    made = yield from rewrite(given, explored, new, ("easier", "part"), role)
+    return made + (yield from rewrite(given, exploited, n - new, ("like",), role))
+
+
 def syllabus(given: Given, weak: Sequence[Weakness], n: int, role: str = "proposer", each: int = 5) -> Proposals:
     """A syllabus for each weak subject, then questions on one or two sessions and one to `each` of their key concepts: GLAN
     (arXiv 2402.13064). The syllabus is asked for as JSON, {"sessions": [{"name": …, "concepts": […]}]}."""
@@ -140,7 +175,8 @@ def syllabus(given: Given, weak: Sequence[Weakness], n: int, role: str = "propos
         'Write a syllabus on the subject of these problems, as one JSON object and nothing else: {"sessions": [{"name": "…", '
         '"concepts": ["…"]}]}.'
     )
-    turns = yield [ask_for(told(examples_of(draw(w.samples, 3, given.rng)), wanted), w.samples[0], role) for w in subjects]
+    shown = [draw(w.samples, 3, given.rng) for w in subjects]
+    turns = yield [ask_for(told(examples_of(own), wanted), own[0], role) for own in shown]
     plans, made = [], []
     for weakness, turn in zip(subjects, turns, strict=True):
         sessions = sessions_of("" if isinstance(turn, Failed) else turn.text)
@@ -174,8 +210,10 @@ def combined(
     turns = iter((yield asks))
     listed: list[list[list[str]]] = []
     for w in weak:
-        said = ["" if isinstance(t, Failed) else t.text for t, _ in zip(turns, w.samples[:8])]
-        listed.append([found for text in said if (found := [c.strip().lower() for c in re.split(r"[,\n;]", text) if c.strip()])])
+        texts = ["" if isinstance(turn, Failed) else turn.text for _, turn in zip(w.samples[:8], turns, strict=False)]
+        listed.append(
+            [found for text in texts if (found := [c.strip().lower() for c in re.split(r"[,\n;]", text) if c.strip()])]
+        )
     named = [(w, own) for w, own in zip(weak, listed, strict=True) if own]
     made: list[Any] = [] if named or not weak else [Refused("no concepts", "the role listed none")]
     asks, origins = [], []
@@ -208,158 +246,6 @@ def twins(given: Given, weak: Sequence[Weakness], n: int, role: str = "proposer"
             shared = private(question_of(parent)) & private(question_of(found)) if isinstance(found, Task) else set()
             made.append(Refused("it keeps what is private", f"{sorted(shared)}: {question_of(found)}") if shared else found)
     return settled(made)
-
-
-# ------------------------------------------------------------------------------------------------------------ prompts
-
-
-def told(shown: str, wanted: str) -> tuple[dict[str, str], ...]:
-    return ({"role": "user", "content": f"{shown}\n\n{wanted}"},)
-
-
-def examples_of(samples: Sequence[Sample]) -> str:
-    """Failed questions with what was answered and, where it is known, what is right."""
-    lines = []
-    for s in samples:
-        task = s.rollout.task
-        gold = f"\nRight answer: {task.answer}" if task.answer else ""
-        lines.append(f"A problem that a student got wrong:\n{question_of(task)}\nThe student's answer: {said(s)}{gold}")
-    return "\n\n".join(lines)
-
-
-def said(sample: Sample) -> str:
-    return " ".join(sample.rollout.response.split())[:300]
-
-
-def prompt(shown: Sequence[Sample], way: str) -> tuple[dict[str, str], ...]:
-    return told(examples_of(shown), f"Write a new problem that {HOW[way]}; go by the first problem above.\n{ASKED}")
-
-
-def write_like(question: str, way: str = "another") -> tuple[dict[str, str], ...]:
-    """What the student is asked where it writes questions itself: short, since a small student reads it too."""
-    return ({"role": "user", "content": f"Ask {way}: {question}"},)
-
-
-def ask_for(messages: tuple[dict[str, str], ...], shown: Sample, role: str, tokens: int = TOKENS) -> Ask:
-    """The Ask, once it is sure that the failing question stands in it. Raises ValueError where it does not."""
-    if not any(question_of(shown.rollout.task) in m["content"] for m in messages):
-        raise ValueError(f"a proposer is not shown the failure that it writes for: {question_of(shown.rollout.task)!r}")
-    return Ask(messages, role=role, max_tokens=tokens, may_fail=True)
-
-
-# ------------------------------------------------------------------------------------------------------------ what comes back
-
-
-def objects(text: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects in a text, in order, whatever stands between them."""
-    decoder, at = json.JSONDecoder(), text.find("{")
-    while at >= 0:
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            end = at + 1
-        else:
-            if isinstance(value, dict):
-                yield value
-        at = text.find("{", end)
-
-
-def written(parent: Task, turn: Any, tag: str, operator: str, keeps: bool) -> list[Any]:
-    """The tasks in what a role wrote, or why there is none. `keeps`: their answer is the parent's, whatever is claimed."""
-    if isinstance(turn, Failed):
-        return [Refused(NO_ANSWER, str(turn))]
-    if parent.verifier in BOUND:
-        return [Refused(NO_VERIFIER, f"{parent.verifier}: {question_of(parent)}")]
-    found: list[Any] = []
-    for value in objects(turn.text[:20_000]):
-        question, answer = value.get("question"), value.get("answer")
-        if isinstance(question, str) and question.strip():
-            claim = answer if isinstance(answer, str) or answer is None else json.dumps(answer)
-            found.append(child(parent, question.strip(), parent.answer if keeps else claim, tag, operator))
-    return found or [Refused(NO_JSON, turn.text)]
-
-
-def child(parent: Task, question: str, answer: str | None, tag: str, operator: str) -> Task:
-    """A task for training with another question, judged as its parent is, of a family that is named after it."""
-    family = re.sub(r"_(own|syllabus|concepts|twin|again|" + "|".join(HOW) + r")$", "", parent.family).replace("/", "_")
-    data = {k: v for k, v in parent.data.items() if k not in ("accept", "choices", "id")}
-    asked = ({**parent.prompt[-1], "content": question},)
-    before = tuple(m for m in parent.prompt if m.get("role") == "system")
-    level, verifier = parent.level, parent.verifier
-    return Task(
-        (*before, *asked), answer, f"{family}_{tag}", level, "train", verifier, data, None, (parent.id,), operator[:500]
-    )
-
-
-def settled(made: list[Any]) -> list[Any]:
-    """The same; where nobody answered at all, one line says so."""
-    lost = [m for m in made if isinstance(m, Refused) and m.reason == NO_ANSWER]
-    return [Refused(DOWN, f"{len(lost)} times: {lost[0].example}"), *lost] if lost and len(lost) == len(made) else made
-
-
-def sessions_of(text: str) -> list[tuple[str, list[str]]]:
-    """(session, key concepts) of a syllabus in JSON; [] where there is none."""
-    found = []
-    for value in objects(text):
-        for session in value.get("sessions") or ():
-            concepts = session.get("concepts") if isinstance(session, dict) else None
-            if isinstance(concepts, list) and all(isinstance(c, str) for c in concepts) and concepts:
-                found.append((str(session.get("name", "")), concepts))
-    return found
-
-
-def private(question: str) -> set[str]:
-    """Names and numbers: words with a capital that do not begin a sentence, and numbers of more than one digit."""
-    names = re.findall(r"(?<![.!?:]\s)(?<!^)\b[A-Z][a-z]{2,}\b", question, re.MULTILINE)
-    return {*names, *re.findall(r"\b\d{2,}\b", question)}
-
-
-# ------------------------------------------------------------------------------------------------------------ choices
-
-
-def quota(weak: Sequence[Weakness], n: int, by: Callable[[float], float], rng: np.random.Generator) -> list[Weakness]:
-    """n weaknesses, each in proportion to `by` of its success rate, to within one; the odd ones by lot. [] where all weigh 0."""
-    usable = [w for w in weak if w.samples]
-    weights = np.array([max(by(1 - w.rate), 0.0) for w in usable])
-    if not len(weights) or not weights.sum():
-        return []
-    shares = n * weights / weights.sum()
-    counts = shares.astype(int)
-    rest = n - int(counts.sum())
-    odd = shares - counts
-    if rest:
-        counts[rng.choice(len(usable), size=rest, replace=False, p=odd / odd.sum())] += 1
-    return [w for w, count in zip(usable, counts, strict=True) for _ in range(count)]
-
-
-def draw(samples: Sequence[Sample], n: int, rng: np.random.Generator) -> list[Sample]:
-    """Up to n of them, in random order, no question twice."""
-    unique = list({question_of(s.rollout.task): s for s in samples}.values())
-    return [unique[i] for i in rng.permutation(len(unique))[:n]]
-
-
-def cell(sessions: Sequence[tuple[str, list[str]]], rng: np.random.Generator, most: int) -> tuple[list[str], list[str]]:
-    """(one or two sessions, one to `most` of their key concepts); with two sessions at least one concept of each."""
-    number = int(rng.integers(1, min(2, len(sessions)) + 1))
-    chosen = [sessions[i] for i in rng.choice(len(sessions), number, replace=False)]
-    first = [own[int(rng.integers(len(own)))] for _, own in chosen]
-    others = [c for _, own in chosen for c in own if c not in first]
-    more = int(rng.integers(0, max(min(most - len(first), len(others)), 0) + 1))
-    return [name for name, _ in chosen], first + [others[i] for i in rng.permutation(len(others))[:more]]
-
-
-def recombined(listed: Sequence[Sequence[str]], n: int, heat: float, rng: np.random.Generator) -> list[str]:
-    """n concepts of these lists, or all there are: see `combined`."""
-    names = sorted({c for own in listed for c in own})
-    count = np.array([[sum(a in own and b in own for own in listed) for b in names] for a in names], float)
-    first = int(rng.choice(len(names), p=np.diag(count) / np.trace(count)))
-    chosen = [first]
-    while len(chosen) < min(n, len(names)):
-        joint = count[chosen].sum(0) / heat
-        joint[chosen] = -np.inf
-        weights = np.exp(joint - joint.max())
-        chosen.append(int(rng.choice(len(names), p=weights / weights.sum())))
-    return [names[i] for i in chosen]
 
 
 # ------------------------------------------------------------------------------------------------------------ by program

@@ -14,9 +14,9 @@ import numpy as np
 
 from sharpen.core import Arm, Message, Sample, Verdict
 from sharpen.data.diagnose import question_of
-from sharpen.data.propose import write_like
 from sharpen.data.selection import keep_all
 from sharpen.data.worth import equal
+from sharpen.data.writing import write_like
 
 Retell = Callable[[Sample, Sequence[Message]], Sample]
 
@@ -75,7 +75,7 @@ def questions(
     retell: Retell,
     rng: np.random.Generator,
 ) -> list[Sample]:
-    """What `then` keeps, and up to `share` as many texts in which the question of one task answers `propose.write_like` of
+    """What `then` keeps, and up to `share` as many texts in which the question of one task answers `writing.write_like` of
     another: one of the same arm is "another", one of the family's next level "a harder one". So the student learns to write
     questions from those that it practises.
 
@@ -98,7 +98,7 @@ def questions(
         above = pool[Arm(arm.family, min(levels))] if levels else []
         for way, targets in (("another", own_pool[1:] + own_pool[:1]), ("a harder one", above)):
             pairs += [(a, b, w, way) for (a, _), (b, w) in zip(own_pool, targets) if w > 0 and a is not b]
-    found = []
+    found: list[Sample] = []
     for i in rng.permutation(len(pairs))[: round(share * len(kept))]:
         shown, target, weight, way = pairs[i]
         rollout = replace(target.rollout, turns=(question_of(target.rollout.task),))

@@ -21,8 +21,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sharpen.core import GREEDY, Ask, Failed, Sampling, Task
-from sharpen.core.growth import Refused, Repair
+from sharpen.core import GREEDY, Ask, Failed, Refused, Repair, Sampling, Task
 from sharpen.data.diagnose import Given, question_of
 from sharpen.data.label import NO_VERDICT, VOTED, agree, ballots
 
@@ -66,8 +65,8 @@ def by_program(given: Given, solve: Callable[[Task], str | None], most: int = 10
 
 
 def by_majority(given: Given, least: float = 0.75, margin: float = 0.5, tries: int = 4) -> Repairs:
-    """The round's own answers to a task as witnesses: where at least `least` of `tries` or more agree on another answer than the
-    label, by `margin` over the next, that is the label. Nobody is asked.
+    """The round's own answers to a task as witnesses: where at least `least` of `tries` or more agree on another answer than
+    the label, by `margin` over the next, that is the label. Nobody is asked.
 
     Wrong labels are hardly ever hit on by somebody else, right ones are (SwS, arXiv 2506.08989); of a student that knows the
     skill, that is. Against one that does not, its shared errors become labels: keep `least` above its rate of these.
@@ -85,6 +84,28 @@ def by_majority(given: Given, least: float = 0.75, margin: float = 0.5, tries: i
         (first, most), (_, next_) = (*votes.most_common(2), ("", 0), ("", 0))[:2]
         if most >= least * n and most - next_ >= margin * n and not agree(task, first):
             found.append(Repair(task, first, reason=f"{most} of {n} answers agree on another"))
+    return found
+
+
+def reformulated(given: Given, most: int = 32) -> Repairs:
+    """Worked solutions of tasks that were never solved, told again by the student: expert-guided self-reformulation, ADCL
+    (arXiv 2505.08364). One that its verifier accepts takes the place of the expert's, as being closer to what the student says.
+    """
+    tasks = [t for t, (_, right) in given.rates().items() if right == 0 and t.solution and t.operator != "solution mended"]
+    asks = []
+    for task in tasks[:most]:
+        asked = given.ask(task)
+        text = f"{question_of(task)}\n\nA worked solution:\n{task.solution}\n\nSolve it in your own words."
+        asks.append(replace(asked, messages=(*asked.messages[:-1], {"role": "user", "content": text}), may_fail=True))
+    turns = yield asks
+    found: list[Any] = []
+    for task, turn in zip(tasks, turns, strict=False):
+        if isinstance(turn, Failed):
+            found.append(Refused("nobody answered", str(turn)))
+        elif turn.stop == "length" or not agree(task, turn.text):
+            found.append(Refused("a reformulation that is wrong", turn.text))
+        elif turn.text.strip() != (task.solution or "").strip():
+            found.append(Repair(task, solution=turn.text, reason="told in the student's own words"))
     return found
 
 

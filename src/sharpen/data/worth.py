@@ -43,3 +43,13 @@ def barely(s: float, most: float = 0.25) -> float:
 def learnable(s: float) -> float:
     """1 where some succeed and some fail."""
     return 1.0 if 0 < s < 1 else 0.0
+
+
+def solved(s: float) -> float:
+    """1 where any try succeeded."""
+    return float(s > 0)
+
+
+def above(s: float, least: float = 0.35) -> float:
+    """1 where more than `least` succeeded: the seeds of STP are proved in more than 0.35 of the tries."""
+    return float(s > least)

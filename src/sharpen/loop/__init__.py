@@ -3,15 +3,15 @@
 loop.py reads from top to bottom; step.py is one step (sampling_step.py chooses and rolls out, learning.py learns,
 offers.py lists what functions may ask for), session.py what a run is made of, telling.py how its model is asked, sizing.py what
 a brought model gets, warmup.py the start, stages.py the way from one stage to the next, baseline.py the look before the first
-step, evaluation.py a model outside a run. due.py says when a commit is due; resuming.py is what is looked at before a run goes
-on: inputs.py what it was made of, trust.py whose it is. processor.py: which way it
-takes there; profiling.py: where the time of a recipe's steps goes.
+step, evaluation.py a model outside a run; growing.py is growth between rounds, asked_growth.py outside of a run. due.py says
+when a commit is due; resuming.py is what is looked at before a run goes on: inputs.py what it was made of, trust.py whose it
+is. processor.py: which way it takes there; profiling.py: where the time of a recipe's steps goes.
 
 May import: terminal, verify.code, verify, tasks, data, objectives, models.engine, models, rollouts, guard, store, curriculum,
 recipes.
 """
 
-from sharpen.loop import session, telling, trust
+from sharpen.loop import asked_growth, session, telling, trust
 from sharpen.loop.evaluation import evaluate_model
 from sharpen.loop.loop import build_recipe, resume, start
 from sharpen.loop.profiling import profile
@@ -22,6 +22,7 @@ from sharpen.loop.warmup import beginning, signature
 __all__ = [
     "Request",
     "WORK",
+    "asked_growth",
     "beginning",
     "brought",
     "build_recipe",

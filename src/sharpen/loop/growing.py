@@ -30,7 +30,8 @@ import numpy as np
 from sharpen import rollouts
 from sharpen.core import GrowthGenerator, Sample, Task, TaskSource, UserError, growth
 from sharpen.curriculum import trainable
-from sharpen.data import screen
+from sharpen.data import diagnose, screen
+from sharpen.guard import doctor
 from sharpen.hashing import derive
 from sharpen.loop.offers import Moment
 from sharpen.recipe import Recipe, describe
@@ -107,10 +108,11 @@ def recall(this: Run, number: int) -> None:
         this.grown.observe(this.store.read_rollouts("train", round=number))
 
 
-def grow(this: Run, step: int, number: int, spent: float) -> None:
-    """The growth that follows a round. `spent` is the share of the budget used; once it is 1, nothing is grown for nobody."""
+def grow(this: Run, step: int, number: int, spent: float) -> doctor.Diagnosis | None:
+    """The growth that follows a round, and what the doctor says of who wrote. `spent` is the share of the budget used; once it
+    is 1, nothing is grown for nobody."""
     if this.recipe.grow is growth.nothing or spent >= 1:
-        return
+        return None
     refusals = screen.Refusals()
     with this.timed("grow", step):
         found = Found.of(proposed(this, step, number, spent, refusals), refusals)
@@ -124,6 +126,8 @@ def grow(this: Run, step: int, number: int, spent: float) -> None:
         this.state.grow(this.grown.source, tasks)
         this.grown.close()
     say(this, number, tasks, refusals, found, mended)
+    refused = {**refusals.n, diagnose.TOO_FEW: 0}  # that is no proposal
+    return doctor.growth_fails(len(tasks) + sum(refused.values()), refused)
 
 
 @dataclass
@@ -183,9 +187,7 @@ def record(
     store.add_rows("disputes", ((number, id, item.reason, item.example[:2000]) for id, item in new.items()))
 
 
-def repaired(
-    this: Run, repairs: Sequence[growth.Repair], refusals: screen.Refusals
-) -> list[tuple[growth.Repair, Task | None]]:
+def repaired(this: Run, repairs: Sequence[growth.Repair], refusals: screen.Refusals) -> list[tuple[growth.Repair, Task | None]]:
     """What is drawn in place of each training task: the task with the new label, where its verifier accepts that, or None.
 
     Of a task that was not tried in training, or was repaired before, nothing is repaired.
@@ -330,7 +332,7 @@ def tried(
     right = Counter(s.group for s in samples if s.verdict.correct)
     good = []
     for i, task in enumerate(candidates):
-        if reason := screen.hopeful(right[i], scored[i]):
+        if reason := screen.hopeful(right[i], scored[i], recipe.grow_low, recipe.grow_high):
             refusals.add(reason, screen.text(task))
         else:
             good.append((task, scored[i], right[i]))

@@ -210,9 +210,7 @@ OFFERS: Mapping[str, Offer] = {
     "rng": Offer(("select",), "random numbers of this step", random_numbers),
     "turns": Offer(("verify",), "what the student said in each of its turns; who judges fills it in", lambda moment: ()),
     "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
-    "seen": Offer(
-        ("grow",), "the round's judged samples, right ones too, oldest first", lambda m: list(m.this.grown.seen)
-    ),
+    "seen": Offer(("grow",), "the round's judged samples, right ones too, oldest first", lambda m: list(m.this.grown.seen)),
     "ask": Offer(("grow",), "(task) -> the Ask with which the student is asked it", lambda m: partial(plainly, m)),
     "history": Offer(("grow",), "{arm: its latest ArmStats, oldest first}", lambda m: m.this.store.history()),
     "policy": Offer(("objective",), "the policy before the step", attrgetter("this.policy")),

@@ -6,12 +6,14 @@ RIGHT are right; for SwS and the like the same in each of three steps before.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from sharpen.core import Arm, ArmStats, Ask, Evaluation, Measure, Measured, Rollout, Sample, Task, Turn, Verdict
+from sharpen.core import ArmStats, Ask, Evaluation, Measure, Measured, Ran, Rollout, Run, Sample, Task, Turn, Verdict
 from sharpen.data import noisy
 from sharpen.recipe import Recipe, call
 
@@ -38,25 +40,36 @@ def round_of(listed: Sequence[tuple[Task, int]]) -> list[Sample]:
 
 
 def play(
-    made: Recipe, said: Callable[[Ask], str], seen: Sequence[Sample] | None = None, seed: int = 0
+    made: Recipe,
+    said: Callable[[Ask], str],
+    seen: Sequence[Sample] | None = None,
+    evaluations: Sequence[Evaluation] | None = None,
 ) -> tuple[list[Any], list[Ask]]:
-    """(what the recipe's grower returns, what it asked), every Ask answered by `said`, every Measure with zeros."""
+    """(what the recipe's grower returns, what it asked), every Ask answered by `said`, every Measure by log-probabilities that
+    fall with the answer's length."""
     samples = round_of(tasks()) if seen is None else list(seen)
     failed = [s for s in samples if not s.verdict.correct]
     arms = sorted({s.rollout.task.arm for s in samples})
     counts = {arm: [s.verdict.correct for s in samples if s.rollout.task.arm == arm] for arm in arms}
     history = {a: [ArmStats(step, a, len(c), sum(c), 0.0, 0) for step in range(3)] for a, c in counts.items()}
-    evaluations = [Evaluation({arm: tuple(c) for arm, c in counts.items()})] if counts else []
-    offers: dict[str, Any] = dict(seen=samples, source=SOURCE, evaluations=evaluations, history=history, progress=0.5)
+    measured = [Evaluation({arm: tuple(c) for arm, c in counts.items()})] if evaluations is None else evaluations
+    offers: dict[str, Any] = dict(seen=samples, source=SOURCE, evaluations=measured, history=history, progress=0.5)
     offers |= {"ask": lambda task: Ask(task.prompt), "totals": {arm: len(c) for arm, c in counts.items()}}
-    grower, asks, answer = call(made.grow, failed, arms, np.random.default_rng(seed), **offers), [], None
+    grower = call(made.grow, failed, arms, np.random.default_rng(0), **offers)
+    return driven(grower, said)
+
+
+def driven(generator: Any, said: Callable[[Ask], str], ran: Callable[[Run], Ran] | None = None) -> tuple[Any, list[Ask]]:
+    """(what a generator returns, what it asked)."""
+    asks: list[Ask] = []
+    answer = None
     try:
         while True:
-            wish = grower.send(answer)
+            wish = generator.send(answer)
             events = wish if isinstance(wish, list) else [wish]
             asks += [event for event in events if isinstance(event, Ask)]
-            turns = [answered(event, said) for event in events]
-            answer = turns if isinstance(wish, list) else turns[0]
+            got = [ran(event) if isinstance(event, Run) and ran else answered(event, said) for event in events]
+            answer = got if isinstance(wish, list) else got[0]
     except StopIteration as end:
         return end.value, asks
 
@@ -72,14 +85,55 @@ def grown(made: Recipe, said: Callable[[Ask], str], **how: Any) -> list[Task]:
     return [item for item in play(made, said, **how)[0] if isinstance(item, Task)]
 
 
-def by_role(**replies: Callable[[Sequence[Any]], str]) -> Callable[[Ask], str]:
-    """Answers from one function of messages for each role; "" is `student`."""
-    return lambda ask: replies[ask.role or "student"](ask.messages)
+def of(kind: type, found: Sequence[Any]) -> list[Any]:
+    """What is of one kind: Task, Weakness, Repair or Refused."""
+    return [item for item in found if isinstance(item, kind)]
 
 
-def arms(found: Sequence[Task]) -> dict[Arm, int]:
-    """How many tasks there are of each arm."""
-    counts: dict[Arm, int] = {}
-    for task in found:
-        counts[task.arm] = counts.get(task.arm, 0) + 1
-    return dict(sorted(counts.items()))
+def teacher(wrong: float = 0.0) -> Callable[[Ask], str]:
+    """One who writes sums, a share of them with a wrong answer, and who does and judges sums without fault."""
+    writes, judges, solves = noisy.Teacher(wrong=wrong, fresh=True), noisy.Judge(), noisy.Solver()
+
+    def said(ask: Ask) -> str:
+        text = str(ask.messages[-1]["content"])
+        who: Any = judges if "BEGIN" in text else writes if "new problem" in text or "its twin" in text else solves
+        return str(who(ask.messages))
+
+    return said
+
+
+def true(task: Task) -> bool:
+    """Whether the answer of a sum is its sum."""
+    return task.answer == noisy.solve_sum(task)
+
+
+def mislabelled(n: int) -> list[Sample]:
+    """The toy round, of which the labels of the first `n` questions of level 2 are wrong, and every answer to them is right."""
+    listed = tasks()
+    second = [i for i, (task, _) in enumerate(listed) if task.level == 2][:n]
+    for i in second:
+        right = listed[i][0].answer or ""
+        listed[i] = replace(listed[i][0], answer=str(int(right) + 5)), 0
+    made = round_of(listed)
+    said = {i: noisy.solve_sum(listed[i][0]) or "" for i in second}
+    return [replace(s, rollout=replace(s.rollout, turns=(said[s.group],))) if s.group in said else s for s in made]
+
+
+def by_level(found: Sequence[Any]) -> dict[int, int]:
+    """How many tasks there are of each level."""
+    return dict(sorted(Counter(task.level for task in of(Task, found)).items()))
+
+
+def ways(found: Sequence[Any]) -> set[str]:
+    """What the families of the tasks are named after: how they were made."""
+    return {task.family.rpartition("_")[2] for task in of(Task, found)}
+
+
+def asked_about(ask: Ask) -> str:
+    """The sum in what is asked, in the words of its family."""
+    return noisy.FORM.format(noisy.SUM.findall(str(ask.messages[-1]["content"]))[0])
+
+
+def value(ask: Ask) -> str:
+    """What that sum is."""
+    return noisy.sum_in(asked_about(ask)) or ""

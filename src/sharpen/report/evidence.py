@@ -13,6 +13,8 @@ from typing import Any
 
 from sharpen.core import Arm, Decision, Tally
 from sharpen.estimate import Estimate, change, mean, share
+from sharpen.report import growth
+from sharpen.report.growth import Growth
 from sharpen.store import Store
 
 Rows = Callable[..., Sequence[Any]]  # Store.rows
@@ -107,6 +109,7 @@ class Evidence:
     outcomes       purpose (before, test) -> outcome -> number of attempts
     cut            attempts at the test split that ran out of tokens, by purpose
     shared         test questions that are also training questions, word for word
+    grown          what was diagnosed, grown, refused and repaired; empty where the recipe grows nothing
     """
 
     meta: Mapping[str, Any]
@@ -128,6 +131,7 @@ class Evidence:
     cut: Mapping[str, int]
     shared: int
     diagnoses: Sequence[Mapping[str, Any]]
+    grown: Growth
 
     @property
     def fallen(self) -> list[tuple[Arm, Estimate]]:
@@ -183,6 +187,7 @@ def gather(store: Store) -> Evidence:
         cut=cut,
         shared=shared[0][0],
         diagnoses=[{**r, "evidence": json.loads(r["evidence"])} for r in diagnoses],
+        grown=growth.read(rows),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from sharpen.core import Arm, Tally
 from sharpen.estimate import Estimate, mean, share
 from sharpen.guard import baseline
-from sharpen.report import answers, page
+from sharpen.report import answers, growth, page
 from sharpen.report.evidence import Skills, gather, samples
 from sharpen.store import Store, evaluations
 
@@ -37,6 +37,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
                 (`estimate.change`), n, share, arms as above; form and skill, which add up to it (answers.py); read_both = tasks
                 whose answers could be read both times; says = that in words; fell, rose: the arms whose own interval leaves out
                 zero
+    growth      what was diagnosed, grown, refused, repaired, and is in dispute (growth.py); null where nothing grows
     examples    in `after`, else in `before`: three answers, verbatim; findings = what is wrong with them
     Raises UserError where the directory is not a run.
     """
@@ -68,6 +69,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
             "before": _measured(evidence.before, evidence.answers["before"], shown["before"]),
             "after": _measured(evidence.after, evidence.answers["test"], shown["test"]),
             "difference": difference,
+            "growth": growth.summary(evidence.grown),
         }
     )
 

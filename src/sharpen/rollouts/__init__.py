@@ -12,7 +12,15 @@ from sharpen.rollouts import asking
 from sharpen.rollouts.asking import UNTOLD, Asking
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
-from sharpen.rollouts.rollout import demonstrate, demonstrating, rationalise, self_correct, single, unaided
+from sharpen.rollouts.rollout import (
+    demonstrate,
+    demonstrating,
+    rationalise,
+    rewrite_program,
+    self_correct,
+    single,
+    unaided,
+)
 from sharpen.rollouts.tools import Calculator, with_tools
 
 __all__ = [
@@ -28,6 +36,7 @@ __all__ = [
     "judging",
     "perform",
     "rationalise",
+    "rewrite_program",
     "self_correct",
     "single",
     "unaided",

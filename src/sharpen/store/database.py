@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 
 from sharpen.core import Rollout, Sample, Span, Task, Turn, UserError, Verdict
+from sharpen.store.tables import GROWTH
 
 SCHEMA_VERSION = 6
 
 # NOT NULL and CHECK also refuse NaN, which SQLite would store as NULL.
-SCHEMA = """
+SCHEMA = f"""{GROWTH}
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tasks(id TEXT PRIMARY KEY, family TEXT NOT NULL, level INTEGER NOT NULL, split TEXT NOT NULL,
     prompt TEXT NOT NULL, answer TEXT, verifier TEXT NOT NULL, data TEXT NOT NULL, solution TEXT, parents TEXT NOT NULL,
@@ -55,16 +56,6 @@ CREATE TABLE decisions(round INTEGER PRIMARY KEY, answer TEXT NOT NULL CHECK (an
     reason TEXT NOT NULL, numbers TEXT NOT NULL);
 CREATE TABLE diagnoses(step INTEGER NOT NULL, name TEXT NOT NULL, fatal INTEGER NOT NULL, evidence TEXT NOT NULL,
     cure TEXT NOT NULL);
-CREATE TABLE grown(place INTEGER PRIMARY KEY, round INTEGER NOT NULL, task TEXT NOT NULL UNIQUE, tries INTEGER NOT NULL,
-    correct INTEGER NOT NULL);
-CREATE TABLE refusals(round INTEGER NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL, example TEXT NOT NULL,
-    PRIMARY KEY(round, reason));
-CREATE TABLE weaknesses(round INTEGER NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
-    failed INTEGER NOT NULL, n INTEGER NOT NULL, low REAL NOT NULL, high REAL NOT NULL, shown TEXT NOT NULL,
-    PRIMARY KEY(round, place));
-CREATE TABLE repairs(place INTEGER PRIMARY KEY, round INTEGER NOT NULL, task TEXT NOT NULL UNIQUE, mended TEXT,
-    kind TEXT NOT NULL, reason TEXT NOT NULL);
-CREATE TABLE disputes(round INTEGER NOT NULL, task TEXT NOT NULL UNIQUE, reason TEXT NOT NULL, example TEXT NOT NULL);
 CREATE TABLE timings(session INTEGER NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL);
 CREATE TABLE commits(n INTEGER PRIMARY KEY, phase TEXT NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
     checkpoint TEXT, accepted TEXT, finished INTEGER NOT NULL, checksum TEXT);

@@ -1,9 +1,9 @@
 """Task sources: reasoning-gym's procedural families, arithmetic, programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-arithmetic.py for numbers; grown.py makes tasks of others, and draws them; answering.py answers questions. A file is read by formats.py (rows; separated.py:
-those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and
-loading.py (a source; keeping.py: rows in little memory).
+arithmetic.py for numbers; grown.py makes tasks of others, and draws them; answering.py answers questions. A file is read by
+formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a
+cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
 
 May import: terminal, families, verify.maths, verify.code, verify.
 """
@@ -19,7 +19,7 @@ from sharpen.families import BLOCKED, DEFAULT, VERIFIER, level_count
 from sharpen.hashing import question_key
 from sharpen.tasks import decisions, formats
 from sharpen.tasks.answering import answer_of, answered
-from sharpen.tasks.arithmetic import arithmetic, lines
+from sharpen.tasks.arithmetic import arithmetic, line_of, lines
 from sharpen.tasks.decisions import Ruling, content
 from sharpen.tasks.files import clip, kind, messages
 from sharpen.tasks.formats import parse
@@ -51,6 +51,7 @@ __all__ = [
     "interpolated",
     "jsonl",
     "kind",
+    "line_of",
     "lines",
     "lines_of",
     "listing",

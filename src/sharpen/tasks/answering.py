@@ -1,7 +1,7 @@
 """A program that answers questions from their text alone: the label of a question that a model wrote.
 
-Of the families below it knows the form of the question, word for word, and computes the answer; a question in any other form has
-none (None), so what a model writes and this answers is a well-formed question of its family with one right answer.
+Of the families below it knows the form of the question, word for word, and computes the answer; a question in any other form
+has none (None), so what a model writes and this answers is a well-formed question of its family with one right answer.
 
     answered(text)  -> Answered(family, answer, solution), or None
 
@@ -38,7 +38,7 @@ def answered(question: str) -> Answered | None:
     for family, (form, compute) in FORMS.items() if len(question) <= LONGEST else ():
         if found := form.fullmatch(question.strip()):
             made = compute(found)
-            return None if made is None else Answered(family, made[0], solve(family, *made) if made[1] is not None else None)
+            return None if made is None else Answered(family, made[0], solve(family, *made))
     return None
 
 
@@ -49,7 +49,7 @@ def answer_of(task: Task) -> str | None:
     return made.answer if made and task.family.startswith(made.family) else None
 
 
-Made = tuple[str, Mapping[str, Any] | None]  # the answer, and what the writer of the solution reads; None: there is no writer
+Made = tuple[str, Mapping[str, Any]]  # the answer, and what the writer of the solution reads
 
 
 def backward(found: re.Match[str]) -> Made:
@@ -88,7 +88,9 @@ def ordered(found: re.Match[str]) -> Made:
 def filtered(found: re.Match[str]) -> Made:
     verb, size, limit, listed = found.groups()
     numbers = listed.split(", ")
-    inside = [n for n in numbers if (float(n.strip("'")) > float(limit)) == (size == "larger") and float(n.strip("'")) != float(limit)]
+    inside = [
+        n for n in numbers if (float(n.strip("'")) > float(limit)) == (size == "larger") and float(n.strip("'")) != float(limit)
+    ]
     kept = [n for n in numbers if (n in inside) == (verb == "Keep")]
     return f"[{', '.join(kept)}]", {}
 
@@ -103,9 +105,9 @@ def turned(found: re.Match[str]) -> Made | None:
 
 
 LISTED = (
-    "\nPlease follow the instruction below:\n## 1. Let all your answers be a list of numbers. Instead of reporting your answer as "
-    "-69, -13, 1, 7, 11, 43, 59, 61, use ['-69', '-13', '1', '7', '11', '43', '59', '61'] instead\n## 2. Convert all numbers in "
-    "the square brackets as strings. For example, ['-69', '-13', '1', '7', '11', '43', '59', '61']"
+    "\nPlease follow the instruction below:\n## 1. Let all your answers be a list of numbers. Instead of reporting your "
+    "answer as -69, -13, 1, 7, 11, 43, 59, 61, use ['-69', '-13', '1', '7', '11', '43', '59', '61'] instead\n## 2. Convert all "
+    "numbers in the square brackets as strings. For example, ['-69', '-13', '1', '7', '11', '43', '59', '61']"
 )
 MATRIX = (
     "Given a square matrix, your job is to rotate it clockwise.\n\nYour output should be a matrix in the same format as the "
@@ -148,5 +150,8 @@ FORMS: Mapping[str, tuple[re.Pattern[str], Callable[[re.Match[str]], Made | None
         ),
         filtered,
     ),
-    "rotate_matrix": (re.compile(re.escape(MATRIX) + r"(\d{1,4}) degrees clockwise:\n(\d+(?: \d+)*(?:\n\d+(?: \d+)*)*)"), turned),
+    "rotate_matrix": (
+        re.compile(re.escape(MATRIX) + r"(\d{1,4}) degrees clockwise:\n(\d+(?: \d+)*(?:\n\d+(?: \d+)*)*)"),
+        turned,
+    ),
 }

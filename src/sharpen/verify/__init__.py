@@ -3,8 +3,8 @@
 verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed
 (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads, rewards.py
 pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold answer, judged.py
-asks a role, credit.py says what each turn is worth. fields.py says what a line of a file has for each verifier, instructions.py
-what a chat model is told. Mathematics is in maths/, programs are in code/.
+asks a role, speed.py times programs, credit.py says what each turn is worth. fields.py says what a line of a file has for
+each verifier, instructions.py what a chat model is told. Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
@@ -15,9 +15,10 @@ from sharpen.verify.credit import discounted, each_turn, improvement
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
 from sharpen.verify.final import final_answer, read_number, read_numbers
 from sharpen.verify.instructions import INSTRUCTIONS, instruction, instructions_for
-from sharpen.verify.judged import judged, likelihood_of_gold
+from sharpen.verify.judged import judged, likelihood_of_gold, reviewed
 from sharpen.verify.judging import Judges, join, judge
 from sharpen.verify.rewards import rubric_problem
+from sharpen.verify.speed import speedup
 from sharpen.verify.tool_calls import shown_tools, tools_told
 from sharpen.verify.verdicts import (
     VERIFIERS,
@@ -69,6 +70,8 @@ __all__ = [
     "numbers",
     "read_number",
     "read_numbers",
+    "reviewed",
     "rubric_problem",
+    "speedup",
     "verify",
 ]

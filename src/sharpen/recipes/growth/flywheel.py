@@ -2,7 +2,8 @@
 
 Paper: none; question fine-tuning of ScaleQuest (arXiv 2410.18693), a proposer that is the student (SwS, arXiv 2506.08989, 4.3)
 Parent: quickstart
-Differs: a tenth as many texts as a step learns from are questions, of the same level or the next, told after another one; after
+Differs: three tenths as many texts as a step learns from are questions, of the same level or the next, told after another
+one; after
     each round the student writes `n` for what fails. A program that knows the question's form labels them, what it does not
     know a majority of the student's own answers; the pass rate and the screen decide the rest
 """
@@ -10,7 +11,7 @@ Differs: a tenth as many texts as a step learns from are questions, of the same 
 from dataclasses import replace
 from functools import partial
 
-from sharpen.data import growth, label, propose, relabel
+from sharpen.data import growth, label, noisy, propose, relabel
 from sharpen.recipe import Recipe
 from sharpen.recipes import growing
 from sharpen.recipes.loop import quickstart
@@ -19,7 +20,7 @@ from sharpen.tasks import answer_of, gym
 FAMILIES = ("spell_backward/1-4", "number_filtering/1-3", "number_sorting/1-3", "chain_sum/1-3", "word_sequence_reversal/1-4")
 
 
-def recipe(n: int = 96, share: float = 0.1, checked: bool = True, **knobs) -> Recipe:
+def recipe(n: int = 96, share: float = 0.3, checked: bool = True, **knobs) -> Recipe:
     parent = quickstart.recipe(**knobs)
     if not n:
         return parent
@@ -36,9 +37,7 @@ NEUTRAL = dict(n=0)
 def check(made: Recipe) -> bool:
     """Of two questions that the student writes the program labels the one that it can read; for the other one, three answers in
     four have to agree."""
-    form = "State the final answer to the following arithmetic problem: {} ="
-    written = iter([form.format("31 + 52"), "Say a number."])
-    replies = {True: lambda: next(written, ""), False: lambda: "7"}
+    written = iter([noisy.FORM.format("31 + 52"), "Say a number."])
     made = replace(made, grow=partial(made.grow, n=2))
-    found = growing.grown(made, lambda ask: replies["Ask a" in ask.messages[0]["content"]]())
+    found = growing.grown(made, lambda ask: next(written) if "Ask a" in ask.messages[0]["content"] else "7")
     return sorted((t.answer, t.family) for t in found) == [("7", "chain_sum_own"), ("83", "chain_sum_own")]
