@@ -13,6 +13,10 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
 	$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
 BIN := .venv/bin
 
+# A package that reasoning-gym needs has to be compiled. Where nothing can be, another one stands in for it.
+CAN_COMPILE = printf '\#include <Python.h>\n' | cc -fsyntax-only -x c \
+	-I"$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')" - 2>/dev/null
+
 run: .venv/ready
 	$(BIN)/sharpen run  # ends by printing where the report is
 
@@ -38,7 +42,8 @@ setup: .venv/ready
 	@test -n "$(PYTHON)" || { echo "sharpen needs Python 3.11 or newer; install it, or name it: make $(MAKECMDGOALS) PYTHON=…"; exit 2; }
 	@echo "Installing what sharpen needs into .venv; this takes a few minutes, once."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		$$($(CAN_COMPILE) || echo ./vendor/pycosat) --editable '.[dev]'
 	@touch $@
 
 # The package of the model names a runtime that is not needed to read its file.

@@ -13,3 +13,9 @@ os.environ["XDG_STATE_HOME"] = os.path.join(tempfile.gettempdir(), f"sharpen-tes
 # By itself it fails what takes longer than 200 ms on one example, or long to draw.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--all-learn", action="store_true", help="learn with every recipe (tests/loop/test_learning.py); ten minutes"
+    )

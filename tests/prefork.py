@@ -20,7 +20,7 @@ from pathlib import Path
 THREADS = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # threads do not survive a fork
 
 
-def run(script: Path, *arguments: str, deadline: int = 400, **environment: str) -> str:
+def run(script: Path, *arguments: str, deadline: int = 3600, **environment: str) -> str:
     """What the script prints. AssertionError with its complaints where it fails. `environment` is changed for it alone."""
     server = started()
     with tempfile.TemporaryDirectory() as place:

@@ -152,7 +152,7 @@ def command(where: str, words: list[str]) -> None:
 
 
 def script(where: str, *argv: str) -> None:
-    done = subprocess.run([sys.executable, *argv], capture_output=True, text=True, timeout=300, env=dict(os.environ))
+    done = subprocess.run([sys.executable, *argv], capture_output=True, text=True, timeout=900, env=dict(os.environ))
     assert done.returncode == 0, f"{where}\n{done.stderr}"
 
 

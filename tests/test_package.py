@@ -25,7 +25,7 @@ DEVELOPERS = ("bench", "dev")  # extras for those who work on sharpen itself
 
 def run(*argv: str | Path, cwd: Path, **env: str) -> str:
     done = subprocess.run(
-        [str(a) for a in argv], cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=300
+        [str(a) for a in argv], cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

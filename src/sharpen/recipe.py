@@ -284,8 +284,11 @@ def describe(value: Any, modules: bool = False) -> str:
         inner = [describe(a, modules) for a in value.args]
         inner += [f"{k}={describe(v, modules)}" for k, v in value.keywords.items()]
         return f"{describe(value.func, modules)}({', '.join(inner)})" if inner or not modules else describe(value.func, modules)
-    if isinstance(value, tuple) and any(map(callable, value)):
+    if isinstance(value, tuple) and any(callable(v) or isinstance(v, Role) for v in value):
         return f"({', '.join(describe(v, modules) for v in value)}{',' * (len(value) == 1)})"
+    if isinstance(value, Role):  # without addresses of its functions: they differ from run to run
+        said = {f.name: getattr(value, f.name) for f in fields(Role) if f.name == "name" or getattr(value, f.name) != f.default}
+        return f"Role({', '.join(f'{k}={describe(v, modules)}' for k, v in said.items())})"
     if modules and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     return getattr(value, "__name__", None) or repr(value)

@@ -156,10 +156,10 @@ def test_killed_it_goes_on_where_it_was(tmp_path):
     killed = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env)
     assert killed.stdout and all(killed.stdout.readline() for _ in range(500))
     killed.send_signal(signal.SIGKILL)
-    killed.communicate(timeout=200)
+    killed.communicate(timeout=900)
     with VerdictCache(cache_directory()) as cache:
         kept = cache._db.execute("SELECT count(*) FROM verdicts").fetchone()[0]  # type: ignore[union-attr]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=200)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=900)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["outcome"] for row in rows] == ["correct" if i == 7 else "wrong" for i in range(6_000)]
     assert 400 <= kept < 6_000

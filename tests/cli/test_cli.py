@@ -70,7 +70,7 @@ for argv in ([], *([name] for name in names)):
 print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"} & set(sys.modules)), len(names))
 """
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=env)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900, env=env)
     assert done.returncode == 0, done.stderr
     heavy, number = done.stdout.rsplit(maxsplit=1)
     assert heavy == "[]" and int(number) > 12
@@ -309,7 +309,7 @@ tables.show(("name", "value"), [("evil", chr(27) + "[2Jgone"), ("good", "[bold]"
 """
     reader, writer = pty.openpty()
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm", "COLUMNS": "100"}
-    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=writer, timeout=200, env=env)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=writer, timeout=900, env=env)
     os.close(writer)
     with os.fdopen(reader, "rb", buffering=0) as stream:
         shown = stream.read(65536).decode()

@@ -157,9 +157,9 @@ def test_side_by_side_is_as_one_after_the_other(tmp_path, echo):
 def test_what_a_worker_raises_is_raised_here_and_a_dead_one_is_noticed():
     with workers.workers(2, 1) as submit:
         with pytest.raises(UserError, match="no unit"):
-            submit(control.parse_budget, "10").result(timeout=200)
+            submit(control.parse_budget, "10").result(timeout=900)
         with pytest.raises(UserError, match="work side by side died"):
-            submit(os._exit, 1).result(timeout=200)
+            submit(os._exit, 1).result(timeout=900)
 
 
 def test_workers_end_in_good_order_where_a_shell_has_put_them_into_the_background(monkeypatch):
@@ -168,7 +168,7 @@ def test_workers_end_in_good_order_where_a_shell_has_put_them_into_the_backgroun
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with workers.workers(2, 1) as submit:
-            submit(print).result(timeout=200)
+            submit(print).result(timeout=900)
             children = multiprocessing.active_children()
     finally:
         signal.signal(signal.SIGINT, before)

@@ -384,3 +384,24 @@ def test_the_worth_of_a_success_rate():
     assert [round(worth.grounded(k / 8), 3) for k in (0, 1, 2, 3, 4, 8)] == [0, 0.080, 0.325, 0.755, 1.0, 0]
     assert [worth.regret(k / 4) for k in range(5)] == [0, 0.75, 0.5, 0.25, 0]
     assert [worth.barely(s) for s in (0, 0.2, 0.25)] == [0, 1, 0]
+
+
+def test_claimed_calls_of_tools_become_a_label_that_their_verifier_reads():
+    made = writing.accepted('{"name": "set_timer", "arguments": {"minutes": 12}}')
+    tools = [
+        {
+            "name": "set_timer",
+            "parameters": {"type": "dict", "properties": {"minutes": {"type": "integer"}}, "required": ["minutes"]},
+        }
+    ]
+    parent = dataclasses.replace(sums(1)[0], verifier="tool_call", answer=made, data={"tools": tools})
+    assert label.agree(parent, "set_timer(minutes=12)") and not label.agree(parent, "set_timer(minutes=13)")
+    assert writing.accepted("a timer, please") is None and writing.accepted('[{"tool": 1}]') is None
+    (found,) = writing.written(
+        parent,
+        dataclasses.replace(growing.answered(Ask(()), lambda ask: f'{{"question": "Twelve?", "answer": {made}}}')),
+        "like",
+        "like",
+        False,
+    )
+    assert found.answer == made and found.data == {"tools": tools}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sharpen import verify
 from sharpen.core import Rollout, Sample, Tally, Task, Verdict, tally
 from sharpen.guard import baseline
 
@@ -41,7 +42,7 @@ def test_a_share_is_none_or_all_only_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("told", "name", "cure"),
     [
-        (Tally(malformed=63, wrong=1, readable=1), "unreadable", "--system='Give the final answer as <answer>"),
+        (Tally(malformed=63, wrong=1, readable=1), "unreadable", "--system='Say it.'"),
         (Tally(malformed=20, cut_off=44), "unreadable", "--set max_tokens, which is 8, to 32"),
         (Tally(correct=10, wrong=20, cut_off=34, readable=64), "cut_off", "--set max_tokens"),  # read, so no matter of form
         (Tally(wrong=64, readable=64), "nothing_right", "easier"),
@@ -49,9 +50,17 @@ def test_a_share_is_none_or_all_only_where_it_is() -> None:
     ],
 )
 def test_what_is_wrong_is_named_with_its_cure(told: Tally, name: str, cure: str) -> None:
-    (found,) = baseline.look(told, ["number"], max_tokens=8)
+    (found,) = baseline.look(told, ["Say it."], max_tokens=8)
     assert found.name == name and not found.fatal and cure in found.cure
     assert baseline.look(Tally(*(n // 4 for n in vars(told).values())), max_tokens=8) == []  # too few to say anything
+
+
+def test_what_is_advised_is_what_a_chat_model_is_told() -> None:
+    told = Tally(malformed=64)
+    for name, text in verify.INSTRUCTIONS.items():
+        (advice,) = verify.instructed([name])
+        assert "{" not in advice and bool(advice) == bool(text)
+        assert f"--system='{advice or baseline.FORM}'" in baseline.look(told, [advice])[0].cure
 
 
 def test_nothing_is_said_of_a_model_that_can_learn() -> None:

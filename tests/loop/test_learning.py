@@ -1,4 +1,7 @@
-"""Every recipe that the catalog finds learns a toy task with a real, tiny model, and goes on the same when interrupted."""
+"""Recipes on a toy task with a real, tiny model: every one goes on the same when interrupted, and one of each kind learns.
+
+A kind is what a recipe learns from and by: its functions of rollout, select and objective. `--all-learn` learns with every one.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ import contextlib
 import itertools
 import json
 import statistics
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 
 from sharpen.loop import loop
-from sharpen.recipe import Recipe, opening
+from sharpen.recipe import Recipe, Stages, opening
 from sharpen.recipes import catalog
 from sharpen.rollouts import rollout
 from sharpen.store.store import Store
@@ -21,7 +27,8 @@ SETTINGS = (
     *("test=4", "max_tokens=6", "guard=always"),
 )
 WARMUP = ("student=micro", "warmup_levels=3", "warmup_steps=50", "warmup_rows=32", "warmup_demos=0", "warmup_lr=0.004")
-STEPS, FIRST, THEN = 40, 4, 5  # steps of a run; of one that is interrupted after the first few and, resumed, after some more
+STEPS = 40
+FIRST, THEN = 2, 2  # steps until a run is interrupted, in the middle of its first round; and, resumed, again in its second
 # Two or three tongues to learn at once; a fifth of the tokens; fewer tasks at a time; smaller gradients.
 SLOW = {"chain_of_hindsight": 60, "d3s": 50, "view_batch": 70, "cispo": 50, "luffy": 50, "window_entropy": 70}
 SLOW |= {"exo": 50, "sppo": 60, "srpo": 80, "knapsack": 50, "redi": 50, "srft": 60, "apo": 60, "spo": 50, "mixing": 50}
@@ -122,17 +129,46 @@ def last_stage(name: str, steps: int) -> int:
     return steps if isinstance(built, Recipe) else int(built.stages[-1].share * steps)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_it_learns_and_resumed_goes_on_the_same(name, warmed, teacher, echo, tmp_path):
-    loop.start(request(name, warmed, teacher, echo, tmp_path / "whole"), terminal.Quiet())
+def kind(method: Recipe | Stages) -> tuple[Any, ...]:
+    """What it learns from and by; stages are of the kinds of each."""
+    if isinstance(method, Stages):
+        return tuple(kind(stage.recipe) for stage in method.stages)
+    return tuple(bare(function) for function in (method.rollout, method.select, method.objective))
+
+
+def bare(function: Any) -> Any:
+    return bare(function.func) if isinstance(function, partial) else function
+
+
+KINDS = {kind(catalog.build(name)): name for name in reversed(RECIPES)}  # the first of each
+
+
+def pytest_generate_tests(metafunc):
+    if "learner" in metafunc.fixturenames:
+        metafunc.parametrize("learner", RECIPES if metafunc.config.getoption("all_learn") else sorted(KINDS.values()))
+
+
+def test_it_learns(learner, warmed, teacher, echo, tmp_path):
+    loop.start(request(learner, warmed, teacher, echo, tmp_path / "whole"), terminal.Quiet())
     whole = steps(tmp_path / "whole")
-    measured = "loss" if shows(catalog.build(name)) else "correct"  # it is shown the answers: what it learns shows in the loss
-    learnt = whole[-last_stage(name, len(whole)) :]
+    measured = (
+        "loss" if shows(catalog.build(learner)) else "correct"
+    )  # it is shown the answers: what it learns shows in the loss
+    learnt = whole[-last_stage(learner, len(whole)) :]
     first, last = (statistics.fmean(s[measured] for s in part) for part in (learnt[:8], learnt[-8:]))
     assert last < 0.8 * first if measured == "loss" else last > first + 0.05, (first, last)
 
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_interrupted_it_goes_on_the_same(name, warmed, teacher, echo, tmp_path):
+    def asked(directory):
+        made = request(name, warmed, teacher, echo, directory)
+        return replace(made, settings=(*made.settings, "round_steps=3"))
+
     with pytest.raises(KeyboardInterrupt):
-        loop.start(request(name, warmed, teacher, echo, tmp_path / "stopped"), Cut(FIRST))
+        loop.start(asked(tmp_path / "whole"), Cut(FIRST + THEN))
+    with pytest.raises(KeyboardInterrupt):
+        loop.start(asked(tmp_path / "stopped"), Cut(FIRST))
     with pytest.raises(KeyboardInterrupt):
         loop.resume(tmp_path / "stopped", Cut(THEN))
-    assert steps(tmp_path / "stopped") == whole[: FIRST + THEN]
+    assert len(steps(tmp_path / "whole")) == FIRST + THEN and steps(tmp_path / "stopped") == steps(tmp_path / "whole")

@@ -63,6 +63,6 @@ def test_children_are_no_neighbours():
     try:
         assert child.pid in cores._family(cores.os.getpid())
     finally:
-        child.communicate(b"\n", timeout=60)
+        child.communicate(b"\n", timeout=600)
     assert child.pid not in cores._family(cores.os.getpid())
     assert 0 <= watch.foreign(seconds=0.0) <= 1

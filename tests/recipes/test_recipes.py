@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sharpen.core import Batch, Rollout, Sample, Task, Verdict
+from sharpen.core import Batch, Branch, Rollout, Sample, Task, Turn, Verdict
 from sharpen.objectives import tableau
 from sharpen.recipe import SLOTS, Recipe, call, describe
 from sharpen.recipes import catalog, validation
@@ -33,7 +33,9 @@ def samples():
             tokens, sampled = np.arange(n + 2, dtype=np.int32), np.arange(n + 2) >= 2
             logprobs = np.where(sampled, -1.0 - 0.01 * i, 0).astype(np.float32)
             answer = "4" if i in (0, 3) else f"{i}"
-            rollout = Rollout(task, tokens, sampled, logprobs, (answer,), "end", 0, i, f"{group}-{i}")
+            turn = Turn(answer, tokens, sampled, logprobs, "end")
+            tried = (Branch(turn, 2, -1, 0.9, 3), Branch(turn, 2, -1, 0.1, 1))
+            rollout = Rollout(task, tokens, sampled, logprobs, (answer,), "end", 0, i, f"{group}-{i}", branches=tried)
             found.append(Sample(rollout, Verdict(outcome, reward), group, weight=1 + 0.5 * (i % 2)))
     return found
 
@@ -58,9 +60,12 @@ def offered(given):
         demos=shown,
         entropy=[rng.random(n) for n in lengths],
         logprobs=[-rng.random(n) for n in lengths],
-        retell=lambda sample, messages: dataclasses.replace(sample, rollout=dataclasses.replace(sample.rollout, stop="forced")),
+        retell=lambda sample, messages, answer=None: dataclasses.replace(
+            sample, rollout=dataclasses.replace(sample.rollout, stop="forced")
+        ),
         decode=lambda tokens: "".join(f"{t} " for t in tokens),
         mask_token=0,
+        notes={},
         buffer=list(shown) * 4,
         rng=np.random.default_rng(2),
     )

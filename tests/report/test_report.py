@@ -461,7 +461,7 @@ def browser(tmp_path_factory) -> Iterator[Callable[..., Any]]:
             def ask(path: str, method: str = "POST", **body: Any) -> Any:
                 data = json.dumps(body).encode() if method == "POST" else None
                 request = urllib.request.Request(f"http://127.0.0.1:{port[1]}/session{path}", data, method=method)
-                with urllib.request.urlopen(request, timeout=200) as answer:
+                with urllib.request.urlopen(request, timeout=900) as answer:
                     return json.load(answer)["value"]
 
             arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -542,3 +542,26 @@ def test_the_page_forbids_what_escaping_lets_through(browser, tmp_path, run):
     assert ask_page(browser, "return [document.title.includes('owned'), document.querySelectorAll('img').length]") == [False, 2]
     for refused in ("x.png", "inline script", "inline event handler"):
         assert any(refused in line and "Content Security Policy" in line for line in console), console
+
+
+def test_the_flow_between_attempts_by_hand(tmp_path):
+    """Ten tasks before, two attempts each: 5 kept, 1 spoilt, 2 mended, 2 stuck."""
+    arm = Arm("f", 1)
+    ways = [(1, 1)] * 5 + [(1, 0)] + [(0, 1)] * 2 + [(0, 0)] * 2
+    with Store.create(tmp_path / "run", META) as store:
+        made = []
+        for i, (first, second) in enumerate(ways):
+            one = sample(question(arm, "test", i), f"t{i}", "correct" if second else "wrong", "b" if second else "a")
+            parts = {"turn 1": float(first), "turn 2": float(second)}
+            rollout = dataclasses.replace(one.rollout, turns=("b" if first else "a", one.rollout.response))
+            made.append(dataclasses.replace(one, rollout=rollout, verdict=dataclasses.replace(one.verdict, parts=parts)))
+        store.add_samples("before", -1, 0, made)
+        store.add_evaluation(0, "before", Evaluation({arm: tuple(bool(b) for _, b in ways)}))
+        store.commit(Position("done", 0, 0, finished=True))
+    found = report.summary(tmp_path / "run")["turns"]
+    assert found["after"] is None and [e["value"] for e in found["before"]["accuracy"]] == [0.6, 0.7]
+    (flow,) = found["before"]["between"]
+    assert (flow["right_to_right"], flow["right_to_wrong"], flow["wrong_to_right"], flow["wrong_to_wrong"]) == (5, 1, 2, 2)
+    assert flow["copies"]["value"] == 0.7
+    page = report.render(tmp_path / "run").read_text()
+    assert page.count('class="f-') == 8 and "wrong, then right: 2 of 10" in page and "2 mended, 1 spoilt of 10" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import numpy as np
@@ -28,6 +29,7 @@ from sharpen.core import (
 )
 from sharpen.data import make_batch
 from sharpen.models import ScriptedPolicy
+from sharpen.recipe import asked_for
 from sharpen.recipes import catalog
 from sharpen.rollouts import answers, drive
 from sharpen.verify import judged, likelihood_of_gold
@@ -112,7 +114,7 @@ def test_something_else_than_an_event_is_said_and_costs_its_own_rollout():
         yield [Ask(task.prompt), "ask"]
 
     made = once(confused)
-    assert made.stop == "failed" and "'ask' is no Ask, Run, Act or Measure" in made.turns[-1]
+    assert made.stop == "failed" and "'ask' is no Ask, Run, Act, Measure, Score or Check" in made.turns[-1]
 
 
 def test_a_role_that_nobody_plays_is_the_users_mistake():
@@ -255,12 +257,25 @@ def test_spans_survive_the_mark_that_was_taken_back():
     assert spanned(Ask((), after=first, insert="x"), on, 1).spans == (Span(1, 2), Span(3, 4, turn=1))
 
 
+class Anybody(dict):
+    """Whatever role is asked, it says 5."""
+
+    def __missing__(self, name):
+        return ScriptedPolicy(lambda m: "5")
+
+    def __contains__(self, name):
+        return True
+
+
 @pytest.mark.parametrize("name", sorted(catalog.choices("rollout")))
 def test_every_rollout_says_who_wrote_what(name):
     """Driven by a script: each token that is learnt from lies in a span, each span is of a turn, and context is in none."""
     task = Task(TASK.prompt, "391", "products", 1, solution="so <answer>391</answer>")
-    said = iter(["a <calc>1</calc>", "b", "c", "d"])
-    made = once(lambda _: catalog.choices("rollout")[name](task), ScriptedPolicy(lambda m: next(said)))
+    said = itertools.chain(["a <calc>1</calc>", "b", "c", "d"], itertools.repeat("z"))
+    rollout, policy = catalog.choices("rollout")[name], ScriptedPolicy(lambda m: next(said))
+    roles = Anybody(judge=ScriptedPolicy(lambda m: "Is it a number?" if "checklist" in m[-1]["content"] else "no"))
+    given = {"progress": 0.5} if "progress" in asked_for(rollout) else {}
+    made = once(lambda _: rollout(task, **given), policy, roles=roles)
     covered = np.zeros(len(made.tokens), dtype=bool)
     for span in made.spans:
         assert not covered[span.start : span.stop].any() and span.author == "" and span.turn < len(made.turns)

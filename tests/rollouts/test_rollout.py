@@ -77,7 +77,7 @@ def test_a_tree_level_is_a_list_of_asks():
 
     answers = iter("174")
     made = rollouts.drive(ScriptedPolicy(lambda m: next(answers)), best_of_three, [TASK], ["a"], **OPTIONS)
-    assert made[0].turns == ("1", "7", "4")
+    assert made[0].turns == ("1", "7", "4", "7") and made[0].response == "7"  # what was chosen is what is judged
     assert bytes(made[0].tokens[made[0].sampled].astype(np.uint8)) == b"7"
 
 

@@ -142,7 +142,7 @@ def test_without_its_rules_the_launcher_starts_nothing(tmp_path):
     path = tmp_path / "launch"
     path.write_bytes(landlock.launcher(9) or b"")
     path.chmod(0o755)
-    done = subprocess.run([str(path), "/bin/echo", "started"], capture_output=True, timeout=200)
+    done = subprocess.run([str(path), "/bin/echo", "started"], capture_output=True, timeout=900)
     assert (done.returncode, done.stdout) == (126, b"")
 
 
@@ -273,7 +273,7 @@ def test_the_self_test_notices_a_level_that_does_not_hold(monkeypatch):
 def test_a_container_that_refuses_user_namespaces_is_reduced_and_says_so():
     script = str(Path(__file__).with_name("without_namespaces.py"))
     environment = {**os.environ, "PYTHONPATH": SOURCE}
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=200, env=environment)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=900, env=environment)
     assert done.stdout.startswith("reduced\nlevel full"), done.stdout + done.stderr
     assert "unshare" in done.stdout and "max_user_namespaces" in done.stdout
 
@@ -286,7 +286,7 @@ def test_an_ordinary_user_gets_the_same(tmp_path_factory):
     code = "import sys; sys.path.append(sys.argv[1]); from sharpen.sandbox import probe; print(probe())"
     try:
         command = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "/usr/bin/python3", "-c", code, str(copy)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd="/")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd="/")
     finally:
         shutil.rmtree(copy)
     assert done.stdout == "Probe(level='full', reasons=())\n", done.stdout + done.stderr
@@ -295,7 +295,7 @@ def test_an_ordinary_user_gets_the_same(tmp_path_factory):
 def test_below_the_asked_level_it_refuses_and_says_what_to_install():
     code = "from sharpen.sandbox import Sandbox; Sandbox(least='full')"
     environment = {"PATH": "/nonexistent", "PYTHONPATH": SOURCE}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900, env=environment)
     assert "UserError" in done.stderr and "apt-get install bubblewrap" in done.stderr
     with pytest.raises(ValueError, match="no isolation level"):
         Sandbox(least="fully")
@@ -404,7 +404,7 @@ if (child := os.fork()) == 0:
     shared().close(); os._exit(0)
 assert os.waitpid(child, 0)[1] == 0 and say() == b"here\\n" and shared()._connection._process.pid == mine
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
 
 

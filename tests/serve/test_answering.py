@@ -35,7 +35,7 @@ def rows_answered(policy, rows, kept=None):
     with Answering(policy, kept) as going:
         going.add(rows)
         while not all(row.over for row in rows):
-            news.get(timeout=60)
+            news.get(timeout=600)
     return rows
 
 
@@ -105,12 +105,12 @@ def test_a_model_that_fails_fails_its_answers_and_not_the_thread(policy):
     bad = Row(np.zeros(0, np.int32), 0, 4, Sampling(), FAR, lambda: news.put(None))
     with Answering(policy) as going:
         going.add([bad])
-        news.get(timeout=60)
+        news.get(timeout=600)
         good = row_of(policy, n=2)
         good.changed = lambda: news.put(None)
         going.add([good])
         while not good.over:
-            news.get(timeout=60)
+            news.get(timeout=600)
     assert bad.stop == "failed" and "no tokens" in bad.why and good.stop == "length"
 
 

@@ -55,7 +55,7 @@ def address(directory):
 
 
 def ask(address, path, body=None, method=None):
-    connection = http.client.HTTPConnection(*address, timeout=60)
+    connection = http.client.HTTPConnection(*address, timeout=600)
     connection.request(method or ("POST" if body is not None else "GET"), path, body and json.dumps(body).encode())
     reply = connection.getresponse()
     text = reply.read()
@@ -217,7 +217,7 @@ def harness(*argv, cwd):
         "HF_HUB_OFFLINE": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
-    done = subprocess.run([sys.executable, "-m", *argv], cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-m", *argv], cwd=cwd, env=env, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout + done.stderr
 

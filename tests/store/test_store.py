@@ -469,7 +469,7 @@ def dump(run: Path) -> dict:
 
 def interrupted(directory: Path, mode: str) -> dict:
     command = [sys.executable, str(HERE / "interrupted_run.py"), str(directory), mode]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return dump(directory)
 
@@ -556,7 +556,7 @@ def test_a_child_that_outlives_a_killed_run_does_not_keep_it_locked(tmp_path: Pa
             with pytest.raises(UserError, match=f"in use by process {process.pid}"):
                 Store.open(tmp_path / "run", write=True)
             process.kill()
-            process.wait(timeout=200)
+            process.wait(timeout=900)
             with Store.open(tmp_path / "run", write=True) as store:
                 assert store.last_commit() is None
         finally:

@@ -53,7 +53,7 @@ def test_a_draw_is_the_same_in_another_process_and_leaves_no_trace():
             here = ids()
         assert printed.getvalue() == ""
         assert random.getstate() == generator and np.random.get_state()[1].tolist() == numpy_generator
-        assert json.loads(other.communicate(timeout=200)[0]) == here
+        assert json.loads(other.communicate(timeout=900)[0]) == here
 
 
 def test_arms_accept_their_own_answers_and_refuse_others():

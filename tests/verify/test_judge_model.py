@@ -39,7 +39,7 @@ def served(*replies):
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(timeout=200)
+        thread.join(timeout=900)
 
 
 def send(handler, data, status=200):

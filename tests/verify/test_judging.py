@@ -211,5 +211,5 @@ time.sleep(1000)
         assert len(pids) == 2
     finally:
         run.send_signal(signal.SIGKILL)
-        run.communicate(timeout=200)
+        run.communicate(timeout=900)
     assert all(gone(pid) for pid in pids)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,40 @@ Columns = Annotated[
 Jobs = Annotated[int | None, typer.Option(min=1, help="Verifier processes. [default: one for each core]")]
 Isolation = Annotated[str, typer.Option(help="Least isolation at which code may run: full, reduced or none.")]
 
+Longest = Annotated[
+    int | None, typer.Option(min=1, help="Longest answer, in tokens. [default: what it was trained with, or 256]")
+]
+Temperature = Annotated[float | None, typer.Option(min=0, help="0 is greedy. [default: 0, and 1 with several samples]")]
+Precision = Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")]
+Searches = Annotated[
+    list[str] | None,
+    typer.Option("--search", metavar="NAME=N", help="Choose among several: best_of=16, majority=32, beam=4, mcts=64, …"),
+]
+ChosenBy = Annotated[
+    str, typer.Option(help="What a search chooses by: likelihood, certainty, role; knowing the answer: verifier, playouts.")
+]
+Page = Annotated[Path | None, typer.Option("--page", metavar="FILE.html", help="With --search: the table and a plot.")]
+
+
+AskingSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="As for `sharpen run`: prompt_suffix, top_k, top_p, min_p, stop, …"),
+]
+Feedback = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="unary, verdict, first_error, execution, own_critique, explained, critic, checklist or person.",
+    ),
+]
+Asked = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--role", metavar="NAME=WHO", help="Who the critic, judge or person of the feedback is, or the `value` of a search."
+    ),
+]
+
 
 def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
     """`--map` is the setting `tasks.map`: so a run that is resumed, or compared, reads its files in the same way."""
@@ -48,53 +83,83 @@ def evaluate(
     columns: Columns = None,
     n: Annotated[int, typer.Option("-n", min=1, help="At most so many tasks of each arm.")] = 64,
     seed: Annotated[int, typer.Option(help="Another seed draws other tasks.")] = 0,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest answer, in tokens. [default: what it was trained with, or 256]")
-    ] = None,
+    max_tokens: Longest = None,
     system: System = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="As for `sharpen run`: prompt_suffix, top_k, top_p, min_p, stop, …"),
-    ] = None,
+    settings: AskingSettings = None,
     samples: Annotated[int, typer.Option(metavar="K", min=1, help="Answers to each task: pass@1 to pass@K, and maj@K.")] = 1,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, help="0 is greedy. [default: 0, and 1 with several samples]")
-    ] = None,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")] = "auto",
+    temperature: Temperature = None,
+    attempts: Annotated[
+        int, typer.Option(metavar="K", min=1, help="Attempts at each task, with feedback between them; the last one counts.")
+    ] = 1,
+    feedback: Feedback = "unary",
+    roles: Asked = None,
+    precision: Precision = "auto",
+    device: Device = "auto",
+    search: Searches = None,
+    value: ChosenBy = "likelihood",
+    page: Page = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on the test split.
 
     Of each arm the share of right answers with its 95 % interval, and how the others came out: wrong, malformed (no answer
     can be read), or cut off. Three answers are shown as they are. All tasks are answered in one batch. The model is asked as it
-    was trained, where its directory says how (asking.json).
+    was trained, where its directory says how (asking.json). With --search, several times, each search is measured beside one
+    answer, with what a task costs.
     """
     from sharpen import loop
     from sharpen import tasks as sources
     from sharpen.terminal import Terminal, tables
 
     source = sources.parse_spec(tasks or "default", columns or "")
+    told = (*(settings or []), *places.system_setting(system))
+    how: dict[str, Any] = dict(settings=told, temperature=temperature, precision=precision, device=device)
+    if search or page or value != "likelihood":
+        how |= dict(value=value, roles=roles or ())
+        return searched(model_dir, source, search or (), samples, page, as_json, (n, seed), max_tokens, how)
     with Terminal() as progress:
         for note in source.notes:
             progress.say(note)
-        figures = loop.evaluate_model(
-            model_dir,
-            source,
-            n,
-            seed,
-            progress,
-            max_tokens,
-            settings=(*(settings or []), *places.system_setting(system)),
-            samples=samples,
-            temperature=temperature,
-            precision=precision,
-            device=device,
-        )
+        turns: dict[str, Any] = dict(attempts=attempts, feedback=feedback, roles=roles or ())
+        figures = loop.evaluate_model(model_dir, source, n, seed, progress, max_tokens, samples=samples, **how, **turns)
     if as_json:
         print(json.dumps(figures, indent=1))
     else:
         tables.show_evaluation(figures)
+
+
+def searched(
+    model_dir: Path,
+    source: Any,
+    named: Sequence[str],
+    samples: int,
+    page: Path | None,
+    as_json: bool,
+    drawn: tuple[int, int],
+    max_tokens: int | None,
+    how: Mapping[str, Any],
+) -> None:
+    """`eval` with searches. UserError for what only they take, without one."""
+    from sharpen import loop, report
+    from sharpen.core import UserError
+    from sharpen.terminal import Terminal, tables
+
+    if not named:
+        raise UserError("--page and --value are about searches. Name one, such as --search best_of=16.")
+    if samples > 1:
+        raise UserError(
+            "--samples and --search exclude each other: --search best_of=16 or majority=16 is what chooses among 16."
+        )
+    with Terminal() as progress:
+        for note in source.notes:
+            progress.say(note)
+        figures = loop.measure_searches(model_dir, source, named, *drawn, progress, max_tokens, **how)
+    if as_json:
+        print(json.dumps(figures, indent=1))
+    else:
+        tables.show_searches(figures)
+    if page:
+        print(f"the page is {report.searches.render(figures, page)}", file=sys.stderr)
 
 
 def verify(
@@ -163,6 +228,41 @@ def audit(
             tables.say(f"\n{said}")
         tables.say(f"\n{auditing.summary(found)}")
     if found.disputes:
+        raise typer.Exit(FATAL)
+
+
+def rewards(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run with a learnt reward.")],
+    as_json: AsJson = False,
+) -> None:
+    """Can a run's learnt reward be trusted?
+
+    By round, on held-out tasks: how often it pays a right answer more than a wrong one, and how far it is off; and what became
+    of scripted hackers, wrong answers dressed up to please it, in the last one. Exits with 3 where half of one kind got by.
+    """
+    from sharpen.core import UserError
+    from sharpen.store import Store
+    from sharpen.terminal import tables
+
+    with Store.open(directory, write=False) as store:
+        audits = store.meta().get("audits", [])
+    if not audits:
+        raise UserError(f"{directory} has no learnt reward that was audited: a verdict by a model is, after the first round.")
+    if as_json:
+        print(json.dumps(audits, indent=1))
+    else:
+        by_round = [(row["round"], row["calibration"]) for row in audits if row["calibration"]]
+        shown = [
+            (n, c["n"], *("" if c[k] is None else f"{c[k]:.2f}" for k in ("auc", "error", "brier", "right", "wrong")))
+            for n, c in by_round
+        ]
+        tables.show(("round", "answers", "ranked rightly", "off by", "brier", "paid if right", "if wrong"), shown)
+        acts = [
+            (a["name"], a["n"], f"{a['fooled']:.0%}", f"{a['lift']:+.2f}", f"{a['twin']:+.2f}") for a in audits[-1]["gallery"]
+        ]
+        print()
+        tables.show(("hacker", "tasks", "paid as right", "for the dress", "honest twin"), acts)
+    if any(act["fooled"] >= 0.5 for act in audits[-1]["gallery"]):
         raise typer.Exit(FATAL)
 
 

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, listing, profiling, serving
+from sharpen.cli import commands, listing, profiling, revising, serving
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -186,7 +186,7 @@ def check(directory: RunDir) -> None:
     from sharpen.terminal import tables
 
     with Store.open(directory, write=False) as store:
-        found = doctor.diagnose(store.steps(), store.rounds())
+        found = doctor.diagnose(store.steps(), store.rounds(), store.meta().get("audits", ()))
         earlier = [(step, d) for step, d in store.diagnoses() if d.name not in {now.name for now in found}]
         last = store.last_commit()
     stopped = [d for step, d in earlier if d.fatal and last and step == last.step]  # such as the look before the first step
@@ -350,10 +350,12 @@ app.command("tasks")(listing.show_tasks)
 app.command()(commands.verify)
 app.command()(commands.audit)
 app.command()(commands.grow)
+app.command()(commands.rewards)
 app.command()(commands.compare)
 app.command()(serving.serve)
 app.command()(serving.chat)
 app.command()(profiling.profile)
+app.command()(revising.revise)
 
 
 def main() -> None:

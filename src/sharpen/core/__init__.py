@@ -1,7 +1,7 @@
 """The nouns of sharpen. Read this file first.
 
 1. A `TaskSource` draws `Task`s; an `Arm` (family, level) is what a curriculum chooses between.
-2. A rollout is a generator: it yields events (`Ask`, `Run`, `Act`, `Measure`), is sent what came of them, and returns its
+2. A rollout is a generator: it yields events (`Ask`, `Run`, `Act`, `Measure`, …), is sent what came of them, and returns its
    last `Turn`; the record is a `Rollout`.
 3. A verifier turns (task, response) into a `Verdict`; rollout and verdict together are a `Sample`.
 4. Samples become a `Batch` of arrays; a `Tableau` turns a batch into coefficients on log-probabilities.
@@ -15,27 +15,31 @@ May import: nothing but the ground files.
 """
 
 from sharpen.core import growth
+from sharpen.core.environments import Act, Environment, Observation
 from sharpen.core.errors import FatalDiagnosis, Interrupted, NotFinite, UserError, suggest
 from sharpen.core.events import (
-    Act,
     Ask,
-    Environment,
+    Check,
     Event,
     Failed,
     GrowthGenerator,
     Measure,
     Measured,
-    Observation,
     Ran,
     RolloutGenerator,
     Run,
+    Score,
+    Scored,
+    Study,
     VerdictGenerator,
 )
 from sharpen.core.growth import Refused, Repair, Weakness
-from sharpen.core.learning import Batch, Tableau
+from sharpen.core.hooks import Beside, Hook, Step
+from sharpen.core.learning import Batch, Lesson, Tableau
+from sharpen.core.ledger import Ledger, Spending
 from sharpen.core.policy import Policy, Speaker
 from sharpen.core.roles import Role
-from sharpen.core.rollouts import GREEDY, PLAIN, Rollout, Sampling, Span, Turn
+from sharpen.core.rollouts import GREEDY, PLAIN, Branch, Rollout, Sampling, Searched, Span, Turn
 from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource, flat
 from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Tally, Verdict, came_out, tally
 
@@ -46,6 +50,9 @@ __all__ = [
     "ArmStats",
     "Ask",
     "Batch",
+    "Beside",
+    "Branch",
+    "Check",
     "Choices",
     "Decision",
     "Environment",
@@ -56,7 +63,11 @@ __all__ = [
     "GREEDY",
     "GrowthGenerator",
     "HISTORY",
+    "Hook",
     "Interrupted",
+    "Check",
+    "Ledger",
+    "Lesson",
     "Measure",
     "Measured",
     "Message",
@@ -75,8 +86,14 @@ __all__ = [
     "SPLITS",
     "Sample",
     "Sampling",
+    "Score",
+    "Scored",
+    "Searched",
     "Span",
     "Speaker",
+    "Spending",
+    "Step",
+    "Study",
     "Tableau",
     "Tally",
     "Task",

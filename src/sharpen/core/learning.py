@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sharpen.core.rollouts import PLAIN, Sampling
+from sharpen.core.tasks import Message
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,28 @@ class Batch:
         """These rows (numbers, or a bool for each) as a batch of their own."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self)}
         return Batch(**{name: a[rows] if isinstance(a, np.ndarray) else a for name, a in arrays.items()})
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a reward model is taught of one answer: what each of its steps should have scored.
+
+    messages  what was asked
+    steps     the answer in pieces, which joined are the whole of it
+    targets   one for each step, in the terms of the loss: 1 right and 0 wrong, a share, a rank; NaN: this step teaches nothing
+    group     answers of one group are compared with each other, where the loss compares
+    weight    of this lesson in the loss
+    """
+
+    messages: tuple[Message, ...]
+    steps: tuple[str, ...]
+    targets: tuple[float, ...]
+    group: int = 0
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.steps or len(self.steps) != len(self.targets):
+            raise ValueError(f"a lesson has a target for each step, and this one {len(self.targets)} for {len(self.steps)}")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sharpen.core.ledger import Ledger
 from sharpen.core.tasks import Task
 
 
@@ -65,6 +66,9 @@ class Turn:
               "failed" (nobody answered; the text says why)
     version   of the policy that wrote it
     spans     who wrote which tokens, in order; the driver of rollouts fills them in
+    begin     tokens before the turn; where it was continued (`Ask.insert`), before its first part
+    whole     the text of the turn from there on, with what was inserted and what it was stopped at; "": `text` is all of it
+    drawn     (seed, how many random numbers of it are used): where the turn would go on
     """
 
     text: str
@@ -74,6 +78,14 @@ class Turn:
     stop: str
     version: int = 0
     spans: tuple[Span, ...] = ()
+    begin: int = 0
+    whole: str = ""
+    drawn: tuple[int, int] = (0, 0)
+
+    @property
+    def all_text(self) -> str:
+        """The text of the whole turn, where it was continued too."""
+        return self.whole or self.text
 
     @property
     def author(self) -> str:
@@ -82,11 +94,39 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """A step that a search tried, and what it came to think of it.
+
+    turn    the conversation up to the end of the step
+    start   token at which the step begins
+    parent  number of the branch that it continues, among those of its rollout; -1: it is a first step
+    value   mean of what was backed up to it
+    visits  how often that was
+    """
+
+    turn: Turn
+    start: int
+    parent: int
+    value: float
+    visits: int
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a rollout that searched may return in place of a turn: the one that it chose, and all that it tried."""
+
+    turn: Turn
+    branches: tuple[Branch, ...] = ()
+
+
+@dataclass(frozen=True)
 class Rollout:
     """One finished attempt at one task. Arrays as in `Turn`.
 
     turns   what the student said, in order
     spans   who wrote which tokens
+    spent   what it cost, searches and roles included
+    branches  what a search tried; the store does not keep them
     others  further conversations of the attempt: the student's that are learnt from beside this one (what compaction or a
             sub-agent broke apart), and each that a role had. The verdict is on all of them
     """
@@ -103,6 +143,8 @@ class Rollout:
     parent: str | None = None
     spans: tuple[Span, ...] = ()
     others: tuple[Turn, ...] = ()
+    spent: Ledger = Ledger()
+    branches: tuple[Branch, ...] = ()
 
     @property
     def response(self) -> str:

@@ -41,14 +41,23 @@ VERDICT = re.compile(r"\bverdict\b\W*\b(right|correct|wrong|incorrect)\b", re.IG
 NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.]*\d)")
 
 
-def by_program(given: Given, tasks: Sequence[Task], solve: Callable[[Task], str | None], strict: bool = True) -> Labels:
-    """The label is what `solve` says; another claim is in dispute. Tasks that it cannot answer are refused, where `strict`."""
+def by_program(
+    given: Given, tasks: Sequence[Task], solve: Callable[[Task], str | None], knows: Callable[[Task], bool] | None = None
+) -> Labels:
+    """The label is what `solve` says; another claim is in dispute, and what it cannot answer is refused.
+
+    knows  whether the program knows questions of the task's kind at all; of another kind the task is passed on as it is. Where
+           it does, a question that it cannot read is none, however well the student's answers to it agree
+    """
     yield from ()
-    return [labelled(task, found) if (found := solve(task)) is not None else unknown(task, strict) for task in tasks]
-
-
-def unknown(task: Task, strict: bool) -> Task | Refused:
-    return Refused(NO_PROGRAM, question_of(task)) if strict else task
+    found: list[Any] = []
+    for task in tasks:
+        answer = solve(task)
+        other = knows is not None and not knows(task)
+        found.append(
+            labelled(task, answer) if answer is not None else task if other else Refused(NO_PROGRAM, question_of(task))
+        )
+    return found
 
 
 def labelled(task: Task, found: str) -> Task | Refused:

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -78,6 +78,53 @@ def improvements(samples: Sequence[Sample], *, retell: Retell) -> list[Sample]:
         (ww, wv), (vw, vv) = ([improved(s, on, retell) for on in (w, v)] for s in (w, v))
         found += [(wv, vv), (ww, vw), (wv, w, v, vw)]
     return [replace(s, group=number) for number, group in enumerate(found) for s in group]
+
+
+def direct_and_refined(samples: Sequence[Sample], share: float = 0.5, *, retell: Retell) -> list[Sample]:
+    """Each pair of `right_vs_wrong` twice: as it is, weighing 1 - share, and with both sides after the wrong answer and
+    IMPROVE, weighing `share`: answering and refining are preferred together. Source: EVOLVE (arXiv 2502.05605), whose loss is
+    not stated in what was read of it."""
+    pairs = right_vs_wrong(samples)
+    found: list[tuple[Sample, Sample]] = []
+    for w, v in zip(pairs[::2], pairs[1::2], strict=True):
+        found += [(replace(w, weight=1 - share), v)] if share < 1 else []
+        found += [(replace(improved(w, v, retell), weight=share), improved(v, v, retell))] if share > 0 else []
+    return _numbered(found)
+
+
+def staged(
+    samples: Sequence[Sample],
+    correct: bool = True,
+    diversify: bool = True,
+    weak: str = "small",
+    *,
+    retell: Callable[..., Sample],
+) -> list[Sample]:
+    """One pair of each prompt, from where it can be had: a right answer against a wrong one; where all first attempts were
+    wrong, a corrected one against the attempt (`correct`); where all were right, one against a weaker model's (`diversify`),
+    which is taken for wrong where it ends differently. Source: SPHERE, arXiv 2503.04813, stages 1 to 3
+    (rollouts.critique.reflected).
+    """
+    found: list[tuple[Sample, Sample]] = []
+    for group in by_prompt(samples):
+        once = [s for s in group if len(s.rollout.turns) == 1]
+        right = next((s for s in once if s.verdict.correct), None)
+        wrong = next((s for s in group if len(s.rollout.turns) > 1 or not s.verdict.correct), None)
+        asked = list(group[0].rollout.task.prompt)
+        if right and wrong:
+            found.append((right, _as_wrong(retell(wrong, asked, wrong.rollout.turns[0]))))
+        elif wrong and correct and (mended := next((s for s in group if s.verdict.correct), None)):
+            said = mended.rollout.turns
+            found.append((retell(mended, asked, said[-1]), _as_wrong(retell(mended, asked, said[0]))))
+        elif right and diversify:
+            other = next((t.text for t in right.rollout.others if t.author == weak), "")
+            if other.strip() and other.split()[-1] != right.rollout.response.split()[-1]:
+                found.append((right, _as_wrong(retell(right, asked, other))))
+    return _numbered(found)
+
+
+def _as_wrong(sample: Sample) -> Sample:
+    return replace(sample, verdict=replace(sample.verdict, outcome="wrong", reward=0.0))
 
 
 def improved(sample: Sample, on: Sample, retell: Retell) -> Sample:

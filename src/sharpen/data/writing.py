@@ -110,8 +110,22 @@ def written(parent: Task, turn: Any, tag: str, operator: str, keeps: bool) -> li
         question, answer = value.get("question"), value.get("answer")
         if isinstance(question, str) and question.strip():
             claim = answer if isinstance(answer, str) or answer is None else json.dumps(answer)
+            claim = accepted(claim) if parent.verifier == "tool_call" else claim
             found.append(child(parent, question.strip(), parent.answer if keeps else claim, tag, operator))
     return found or [Refused(NO_JSON, turn.text)]
+
+
+def accepted(calls: str | None) -> str | None:
+    """Calls of tools as a label of `tool_call` has them, each argument a list of accepted values; None for what is none."""
+    try:
+        listed = json.loads(calls or "")
+        made = [
+            {"name": call["name"], "arguments": {k: v if isinstance(v, list) else [v] for k, v in call["arguments"].items()}}
+            for call in (listed if isinstance(listed, list) else [listed])
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return json.dumps(made)
 
 
 def child(parent: Task, question: str, answer: str | None, tag: str, operator: str) -> Task:

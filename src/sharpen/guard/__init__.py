@@ -1,7 +1,7 @@
 """Keep a round, go on from it or go back; budgets and when to stop; the doctor.
 
 acceptance.py judges a round (the ratchet and others), handover.py what goes on from stage to stage, control.py reads budgets
-and stops, doctor.py names what goes wrong in silence, baseline.py what is wrong before the first step.
+and stops, doctor.py names what goes wrong in silence, learnt.py with a learnt reward, baseline.py before the first step.
 
 May import: nothing but the ground files.
 """

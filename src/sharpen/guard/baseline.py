@@ -24,17 +24,12 @@ MUCH = 0.3  # share that could not be read, or was cut off, from which it is sai
 ALL = 0.98  # share of right answers above which little is left to learn
 SHOWN = 3  # answers shown
 
-FORMS = {
-    "code_io": "Give the whole program in one block of ```.",
-    "multiple_choice": "End with: The answer is (B).",
-    "json": "Give the JSON in one block of ```.",
-}
-FORM = "Give the final answer as <answer>…</answer>."
+FORM = "Give the final answer as <answer>…</answer>."  # every verifier of answers reads it
 
 
 def look(
     tally: Tally,
-    verifiers: Collection[str] = (),
+    told: Collection[str] = (),
     *,
     max_tokens: int = 0,
     knobs: Mapping[str, str] = RUN,
@@ -43,7 +38,7 @@ def look(
 ) -> list[Diagnosis]:
     """What is wrong with these answers, the worst first; nothing where fewer than FEWEST could be judged.
 
-    verifiers  names of those that judged them, for the cure
+    told       what a chat model is told of each verifier that judged them, for the cure; "": nothing
     max_tokens the longest answer that was allowed, for the cure; 0: not known
     hopeless   whether the method learns from its own right answers only, and none earned anything
     limit      share of unreadable answers from which a hopeless run is stopped (`Recipe.unreadable_limit`)
@@ -60,7 +55,7 @@ def look(
     longer = f"raise {knobs['max_tokens']}" + (f", which is {max_tokens}, to {4 * max_tokens}" if max_tokens else "")
     if lost >= MUCH:
         fatal = hopeless and limit < 1 and lost >= limit
-        cure = f"{unread(tally)}. {_readable(tally, verifiers, knobs, longer)}"
+        cure = f"{unread(tally)}. {_readable(tally, told, knobs, longer)}"
         if fatal:
             cure += " Nothing was right, so that no step would learn anything. To begin all the same: --set unreadable_limit=1"
         return [Diagnosis("unreadable", fatal, evidence, cure)]
@@ -76,10 +71,10 @@ def look(
     return []
 
 
-def _readable(tally: Tally, verifiers: Collection[str], knobs: Mapping[str, str], longer: str) -> str:
+def _readable(tally: Tally, told: Collection[str], knobs: Mapping[str, str], longer: str) -> str:
     if tally.malformed < tally.judged - tally.readable - tally.malformed:  # most of them were cut off
         return f"Most of them ran out of tokens: {longer}."
-    forms = list(dict.fromkeys(FORMS.get(name, FORM) for name in sorted(verifiers))) or [FORM]
+    forms = list(dict.fromkeys(text or FORM for text in sorted(told))) or [FORM]
     asked = f"{knobs['system']}='{forms[0]}'" if len(forms) == 1 else f"{knobs['system']}=…"
     return f"Tell the model how to answer, {asked}, or show it with worked solutions (`sft`)."
 

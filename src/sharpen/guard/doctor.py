@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
+from sharpen.guard import learnt
+
 Step = Mapping[str, Any]
 
 WINDOW = 20  # learning steps: several thousand answers, a minute or so of the default recipe
@@ -54,8 +56,11 @@ class Diagnosis:
         return f"{self.name} ({numbers}): {self.cure}"
 
 
-def diagnose(steps: Sequence[Step], rounds: Sequence[Mapping[str, Any]] = ()) -> list[Diagnosis]:
-    """Everything that is wrong now, the fatal first. Both lists are whole and in order, as Store.steps and Store.rounds are."""
+def diagnose(
+    steps: Sequence[Step], rounds: Sequence[Mapping[str, Any]] = (), audits: Sequence[Mapping[str, Any]] = ()
+) -> list[Diagnosis]:
+    """Everything that is wrong now, the fatal first. The lists are whole and in order, as Store.steps, Store.rounds and the
+    meta `audits` (loop/auditing.py) are."""
     loop = [s for s in steps if s["phase"] == "loop"]
     checks = (
         not_finite(steps),
@@ -68,6 +73,7 @@ def diagnose(steps: Sequence[Step], rounds: Sequence[Mapping[str, Any]] = ()) ->
         mismatch(loop),
         mismatch_grows(loop),
         held_out_falls(loop, rounds),
+        *(Diagnosis(f.name, False, f.evidence, f.cure) for f in learnt.look(loop, rounds, audits)),
     )
     return sorted((found for found in checks if found), key=lambda found: not found.fatal)
 

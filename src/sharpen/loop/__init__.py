@@ -1,20 +1,22 @@
 """The program: warm-up, then rounds of steps, each measured and kept, gone on from or rolled back.
 
-loop.py reads from top to bottom; step.py is one step (sampling_step.py chooses and rolls out, learning.py learns,
-offers.py lists what functions may ask for), session.py what a run is made of, telling.py how its model is asked, sizing.py what
-a brought model gets, warmup.py the start, stages.py the way from one stage to the next, baseline.py the look before the first
-step, evaluation.py a model outside a run; growing.py is growth between rounds, asked_growth.py outside of a run. due.py says
-when a commit is due; resuming.py is what is looked at before a run goes on: inputs.py what it was made of, trust.py whose it
-is. processor.py: which way it takes there; profiling.py: where the time of a recipe's steps goes.
+loop.py reads from top to bottom; step.py is one step (sampling_step.py chooses and rolls out, learning.py learns, offers.py
+lists what functions may ask for), session.py what a run is made of, telling.py how its model is asked, sizing.py what a
+brought model gets, warmup.py the start, stages.py the way from one stage to the next, baseline.py the look before the first
+step, evaluation.py a model outside a run, searching.py the same with a search; growing.py is growth
+between rounds, asked_growth.py outside of a run. due.py says when a commit is due; resuming.py
+is what is looked at before a run goes on: inputs.py what it was made of, trust.py whose it is. processor.py: which way it
+takes there; profiling.py: where the time of a recipe's steps goes.
 
-May import: terminal, verify.code, verify, tasks, data, objectives, models.engine, models, rollouts, guard, store, curriculum,
-recipes.
+May import: terminal, verify.code, verify, tasks, audit, data, objectives, models.engine, models, rollouts, guard, store,
+curriculum, recipes.
 """
 
-from sharpen.loop import asked_growth, session, telling, trust
+from sharpen.loop import again, asked_growth, revising, session, telling, trust
 from sharpen.loop.evaluation import evaluate_model
 from sharpen.loop.loop import build_recipe, resume, start
 from sharpen.loop.profiling import profile
+from sharpen.loop.searching import measure_searches
 from sharpen.loop.session import WORK, Request
 from sharpen.loop.sizing import brought, fitted
 from sharpen.loop.warmup import beginning, signature
@@ -23,13 +25,16 @@ __all__ = [
     "Request",
     "WORK",
     "asked_growth",
+    "again",
     "beginning",
     "brought",
     "build_recipe",
     "evaluate_model",
     "fitted",
+    "measure_searches",
     "profile",
     "resume",
+    "revising",
     "session",
     "signature",
     "start",

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import rollouts
+from sharpen import rollouts, verify
 from sharpen.core import Batch, Tally
 from sharpen.guard import baseline, doctor
 from sharpen.loop.session import Run
@@ -15,7 +15,12 @@ from sharpen.recipe import Recipe, asked_for, first_objective
 from sharpen.store import evaluations
 from sharpen.terminal import tables
 
-OWN = (rollouts.single, rollouts.self_correct, rollouts.with_tools)  # rollouts in which the student alone finds the answer
+OWN = (
+    rollouts.single,
+    rollouts.self_correct,
+    rollouts.retry,
+    rollouts.with_tools,
+)  # rollouts in which the student alone finds the answer
 
 
 def look(this: Run) -> list[doctor.Diagnosis]:
@@ -28,7 +33,7 @@ def look(this: Run) -> list[doctor.Diagnosis]:
     verifiers = {name for (name,) in this.store.rows("SELECT DISTINCT verifier FROM tasks WHERE split <> 'train'")}
     found = baseline.look(
         told,
-        verifiers,
+        verify.instructed(verifiers),
         max_tokens=max(stage.recipe.max_tokens for stage in this.stages),
         hopeless=not this.at.number and on_its_own(this.recipe) and not earned(this),
         limit=this.recipe.unreadable_limit,

@@ -15,10 +15,10 @@ from sharpen import estimate, models, rollouts, tasks, verify
 from sharpen.core import Arm, Ask, RolloutGenerator, Sample, Task, TaskSource, came_out, tally
 from sharpen.estimate import Estimate
 from sharpen.guard import baseline
-from sharpen.loop import telling
+from sharpen.loop import again, telling
 from sharpen.loop.session import answers
 from sharpen.rollouts import Asking, asking
-from sharpen.verify import Judges, code, final_answer
+from sharpen.verify import Judges, code, final_answer, turns
 
 Groups = Sequence[Sequence[Sample]]  # the answers to each task
 UNVOTED = ("code_io", "rubric", "judge", "json")  # verifiers of answers that no two responses share letter for letter
@@ -38,6 +38,9 @@ def evaluate_model(
     precision: str = "auto",
     device: str = "auto",
     rollout: Callable[..., RolloutGenerator] = rollouts.single,
+    attempts: int = 1,
+    feedback: str = "unary",
+    roles: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Accuracy of a saved model on up to n test tasks of every arm, and how its answers came out.
 
@@ -46,6 +49,8 @@ def evaluate_model(
     samples      answers to each task
     temperature  None: 0, greedy, or 1 where there are several samples
     rollout      how each task is asked
+    attempts     > 1: so many at each task, with `feedback` between them (rollouts/feedback.py), of whom `roles` NAME=WHO gives
+                 it where it takes another model; then the last is what counts, and `turns` has what happened between them
 
     Returns JSON: model, tasks, seed, samples, temperature, max_tokens, precision, device, seconds; truncated (share of answers
     cut at max_tokens); what `figures` says of all answers, and of each arm in `arms`; findings (what is wrong, in words) and
@@ -57,29 +62,38 @@ def evaluate_model(
     model, tokenizer = models.load_model(model_dir)
     told = telling.suited(told, tokenizer)
     answering = models.LocalPolicy(model, tokenizer, precision, device=device)
+    rollout, judge = again.asked(attempts, feedback) if attempts != 1 else (rollout, verify.verify)
+    speaking = again.speakers(feedback if attempts != 1 else "", roles, answering)
     stream = tasks.held_out(source, "test", n, seed)
     asked = [asking.told(Ask(task.prompt), task, told) for listed in stream.values() for task in listed]
     models.probe(answering, str(model_dir), asked, told.max_tokens)
     began = time.monotonic()
-    by_arm = ask(answering, stream, told, rollout, samples, seed, progress)
-    seconds = time.monotonic() - began
+    by_arm = ask(answering, stream, told, rollout, samples, seed, progress, judge, speaking)
     made = [sample for groups in by_arm.values() for group in groups for sample in group]
+    between = {"turns": turns.figures(again.episodes(made)), "feedback": feedback} if attempts != 1 else {}
     return {
         "model": str(model_dir),
         "tasks": source.name,
         "seed": seed,
         "samples": samples,
-        "temperature": told.sampling.temperature,
-        "max_tokens": told.max_tokens,
-        "asked": str(told),
-        "precision": str(answering.model.dtype).removeprefix("torch."),
-        "device": str(answering.model.device),
-        "seconds": seconds,
+        **conditions(told, answering),
+        "seconds": time.monotonic() - began,
         "truncated": sum(s.rollout.stop == "length" for s in made) / max(len(made), 1),
         **figures(by_arm),
         "arms": {str(arm): counted(groups) for arm, groups in by_arm.items()},
         "findings": findings(made, told.max_tokens),
         "examples": examples(made),
+    } | between
+
+
+def conditions(told: Asking, answering: models.LocalPolicy) -> dict[str, Any]:
+    """What a figure depends on beside the tasks: how the model was asked, and computed."""
+    return {
+        "temperature": told.sampling.temperature,
+        "max_tokens": told.max_tokens,
+        "asked": str(told),
+        "precision": str(answering.model.dtype).removeprefix("torch."),
+        "device": str(answering.model.device),
     }
 
 
@@ -91,6 +105,8 @@ def ask(
     samples: int,
     seed: int,
     progress: Any = None,
+    judge: Callable[..., Any] = verify.verify,
+    roles: rollouts.Roles | None = None,
 ) -> dict[Arm, Groups]:
     """The judged answers of each arm, task by task, all generated together. What the first of them says does not depend on how
     many there are."""
@@ -98,9 +114,9 @@ def ask(
     ids = [f"eval.{arm}.{i:06d}" + (f".{j:03d}" if j else "") for arm, i, _, j in asked]
     if progress is not None:
         progress.phase("evaluate", total=len(ids))
-    with Judges(verify.verify) as judges:
+    with Judges(judge) as judges:
         listed = [task for _, _, task, _ in asked]
-        how: dict[str, Any] = {"progress": progress, "asking": told}
+        how: dict[str, Any] = {"progress": progress, "asking": told, "roles": roles}
         made = iter(answers(answering, told.max_tokens, told.sampling, rollout, judges, listed, ids, seed, **how))
     return {arm: [list(islice(made, samples)) for _ in own] for arm, own in stream.items()}
 
@@ -108,7 +124,9 @@ def ask(
 def findings(made: Sequence[Sample], max_tokens: int) -> list[str]:
     """What is wrong with these answers, in words, and the cure."""
     verifiers = {s.rollout.task.verifier for s in made}
-    found = [d.cure for d in baseline.look(tally(made), verifiers, max_tokens=max_tokens, knobs=baseline.EVAL)]
+    found = [
+        d.cure for d in baseline.look(tally(made), verify.instructed(verifiers), max_tokens=max_tokens, knobs=baseline.EVAL)
+    ]
     lost = [s.verdict for s in made if s.verdict.reward is None]
     if lost:
         said = lost[-1].feedback.strip() or lost[-1].rule

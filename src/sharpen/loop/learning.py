@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sharpen import models
-from sharpen.core import Batch, FatalDiagnosis, NotFinite, Policy, Rollout, Sample, Tableau, Turn, Verdict
+from sharpen.core import Batch, FatalDiagnosis, Lesson, NotFinite, Policy, Role, Rollout, Sample, Tableau, Turn, Verdict
 from sharpen.data import make_batch, portions
 from sharpen.guard import Diagnosis
 from sharpen.hashing import derive
@@ -38,29 +38,55 @@ def updates(moment: Moment, kept: Sequence[Sample], batch: Batch, lr: float) -> 
 
 
 def teach_roles(moment: Moment, samples: Sequence[Sample], lr: float) -> dict[str, float]:
-    """Let each role that learns learn from what it said in the step's rollouts; its reward is the verdict's part of its name.
+    """Let each role that learns learn of the step's rollouts: from what it said, or, where it scores, from its lessons.
 
     Returns what was measured, by role. Raises FatalDiagnosis where the numbers must not be learnt from.
     """
-    this, step = moment.this, moment.step
-    measured: dict[str, float] = {}
+    this = moment.this
+    judged, measured = [s for s in samples if s.verdict.reward is not None], dict[str, float]()
     for role in models.roles.learners(this.recipe.roles):
-        rows = []
-        for s in samples:
-            if s.verdict.reward is not None and role.name in s.verdict.parts:
-                verdict = Verdict("correct", float(s.verdict.parts[role.name]))
-                rows += [
-                    Sample(of_role(s.rollout, turn), verdict, s.group) for turn in s.rollout.others if turn.author == role.name
-                ]
-        if not rows or not role.objective:
+        assert role.objective is not None
+        objective = call(role.objective, progress=moment.progress)
+        if role.gives == "scores":
+            assert role.teach is not None
+            measured |= teach_scores(moment, role, role.teach(judged), objective, role.lr or lr)
+            continue
+        rows = own_words(role, judged)
+        if not rows:
             continue
         batch = make_batch(rows, this.recipe.sampling)
         try:
-            found = this.roles[role.name].update(batch, call(role.objective, progress=moment.progress), role.lr or lr)
+            found = this.roles[role.name].update(batch, objective, role.lr or lr)
         except NotFinite as error:
-            raise refused(this, step, rows, batch, error, "lr", None) from error
+            raise refused(this, moment.step, rows, batch, error, "lr", None) from error
         measured |= {f"{role.name}_loss": found["loss"], f"{role.name}_reward": float(batch.reward.mean())}
     return measured
+
+
+def own_words(role: Role, judged: Sequence[Sample]) -> list[Sample]:
+    """What a role said in these rollouts, and in their verdicts, as samples of its own: paid what the verdict has as the part
+    of its name; or what its `teach` makes of them, each with the student's verdict and group."""
+    name = role.name
+    if role.teach:
+        return role.teach(
+            [replace(s, rollout=of_role(s.rollout, t)) for s in judged for t in s.rollout.others if t.author == name]
+        )
+    paid = [(s, Verdict("correct", float(s.verdict.parts[name]))) for s in judged if name in s.verdict.parts]
+    return [Sample(of_role(s.rollout, t), v, s.group) for s, v in paid for t in s.rollout.others if t.author == name]
+
+
+def teach_scores(moment: Moment, role: Role, lessons: Sequence[Lesson], loss: Any, lr: float) -> dict[str, float]:
+    """One update of a reward model. Raises FatalDiagnosis where it must not be made."""
+    if not lessons:
+        return {}
+    try:
+        found = moment.this.roles[role.name].learn(lessons, loss, lr)
+    except NotFinite as error:
+        cure = (
+            f"{error}. Nothing was learnt. Its targets come from `teach` of the role {role.name!r}; or lower its rate, Role.lr."
+        )
+        raise FatalDiagnosis(str(Diagnosis("lessons_not_finite", True, {"step": float(moment.step)}, cure))) from error
+    return {f"{role.name}_loss": found["loss"], f"{role.name}_lessons": found["lessons"]}
 
 
 def of_role(rollout: Rollout, turn: Turn) -> Rollout:

@@ -24,7 +24,7 @@ from sharpen import guard, models, rollouts, tasks
 from sharpen.core import FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import growing, processor, resuming, sizing, stages, telling, trust
+from sharpen.loop import auditing, growing, processor, resuming, sizing, stages, telling, trust
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
 from sharpen.loop.sampling_step import say_missing
@@ -301,7 +301,8 @@ def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float
     if step == this.recipe.warmup_steps:
         look = this.phases["baseline"] * this.recipe.validation / (this.recipe.validation + this.recipe.test)
         this.progress.say(sizing.told(this.recipe, stats, time.monotonic() - began, look, this.budget))
-    for found in doctor.diagnose(this.steps, rounds[this.at.round :]):
+    audits = this.store.meta().get("audits", ()) if this.recipe.roles else ()
+    for found in doctor.diagnose(this.steps, rounds[this.at.round :], audits):
         note(this, step + 1, rounds, found)
     processor.say_neighbours(this)
 
@@ -329,6 +330,7 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
         after = measure(this, "validation", step, number, stops=not this.recipe.extrapolation)
     except Interrupted as asked:
         leave(this, step, rounds, asked)
+    auditing.look(this, step, number)
     decision = moment(this, step, number).ask("guard", before, after)
     this.store.add_decision(number, decision)
     this.state.close(decision.answer, after)

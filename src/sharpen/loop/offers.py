@@ -66,7 +66,7 @@ class Moment:
     def bound(self, slot: str) -> Callable[..., Any]:
         """The function in a slot with what it asks for filled in; itself, where it asks for nothing."""
         function = getattr(self.this.recipe, slot)
-        asked = wanted(function, names(slot))
+        asked = [name for name in wanted(function, names(slot)) if not OFFERS[name].late]
         return partial(function, **{name: self.get(name) for name in asked}) if asked else function
 
     def get(self, name: str) -> Any:
@@ -108,6 +108,7 @@ class Offer:
     slots: tuple[str, ...]
     what: str
     make: Callable[[Moment], Any]
+    late: bool = False  # whoever calls the function fills it in, for each rollout
 
 
 def working(name: str) -> Callable[[Moment], Any]:
@@ -151,14 +152,16 @@ def seen(moment: Moment) -> list[tuple[np.ndarray, np.ndarray]]:
     return moment.made["seen"]
 
 
-def retell(moment: Moment, sample: Sample, messages: Sequence[Message]) -> Sample:
-    """The sample with its answer after other messages, as if it had been given there. Nothing is generated."""
+def retell(moment: Moment, sample: Sample, messages: Sequence[Message], answer: str | None = None) -> Sample:
+    """The sample with its answer, or with another that is worth the same, after other messages, as if it had been given there.
+    Nothing is generated."""
     old = sample.rollout
-    ask = rollouts.asking.told(Ask(tuple(messages), answer=old.response), old.task, moment.this.asking)
-    (turn,) = moment.this.policy.respond([replace(ask, answer=old.response)], [0], 0, GREEDY)
+    said = old.response if answer is None else answer
+    ask = rollouts.asking.told(Ask(tuple(messages), answer=said), old.task, moment.this.asking)
+    (turn,) = moment.this.policy.respond([replace(ask, answer=said)], [0], 0, GREEDY)
     name = f"{old.id}.told{len(moment.told):04d}"
     arrays = turn.tokens, turn.sampled, turn.logprobs
-    again = Rollout(old.task, *arrays, (old.response,), turn.stop, old.version, old.seed, name, old.id)
+    again = Rollout(old.task, *arrays, (said,), turn.stop, old.version, old.seed, name, old.id)
     moment.told.append(replace(sample, rollout=again))
     return moment.told[-1]
 
@@ -202,13 +205,21 @@ OFFERS: Mapping[str, Offer] = {
         ("select",), "for each sample (T,) log-probabilities under the present policy", lambda m: [logp for logp, _ in seen(m)]
     ),
     "retell": Offer(
-        ("select",), "(sample, messages) -> a new sample: the same answer after others", lambda m: partial(retell, m)
+        ("select",),
+        "(sample, messages, answer=None) -> a new sample: the same answer, or that one, after others",
+        lambda m: partial(retell, m),
     ),
     "decode": Offer(("select",), "(tokens) -> text", attrgetter("this.policy.text")),
     "mask_token": Offer(("select",), "a token that stands for nothing", attrgetter("this.policy.pad_id")),
     "buffer": Offer(("select",), "a list of samples, as they came, that it fills and empties", working("buffer")),
     "rng": Offer(("select",), "random numbers of this step", random_numbers),
-    "turns": Offer(("verify",), "what the student said in each of its turns; who judges fills it in", lambda moment: ()),
+    "turns": Offer(("verify",), "what the student said in each of its turns; who judges fills it in", lambda moment: (), True),
+    "ledger": Offer(
+        ("rollout", "verify"),
+        "what the rollout has cost: a `core.Spending` that grows, for rollouts; the `core.Ledger` of it all, for verifiers",
+        lambda moment: None,
+        True,
+    ),
     "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
     "seen": Offer(("grow",), "the round's judged samples, right ones too, oldest first", lambda m: list(m.this.grown.seen)),
     "ask": Offer(("grow",), "(task) -> the Ask with which the student is asked it", lambda m: partial(plainly, m)),
@@ -216,7 +227,7 @@ OFFERS: Mapping[str, Offer] = {
     "policy": Offer(("objective",), "the policy before the step", attrgetter("this.policy")),
     "batch": Offer(("objective",), "the batch to be learnt from", attrgetter("batch")),
     "losses": Offer(("objective",), "the losses of earlier steps, oldest first", losses),
-    "notes": Offer(("objective",), "a dict of JSON that it fills", working("notes")),
+    "notes": Offer(("select", "objective"), "a dict of JSON that it fills", working("notes")),
 }
 
 

@@ -19,6 +19,7 @@ from sharpen.loop.offers import Moment
 from sharpen.loop.sampling_step import choose, say_short, try_out
 from sharpen.loop.session import Run
 from sharpen.loop.warmup import ramp
+from sharpen.verify import LEARNT
 
 
 def learn(this: Run, step: int, number: int, spent: float) -> dict[str, Any]:
@@ -110,6 +111,7 @@ def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
     for s in scored:
         rewards[s.group].append(float(s.verdict.reward or 0.0))
     n = max(len(samples), 1)
+    learnt = [s.verdict.parts[LEARNT] for s in scored if LEARNT in s.verdict.parts]
     return {
         "rollouts": len(samples),
         "tokens": sum(s.rollout.n_sampled for s in samples),
@@ -120,4 +122,5 @@ def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
         "malformed": sum(s.verdict.outcome == "malformed" for s in samples) / n,
         "timeout": sum(s.verdict.outcome == "timeout" for s in samples) / n,
         "unscorable": sum(s.verdict.outcome == "unscorable" for s in samples) / n,
+        **({"learnt": sum(learnt) / len(learnt)} if learnt else {}),
     }

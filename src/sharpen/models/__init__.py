@@ -1,11 +1,13 @@
 """Whatever answers, is scored or learns.
 
-policy.py is a causal LM in this process (loading.py: from a directory; gguf.py: from a file or a package; saving.py: to a
-directory and back; snapshot.py: written while it learns on; adapters.py: LoRA; critic.py: a value head; logprobs.py: its
-passes, which fit memory.py), and probe.py tries one that is brought before it is paid for. roles.py says who stands behind a
-recipe's roles, endpoint.py is one behind a server. embedded.py builds the embedded student, scripted.py a policy that answers
-from a function; mixing.py averages checkpoints. paths.py measures which way a model takes on this processor, cores.py whether
-others use its cores. Generation and training passes are in engine/.
+policy.py is a causal LM in this process (turns.py: what is asked of it as tokens; study.py: what it reads before; loading.py:
+from a directory; gguf.py: from a file or a package; saving.py: to a directory and back; snapshot.py: written while it learns
+on; adapters.py: LoRA; critic.py: a value head; reward.py: a reward model; logprobs.py: its passes, which fit memory.py), and
+probe.py tries one that is brought before it is paid for.
+roles.py says who stands behind a recipe's roles, endpoint.py is one behind a server.
+embedded.py builds the embedded student, scripted.py a policy that answers from a function; mixing.py averages checkpoints.
+paths.py measures which way a model takes on this processor, cores.py whether others use its cores. Generation and training
+passes are in engine/.
 
 May import: terminal, verify, objectives, models.engine.
 """
@@ -18,14 +20,18 @@ from sharpen.models.loading import fast_bf16, load_model, where
 from sharpen.models.mixing import mix
 from sharpen.models.policy import LocalPolicy, unheard
 from sharpen.models.probe import probe
+from sharpen.models.reward import Blank, RewardModel, ScriptedScorer
 from sharpen.models.scripted import ScriptedPolicy
 from sharpen.models.snapshot import save_soon
 from sharpen.models.to_gguf import write_gguf
 
 __all__ = [
     "Likeliest",
+    "Blank",
     "LocalPolicy",
+    "RewardModel",
     "ScriptedPolicy",
+    "ScriptedScorer",
     "Watch",
     "embedded",
     "fast_bf16",

@@ -19,15 +19,17 @@ from sharpen.verify import judge_model
 
 AT_ONCE = 16  # requests under way
 REACH_S = 15.0  # for the first word
+BYTES = 4  # of a token, where only the server knows them
 
 
 class EndpointPolicy:
-    """The model of that name at that address (up to and with /v1); `seconds` for each answer.
+    """The model of that name at that address (up to and with /v1); `seconds` for each answer, `price` as `core.Role` has it.
 
     The key, where the server wants one, is read from SHARPEN_ROLE_KEY.
     """
 
-    def __init__(self, url: str, model: str, seconds: float = 60.0):
+    def __init__(self, url: str, model: str, seconds: float = 60.0, price: tuple[float, float] = (0.0, 0.0)):
+        self.price = tuple(each / BYTES for each in price)
         self.endpoint = judge_model.Endpoint(url, model, "SHARPEN_ROLE_KEY", seconds)
         self.version = 0
 
@@ -75,8 +77,9 @@ class EndpointPolicy:
         }
         if stop := [*how.stop, *ask.stop]:
             body["stop"] = stop
-        if ask.insert:
-            return turn_of(messages, "a server cannot go on within a turn", "failed")
+        if ask.goes_on or ask.hook or ask.study:
+            what = "cannot go on within a turn" if ask.goes_on else "takes no hook" if ask.hook else "cannot be taught"
+            return turn_of(messages, f"a server {what}", "failed")
         if ask.answer is not None:
             return turn_of(messages, ask.answer, "forced")
         try:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tableau, Turn, UserError
-from sharpen.models import adapters, logprobs, memory, saving, templates
+from sharpen.hashing import digest
+from sharpen.models import adapters, logprobs, memory, saving, study, templates, turns
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import Kept, generate, native, transformer
 from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, where
@@ -124,21 +125,12 @@ class LocalPolicy:
 
     def prompt_tokens(self, ask: Ask) -> np.ndarray:
         """(P,) int32: the conversation up to where the model's turn begins."""
-        messages = json.dumps([dict(m) for m in ask.messages])
-        if ask.after is None:
-            return self.encode(self.render(messages, True, json.dumps(list(ask.tools))))
-        if ask.insert:  # within the model's own turn: the mark that ended it, if there is one, is taken back
-            kept = len(ask.after.tokens) - (int(ask.after.tokens[-1]) in self.end_ids)
-            return np.concatenate([ask.after.tokens[:kept], self.encode(ask.insert)])
-        # What the template writes between an assistant's words and the next turn, found on a conversation that holds a
-        # mark; the real conversation's tokens stay as they were sampled.
-        opening = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "@@"}]
-        text = self.render(json.dumps([*opening, *json.loads(messages)]), True).split("@@", 1)[1]
-        for end in self.end_ids:
-            mark = self.tokenizer.decode([end])
-            if text.startswith(mark) and int(ask.after.tokens[-1]) == end:
-                text = text[len(mark) :]
-        return np.concatenate([ask.after.tokens, self.encode(text)])
+        return turns.prompt_tokens(self, ask)
+
+    @cached_property
+    def vocabulary(self) -> str:
+        """What tells a vocabulary from another."""
+        return digest(self.tokenizer.get_vocab())
 
     def respond(
         self,
@@ -152,22 +144,25 @@ class LocalPolicy:
 
         Raises FatalDiagnosis where a log-probability is not finite, as those of a model with NaN among its weights.
         """
-        prompts, drawn = [self.prompt_tokens(ask) for ask in asks], [how(ask, sampling) for ask in asks]
-        turns: dict[int, Turn] = {}
+        if any(ask.study for ask in asks):
+            return study.respond(self, asks, seeds, max_tokens, sampling, done)
+        prompts, drawn = [self.prompt_tokens(ask) for ask in asks], [turns.how(ask, sampling) for ask in asks]
+        made_of: dict[int, Turn] = {}
 
         def finish(i: int, made: generate.Generation) -> None:
-            turns[i] = self.turn(asks[i], prompts[i], made, drawn[i])
+            made_of[i] = turns.turn(self, asks[i], prompts[i], made, drawn[i], seeds[i])
             if done:
-                done(i, turns[i])
+                done(i, made_of[i])
 
         generated = [i for i, ask in enumerate(asks) if ask.answer is None]
         for i, ask in enumerate(asks):
             if ask.answer is not None:
-                finish(i, self.force(ask.answer))
+                finish(i, turns.forced(self, ask.answer))
         requests = []
         for i in generated:
             limit = max_tokens if (own := asks[i].max_tokens) is None else own
-            requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i]))
+            used, hook = turns.used(asks[i]), turns.hooked(self, asks[i], prompts[i])
+            requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i], used, hook))
         asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
         try:
             how_run: dict[str, Any] = dict(
@@ -177,30 +172,7 @@ class LocalPolicy:
                 generate.generate(*asked, lambda j, made: finish(generated[j], made), **how_run)
         except NotFinite as error:
             raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
-        return [turns[i] for i in range(len(asks))]
-
-    def force(self, answer: str) -> generate.Generation:
-        tokens = np.append(self.encode(answer), np.int32(self.end_ids[0]))
-        return generate.Generation(tokens.astype(np.int32), np.zeros(len(tokens), dtype=np.float32), "forced")
-
-    def turn(self, ask: Ask, prompt: np.ndarray, made: generate.Generation, sampling: Sampling) -> Turn:
-        sampled, logprobs = np.zeros(len(prompt), dtype=bool), np.zeros(len(prompt), dtype=np.float32)
-        if ask.after is not None:
-            n = min(len(ask.after.tokens), len(prompt))
-            sampled[:n], logprobs[:n] = ask.after.sampled[:n], ask.after.logprobs[:n]
-            if ask.insert and prompt[len(ask.after.tokens) - 1] != ask.after.tokens[-1]:  # that mark is not there any more
-                sampled[len(ask.after.tokens) - 1], logprobs[len(ask.after.tokens) - 1] = False, 0.0
-        text = self.text(made.tokens)
-        if made.stop == "stop":
-            text = text[: min(at for at in map(text.find, sampling.stop) if at >= 0)]
-        return Turn(
-            text=text,
-            tokens=np.concatenate([prompt, made.tokens]),
-            sampled=np.concatenate([sampled, np.ones(len(made.tokens), dtype=bool)]),
-            logprobs=np.concatenate([logprobs, made.logprobs]),
-            stop=made.stop,
-            version=self.version,
-        )
+        return [made_of[i] for i in range(len(asks))]
 
     def logprobs(self, batch: Batch) -> np.ndarray:
         return self.look(batch)["logp"]
@@ -379,9 +351,3 @@ def halve(model: Any) -> None:
 
 def unheard(what: str, share: float) -> None:
     """Nobody is told."""
-
-
-def how(ask: Ask, sampling: Sampling) -> Sampling:
-    """How an ask is drawn: its own way or the run's, ended by its own strings too."""
-    own = ask.sampling or sampling
-    return replace(own, stop=(*own.stop, *ask.stop)) if ask.stop else own

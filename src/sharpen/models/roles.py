@@ -4,7 +4,8 @@ a directory         a causal LM of its own
 student             the same weights, under another prompt
 start, accepted     the student as it was when the loop began, or at the last round that was kept
 http://…#model      an OpenAI-compatible server (endpoint.py)
-module:function     a script: a function of the messages that returns the answer
+module:function     a script: a function of the messages that returns the answer; of a role that gives scores, a function of
+                    messages and steps that returns a number for each step
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sharpen.core import Policy, Role, UserError, suggest
 from sharpen.models.endpoint import EndpointPolicy
 from sharpen.models.gguf import located
 from sharpen.models.probe import probe
+from sharpen.models.reward import Blank, RewardModel, ScriptedScorer
 from sharpen.models.scripted import ScriptedPolicy
 
 SNAPSHOTS = ("start", "accepted")
@@ -52,7 +54,14 @@ def check(role: Role) -> None:
         raise UserError(f"--role {role.name}={who}: the model's name is missing. Write it behind a #: {who}#model.")
     if role.gives == "distributions" and who == "student":
         raise UserError(f"the role {role.name!r} is compared with the student, so it cannot be the student. {cure}")
-    if role.gives != "words" and (remote or script):
+    if role.gives == "scores" and not role.objective and who in ("student", *SNAPSHOTS):
+        raise UserError(
+            f"the role {role.name!r} scores answers, and {who} has no head that has learnt to. Bind it with --role "
+            f"{role.name}=DIR, a reward model's directory, or =module:function."
+        )
+    if role.objective and role.gives == "scores" and not role.teach:
+        raise UserError(f"the role {role.name!r} gives scores and learns, and nothing says what from: give it `teach`.")
+    if role.gives != "words" and (remote or (script and role.gives != "scores")):
         raise UserError(
             f"the role {role.name!r} has to give {role.gives}, and {who} gives words only. Take a model's directory."
         )
@@ -85,18 +94,37 @@ def bind(roles: Sequence[Role], student: Policy, like: Callable[[Path], Any]) ->
         if role.gives == "distributions":
             continue
         if who == "student" or who in SNAPSHOTS:
-            found[role.name] = student
+            found[role.name] = Blank() if role.gives == "scores" else student
         elif who.startswith(("http://", "https://")):
             url, _, model = who.partition("#")
-            server = EndpointPolicy(url, model, role.seconds)
+            server = EndpointPolicy(url, model, role.seconds, role.price)
             server.reach()
             found[role.name] = server
         elif Path(who).is_dir():
-            found[role.name] = like(Path(who))
-            probe(found[role.name], who)
+            found[role.name] = made(role, Path(who), like)
+            probe(getattr(found[role.name], "policy", found[role.name]), who)
         else:
-            found[role.name] = ScriptedPolicy(script(role.name, who))
+            function: Callable[..., Any] = script(role.name, who)
+            found[role.name] = ScriptedScorer(function) if role.gives == "scores" else ScriptedPolicy(function)
     return found
+
+
+def made(role: Role, path: Path, like: Callable[[Path], Any]) -> Any:
+    """A role's model from a directory. UserError where it should score, has no head, and will not learn one."""
+    if role.gives != "scores":
+        return like(path)
+    found = RewardModel(like(path), path)
+    if found.fresh and not role.objective:
+        raise UserError(
+            f"--role {role.name}={path}: this model has no head that says one number (score.weight), so it scores nothing. "
+            "Take a reward model's directory, or a recipe that teaches it."
+        )
+    return found
+
+
+def begun(policy: Any, student: Policy) -> bool:
+    """Whether a role has weights of its own by now."""
+    return policy is not student and not isinstance(policy, Blank)
 
 
 def script(name: str, who: str) -> Callable[..., str]:
@@ -118,7 +146,7 @@ def learners(roles: Sequence[Role]) -> list[Role]:
 def save(roles: Sequence[Role], bound: Mapping[str, Any], checkpoint: Path, student: Policy) -> None:
     """Put each role that learns beside a checkpoint of the student's, once it has weights of its own."""
     for role in learners(roles):
-        if bound[role.name] is not student:
+        if begun(bound[role.name], student):
             path = checkpoint / "roles" / role.name
             path.mkdir(parents=True)
             bound[role.name].save(str(path))
@@ -129,16 +157,21 @@ def load(roles: Sequence[Role], bound: dict[str, Any], checkpoint: Path, student
     for role in learners(roles):
         path = checkpoint / "roles" / role.name
         if path.is_dir():
-            bound[role.name] = like(path)
+            bound[role.name] = made(role, path, like)
             bound[role.name].load(str(path))
         elif role.bound in SNAPSHOTS:
-            bound[role.name] = student
+            bound[role.name] = Blank() if role.gives == "scores" else student
 
 
 def take(
     roles: Sequence[Role], bound: dict[str, Any], kind: str, model: Path, student: Policy, like: Callable[[Path], Any]
 ) -> None:
-    """Put the model of that directory behind every role that is a snapshot of that kind; one that learns begins there once."""
+    """Put the model of that directory behind every role that is a snapshot of that kind; one that learns begins there once, and
+    is compared with it where its objective compares."""
     for role in roles:
-        if role.bound == kind and role.gives != "distributions" and (not role.objective or bound[role.name] is student):
-            bound[role.name] = like(model)
+        if role.bound != kind or role.gives == "distributions":
+            continue
+        if not role.objective or not begun(bound[role.name], student):
+            bound[role.name] = made(role, model, like)
+        if role.objective and role.gives == "words" and role.objective().reference:
+            bound[role.name].refer(str(model))

@@ -21,7 +21,7 @@ from sharpen.models import adapters
 from sharpen.models.critic import ValueHead
 from sharpen.models.loading import in_short, load_weights, read_json
 
-BESIDE = ("optimizer.safetensors", "critic.safetensors")  # what is not the model
+BESIDE = ("optimizer.safetensors", "critic.safetensors", "head.safetensors")  # what is not the model
 
 
 def weights(model: Any, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -103,7 +103,7 @@ def load(policy: Any, directory: str) -> None:
         policy.mean = [t.detach().clone() for t in policy.trained.values()] if policy.average else []
     numbers = {n: i for i, n in enumerate(policy.trained)}
     learned: dict[int, Tensor] = {}
-    for key, tensor in _read(path / "optimizer.safetensors", policy.kept).items():
+    for key, tensor in read(path / "optimizer.safetensors", policy.kept).items():
         field, name = key.split(":", 1)
         if field == "latest":
             policy.trained[name].data.copy_(tensor)
@@ -115,7 +115,7 @@ def load(policy: Any, directory: str) -> None:
             policy.optimizer.state[policy.trained[name]][field] = tensor
     policy.critic = None
     if (path / "critic.safetensors").exists():
-        state = _read(path / "critic.safetensors", str(policy.model.device))
+        state = read(path / "critic.safetensors", str(policy.model.device))
         policy.critic = ValueHead(len(state["weight"]) - 1, policy.model.device)
         policy.critic.restore(state)
     policy.learned = [learned[i] for i in sorted(learned)]
@@ -123,7 +123,7 @@ def load(policy: Any, directory: str) -> None:
     policy.refresh()
 
 
-def _read(file: Path, device: str) -> dict[str, Tensor]:
+def read(file: Path, device: str) -> dict[str, Tensor]:
     try:
         return load_file(file, device=device)
     except (OSError, SafetensorError) as error:

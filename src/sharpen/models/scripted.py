@@ -17,7 +17,8 @@ from sharpen.core import PLAIN, Ask, Batch, Message, Sampling, Tableau, Turn
 class ScriptedPolicy:
     """A policy whose answers come from `reply(messages) -> text`; it never learns, and counts its updates.
 
-    Tokens are the bytes of the conversation, so lengths and masks are real.
+    Tokens are the bytes of the conversation, so lengths and masks are real. Nothing is drawn and nothing learnt, so
+    a hook changes nothing, nor does a study.
     """
 
     def __init__(self, reply: Callable[[Sequence[Message]], str]):
@@ -38,6 +39,7 @@ class ScriptedPolicy:
         turns: list[Turn] = []
         for ask in asks:
             before = ask.after.tokens if ask.after is not None else np.zeros(0, dtype=np.int32)
+            before = before[: ask.cut] if ask.goes_on else before
             words = "".join(f"<{m['role']}>{m['content']}" for m in ask.messages)
             prompt = np.concatenate([before, as_bytes(words + ask.insert)])
             text = (
@@ -52,11 +54,13 @@ class ScriptedPolicy:
             said = as_bytes(text) if ask.answer is not None else as_bytes(text)[:limit]
             sampled = np.concatenate([np.zeros(len(prompt), dtype=bool), np.ones(len(said), dtype=bool)])
             if ask.after is not None:
-                sampled[: len(before)] = ask.after.sampled
+                sampled[: len(before)] = ask.after.sampled[: len(before)]
+            begin = ask.after.begin if ask.after is not None and ask.goes_on else len(prompt)
             stop = "forced" if ask.answer is not None else "stop" if ends else "length" if len(said) == limit else "end"
             tokens = np.concatenate([prompt, said])
             self.tick("answers", len(turns) / len(asks))
-            turns.append(Turn(text, tokens, sampled, np.where(sampled, -0.1, 0).astype(np.float32), stop, self.version))
+            logprobs, whole = np.where(sampled, -0.1, 0).astype(np.float32), self.text(tokens[begin:])
+            turns.append(Turn(text, tokens, sampled, logprobs, stop, self.version, begin=begin, whole=whole))
             if done:
                 done(len(turns) - 1, turns[-1])
         return turns

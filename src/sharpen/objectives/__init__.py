@@ -2,8 +2,9 @@
 
 advantage.py is what a response is credited with, tableau.py puts the parts together. policy_gradient.py has REINFORCE to
 CISPO and SFT; preferences.py DPO and its kin; hybrid.py worked solutions beside own answers; distillation.py a teacher's
-distribution; penalties.py and entropy.py what is added; off_policy.py rollouts of earlier versions; games.py small matrix
-games to try preferences on.
+distribution; turns.py credits turns, steps.py parts of answers; penalties.py and entropy.py what is added; off_policy.py
+rollouts of earlier versions; games.py small matrix games to try preferences on; unrolled.py gradients through learning;
+rewards.py what reward models learn.
 
 May import: data.
 """
@@ -18,6 +19,10 @@ from sharpen.objectives import (
     penalties,
     policy_gradient,
     preferences,
+    rewards,
+    steps,
+    turns,
+    unrolled,
 )
 from sharpen.objectives.tableau import active, example, example_penalty, weigh
 
@@ -34,5 +39,9 @@ __all__ = [
     "penalties",
     "policy_gradient",
     "preferences",
+    "rewards",
+    "steps",
+    "turns",
+    "unrolled",
     "weigh",
 ]

@@ -125,6 +125,13 @@ def by_turn(batch: Batch, unbiased: bool = False, eps: float = 1e-6) -> np.ndarr
     return found
 
 
+def credited(batch: Batch) -> np.ndarray:
+    """(B, T): what each of the student's turns is worth by itself. Where the verdicts credit no turns, what `centred` gives."""
+    if batch.turn is None or batch.credit is None:
+        return np.broadcast_to(centred(batch)[:, None], batch.mask.shape) * batch.mask
+    return np.asarray(batch.credit, dtype=np.float64) * (batch.turn >= 0)
+
+
 def signed(batch: Batch, wrong: float) -> np.ndarray:
     """1 for a response with a reward above 0, else -wrong: likelihood and unlikelihood at fixed rates, no comparison."""
     return np.where(raw(batch) > 0, 1.0, -wrong)

@@ -194,12 +194,17 @@ def grpo_by_turn(clip: float = 0.2) -> Tableau:
     return replace(grpo(clip_low=clip, clip_high=clip), advantage=advantage.by_turn)
 
 
-def dr_grpo(length: int, clip: float = 0.2) -> Tableau:
+def by_turn_credit(clip: float = 0.2) -> Tableau:
+    """GRPO with each turn's credit as its advantage: for verdicts or samples whose credit is compared already."""
+    return replace(grpo(clip_low=clip, clip_high=clip), advantage=advantage.credited)
+
+
+def dr_grpo(length: int, clip: float = 0.2, clip_high: float | None = None) -> Tableau:
     """GRPO "done right" (arXiv 2503.20783): centred only, and token sums divided by a constant, the longest response.
 
     So a wrong answer is not made cheap by being long, nor a prompt heavy by being nearly always or never solved.
     """
-    clipped = partial(trust_region, low=clip, high=clip)
+    clipped = partial(trust_region, low=clip, high=clip if clip_high is None else clip_high)
     return Tableau(advantage.centred, partial(constant_length, length=length), token_ratio, clipped)
 
 

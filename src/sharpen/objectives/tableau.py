@@ -35,6 +35,7 @@ class Rows:
     accuracy   (R, 1) mean reward of the row's group, over the whole batch
     forced     (R, 1) bool, rows that were put into the policy's mouth
     group      (R,) rows of one group share a number
+    turn       (R, T) number of the student's turn that each token belongs to, -1 elsewhere; None where the batch has none
     """
 
     logp: Tensor
@@ -48,6 +49,7 @@ class Rows:
     accuracy: Tensor
     forced: Tensor
     group: Tensor
+    turn: Tensor | None = None
 
 
 def _scales(tableau: Tableau, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
@@ -162,6 +164,7 @@ def _view(
         accuracy=tensor(accuracy[rows])[:, None],
         forced=torch.as_tensor(forced[rows], device=logp.device)[:, None],
         group=torch.as_tensor(index[rows], device=logp.device),
+        turn=None if batch.turn is None else torch.as_tensor(batch.turn[rows][:, :width], device=logp.device),
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sharpen.core import Arm, ArmStats, Batch, Rollout, Sample, Span, Tableau, Task, UserError, Verdict
+from sharpen.core import Arm, ArmStats, Batch, Branch, Rollout, Sample, Span, Tableau, Task, Turn, UserError, Verdict
 from sharpen.data import make_batch
 from sharpen.objectives import example_penalty, weigh
 from sharpen.recipe import Recipe, asked_for, call, describe
@@ -122,8 +122,10 @@ def toy(group: int, number: int, reward: float, same: bool = False, forced: bool
     tokens, sampled = np.array([1, 2, 3 + said, 4, 5], np.int32), np.array([False, False, True, True, True])
     logprobs = np.where(sampled, 0.0 if forced else -1.0, 0.0).astype(np.float32)
     text, stop = f"{said} <answer>{int(reward)}</answer>", "forced" if forced else "end"
-    spans = (Span(2, 5, forced=forced),)
-    rollout = Rollout(task, tokens, sampled, logprobs, (text,), stop, 0, 0, f"toy.{group}.{number}.{forced}", spans=spans)
+    spans, name = (Span(2, 5, forced=forced),), f"toy.{group}.{number}.{forced}"
+    turn = Turn(text, tokens, sampled, logprobs, stop)
+    tried = () if same else (Branch(turn, 2, -1, 1.0, 3), Branch(turn, 2, -1, 0.0, 1))  # what a search might leave
+    rollout = Rollout(task, tokens, sampled, logprobs, (text,), stop, 0, 0, name, spans=spans, branches=tried)
     return Sample(rollout, Verdict("correct", 1.0) if reward == 1 else Verdict("wrong", reward, feedback="no"), group)
 
 
@@ -141,12 +143,13 @@ def selected(recipe: Recipe, samples: Sequence[Sample], progress: float) -> list
         retell=partial(retold, []),
         decode=lambda tokens: " ".join(map(str, tokens)),
         mask_token=0,
+        notes={},
         rng=np.random.default_rng(0),
     )
     return call(recipe.select, samples, **{name: made[name] for name in asked_for(recipe.select)})
 
 
-def retold(made: list[None], sample: Sample, messages: Sequence[Any]) -> Sample:
+def retold(made: list[None], sample: Sample, messages: Sequence[Any], answer: str | None = None) -> Sample:
     made.append(None)
     rollout = replace(sample.rollout, id=f"{sample.rollout.id}.{len(made)}", parent=sample.rollout.id)
     return replace(sample, rollout=rollout)

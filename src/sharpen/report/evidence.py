@@ -13,9 +13,10 @@ from typing import Any
 
 from sharpen.core import Arm, Decision, Tally
 from sharpen.estimate import Estimate, change, mean, share
-from sharpen.report import growth
+from sharpen.report import flows, growth
 from sharpen.report.growth import Growth
 from sharpen.store import Store
+from sharpen.verify import turns
 
 Rows = Callable[..., Sequence[Any]]  # Store.rows
 Skills = Mapping[Arm, Estimate | None]  # None: no task of this arm could be judged
@@ -108,6 +109,7 @@ class Evidence:
     tokens         (rollouts, sampled tokens) by purpose, without worked solutions, which are given
     outcomes       purpose (before, test) -> outcome -> number of attempts
     cut            attempts at the test split that ran out of tokens, by purpose
+    attempts       purpose (before, test) -> attempts at each task, where the verdicts note them
     shared         test questions that are also training questions, word for word
     grown          what was diagnosed, grown, refused and repaired; empty where the recipe grows nothing
     """
@@ -132,6 +134,7 @@ class Evidence:
     shared: int
     diagnoses: Sequence[Mapping[str, Any]]
     grown: Growth
+    attempts: Mapping[str, Sequence[turns.Episode]]
 
     @property
     def fallen(self) -> list[tuple[Arm, Estimate]]:
@@ -188,6 +191,7 @@ def gather(store: Store) -> Evidence:
         shared=shared[0][0],
         diagnoses=[{**r, "evidence": json.loads(r["evidence"])} for r in diagnoses],
         grown=growth.read(rows),
+        attempts={purpose: flows.episodes(store, purpose) for purpose in ("before", "test")},
     )
 
 

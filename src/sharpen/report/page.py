@@ -20,7 +20,7 @@ import jinja2
 
 from sharpen.core import Arm, UserError
 from sharpen.estimate import Estimate, mean
-from sharpen.report import answers, charts
+from sharpen.report import answers, charts, flows
 from sharpen.report.charts import level, percent, short
 from sharpen.report.evidence import STATES, Evidence, Round, Skills
 from sharpen.report.findings import checks, duration, verdict
@@ -80,6 +80,8 @@ def html(
         families=_families(evidence),
         skills=_skills(evidence),
         answers=answers.section(evidence),
+        flows=flows.section(evidence.attempts),
+        flow_words=flows.sentence(evidence.attempts["test"]) or flows.sentence(evidence.attempts["before"]),
         examples=[{**s, "gist": _gist(s["prompt"])} for s in examples],
         rounds=_rounds(evidence.rounds),
         curriculum=_curriculum(evidence),
@@ -92,8 +94,8 @@ def html(
     )
 
 
-def filled(room: Traversable, **values: Any) -> str:
-    """A page from a room's page.html.j2, with the style sheet that all pages share."""
+def filled(room: Traversable, layout: str = "page.html.j2", **values: Any) -> str:
+    """A page from a room's layout, with the style sheet that all pages share."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "percent": percent,
@@ -104,7 +106,7 @@ def filled(room: Traversable, **values: Any) -> str:
         "breakable": breakable,
     }
     style = Markup(files("sharpen.report").joinpath("page.css").read_text("utf-8"))
-    return environment.from_string(room.joinpath("page.html.j2").read_text("utf-8")).render(style=style, **values)
+    return environment.from_string(room.joinpath(layout).read_text("utf-8")).render(style=style, **values)
 
 
 def write(text: str, target: Path) -> Path:

@@ -20,6 +20,7 @@ from sharpen.guard import baseline
 from sharpen.report import answers, growth, page
 from sharpen.report.evidence import Skills, gather, samples
 from sharpen.store import Store, evaluations
+from sharpen.verify import turns
 
 
 def summary(directory: Path | str) -> dict[str, Any]:
@@ -38,6 +39,8 @@ def summary(directory: Path | str) -> dict[str, Any]:
                 whose answers could be read both times; says = that in words; fell, rose: the arms whose own interval leaves out
                 zero
     growth      what was diagnosed, grown, refused, repaired, and is in dispute (growth.py); null where nothing grows
+    turns       before, after: accuracy by attempt, friction, and between each two attempts what was mended and spoilt, with
+                confidence level, critique score, copies and cost (`verify.turns.figures`); null where nobody tried twice
     examples    in `after`, else in `before`: three answers, verbatim; findings = what is wrong with them
     Raises UserError where the directory is not a run.
     """
@@ -70,6 +73,10 @@ def summary(directory: Path | str) -> dict[str, Any]:
             "after": _measured(evidence.after, evidence.answers["test"], shown["test"]),
             "difference": difference,
             "growth": growth.summary(evidence.grown),
+            "turns": {
+                name: turns.figures(evidence.attempts[purpose]) or None
+                for name, purpose in (("before", "before"), ("after", "test"))
+            },
         }
     )
 

@@ -1,18 +1,40 @@
 """Who is asked what, in which order: rollouts as generators, and the driver that batches them.
 
-rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools. asking.py says what
-the student is told beside the question, and keeps it with a model. driver.py runs
-generators side by side; answers.py says what comes of programs, environments and measurements; judges.py runs verdicts that
-need a model.
+rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools, retry.py attempts
+with feedback between them, which feedback.py gives; critique.py what is said of answers, tutoring.py a tutor and a pupil;
+own_judge.py a model that judges itself, consistent.py programs against tests of its own. search.py tries several answers and
+chooses: trees.py searches, values.py says what a beginning is worth. splicing.py cuts, inserts and forces within an answer;
+guided.py draws with the hooks of decoding.py. asking.py says what the student is told beside the question, and keeps it with
+a model. driver.py runs generators side by side; answers.py says what comes of programs, environments and measurements;
+judges.py runs verdicts that need a model.
 
 May import: verify.maths, verify.code, verify, data.
 """
 
-from sharpen.rollouts import asking
+from sharpen.rollouts import (
+    asking,
+    critique,
+    decoding,
+    exploring,
+    feedback,
+    guided,
+    own_judge,
+    refining,
+    search,
+    splicing,
+    studying,
+    trees,
+    tutoring,
+    values,
+)
 from sharpen.rollouts.asking import UNTOLD, Asking
+from sharpen.rollouts.consistent import conair
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
+from sharpen.rollouts.own_judge import best_by_own, co_evolved, ticked_again
+from sharpen.rollouts.retry import rethink, retry, untried
 from sharpen.rollouts.rollout import (
+    again,
     demonstrate,
     demonstrating,
     rationalise,
@@ -26,19 +48,40 @@ from sharpen.rollouts.tools import Calculator, with_tools
 __all__ = [
     "UNTOLD",
     "Asking",
+    "again",
     "asking",
+    "best_by_own",
+    "co_evolved",
+    "conair",
+    "search",
+    "splicing",
+    "studying",
+    "trees",
+    "values",
     "Calculator",
     "RoleJudges",
     "Roles",
+    "decoding",
     "demonstrate",
     "demonstrating",
     "drive",
+    "critique",
+    "exploring",
+    "feedback",
+    "guided",
     "judging",
+    "own_judge",
     "perform",
     "rationalise",
+    "refining",
+    "rethink",
+    "retry",
     "rewrite_program",
+    "tutoring",
     "self_correct",
     "single",
+    "ticked_again",
     "unaided",
+    "untried",
     "with_tools",
 ]

@@ -25,6 +25,8 @@ from sharpen.core import (
     Rollout,
     Run,
     Sample,
+    Score,
+    Scored,
     Speaker,
     Task,
     UserError,
@@ -100,11 +102,22 @@ def measure(policy: Speaker, wanted: Sequence[Measure]) -> list[Measured]:
     """Log-probabilities and entropies of given answers, in one batch."""
     if not hasattr(policy, "entropies"):
         raise UserError("a Measure asks for log-probabilities, and who is asked gives words only. Take a model's directory.")
-    asks = [Ask(event.messages, answer=event.answer) for event in wanted]
-    turns = policy.respond(asks, [0] * len(asks), 0, GREEDY)
+    given = [event for event in wanted if event.turn is None]
+    made = iter(policy.respond([Ask(e.messages, answer=e.answer) for e in given], [0] * len(given), 0, GREEDY) if given else ())
+    turns = [event.turn or next(made) for event in wanted]
     nobody = Task((), None, "", 0)
     said = [Rollout(nobody, t.tokens, t.sampled, t.logprobs, (t.text,), t.stop, t.version, 0, "") for t in turns]
     batch = make_batch([Sample(rollout, Verdict("correct", 1.0), i) for i, rollout in enumerate(said)])
     logprobs, entropies = policy.entropies(batch)
     on = batch.mask > 0
     return [Measured(np.array(logprobs[i][on[i]]), np.array(entropies[i][on[i]])) for i in range(len(turns))]
+
+
+def score(policy: Any, wanted: Sequence[Score]) -> list[Scored | Failed]:
+    """What a reward model says of given answers, in one batch. A score that is not finite is nobody's."""
+    if not hasattr(policy, "score"):
+        raise UserError("a Score asks for a reward model, and who is asked gives words. The role has to say gives='scores'.")
+    return [
+        found if np.isfinite(found.values).all() else Failed("the reward model's score is not finite")
+        for found in policy.score(wanted)
+    ]

@@ -79,9 +79,17 @@ def asked(rollout: RolloutGenerator, task: Task, asking: Asking) -> RolloutGener
 
 def told(event: Any, task: Task, asking: Asking) -> Any:
     """An event of a rollout of this task, as it is asked of the student. What goes on with a conversation stays as it is."""
-    if not isinstance(event, Ask | Measure) or event.role or (isinstance(event, Ask) and event.after is not None):
+    if not isinstance(event, Ask | Measure) or event.role:
         return event
     suffix = asking.suffix(task)
+    if isinstance(event, Ask) and event.hook is not None and event.hook.beside:
+        beside = (
+            replace(b, messages=messages(task, b.messages, asking.system, suffix)) if b.messages and not b.role else b
+            for b in event.hook.beside
+        )
+        event = replace(event, hook=replace(event.hook, beside=tuple(beside)))
+    if isinstance(event, Ask) and event.after is not None:
+        return event
     said = messages(task, event.messages, asking.system, suffix)
     if isinstance(event, Measure):
         return replace(event, messages=said)

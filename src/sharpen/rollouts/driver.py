@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,29 +22,37 @@ import numpy as np
 from sharpen.core import (
     Act,
     Ask,
+    Check,
     Failed,
+    Ledger,
     Measure,
     Rollout,
     RolloutGenerator,
     Run,
     Sampling,
+    Score,
+    Searched,
     Span,
     Speaker,
+    Spending,
     Task,
     Turn,
     UserError,
 )
 from sharpen.hashing import derive
-from sharpen.rollouts.answers import act, measure, run, started
+from sharpen.recipe import asked_for
+from sharpen.rollouts.answers import act, measure, run, score, started
 from sharpen.rollouts.asking import UNTOLD, Asking, asked
+from sharpen.verify import Judges, verify
 
 NOTHING = np.zeros(0)
-Roles = Mapping[str, Speaker]
+Roles = Mapping[str, Any]  # a Speaker, or what scores
+Checks = Callable[[str, Check], Callable[[], Any]]  # begins a verdict under a key; what is returned waits for it
 
 
 @dataclass
 class Going:
-    """A generator and what it has come to. `turns` are all that anybody said to it."""
+    """A generator and what it has come to. `turns` are all that anybody said to it, `spent` what that cost."""
 
     generator: Generator[Any, Any, Any]
     id: str
@@ -50,6 +60,8 @@ class Going:
     turns: list[Turn] = field(default_factory=list)
     wanted: Any = None  # what it waits for
     answers: dict[int, Any] = field(default_factory=dict)
+    spent: Spending = field(default_factory=Spending)
+    since: float = 0.0  # when it began to wait
 
     def events(self) -> list[Any]:
         return self.wanted if isinstance(self.wanted, list) else [self.wanted]
@@ -65,12 +77,18 @@ def perform(
     max_tokens: int,
     sampling: Sampling,
     roles: Roles | None = None,
+    spending: Sequence[Spending] | None = None,
+    checks: Checks | None = None,
 ) -> None:
     """Run every generator to its end; `complete(i, what is known of it, what it returned, or the exception it raised)`.
 
-    Generator i samples with derive(seed, ids[i], number of the turn), so a result does not depend on its neighbours.
+    Generator i samples with derive(seed, ids[i], number of the turn), so a result does not depend on its neighbours. A turn
+    that goes on as if it had never been interrupted keeps its own seed.
+
+    spending  where what each costs is added up, so that it can read it on its way
     """
-    going = [Going(generator, id, derive(seed, id, 0)) for generator, id in zip(generators, ids, strict=True)]
+    ledgers = spending or [Spending() for _ in generators]
+    going = [Going(g, id, derive(seed, id, 0), spent=spent) for g, id, spent in zip(generators, ids, ledgers, strict=True)]
     waiting: dict[int, Going] = {}
 
     def resume(i: int, answer: Any) -> None:
@@ -80,7 +98,7 @@ def perform(
             wish = this.generator.throw(answer) if isinstance(answer, Failed) else this.generator.send(answer)
             while wish == []:  # nothing is asked, so nothing will come
                 wish = this.generator.send([])
-            this.wanted, this.answers = wish, {}
+            this.wanted, this.answers, this.since = wish, {}, time.monotonic()
             waiting[i] = this
         except StopIteration as end:
             complete(i, this, end.value)
@@ -96,14 +114,17 @@ def perform(
         events = this.events()
         if len(this.answers) == len(events):
             got = [this.answers[k] for k in range(len(events))]
+            this.spent.add(cost(events, got, time.monotonic() - this.since, roles or {}))
             this.turns += [a for a in got if isinstance(a, Turn)]
             failed = next((a for a, e in zip(got, events) if isinstance(a, Failed) and not getattr(e, "may_fail", False)), None)
             resume(i, failed if failed else got if isinstance(this.wanted, list) else got[0])
 
     for i in range(len(going)):
         resume(i, None)
-    while waiting:
-        _round(policy, roles or {}, dict(waiting), take, seed, max_tokens, sampling)
+    with ExitStack() as held:
+        judges = lazily(lambda: held.enter_context(Judges(verify)))
+        while waiting:
+            _round(policy, roles or {}, dict(waiting), take, seed, max_tokens, sampling, checks or partial(judged, judges))
 
 
 def _round(
@@ -114,31 +135,82 @@ def _round(
     seed: int,
     max_tokens: int,
     sampling: Sampling,
+    checks: Checks,
 ) -> None:
     """Answer all that is waited for now."""
     asks: dict[str, list[tuple[int, int, Ask, int]]] = {"": []}  # by role: generator, place in its list, ask, seed
-    measures: dict[str, list[tuple[int, int, Measure]]] = {}
+    measures: dict[tuple[str, type], list[tuple[int, int, Any]]] = {}
     outside = []
     for i, this in waiting.items():
         said = len(this.turns)
         for n, event in enumerate(this.events()):
             if isinstance(event, Ask):
-                asks.setdefault(event.role, []).append((i, n, event, derive(seed, this.id, said) if said else this.seed))
+                fresh = derive(seed, this.id, said) if said else this.seed
+                asks.setdefault(event.role, []).append((i, n, bound(event, policy, roles), resumed(event) or fresh))
                 said += 1
             elif isinstance(event, Run | Act):
                 outside.append((i, n, started(event, run if isinstance(event, Run) else act)))
-            elif isinstance(event, Measure):
-                measures.setdefault(event.role, []).append((i, n, event))
+            elif isinstance(event, Measure | Score):
+                measures.setdefault((event.role, type(event)), []).append((i, n, event))
+            elif isinstance(event, Check):
+                outside.append((i, n, checks(f"{this.id}.{said}.{n}", event)))
             else:
-                outside.append((i, n, partial(Failed, f"{event!r:.200} is no Ask, Run, Act or Measure, nor a list of them")))
+                what = f"{event!r:.200} is no Ask, Run, Act, Measure, Score or Check, nor a list of them"
+                outside.append((i, n, partial(Failed, what)))
     for role, listed in asks.items():
         answer(whose(role, policy, roles), listed, take, waiting, max_tokens, sampling)
-    for role, wanted in measures.items():
-        found = measure(whose(role, policy, roles), [event for _, _, event in wanted])
+    for (role, kind), wanted in measures.items():
+        say = measure if kind is Measure else score
+        found = say(whose(role, policy, roles), [event for _, _, event in wanted])
         for (i, n, _), values in zip(wanted, found, strict=True):
             take(i, n, values)
     for i, n, finish in outside:
         take(i, n, finish())
+
+
+def lazily(make: Callable[[], Any]) -> Callable[[], Any]:
+    """What `make` makes, when it is first asked for, and the same from then on."""
+    return lru_cache(maxsize=1)(make)
+
+
+def judged(judges: Callable[[], Judges], key: str, event: Check) -> Callable[[], Any]:
+    """Hand an answer over to be judged; what is returned waits for the verdict. One that nobody can give is Failed."""
+    judges().submit(key, event.task, event.response)
+
+    def finish() -> Any:
+        verdict = judges().take(key)[0]
+        return Failed(f"no verdict: {verdict.feedback}") if verdict.reward is None else verdict
+
+    return finish
+
+
+def bound(ask: Ask, policy: Speaker, roles: Roles) -> Ask:
+    """The ask, its hook's roles with who stands behind them."""
+    if ask.hook is None or not any(one.role for one in ask.hook.beside):
+        return ask
+    beside = tuple(replace(one, speaker=whose(one.role, policy, roles)) if one.role else one for one in ask.hook.beside)
+    return replace(ask, hook=replace(ask.hook, beside=beside))
+
+
+def resumed(ask: Ask) -> int:
+    """The seed of a turn that goes on as if it had never been interrupted; 0: there is none."""
+    return ask.after.drawn[0] if ask.after and ask.goes_on and not ask.insert and ask.cut is None else 0
+
+
+def cost(events: Sequence[Any], got: Sequence[Any], seconds: float, roles: Roles) -> Ledger:
+    """What the answers to these events cost, which came together."""
+    sampled = read = calls = runs = 0
+    money = 0.0
+    for event, answer in zip(events, got, strict=True):
+        if isinstance(event, Ask) and isinstance(answer, Turn) and answer.stop != "forced":
+            own = answer.spans[-1] if answer.spans else None
+            new = own.stop - own.start if own else 0
+            before = len(answer.tokens) - new
+            asked, wrote = getattr(roles.get(event.role), "price", (0.0, 0.0))
+            sampled, read, calls = sampled + new, read + before, calls + 1
+            money += (asked * before + wrote * new) / 1e6
+        runs += isinstance(event, Run | Act)
+    return Ledger(sampled, read, calls, runs, seconds, money)
 
 
 def answer(
@@ -168,15 +240,17 @@ def answer(
 
 def spanned(ask: Ask, turn: Turn, number: int) -> Turn:
     """The turn with its spans: those of the turn that it continues, and its own."""
-    begin = len(ask.after.tokens) if ask.after else 0
-    if ask.after and turn.tokens[begin - 1] != ask.after.tokens[-1]:
+    begin = ask.cut if ask.cut is not None else len(ask.after.tokens) if ask.after else 0
+    if ask.after and begin and (len(turn.tokens) < begin or turn.tokens[begin - 1] != ask.after.tokens[begin - 1]):
         begin -= 1  # the mark that ended the turn before was taken back, so that the turn goes on
-    before = tuple(replace(span, stop=min(span.stop, begin)) for span in ask.after.spans) if ask.after else ()
+    left = [span for span in ask.after.spans if span.start < begin] if ask.after else []
+    before = tuple(span if span.stop <= begin else replace(span, stop=begin) for span in left)
     new, end = turn.sampled[begin:], len(turn.tokens)
     start = begin + int(new.argmax()) if new.any() else end
     own = Span(start, end, ask.role, turn.version, number, turn.stop == "forced")
     # Thousands a step: `replace` takes three times as long.
-    return Turn(turn.text, turn.tokens, turn.sampled, turn.logprobs, turn.stop, turn.version, (*before, own))
+    said = turn.text, turn.tokens, turn.sampled, turn.logprobs, turn.stop, turn.version
+    return Turn(*said, (*before, own), turn.begin, turn.whole, turn.drawn)
 
 
 def whose(role: str, policy: Speaker, roles: Roles) -> Speaker:
@@ -188,7 +262,7 @@ def whose(role: str, policy: Speaker, roles: Roles) -> Speaker:
 
 def drive(
     policy: Speaker,
-    rollout: Callable[[Task], RolloutGenerator],
+    rollout: Callable[..., RolloutGenerator],
     tasks: Sequence[Task],
     ids: Sequence[str],
     *,
@@ -221,22 +295,33 @@ def drive(
         if finished:
             finished(i, done[i])
 
-    generators = [asked(rollout(task), task, asking) for task in tasks]
-    perform(policy, generators, ids, complete, seed=seed, max_tokens=max_tokens, sampling=sampling, roles=roles)
+    spending = [Spending() for _ in tasks]
+    reads = "ledger" in asked_for(rollout)
+    begun = [rollout(task, ledger=spent) if reads else rollout(task) for task, spent in zip(tasks, spending, strict=True)]
+    generators = [asked(one, task, asking) for one, task in zip(begun, tasks, strict=True)]
+    settings: dict[str, Any] = dict(seed=seed, max_tokens=max_tokens, sampling=sampling, roles=roles, spending=spending)
+    perform(policy, generators, ids, complete, **settings)
     return [done[i] for i in range(len(tasks))]
 
 
-def record(task: Task, this: Going, returned: Turn | tuple[Turn, ...]) -> Rollout:
+def record(task: Task, this: Going, returned: Turn | tuple[Turn, ...] | Searched) -> Rollout:
     """The rollout of what a generator returned: its last turn is judged, the others are learnt from beside it, and each
-    conversation of a role is kept."""
-    *more, last = returned if isinstance(returned, tuple) else (returned,)
-    texts = tuple(turn.text for turn in this.turns if not turn.author)
+    conversation of a role is kept. A turn that was chosen among several, or put together of parts, is judged as a whole."""
+    branches = returned.branches if isinstance(returned, Searched) else ()
+    chosen = returned.turn if isinstance(returned, Searched) else returned
+    *more, last = chosen if isinstance(chosen, tuple) else (chosen,)
+    own = [turn for turn in this.turns if not turn.author]
+    texts = tuple(turn.text for turn in own)
+    if not last.author and (not own or last is not own[-1]):
+        texts = (*texts, last.text)
     arrays = last.tokens, last.sampled, last.logprobs
-    others = (*more, *_ends([turn for turn in this.turns if turn.author]))
-    return Rollout(task, *arrays, texts, last.stop, last.version, this.seed, this.id, spans=last.spans, others=others)
+    others = (*more, *conversations([turn for turn in this.turns if turn.author]))
+    return Rollout(
+        task, *arrays, texts, last.stop, last.version, this.seed, this.id, None, last.spans, others, this.spent.now, branches
+    )
 
 
-def _ends(turns: Sequence[Turn]) -> list[Turn]:
+def conversations(turns: Sequence[Turn]) -> list[Turn]:
     """Of turns, those that no later one goes on from: a conversation is kept once, whole."""
     return [
         turn

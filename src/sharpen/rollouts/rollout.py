@@ -33,6 +33,14 @@ def self_correct(
     return second
 
 
+AGAIN = "Check your answer and correct it if it is wrong."
+
+
+def again(rollout: Callable[..., RolloutGenerator]) -> str:
+    """What `self_correct` says before the second attempt, with its settings."""
+    return str(getattr(rollout, "keywords", {}).get("again", AGAIN))
+
+
 def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
     """The task's worked solution (or its bare answer, where nobody wrote one) as if the model had given it."""
     answer = task.solution if task.solution is not None else right_response(task)

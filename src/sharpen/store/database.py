@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import Rollout, Sample, Span, Task, Turn, UserError, Verdict
+from sharpen.core import Ledger, Rollout, Sample, Span, Task, Turn, UserError, Verdict
 from sharpen.store.tables import GROWTH
 
 SCHEMA_VERSION = 6
@@ -87,11 +87,10 @@ def rollout_row(sample: Sample, purpose: str, step: int, round: int) -> tuple:
     if not _is_utf8(turns):
         turns = to_json(r.turns)
     where = (r.id, purpose, step, round, r.task.id, sample.group)
-    more = (
-        None
-        if not r.others and len(r.spans) <= 1
-        else to_json({"spans": list(map(astuple, r.spans)), "others": list(map(_turn, r.others))})
-    )
+    more = None
+    if r.others or len(r.spans) > 1 or len(r.turns) > 1:
+        spent = astuple(replace(r.spent, seconds=0.0))  # in which two runs of one seed differ
+        more = to_json({"spans": list(map(astuple, r.spans)), "others": list(map(_turn, r.others)), "spent": spent})
     return (*where, turns, tokens, sampled, logprobs, prompt, n, r.stop, r.version, r.seed, r.parent, more)
 
 
@@ -168,7 +167,8 @@ def read_sample(row: tuple, tasks: dict[str, Task]) -> Sample:
     rollout = Rollout(tasks[task_id], *arrays, tuple(json.loads(turns)), stop, version, seed, id, parent)
     kept = json.loads(more) if more else {"spans": [astuple(only_span(rollout))], "others": []}
     spans, others = tuple(Span(*span) for span in kept["spans"]), tuple(_unturn(*turn) for turn in kept["others"])
-    rollout = replace(rollout, spans=spans, others=others)
+    spent = Ledger(*kept.get("spent", (rollout.n_sampled, len(sampled) - rollout.n_sampled, 1)))
+    rollout = replace(rollout, spans=spans, others=others, spent=spent)
     parts, feedback, rule, verifier_version, isolation, credit = notes
     worth = tuple(json.loads(credit)) if credit else ()
     verdict = Verdict(outcome, reward, json.loads(parts), _untext(feedback), rule, verifier_version, isolation, worth)

@@ -1,7 +1,8 @@
 """Task sources: reasoning-gym's procedural families, arithmetic, programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-arithmetic.py for numbers; grown.py makes tasks of others, and draws them; answering.py answers questions. A file is read by
+arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, ranked.py for an order; grown.py
+makes tasks of others, and draws them; answering.py answers questions. A file is read by
 formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a
 cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
 
@@ -18,8 +19,9 @@ from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.families import BLOCKED, DEFAULT, VERIFIER, level_count
 from sharpen.hashing import question_key
 from sharpen.tasks import decisions, formats
-from sharpen.tasks.answering import answer_of, answered
+from sharpen.tasks.answering import answer_of, answered, knows
 from sharpen.tasks.arithmetic import arithmetic, line_of, lines
+from sharpen.tasks.chain import step_chain
 from sharpen.tasks.decisions import Ruling, content
 from sharpen.tasks.files import clip, kind, messages
 from sharpen.tasks.formats import parse
@@ -28,7 +30,9 @@ from sharpen.tasks.gym import gym
 from sharpen.tasks.loading import TaskFile, is_own, jsonl, lines_of, read_file
 from sharpen.tasks.mixture import mixture
 from sharpen.tasks.programs import programs
+from sharpen.tasks.ranked import ranked
 from sharpen.tasks.solutions import WRITERS
+from sharpen.tasks.tours import tours
 from sharpen.terminal import places
 
 __all__ = [
@@ -47,10 +51,11 @@ __all__ = [
     "gym",
     "halfway",
     "held_out",
-    "is_own",
     "interpolated",
+    "is_own",
     "jsonl",
     "kind",
+    "knows",
     "line_of",
     "lines",
     "lines_of",
@@ -61,7 +66,12 @@ __all__ = [
     "parse_spec",
     "problems",
     "programs",
+    "ranked",
     "read_file",
+    "Ruling",
+    "TaskFile",
+    "step_chain",
+    "tours",
     "with_grown",
 ]
 
@@ -70,8 +80,8 @@ REPEATS = 100  # draws in a row that bring nothing new before an arm counts as e
 
 def parse_spec(text: str, map: str = "") -> TaskSource:
     """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `arithmetic`, `programs`,
-    `problems`, or files and directories of tasks. `map` says which of a file's columns is the prompt, which the answer:
-    loading.py.
+    `step_chain`, `problems`, or files and directories of tasks. `map` says which of a file's columns is the prompt, which the
+    answer: loading.py.
 
     Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
     """
@@ -121,6 +131,7 @@ def problems() -> TaskSource:
 OWN: Mapping[str, tuple[Callable[[], TaskSource], str]] = {
     "arithmetic": (arithmetic, "sums, products and short stories for a small chat model, judged by math"),
     "programs": (programs, "Python to write, generated, judged by code_io, worked solutions"),
+    "step_chain": (step_chain, "numbers that change step by step, every step checkable, worked solutions"),
     "problems": (problems, "48 problems to solve in Python, judged by code_io, worked solutions"),
 }
 

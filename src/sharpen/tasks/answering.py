@@ -49,6 +49,11 @@ def answer_of(task: Task) -> str | None:
     return made.answer if made and task.family.startswith(made.family) else None
 
 
+def knows(task: Task) -> bool:
+    """Whether a task is of a family of FORMS, or was made from one."""
+    return any(task.family.startswith(family) for family in FORMS)
+
+
 Made = tuple[str, Mapping[str, Any]]  # the answer, and what the writer of the solution reads
 
 

@@ -11,7 +11,13 @@ from pathlib import Path
 # What a file of tasks is called, and what it then is; each also with .gz behind it.
 KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 KINDS |= {".arrow": "arrow"}
-NAMED = ("default", "arithmetic", "programs", "problems")  # what --tasks knows by name, whatever directories there are
+NAMED = (
+    "default",
+    "arithmetic",
+    "programs",
+    "step_chain",
+    "problems",
+)  # what --tasks knows by name, whatever directories there are
 META = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # of a data set, beside its data
 
 

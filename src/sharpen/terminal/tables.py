@@ -45,7 +45,46 @@ def show_evaluation(figures: Mapping[str, Any]) -> None:
     show(columns, [_evaluated(name, f, several) for name, f in named if f["n"]])
     if "asked" in figures:
         say(f"\nasked {figures['asked']}")
+    if figures.get("turns"):
+        show_turns(figures["turns"], figures.get("feedback", ""))
     show_findings(figures)
+
+
+ORACLES = ("verifier", "playouts")
+ORACLE = "What chose knows the right answer: this is an upper bound of what a search could reach, and no accuracy of the model."
+SEARCHED = ("search", "right", "95 %", "tokens drawn", "tokens read", "calls", "seconds", "tasks")
+
+
+def searched_row(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A search's line in a table: tokens and calls of a task, seconds of all."""
+    costs = (f"{row['sampled']:,.0f}", f"{row['read']:,.0f}", f"{row['calls']:,.1f}", f"{row['seconds']:,.1f}")
+    return (row["name"], _known(row["accuracy"]), _interval(row["ci95"]) if row["ci95"] else "", *costs, row["n"])
+
+
+def show_searches(figures: Mapping[str, Any]) -> None:
+    """What each search reached, and what it cost."""
+    show(SEARCHED, [searched_row(row) for row in figures["searches"]])
+    say(f"\nchosen by {figures['value']}; asked {figures['asked']}; tokens and calls of a task, seconds of all")
+    if figures["value"] in ORACLES:
+        say(f"\n{ORACLE}")
+
+
+def show_turns(found: Mapping[str, Any], feedback: str) -> None:
+    """What each attempt changed of the one before."""
+    right = [_percent(e["value"]) for e in found["accuracy"]]
+    say(f"\nafter each attempt ({feedback}): {', '.join(right)} right")
+    columns = ("attempts", "gain", "95 %", "right to wrong", "wrong to right", "confidence", "critique", "copies")
+    rows = []
+    for n, flow in enumerate(found["between"], 1):
+        gain = flow["gain"]
+        shares = [_known(flow[key]["value"]) for key in ("confidence_level", "critique_score", "copies")]
+        counts = (flow["right_to_wrong"], flow["wrong_to_right"])
+        rows.append((f"{n} to {n + 1}", f"{100 * gain['value']:+.1f}", _signed(gain["ci95"]), *counts, *shares))
+    show(columns, rows)
+
+
+def _signed(ci: Sequence[float]) -> str:
+    return f"{100 * ci[0]:+.1f} to {100 * ci[1]:+.1f}"
 
 
 def show_findings(figures: Mapping[str, Any]) -> None:

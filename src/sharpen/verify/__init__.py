@@ -3,24 +3,72 @@
 verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed
 (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads, rewards.py
 pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold answer, judged.py
-asks a role, speed.py times programs, credit.py says what each turn is worth. fields.py says what a line of a file has for
-each verifier, instructions.py what a chat model is told. Mathematics is in maths/, programs are in code/.
+asks a role, speed.py times programs, tours.py runs a search with an answer's settings, credit.py says what each turn is
+worth, turns.py what happens between two, steps.py which steps of an answer are right. learnt.py and self_judged.py have
+rewards that a model says, judgement.py what is read of its words; ranking.py judges orders, consistency.py selects what
+agrees with itself, pieces.py cuts answers. fields.py says what a line of a file has for each verifier, instructions.py what a
+chat model is told. Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
 
-from sharpen.verify import judge_model
+from sharpen.verify import (
+    consensus,
+    consistency,
+    judge_model,
+    judgement,
+    learnt,
+    pieces,
+    ranking,
+    steps,
+    tours,
+    turns,
+)
 from sharpen.verify.answers import answers_of, labelled
-from sharpen.verify.credit import discounted, each_turn, improvement
+from sharpen.verify.credit import (
+    answer_of,
+    as_judged,
+    attempts,
+    beyond_stopping,
+    caused,
+    discounted,
+    each_turn,
+    improvement,
+    new_answer,
+    only_last,
+    progress,
+    prover_advantage,
+    repaired,
+    says_right,
+    tried_again,
+    with_role,
+    worth_of_explanation,
+    worth_of_repair,
+)
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
 from sharpen.verify.final import final_answer, read_number, read_numbers
-from sharpen.verify.instructions import INSTRUCTIONS, instruction, instructions_for
+from sharpen.verify.instructions import INSTRUCTIONS, instructed, instruction, instructions_for
 from sharpen.verify.judged import judged, likelihood_of_gold, reviewed
+from sharpen.verify.judgement import asking, read_list, read_score, read_steps, read_yes
 from sharpen.verify.judging import Judges, join, judge
-from sharpen.verify.rewards import rubric_problem
+from sharpen.verify.learnt import LEARNT, attributed, progressed, scored
+from sharpen.verify.ranking import listwise
+from sharpen.verify.rewards import hints, rubric_problem
+from sharpen.verify.self_judged import (
+    agreed,
+    co_evolved,
+    debated,
+    process_aware,
+    rated,
+    rationalised,
+    step_augmented,
+    stepwise,
+    ticked,
+)
 from sharpen.verify.speed import speedup
 from sharpen.verify.tool_calls import shown_tools, tools_told
 from sharpen.verify.verdicts import (
+    INSTANT,
     VERIFIERS,
     Verifier,
     boundary,
@@ -35,23 +83,64 @@ from sharpen.verify.verdicts import (
 )
 
 __all__ = [
+    "LEARNT",
+    "agreed",
+    "asking",
+    "ranking",
+    "read_list",
+    "read_score",
+    "read_steps",
+    "read_yes",
+    "attributed",
+    "debated",
+    "process_aware",
+    "progressed",
+    "rated",
+    "rationalised",
+    "step_augmented",
+    "stepwise",
+    "ticked",
     "FIELDS",
+    "INSTANT",
+    "answer_of",
+    "as_judged",
+    "new_answer",
+    "attempts",
+    "only_last",
+    "progress",
+    "caused",
+    "prover_advantage",
+    "repaired",
+    "says_right",
+    "steps",
+    "tried_again",
+    "worth_of_explanation",
+    "worth_of_repair",
+    "turns",
     "NO_ANSWER",
     "accepts_its_own",
     "task_fields",
     "with_choices",
+    "with_role",
     "INSTRUCTIONS",
+    "instructed",
     "instruction",
     "instructions_for",
+    "hints",
     "right_response",
     "shown_tools",
     "tools_told",
+    "tours",
     "Judges",
     "VERIFIERS",
     "Verifier",
     "answers_of",
+    "beyond_stopping",
     "boundary",
     "choice",
+    "co_evolved",
+    "consensus",
+    "consistency",
     "code_io",
     "discounted",
     "each_turn",
@@ -62,10 +151,14 @@ __all__ = [
     "join",
     "judge",
     "judge_model",
+    "judgement",
     "judged",
     "labelled",
+    "learnt",
     "likelihood_of_gold",
+    "listwise",
     "named",
+    "pieces",
     "number",
     "numbers",
     "read_number",
@@ -73,5 +166,6 @@ __all__ = [
     "reviewed",
     "rubric_problem",
     "speedup",
+    "scored",
     "verify",
 ]

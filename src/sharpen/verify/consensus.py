@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import Rollout, Sample, UserError, Verdict
+from sharpen.core import Rollout, Sample, Task, UserError, Verdict
+from sharpen.verify.consistency import Prediction, abduce
 from sharpen.verify.maths import extract, maths
 
 VERSION = "1"
@@ -165,6 +166,37 @@ def _certainty(sample: Sample) -> float:
     if CERTAINTY not in sample.verdict.parts:
         raise UserError(f"the verdicts have no part {CERTAINTY!r}; consensus.with_certainty puts it there")
     return sample.verdict.parts[CERTAINTY]
+
+
+def consistent(
+    samples: Sequence[Sample], steps: Callable[[Task, str], Sequence[str]], delta: float = 0.0, least: float = 0.0
+) -> list[Sample]:
+    """In each group, answers that say what a set of statements says of which as few as `delta` of the pairs contradict each
+    other are taken for right: consistency-based abduction (arXiv 2505.19361) among the steps of a group's own answers.
+
+    Statements are (place, step); two contradict where they say different things of the same place. Where several sets cover as
+    many places, that with the steps that more answers gave is believed.
+    least  share of an answer's steps that must be among the believed ones
+    """
+
+    def judged(group: list[Sample]) -> list[Sample]:
+        said = [tuple(map(str.strip, steps(s.rollout.task, s.rollout.response))) for s in group]
+        counts: dict[tuple[int, str], int] = {}
+        for row in said:
+            for place, step in enumerate(row):
+                counts[place, step] = counts.get((place, step), 0) + 1
+        listed = sorted(counts, key=lambda key: (-counts[key], key))
+        predictions = [Prediction(str(counts[key]), key[0], key[1]) for key in listed]
+        kept = {listed[i] for i in abduce(predictions, _contradict, delta)}
+        worth = [sum((i, step) in kept for i, step in enumerate(row)) / max(len(row), 1) for row in said]
+        right = [bool(row) and w >= max(least, max(worth)) for row, w in zip(said, worth)]
+        return [_ruled(s, yes, "consistent", {"consistent": w}) for s, yes, w in zip(group, right, worth)]
+
+    return _by_group(samples, judged)
+
+
+def _contradict(a: Prediction, b: Prediction) -> bool:
+    return a.item == b.item and a.label != b.label
 
 
 def _by_group(samples: Sequence[Sample], judge: Callable[[list[Sample]], list[Sample]]) -> list[Sample]:

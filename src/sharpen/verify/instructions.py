@@ -8,13 +8,13 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sharpen.core import Task
 from sharpen.verify import verdicts
 from sharpen.verify.answers import labelled, letters_of
-from sharpen.verify.credit import each_turn
+from sharpen.verify.credit import each_turn, repaired, tried_again
 from sharpen.verify.final import read_numbers
 from sharpen.verify.rewards import composite
 
@@ -59,6 +59,12 @@ def instruction(task: Task, instructions: Mapping[str, str] = INSTRUCTIONS) -> s
     return text.replace("{language}", str(task.data.get("language", "")))
 
 
+def instructed(verifiers: Iterable[str]) -> list[str]:
+    """The instructions of these verifiers, for people: without what each task puts into them. "" where there is none."""
+    texts = [INSTRUCTIONS.get(name, "") for name in sorted(verifiers)]
+    return [text.replace("{language} ", "").replace("{language}", "").replace("{schema}", "") for text in texts]
+
+
 def kind_of(task: Task, instructions: Mapping[str, str]) -> str:
     """The key of a task's instruction: its verifier, or the kind of its answer where that is read in another form."""
     name, answer = task.verifier, (task.answer or "").strip()
@@ -74,9 +80,9 @@ def instructions_for(verify: Callable[..., Any]) -> Mapping[str, str]:
 
     Empty for a function that is not known here, such as a user's own: only its author knows what it reads.
     """
-    while isinstance(verify, functools.partial) and verify.func in (each_turn, composite):
+    while isinstance(verify, functools.partial) and verify.func in (each_turn, repaired, tried_again, composite):
         given = verify.keywords.get("verifier", verdicts.verify), verify.keywords.get("parts")
-        verify = given[0] if verify.func is each_turn else next(iter(given[1].values()))[0]  # type: ignore[union-attr]
+        verify = given[0] if verify.func is not composite else next(iter(given[1].values()))[0]  # type: ignore[union-attr]
     if verify is verdicts.verify:
         return INSTRUCTIONS
     for name, known in verdicts.VERIFIERS.items():

@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sharpen.core import Rollout, Sample, Task, UserError, Verdict
 from sharpen.recipe import asked_for
@@ -34,18 +35,20 @@ PORTION = 64  # responses in it at most
 HOPELESS = 12  # processes lost in a row, with no verdict between, after which the verifier itself is to blame
 
 
-Said = tuple[str, str, tuple[str, ...]]  # id of the task, the response, and the turns before it where they are judged too
+Seen = tuple[tuple[str, Any], ...]  # what a verifier asks for by name, and gets
+Said = tuple[str, str, Seen]  # id of the task, the response, and what else is judged with it
+SEEN = ("turns", "ledger")  # of each rollout
 
 
 @dataclass(frozen=True)
 class Job:
-    """A response to be judged. `turns` are all that the student said, where the verifier asks for them; `tried` is the worker
-    that could not judge, once there was one."""
+    """A response to be judged. `seen` is what the verifier asks for by name; `tried` is the worker that could not judge, once
+    there was one."""
 
     key: str
     task: Task
     response: str
-    turns: tuple[str, ...] = ()
+    seen: Seen = ()
     tried: int | None = None
 
 
@@ -62,7 +65,7 @@ class Judges:
     def __init__(self, verify: Verifier, *, workers: int | None = None, deadline_s: float = DEADLINE_S) -> None:
         self.verify, self.deadline_s = verify, deadline_s
         self.workers = workers or len(os.sched_getaffinity(0))
-        self._packed, self._sees_turns = pack(verify), "turns" in asked_for(verify)
+        self._packed, self._sees = pack(verify), sees(verify)
         self._guarded = boundary(verify)  # made once: a verdict that is made here takes no longer than making this
         self._changed = threading.Condition()  # guards what follows, and wakes workers and who waits for verdicts
         self._waiting: deque[Job] = deque()
@@ -79,15 +82,14 @@ class Judges:
         self._failure: BaseException | None = None
         self._closed = False
 
-    def submit(self, key: str, task: Task, response: str, turns: Sequence[str] = ()) -> None:
+    def submit(self, key: str, task: Task, response: str, seen: Seen = ()) -> None:
         """Have a response judged. A key that was submitted and not yet taken is not judged again."""
         if key in self._submitted:
             return
-        turns = tuple(turns) if self._sees_turns else ()
-        self._submitted[key] = said = (task.id, response, turns)
+        self._submitted[key] = said = (task.id, response, seen)
         if instant(self.verify, task):
             began = time.perf_counter()
-            verify = boundary(seen_with(self.verify, turns)) if self._sees_turns else self._guarded
+            verify = boundary(seen_with(self.verify, seen)) if seen else self._guarded
             self._judged[key] = verify(task, response), time.perf_counter() - began
             return
         with self._changed:
@@ -97,7 +99,7 @@ class Judges:
             elif first != key:
                 self._same.setdefault(first, []).append(key)
             else:
-                self._waiting.append(Job(key, task, response, turns))
+                self._waiting.append(Job(key, task, response, seen))
                 self._call(len(self._waiting))
 
     def take(self, key: str) -> Reply:
@@ -125,7 +127,7 @@ class Judges:
     def begin(self, number: int, rollout: Rollout) -> None:
         """Submit a finished rollout under its id, while others are still generated: what `rollouts.drive` calls `finished`."""
         if rollout.stop != "failed":
-            self.submit(rollout.id, rollout.task, rollout.response, rollout.turns)
+            self.submit(rollout.id, rollout.task, rollout.response, seen_of(rollout, self._sees))
 
     def judge(self, rollouts: Sequence[Rollout], groups: Sequence[int]) -> list[Sample]:
         """What `judge` returns. Those that `begin` knows already are only waited for."""
@@ -166,7 +168,7 @@ class Judges:
                 done, started, deadlines = 0, False, [self.deadline_s + patience(job.task) for job in jobs]
                 try:
                     process, started = self._process(me, process), True
-                    for replies in process.judge([(job.task, job.response, job.turns) for job in jobs], deadlines):
+                    for replies in process.judge([(job.task, job.response, job.seen) for job in jobs], deadlines):
                         self._settle(me, jobs[done : done + len(replies)], replies)
                         done += len(replies)
                 except (Lost, UserError) as reason:
@@ -269,10 +271,22 @@ def patience(task: Task) -> float:
     return float(task.data.get("time_limit_s", 5.0)) * len(task.data.get("tests", ())) if task.verifier == "code_io" else 0.0
 
 
+def sees(verify: Callable[..., Any]) -> list[str]:
+    """What of a rollout a verifier asks for by name."""
+    asked = asked_for(verify)
+    return [name for name in SEEN if name in asked]
+
+
+def seen_of(rollout: Rollout, names: Sequence[str]) -> Seen:
+    """That of this rollout."""
+    held = {"turns": rollout.turns, "ledger": rollout.spent}
+    return tuple((name, held[name]) for name in names)
+
+
 def judge(rollouts: Sequence[Rollout], groups: Sequence[int], verify: Callable[[Task, str], Verdict]) -> list[Sample]:
     """Verdicts for rollouts, made here and one after another; `judging.Judges` makes them in processes that can be killed."""
-    sees_turns = "turns" in asked_for(verify)
-    return join(rollouts, groups, lambda r: boundary(seen_with(verify, r.turns if sees_turns else ()))(r.task, r.response))
+    names = sees(verify)
+    return join(rollouts, groups, lambda r: boundary(seen_with(verify, seen_of(r, names)))(r.task, r.response))
 
 
 def join(rollouts: Sequence[Rollout], groups: Sequence[int], verdict: Callable[[Rollout], Verdict]) -> list[Sample]:

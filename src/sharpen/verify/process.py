@@ -89,7 +89,7 @@ class Process:
     def alive(self) -> bool:
         return self._ended() is None
 
-    def judge(self, jobs: Sequence[tuple[Task, str, tuple[str, ...]]], deadlines_s: Sequence[float]) -> Iterator[list[Reply]]:
+    def judge(self, jobs: Sequence[tuple[Task, str, Any]], deadlines_s: Sequence[float]) -> Iterator[list[Reply]]:
         """Replies in the order of the jobs, some at a time. Lost where one gets none in time; a UserError as raised there."""
         self._send(pickle.dumps(jobs), time.monotonic() + deadlines_s[0])
         done = 0
@@ -189,8 +189,8 @@ def serve(parent: int) -> None:
         return
     _say(replies, None)
     while frame := _frame(frames):
-        for task, response, turns in pickle.loads(frame):
-            reply = _judge(boundary(seen_with(verify, turns)), task, response)
+        for task, response, seen in pickle.loads(frame):
+            reply = _judge(boundary(seen_with(verify, seen)), task, response)
             _say(replies, reply)
             if reply[2] is not None:
                 return

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import regex
 
 from sharpen.core import OUTCOMES, Task, UserError, Verdict, suggest
-from sharpen.verify import judge_model
+from sharpen.verify import judge_model, verdicts
 from sharpen.verify.maths import NUMBERS, without_thoughts
 from sharpen.verify.verdicts import Verifier, read_number
 
@@ -216,3 +217,13 @@ def composite(task: Task, response: str, parts: Mapping[str, tuple[Verifier, flo
         outcome = "wrong" if outcome == "correct" else outcome
     assert outcome in OUTCOMES
     return Verdict(outcome, reward, rewards, feedback, rule, version)
+
+
+def hints(task: Task, response: str, longest: int = 400) -> Verdict:
+    """The verdict by the verifier that the task names, and as parts two things that are no part of it: `format`, 1 where the
+    final answer stands in <answer>…</answer> and nothing behind it, and `short`, from 1 for an empty response to 0 for one of
+    `longest` characters."""
+    found = verdicts.verify(task, response)
+    ends = response.rstrip().endswith("</answer>") and response.count("<answer>") == 1
+    parts = {"format": float(ends), "short": max(1 - len(response) / longest, 0.0)}
+    return replace(found, parts={**found.parts, **parts})

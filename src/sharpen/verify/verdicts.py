@@ -27,7 +27,7 @@ from sharpen.verify.final import STRAIGHT, final_answer, read_number, read_numbe
 from sharpen.verify.final import tidy_text as tidy
 from sharpen.verify.maths import without_thoughts
 
-Verifier = Callable[..., Verdict]  # (task, response), and what else it asks for by name: `turns`
+Verifier = Callable[..., Verdict]  # (task, response), and what else it asks for by name: `turns`, `ledger`
 
 VERSION = "2"  # raised whenever a verdict could change: scores of different versions are not comparable
 LONGEST_ANSWER = 10_000  # characters that an answer may have beyond the length of the task's own
@@ -48,9 +48,9 @@ def named(name: str) -> Verifier:
     return VERIFIERS[name]
 
 
-def seen_with(verifier: Verifier, turns: Sequence[str]) -> Verifier:
-    """A verifier that asks for `turns`, given what the student said in all of them; without turns, the verifier itself."""
-    return functools.partial(verifier, turns=tuple(turns)) if turns else verifier
+def seen_with(verifier: Verifier, seen: Sequence[tuple[str, Any]]) -> Verifier:
+    """A verifier with what it asks for by name, such as `turns`; where it asks for nothing, the verifier itself."""
+    return functools.partial(verifier, **dict(seen)) if seen else verifier
 
 
 def boundary(verifier: Verifier) -> Verifier:
@@ -210,6 +210,7 @@ VERIFIERS: dict[str, Verifier] = {
     "rubric": later("rewards", "rubric"),
     "judge": later("judge_model", "judge"),
     "code_io": code_io,
+    "tour": later("tours", "tour"),
 }
 
 # Pure functions of bounded text: microseconds, whatever a model wrote. All others are judged in a process that can be killed.

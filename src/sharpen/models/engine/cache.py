@@ -100,6 +100,7 @@ class Cache:
     k, v       one (B, G, capacity, E) tensor for each layer; the first `used` columns are filled
     positions  (B,) of the next token in its row
     logits     (B, V) float32 after the prompts
+    hidden     (B, D) the last hidden states, where they were asked for; then no compiled step is taken
     static     every step has the same shapes and reads its place from tensors, so that a GPU can replay it as a graph:
                attention runs over the whole capacity, and `unseen` hides what is not filled yet
     """
@@ -111,25 +112,29 @@ class Cache:
         rows: Sequence[int],
         static: bool = False,
         packed: decode_step.Packed | None = None,
+        hidden: bool = False,
     ):
         """Run each of `prompts`, ascending in length, once. `rows` names the prompt of each row, ascending.
 
         packed  the model's weights for the compiled step, which then takes the steps after the prompts
+        hidden  whether hidden states are kept; then `packed` is None
         """
         config, device = model.config, model.device
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.static, self.packed, self.used, self.blocks = static, packed, 0, []
         self.graph: Graph | None = None
         self.layout: decode_step.Layout | None = None
-        logits, start = [], 0
+        logits, states, start = [], [], 0
         of_row = torch.tensor(rows, device=device)
         for first, last in _like_lengths([len(p) for p in prompts]):
-            k, v, hidden, after = _prefill(model, prompts[first:last])
+            k, v, mask, last_states = _prefill(model, prompts[first:last])
             prompt = of_row[(of_row >= first) & (of_row < last)] - first
-            self.blocks.append(Block(k, v, hidden, (start, start + len(prompt)), prompt, *_slots(prompt)))
+            self.blocks.append(Block(k, v, mask, (start, start + len(prompt)), prompt, *_slots(prompt)))
             start += len(prompt)
-            logits.append(after[prompt])
+            logits.append(model.lm_head(last_states)[prompt])
+            states.append(last_states[prompt])
         self.logits = torch.cat(logits).float()
+        self.hidden = torch.cat(states) if hidden else None
         self.positions = torch.tensor([len(prompts[r]) for r in rows], device=device)
         shape = (len(rows), config.num_key_value_heads, GROWTH, width)
         self.k = [torch.empty(shape, dtype=model.dtype, device=device) for _ in range(config.num_hidden_layers)]
@@ -167,7 +172,10 @@ class Cache:
     def step(self, model: Any, tokens: Tensor) -> Tensor:
         if self.packed:
             return self.packed.step(self, model, tokens)
-        return model.lm_head(transformer.hidden_states(model, tokens, self.positions, self.attend)).float()
+        states = transformer.hidden_states(model, tokens, self.positions, self.attend)
+        if self.hidden is not None:
+            self.hidden = states
+        return model.lm_head(states).float()
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attention of one new token a row: (B, H, E) from q (B, H, E) and k, v (B, G, E)."""
@@ -238,7 +246,7 @@ def _like_lengths(lengths: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _prefill(model: Any, prompts: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor], Tensor | None, Tensor]:
-    """Keys and values (S, G, P, E) of every layer, the mask of the padding, and logits (S, V) after each prompt."""
+    """Keys and values (S, G, P, E) of every layer, the mask of the padding, and hidden states (S, D) after each prompt."""
     packed = pack(prompts, [0] * len(prompts), range(len(prompts)), model.device)
     keys: list[Tensor] = []
     values: list[Tensor] = []
@@ -255,7 +263,7 @@ def _prefill(model: Any, prompts: Sequence[np.ndarray]) -> tuple[list[Tensor], l
     if not packed.own.full:
         mask = torch.zeros(padding.shape, dtype=hidden.dtype, device=model.device).masked_fill_(padding, float("-inf"))
         mask = mask[:, None, None]
-    return keys, values, mask, model.lm_head(hidden)
+    return keys, values, mask, hidden
 
 
 def _grown(t: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from sharpen.core import PLAIN, NotFinite, Sampling, UserError
-from sharpen.models.engine import captured, decode_step, generic, transformer
-from sharpen.models.engine.cache import Cache
+from sharpen.models.engine import captured, decode_step, generic, hooked, transformer
+from sharpen.models.engine.hooked import Along, Hooked
 from sharpen.models.engine.sampling import sample, uniforms
 
 MAX_ROWS = 512  # rows decoded together …
@@ -38,6 +38,7 @@ class Request:
     """One row to generate: prompt ids (P,), its seed, its longest response in tokens, how it is drawn.
 
     drawn  tokens at the end of the prompt that were drawn with this seed: what comes is as if it had never been interrupted
+    hook   changes what is drawn from
     """
 
     prompt: np.ndarray
@@ -45,6 +46,7 @@ class Request:
     max_tokens: int
     sampling: Sampling = PLAIN
     drawn: int = 0
+    hook: Hooked | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def generate(
         batch = {i: requests[i] for i in waiting.pop(0) if i not in results}
         told = partial(tell, tick, len(results), len(batch), len(requests)) if tick else unheard
         try:
-            if captured.usable(model):
+            if captured.usable(model) and not next(iter(batch.values())).hook:
                 decode_captured(model, batch, end_ids, stops, finish, told=told)
             else:
                 decode(model, batch, end_ids, pad_id, stops, finish, packed, told)
@@ -134,15 +136,28 @@ def tell(tick: Callable[[float], None], before: int, batch: int, whole: int, sha
 
 
 def batches(model: Any, requests: Sequence[Request], together: int = MAX_ROWS) -> list[list[int]]:
-    """Numbers of the requests that are decoded together, sorted by prompt: as many as `together` and CACHE_BYTES allow."""
+    """Numbers of the requests that are decoded together, sorted by prompt: as many as `together` and CACHE_BYTES allow, and
+    those with a hook for themselves."""
+    kinds: dict[Any, list[int]] = {}
+    for i, request in enumerate(requests):
+        kinds.setdefault(request.hook.kind if request.hook else None, []).append(i)
+    return [part for kind in kinds.values() for part in alike(model, requests, kind, together)]
+
+
+def alike(model: Any, requests: Sequence[Request], numbers: Sequence[int], together: int) -> list[list[int]]:
+    """`batches` of requests with one hook, or none."""
     ours = transformer.supported(model)
     memory = generic.Memory(True, 0) if ours else generic.memory(model)
-    most, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) else (together, CACHE_BYTES)
-    token_bytes, most = token_bytes_of(model), most if memory.together else 1
+    hook = requests[numbers[0]].hook if numbers else None
+    most, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) and not hook else (together, CACHE_BYTES)
+    apart = hook and not all(transformer.supported(m) or generic.memory(m).together for m, _ in hook.beside)
+    token_bytes, most = token_bytes_of(model), most if memory.together and not apart else 1
+    if hook:
+        token_bytes += sum(token_bytes_of(other) for other, _ in hook.beside)
     spread = float("inf") if ours else 0 if memory.row_bytes else FOREIGN_SPREAD
     out: list[list[int]] = []
     held = 0
-    for i in sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].prompt.tobytes(), i)):
+    for i in sorted(numbers, key=lambda i: (len(requests[i].prompt), requests[i].prompt.tobytes(), i)):
         need = (len(requests[i].prompt) + requests[i].max_tokens) * token_bytes + memory.row_bytes
         full = out and (len(out[-1]) >= most or held + need > room)
         if not out or full or len(requests[i].prompt) - len(requests[out[-1][0]].prompt) > spread:
@@ -179,10 +194,8 @@ def decode(
     prompts: dict[bytes, int] = {}
     of_row = [prompts.setdefault(r.prompt.tobytes(), len(prompts)) for r in asked]
     distinct = [np.frombuffer(p, dtype=np.int32) for p in prompts]
-    if transformer.supported(model):
-        state: Any = Cache(model, distinct, of_row, device.type == "cuda", packed)
-    else:
-        state = generic.Cache(model, distinct, of_row, pad_id)
+    along = Along(model, [r.hook for r in asked if r.hook], pad_id, packed) if asked[0].hook else None
+    state = hooked.start(model, distinct, of_row, pad_id, packed, along is not None and along.hidden)
     logits = state.logits
     draw = Drawing(asked, stops, device)
     limits = torch.tensor([r.max_tokens for r in asked], device=device)
@@ -204,6 +217,8 @@ def decode(
     left = int(active.sum())
     for t in range(limit):
         tick(1 - left / len(asked) * (1 - t / limit))
+        if along:
+            logits = along(logits, tokens[rows, :t], state)
         token, logprob = draw(logits, rows, t)
         tokens[rows, t], logprobs[rows, t] = token.int(), logprob
         if t == 0 and not logprob.isfinite().all():  # the later ones are looked at when their row ends
@@ -218,6 +233,10 @@ def decode(
                 keep = active.nonzero().squeeze(1)
                 state.keep(keep)
                 rows, limits, token, active = rows[keep], limits[keep], token[keep], active[keep]
+                if along:
+                    along.keep(keep)
+        if along:
+            along.extend(token)
         logits = state.extend(model, token)
 
 

@@ -32,7 +32,10 @@ STATES = ("past_key_values", "cache_params", "state")  # what architectures call
 class Cache:
     """The same interface as `cache.Cache`. Prompts are padded on the left, where they are not of one length."""
 
-    def __init__(self, model: Any, prompts: Sequence[np.ndarray], rows: Sequence[int], pad_id: int):
+    def __init__(self, model: Any, prompts: Sequence[np.ndarray], rows: Sequence[int], pad_id: int, hidden: bool = False):
+        split = parts(model) if hidden else None
+        self.trunk: Any = split.trunk if split else None
+        self.hidden: Any = None
         longest = max(len(p) for p in prompts)
         tokens = np.full((len(prompts), longest), pad_id, dtype=np.int64)
         for i, p in enumerate(prompts):
@@ -46,8 +49,29 @@ class Cache:
         if list(rows) != list(range(len(prompts))):
             self.keep(of_row)
         self.logits = logits[of_row]
+        self.hidden = None if self.hidden is None else self.hidden[of_row]
 
     def _forward(self, model: Any, tokens: Tensor) -> Tensor:
+        with self.noted():
+            return self._run(model, tokens)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Inside, the trunk's last hidden states (B, D) are kept, where they were asked for."""
+        if self.trunk is None:
+            yield
+            return
+
+        def note(module: Any, arguments: Any, out: Any) -> None:
+            self.hidden = out.last_hidden_state[:, -1]
+
+        handle = self.trunk.register_forward_hook(note)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _run(self, model: Any, tokens: Tensor) -> Tensor:
         end = self.used + tokens.shape[1]
         columns = torch.arange(end, device=tokens.device)
         out = call(

@@ -2,8 +2,9 @@
 
 Paper: arXiv 2509.25004 (CLPO); hard up to 0.3 of four answers, medium up to 0.7
 Parent: grpo
-Differs: the student rewrites failed prompts with their answers unchanged; a rewrite that gives its answer away is refused, and
-    so is one that is solved always or never. From the paper: between rounds, not in the step; no weaker KL for hard prompts
+Differs: the student rewrites failed prompts with their answers unchanged; a rewrite that gives its answer away is refused,
+    and so is one that is solved always or never. From the paper: between rounds, not in the step; no weaker KL for hard
+    prompts
 """
 
 import json

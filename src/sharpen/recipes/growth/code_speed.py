@@ -3,7 +3,8 @@
 Paper: arXiv 2312.14949 (id and abstract only), case studies of a loop in which tests check and timing decides
 Parent: code_quickstart
 Differs: the task is a worked solution to be made faster; its tests come first, then old and new run in turn, and the median
-    ratio pays log(ratio) / log 40 where a sign test is sure. From the paper: no person in the loop, and the form of the reward
+    ratio pays log(ratio) / log 40 where a sign test is sure. From the paper: no person in the loop, and the form of the
+    reward
 """
 
 from dataclasses import replace

@@ -2,8 +2,8 @@
 
 Paper: arXiv 2411.00816 (CycleResearcher); three drafts, SimPO plus likelihood of the chosen one
 Parent: simpo
-Differs: the verdict is the mean score of three reviewers of different strictness, the role `judge`, and pairs are the best and
-    the worst of three drafts at temperature 0.4. From the paper: SimPO's numbers, and the judge is not trained on reviews
+Differs: the verdict is the mean score of three reviewers of different strictness, the role `judge`, and pairs are the best
+    and the worst of three drafts at temperature 0.4. From the paper: SimPO's numbers, and the judge is not trained on reviews
 """
 
 from dataclasses import replace

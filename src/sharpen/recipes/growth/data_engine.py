@@ -2,8 +2,8 @@
 
 Paper: arXiv 2308.13566 (MLLM-DataEngine), adaptive bad-case sampling, on text: ten bad cases, similarity below 0.9
 Parent: dataenvgym_list
-Differs: the share of a type is sqrt(1 - accuracy), and no two examples are more alike than 0.9. From the paper: text alone, and
-    practice instead of fine-tuning
+Differs: the share of a type is sqrt(1 - accuracy), and no two examples are more alike than 0.9. From the paper: text alone,
+    and practice instead of fine-tuning
 """
 
 from dataclasses import replace

@@ -3,8 +3,8 @@
 Paper: arXiv 2410.06215 (DataEnvGym), the open-ended environment
 Parent: grpo
 Differs: between two rounds the teacher sees ten failures with their answers and writes `n` tasks; half are in another
-setting. A
-    majority of its own answers gives the label. From the paper: reinforcement learning instead of fine-tuning on the new tasks
+    setting. A majority of its own answers gives the label. From the paper: reinforcement learning instead of fine-tuning on
+    the new tasks
 """
 
 from dataclasses import replace

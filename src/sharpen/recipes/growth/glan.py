@@ -3,8 +3,8 @@
 Paper: arXiv 2402.13064 (GLAN); one or two sessions, one to five key concepts
 Parent: grpo
 Differs: the subjects are the arms that fail; the proposer writes a syllabus for each and questions on its sessions, and a
-    majority of its answers is the label. From the paper: no taxonomy of all knowledge above, labels are verified, and practice
-    instead of fine-tuning
+    majority of its answers is the label. From the paper: no taxonomy of all knowledge above, labels are verified, and
+    practice instead of fine-tuning
 """
 
 from dataclasses import replace

@@ -2,8 +2,8 @@
 
 Paper: arXiv 2501.09766 (iTool): the 30 % of largest perplexity, among tasks that need a tool and those that do not apart
 Parent: simpo
-Differs: between two rounds the proposer varies those tasks, and its claims are held against a majority of its answers. From the
-    paper: pairs are whole answers of the student's, not siblings of a tree search, and no easy-to-hard warm-up
+Differs: between two rounds the proposer varies those tasks, and its claims are held against a majority of its answers. From
+    the paper: pairs are whole answers of the student's, not siblings of a tree search, and no easy-to-hard warm-up
 """
 
 from dataclasses import replace

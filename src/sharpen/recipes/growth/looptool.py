@@ -2,9 +2,9 @@
 
 Paper: arXiv 2511.09148 (LoopTool): greedy capability probing, judgement-guided label verification, error-driven expansion
 Parent: grpo
-Differs: between two rounds the labels of failed tasks are judged by the teacher, two of three votes, and mended or dropped; it
-    writes new tasks for verified errors along four axes, and judges those too. From the paper: no tasks are added for being
-    mastered with high perplexity, and GRPO's own numbers
+Differs: between two rounds the labels of failed tasks are judged by the teacher, two of three votes, and mended or dropped;
+    it writes new tasks for verified errors along four axes, and judges those too. From the paper: no tasks are added for
+    being mastered with high perplexity, and GRPO's own numbers
 """
 
 from dataclasses import replace

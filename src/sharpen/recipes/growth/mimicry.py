@@ -2,8 +2,9 @@
 
 Paper: arXiv 2508.05953 (SCALEFeedback), one-to-one mimicry (id and figures from the abstract)
 Parent: grpo
-Differs: each failed task gets one twin by the proposer; a twin that keeps a name or a number is refused, and a majority of the
-    proposer's answers is the label; `data.fidelity` measures how faithful twins are. From the paper: questions, not submissions
+Differs: each failed task gets one twin by the proposer; a twin that keeps a name or a number is refused, and a majority of
+    the proposer's answers is the label; `data.fidelity` measures how faithful twins are. From the paper: questions, not
+    submissions
 """
 
 import json

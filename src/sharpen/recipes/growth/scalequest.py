@@ -2,8 +2,9 @@
 
 Paper: arXiv 2410.18693 (ScaleQuest): question fine-tuning, ASCII only, five answers a question
 Parent: grpo
-Differs: the student imitates questions of its own practice, writes new ones, and a majority of five answers is the label. From
-    the paper: in one loop with practice, a majority instead of a reward model, and no preference optimisation of questions
+Differs: the student imitates questions of its own practice, writes new ones, and a majority of five answers is the label.
+    From the paper: in one loop with practice, a majority instead of a reward model, and no preference optimisation of
+    questions
 """
 
 from dataclasses import replace

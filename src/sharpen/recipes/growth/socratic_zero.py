@@ -2,9 +2,9 @@
 
 Paper: arXiv 2509.24726 (Socratic-Zero); utility exp(-(s - 0.5)^2 / 0.08) of a problem with success rate s
 Parent: grpo
-Differs: mastered and half-solved tasks are the teacher's seeds; the generator is the student, which imitates questions weighted
-    by their utility, and writes half of the new ones. From the paper: GRPO instead of DPO, nothing replayed, and the teacher's
-    claims are held against a majority of its answers
+Differs: mastered and half-solved tasks are the teacher's seeds; the generator is the student, which imitates questions
+    weighted by their utility, and writes half of the new ones. From the paper: GRPO instead of DPO, nothing replayed, and the
+    teacher's claims are held against a majority of its answers
 """
 
 from dataclasses import replace

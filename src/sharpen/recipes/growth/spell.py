@@ -3,9 +3,8 @@
 Paper: arXiv 2509.23863 (SPELL); questioner's reward exp(-(r - 0.5)^2 / (2 / 36)) strictly between, else 0; majority of 8
 Parent: grpo
 Differs: the student writes questions from its failures and imitates them by that reward; more than half of its own eight
-answers
-    are the label. From the paper: no documents and so no grounding filter, no growing context, and the verifier is a vote that
-    does not learn
+    answers are the label. From the paper: no documents and so no grounding filter, no growing context, and the verifier is a
+    vote that does not learn
 """
 
 from dataclasses import replace

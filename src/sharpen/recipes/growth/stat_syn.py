@@ -3,8 +3,8 @@
 Paper: arXiv 2510.10023 (STAT), STAT-Syn: two or three missing skills a question, three solutions of which two agree
 Parent: grpo
 Differs: a judge names missing skills of failures from a list; the teacher sees three of them and writes as many tasks as the
-    skill was missed. From the paper: a failure is a wrong answer, without process rewards; skills are families unless `skills`
-    lists them; practice, not fine-tuning on the teacher's solutions
+    skill was missed. From the paper: a failure is a wrong answer, without process rewards; skills are families unless
+    `skills` lists them; practice, not fine-tuning on the teacher's solutions
 """
 
 from dataclasses import replace

@@ -2,9 +2,9 @@
 
 Paper: arXiv 2502.00212 (STP); seeds above 0.35, conjectures below 0.25, weights 1 where kept
 Parent: grpo
-Differs: one student is both: it writes questions from tasks solved in more than 0.35 of their tries, and learns to write those
-    that were solved, but in less than 0.25 of them; a program answers, as a verifier of proofs would. From the paper: no
-    lemmas, no elegance filter, no matching of embeddings; practice beside imitation of questions, in the same step
+Differs: one student is both: it writes questions from tasks solved in more than 0.35 of their tries, and learns to write
+    those that were solved, but in less than 0.25 of them; a program answers, as a verifier of proofs would. From the paper:
+    no lemmas, no elegance filter, no matching of embeddings; practice beside imitation of questions, in the same step
 """
 
 from dataclasses import replace

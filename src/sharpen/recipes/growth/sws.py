@@ -3,9 +3,8 @@
 Paper: arXiv 2506.08989 (SwS); five concepts, eight answers of which half agree, pass rates of 25 to 75 %
 Parent: grpo
 Differs: arms that never came to half and do not rise are weak; the proposer lists concepts of their failures and writes
-problems
-    that join them; a majority of the answerer's labels; a pass rate in the band. From the paper: arms for prompts, one role for
-    proposer and answerer, no quality judges and no embeddings of concepts
+    problems that join them; a majority of the answerer's labels; a pass rate in the band. From the paper: arms for prompts,
+    one role for proposer and answerer, no quality judges and no embeddings of concepts
 """
 
 from dataclasses import replace

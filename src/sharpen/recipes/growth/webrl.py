@@ -3,8 +3,8 @@
 Paper: arXiv 2411.02337 (WebRL); values of new tasks in [0.05, 0.75]
 Parent: quickstart
 Differs: the proposer evolves failed tasks, a judge calls them feasible with the answer that is claimed, and the student's own
-    pass rate, in place of a critic's value, lies in the band. From the paper: replay is quickstart's, not by perplexity, and so
-    are the objective and the ratchet
+    pass rate, in place of a critic's value, lies in the band. From the paper: replay is quickstart's, not by perplexity, and
+    so are the objective and the ratchet
 """
 
 from dataclasses import replace

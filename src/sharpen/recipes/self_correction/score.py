@@ -1,37 +1,66 @@
-"""A second attempt is worth making once only its own improvement is paid for.
+"""A second attempt is worth making once the first is held still while it is learnt, and then only its improvement is paid for.
 
-Paper: arXiv 2409.12917 (SCoRe), section 4.2, stage II
+Paper: arXiv 2409.12917 (SCoRe), section 4; alpha 10, and the weights of the KL divergence in both stages, appendix
 Parent: grpo
-Differs: two turns, each compared with the same turn of the group; the second is also paid alpha times what it is better than
-    the first. From the paper: without stage I, which keeps the first turn where the base model has it, and without KL
+Differs: two turns. In a first stage the second alone is rewarded, and the first held where it began; in a second one both are,
+    each compared with the same turn of its group, and the later is also paid alpha times what it is better than the one before.
+    A share of the budget goes before to imitation of second attempts, right ones after the student's wrong ones and after
+    themselves, for a student that was never asked twice; 0 for one that was.
+    From the paper: GRPO's gradient instead of REINFORCE's; weights are on a mean over tokens; the base model's first attempts
+    are not mixed in
 """
 
 from dataclasses import replace
 from functools import partial
 
-from sharpen import rollouts, verify
-from sharpen.objectives import policy_gradient
-from sharpen.recipe import Recipe
+import numpy as np
+
+from sharpen import guard, rollouts, verify
+from sharpen.core import Batch
+from sharpen.data import corrections
+from sharpen.guard import handover
+from sharpen.objectives import policy_gradient, turns
+from sharpen.recipe import Method, Recipe, Stage
+from sharpen.recipes import staging
 from sharpen.recipes.policy_gradient import grpo
 
 
-def recipe(alpha: float = 10.0, again: bool = True) -> Recipe:
-    parent = grpo.recipe()
+def recipe(
+    form: float = 0.2, first: float = 0.4, alpha: float = 10.0, beta: float = 0.1, small: float = 0.01, again: bool = True
+) -> Method:
     if not again:
-        return parent
-    bonus = partial(verify.improvement, alpha=alpha)
-    return replace(
-        parent,
-        rollout=rollouts.self_correct,
-        verify=partial(verify.each_turn, shape=bonus),
-        objective=policy_gradient.grpo_by_turn,
+        return grpo.recipe()
+    parent = replace(grpo.recipe(), rollout=rollouts.self_correct, verify=verify.each_turn)
+    shape = partial(verify.improvement, alpha=alpha)
+    held = replace(parent, objective=partial(turns.first_stage, beta=beta, small=small))
+    free = replace(parent, objective=partial(turns.second_stage, shape=shape, beta=small))
+    return staging.sequence(
+        Stage("form", shown(parent), form, handover.last, guard.always),
+        Stage("hold", held, first, handover.last, guard.always),
+        Stage("shape", free, 1 - form - first, handover.last, guard.always, optimizer="inherited"),
     )
+
+
+def shown(parent: Recipe) -> Recipe:
+    """Second attempts to be imitated: of the student's own answers, after the words that the rollout says."""
+    again = rollouts.again(parent.rollout)
+    select = partial(corrections.refinements, ask=again, own=True)
+    return replace(parent, rollout=rollouts.single, select=select, objective=policy_gradient.sft)
 
 
 NEUTRAL = dict(again=False)
 
 
-def check(made: Recipe) -> bool:
-    """Right after wrong is worth more in the second turn than right after right, and nothing of it reaches the first."""
-    worth = getattr(made.verify, "keywords", {})["shape"]
-    return worth([0.0, 1.0])[1] > worth([1.0, 1.0])[1] > worth([1.0, 0.0])[1] and worth([0.0, 1.0])[0] == 0.0
+def check(made: Method) -> bool:
+    """On the four ways in which two attempts may come out: the first stage leaves the first turn alone and raises those that
+    end right; in the second, right after wrong is worth 1 + alpha, wrong after right -alpha, and nothing reaches the first
+    turn."""
+    _, hold, shape = (stage.recipe.objective().advantage for stage in made.stages)  # type: ignore[union-attr]
+    ones, turn = np.ones((4, 2)), np.tile([0, 1], (4, 1))
+    came = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+    batch = Batch(turn, ones, -ones, came[:, 1], np.zeros(4), np.ones(4), np.full(4, 2), turn=turn, credit=came)
+    first, second = hold(batch), shape(batch)
+    alone = not first[:, 0].any() and np.allclose(first[:, 1], [-1, 1, -1, 1], atol=1e-5)
+    worth = np.array([0, 11, -10, 1.0])
+    paid = np.allclose(second[:, 1], (worth - worth.mean()) / worth.std(), atol=1e-4)
+    return alone and paid and np.allclose(second[:, 0], [-1, -1, 1, 1], atol=1e-4)
