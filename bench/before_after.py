@@ -94,13 +94,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--set", dest="settings", action="append", default=[])
     asked = parser.parse_args()
-    settings = ["precision=fp32", "warmup_steps=20", "guard=always", f"round_steps={asked.steps}", "validation=4", "test=4"]
+    usual = ["precision=fp32", "warmup_steps=20", "guard=always", f"round_steps={asked.steps}", "validation=4", "test=4"]
+    given = {setting.partition("=")[0] for setting in asked.settings}
+    settings = [*asked.settings, *(setting for setting in usual if setting.partition("=")[0] not in given)]
     with tempfile.TemporaryDirectory() as folder:
         earlier = Path(folder) / "earlier"
         subprocess.run(["git", "-C", ROOT, "worktree", "add", "--quiet", "--detach", earlier, asked.revision], check=True)
         try:
             both = [
-                started(tree, asked.recipe, asked.steps, Path(folder) / name, [*settings, *asked.settings])
+                started(tree, asked.recipe, asked.steps, Path(folder) / name, settings)
                 for tree, name in ((earlier, "before"), (ROOT, "after"))
             ]
             rows = np.array([pair(both, n) for n in range(asked.steps)])

@@ -1,4 +1,4 @@
-"""A process reward model on the step chain: python bench/chain_rewards.py [--student micro] [--level 4] [--steps 400]
+"""A process reward model on the step chain: python bench/chain_rewards.py [--student micro] [--level 4] [--seed 0]
 
 A student of a given skill is made by imitation, answers training questions, and a copy of it with a head is taught which steps
 are right: by exact labels, by labels of which 30 % are wrong, and by these mended in two ways. Of each, one line of JSON:

@@ -1,11 +1,12 @@
-"""A real chat model on arithmetic, and TRL beside it: python bench/real.py [--seeds 0 1 2] [--budget 9m] [--trl] [--out DIR]
+"""A real chat model on arithmetic, and TRL beside it: python bench/real.py [--seeds 0 1 2] [--budget 9m] [--trl] [--save]
 
 On a GPU: python bench/real.py --seeds 0 --budget 2m --model FILE.gguf --set device=cuda
 
 sharpen  `sharpen run --model smollm2 --tasks arithmetic`, as `make real` runs it, with its wall time and its peak memory; a
          line of JSON says what was measured before and after, of each arm too
 trl      GRPOTrainer for as many seconds as the loop of that run took, on questions of the same source, told the same, with the
-         same verdicts, learning rate, prompts, answers and longest answer; measured by `sharpen eval` on as many test questions
+         same verdicts, learning rate, temperature, prompts, answers and longest answer; measured by `sharpen eval` on as many
+         test questions
 
 Runs of one seed follow one another, so that a machine's drift hits both alike. A run that is already there is not made again.
 """
@@ -21,7 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import Shape
+import torch
+from common import Shape, save
 from contenders import TUNED, trl_settings
 from controls import SHARPEN, interval
 
@@ -94,12 +96,13 @@ def trl_run(out: Path, run: Path, seed: int) -> dict[str, Any]:
         "--seed",
         str(seed),
     ]
+    if "prompt_suffix" in chosen:
+        words += ["--set", f"prompt_suffix={chosen['prompt_suffix']}"]
     shown = subprocess.run([*SHARPEN, *words, "--json"], check=True, capture_output=True, text=True)
     return json.loads(shown.stdout) | json.loads((out / "steps.json").read_text())
 
 
 def train(out: Path, run: Path, seed: int) -> None:
-    import torch
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     from trl import GRPOTrainer
@@ -113,7 +116,7 @@ def train(out: Path, run: Path, seed: int) -> None:
     source = tasks.parse_spec(TASKS)
     arms = trainable(source)
     drawn = [source.draw(arms[i % len(arms)], "train", i, seed) for i in range(16_000)]
-    told = Asking(prompt_suffix=None, instructions=verify.INSTRUCTIONS)  # as the run asks, and as `sharpen eval` will
+    told = Asking(prompt_suffix=chosen.get("prompt_suffix"), instructions=verify.INSTRUCTIONS)  # as the run, and `sharpen eval`
     asked = [asking.messages(task, task.prompt, told.system, told.suffix(task)) for task in drawn]
     by_question = {messages[-1]["content"]: task for messages, task in zip(asked, drawn, strict=True)}
 
@@ -130,6 +133,8 @@ def train(out: Path, run: Path, seed: int) -> None:
 
     bf16 = bool(models.fast_bf16())
     given = {name: value for name, value in TUNED.items() if name != "attention"}
+    given["micro"] = max(n for n in range(1, TUNED["micro"] + 1) if shape.rows % n == 0)
+    given["temperature"] = float(chosen.get("temperature", 1.0))
     args = trl_settings(
         shape, str(out / "work"), **given, bf16=bf16, learning_rate=float(chosen["lr"]), seed=seed, shuffle_dataset=True
     )
@@ -151,6 +156,7 @@ def main() -> None:
     parser.add_argument("--budget", default="9m")
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for `sharpen run`")
+    parser.add_argument("--save", action="store_true", help="keep the figures in bench/results")
     parser.add_argument("--trl", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/real"))
     parser.add_argument("--train", nargs=3, metavar=("OUT", "RUN", "SEED"), help=argparse.SUPPRESS)
@@ -158,7 +164,7 @@ def main() -> None:
     if args.train:
         return train(Path(args.train[0]), Path(args.train[1]), int(args.train[2]))
     args.out.mkdir(parents=True, exist_ok=True)
-    gains, others = [], []
+    gains, others, figures = [], [], dict[str, Any]()
     for seed in args.seeds:
         run = args.out / f"sharpen-{seed}"
         found = sharpen_run(run, seed, args.model, args.budget, args.set)
@@ -168,14 +174,18 @@ def main() -> None:
             f"seed {seed}: sharpen {before:.1%} -> {after:.1%} in {found['steps']} steps, {found['wall'] / 60:.1f} min in all, "
             f"{found['peak_mb']:,.0f} MB"
         )
-        print(json.dumps({"seed": seed, "load": os.getloadavg(), "sized": settings(run)} | shown(found)), flush=True)
+        figures[f"seed {seed}"] = {"load": os.getloadavg(), "sized": settings(run)} | shown(found)
+        print(json.dumps({"seed": seed} | figures[f"seed {seed}"]), flush=True)
         if args.trl:
             other = trl_run(args.out / f"trl-{seed}", run, seed)
             others.append(other["accuracy"] - before)
+            figures[f"seed {seed}"]["trl"] = {name: other[name] for name in ("accuracy", "steps", "seconds")}
             print(
                 f"seed {seed}: trl {before:.1%} -> {other['accuracy']:.1%} in {other['steps']} steps, {other['seconds']:.0f} s"
             )
     print(f"gain: sharpen {interval(gains)}" + (f", trl {interval(others)}" if others else ""))
+    if args.save:
+        print(f"written: {save('real', figures, torch.get_num_threads())}")
 
 
 if __name__ == "__main__":

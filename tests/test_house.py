@@ -16,22 +16,9 @@ ROOT = Path(__file__).parents[1] / "src" / "sharpen"
 # From the ground up: a room may import from those above it in this list, and any of them from the ground files.
 GROUND = ("hashing", "estimate", "core", "recipe")
 ROOMS = (
-    *("terminal", "families", "sandbox", "verify.maths", "verify.code", "verify", "tasks", "audit", "data", "objectives"),
-    *(
-        "models.engine",
-        "models",
-        "rollouts",
-        "guard",
-        "store",
-        "curriculum",
-        "recipes",
-        "loop",
-        "serve",
-        "report",
-        "track",
-        "compare",
-        "cli",
-    ),
+    *("terminal", "families", "sandbox", "verify.maths", "verify.code", "verify", "environments", "tasks", "audit", "data"),
+    *("objectives", "models.engine", "models", "rollouts", "guard", "store", "curriculum", "recipes", "loop", "serve"),
+    *("report", "track", "compare", "cli"),
 )
 FILES = sorted(p for p in ROOT.rglob("*.py") if "drivers" not in p.parts)
 

@@ -18,7 +18,7 @@ TASKS = [
 
 
 def test_calibration_by_hand():
-    """Of 2 x 2 pairs 0.9 > 0.2, 0.9 > 0.6, 0.6 = 0.6 and 0.6 > 0.2: 3.5 of 4. Bins: 0.2 wrong, twice 0.6 half right, 0.9."""
+    """Of 2 x 2 pairs 0.9 > 0.2, 0.9 > 0.6, 0.6 = 0.6 and 0.6 > 0.2: 3.5 of 4. In bins: 0.2 wrong, 0.6 half right, 0.9 right."""
     found = learnt.calibration([0.9, 0.6, 0.2, 0.6], [True, True, False, False])
     assert (found.auc, found.right, found.wrong) == (pytest.approx(3.5 / 4), pytest.approx(0.75), pytest.approx(0.4))
     assert found.error == pytest.approx((0.2 + 2 * 0.1 + 0.1) / 4) and found.brier == pytest.approx(

@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 import kills
@@ -218,6 +219,27 @@ def test_ctrl_c_finishes_the_step_and_the_run_can_be_resumed(tmp_path: Path) -> 
         assert f"sharpen resume {run}" in result.stderr and result.stdout == ""
         reached.append(committed())
     assert -1 < reached[1] < reached[2] < 5000
+
+
+def test_more_budget_that_was_not_granted_yet_is_asked_for_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert sharpen("run", *SMALL, "--run-dir", run).exit_code == 0
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for step, wanted in ((interrupted, f"sharpen resume {run} --budget 7m"), (extended, f"sharpen resume {run}")):
+        with pytest.raises(typer.Exit):
+            program._drive(step, run, run, [], "7m")
+        assert capsys.readouterr().err.replace("\n", " ").strip().endswith(wanted)
+
+
+def extended(run: Path, progress: object) -> None:
+    """What an interrupt leaves once the budget is granted: a run that is not finished."""
+    with Store.open(run, write=True) as store:
+        last = store.last_commit()
+        store.commit(Position("loop", last.step, 1))
+    raise KeyboardInterrupt
 
 
 def test_a_hopeless_run_is_stopped_and_says_why(tmp_path: Path) -> None:

@@ -8,11 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharpen import tasks, verify
-from sharpen.core import SPLITS, Arm, Ask, Evaluation, GrowthGenerator, Rollout, Sample, Task, TaskSource, UserError, Verdict
+from sharpen import rollouts, tasks, verify
+from sharpen.core import (
+    PLAIN,
+    SPLITS,
+    Arm,
+    Ask,
+    Evaluation,
+    GrowthGenerator,
+    Rollout,
+    Sample,
+    Task,
+    TaskSource,
+    UserError,
+    Verdict,
+)
 from sharpen.data import growth, screen
 from sharpen.families import between, levels
 from sharpen.hashing import split_of
+from sharpen.models import ScriptedPolicy
 from sharpen.recipe import call
 from sharpen.recipes import catalog
 
@@ -270,6 +284,29 @@ def test_it_grows_questions_that_need_two_families():
 # Every grower that can stand in the slot
 
 
+class Anybody(dict):
+    """Whatever role is asked, it says 5."""
+
+    def __missing__(self, name):
+        return ScriptedPolicy(lambda messages: "5")
+
+    def __contains__(self, name):
+        return True
+
+
+def answered(grower):
+    """What it returns, where whoever it asks says 5."""
+    done = []
+    how = dict(seed=0, max_tokens=64, sampling=PLAIN, roles=Anybody())
+    rollouts.perform(ScriptedPolicy(lambda m: "5"), [grower], ["grow"], lambda i, this, made: done.append(made), **how)
+    return done[0]
+
+
+def spread(listed):
+    """Every conversation in a direction of its own."""
+    return np.eye(max(len(listed), 1))[: len(listed)]
+
+
 @pytest.mark.parametrize("name", sorted(catalog.choices("grow")))
 def test_a_grower_keeps_to_the_contract(name):
     """It returns a list of tasks, a function of its arguments; the screen takes most; it bears to be told of nothing."""
@@ -278,9 +315,9 @@ def test_a_grower_keeps_to_the_contract(name):
     failed = [failure(arm, i) for arm in SOURCE.arms for i in range(12)]
 
     def run(failed, evaluations):
-        offers = dict(evaluations=evaluations, source=SOURCE, history={}, totals={}, progress=0.5, seen=failed)
-        offers["ask"] = lambda task: Ask(task.prompt)
-        return returned(call(function, failed, SOURCE.arms, np.random.default_rng(1), **offers))
+        offers = dict(evaluations=evaluations, source=SOURCE, history={}, totals={}, progress=0.5, library={}, embed=spread)
+        offers |= dict(seen=failed, ask=lambda task: Ask(task.prompt))
+        return answered(call(function, failed, SOURCE.arms, np.random.default_rng(1), **offers))
 
     made = run(failed, [seen])
     assert isinstance(made, list) and made == run(failed, [seen]) and run([], []) == []

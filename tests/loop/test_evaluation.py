@@ -60,3 +60,28 @@ def test_a_model_with_a_weight_that_is_no_number_is_stopped_by_name(tmp_path: Pa
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(FatalDiagnosis, match=r"not_finite: .*model\.layers\.1\.mlp\.down_proj\.weight"):
         evaluate_model(tmp_path, SOURCE, n=1, max_tokens=4)
+
+
+def test_several_attempts_count_as_the_last_and_say_what_happened_between(tmp_path: Path, student: models.LocalPolicy) -> None:
+    student.model.save_pretrained(tmp_path)
+    student.tokenizer.save_pretrained(tmp_path)
+    found = evaluate_model(tmp_path, SOURCE, n=3, max_tokens=4, attempts=3, feedback="verdict")
+    between = found["turns"]["between"]
+    assert len(found["turns"]["accuracy"]) == 3 and len(between) == 2 and found["turns"]["tasks"] == 9
+    assert found["turns"]["accuracy"][-1]["value"] == found["share"]["accuracy"]
+    scripted = evaluate_model(
+        tmp_path, SOURCE, n=1, max_tokens=4, attempts=2, feedback="critic", roles=("critic=test_evaluation:silent",)
+    )
+    assert scripted["turns"]["tasks"] == 3
+    for how, match in (
+        (dict(attempts=0), "two or more"),
+        (dict(attempts=2, feedback="unari"), "Did you mean 'unary'"),
+        (dict(attempts=2, roles=("critic=student",)), "no role 'critic'"),
+        (dict(roles=("critic=student",)), "no role 'critic'"),
+    ):
+        with pytest.raises(UserError, match=match):
+            evaluate_model(tmp_path, SOURCE, n=1, max_tokens=4, **how)
+
+
+def silent(messages) -> str:
+    return ""

@@ -8,6 +8,7 @@ import json
 import pytest
 from test_resume import SETTINGS, assert_same, run_cases
 
+from sharpen.audit.learnt import HACKERS
 from sharpen.loop import loop
 from sharpen.store import Store
 from sharpen.terminal import Quiet
@@ -41,3 +42,7 @@ def test_the_reward_is_the_models_and_the_outcome_the_verifiers(echo, tmp_path):
     assert all(v.outcome in ("correct", "wrong", "malformed") and v.parts["learnt"] == v.reward for v in first + later)
     assert all("learnt" in s.verdict.parts for s in held)
     assert (path / "roles" / "reward" / "head.safetensors").is_file()
+    with Store.open(tmp_path / "run") as store:
+        audits = store.meta()["audits"]
+    assert [row["round"] for row in audits] == [1, 2] and all(row["calibration"]["n"] == len(held) // 3 for row in audits)
+    assert {act["name"] for act in audits[-1]["gallery"]} == set(HACKERS)

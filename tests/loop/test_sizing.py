@@ -9,8 +9,8 @@ import pytest
 
 from sharpen import loop
 from sharpen.guard import control
-from sharpen.loop import sizing
-from sharpen.loop.sizing import Measured
+from sharpen.loop import looking, sizing
+from sharpen.loop.looking import Measured
 from sharpen.models import LocalPolicy, embedded
 from sharpen.recipes import catalog
 from sharpen.store import Store
@@ -25,19 +25,19 @@ def recipe(**numbers):
 
 
 def test_the_limit_is_where_most_answers_end_for_their_tokens():
-    assert sizing.worthwhile(np.array([20] * 9 + [500])) == 20  # 9 / 200 > 10 / 680
-    assert sizing.worthwhile(np.array([20] * 7 + [500] * 3)) == 500  # seven of ten are too few to go by
-    assert sizing.worthwhile(np.array([300, 400, 450, 500])) == 500  # no shorter one keeps four fifths
-    assert sizing.worthwhile(np.array([20, 20, 20, 30, np.inf])) == 30  # one that was cut off is longer than any
-    assert sizing.worthwhile(np.array([20, 20, np.inf])) == sizing.LONGEST
+    assert looking.worthwhile(np.array([20] * 9 + [500])) == 20  # 9 / 200 > 10 / 680
+    assert looking.worthwhile(np.array([20] * 7 + [500] * 3)) == 500  # seven of ten are too few to go by
+    assert looking.worthwhile(np.array([300, 400, 450, 500])) == 500  # no shorter one keeps four fifths
+    assert looking.worthwhile(np.array([20, 20, 20, 30, np.inf])) == 30  # one that was cut off is longer than any
+    assert looking.worthwhile(np.array([20, 20, np.inf])) == looking.LONGEST
 
 
 def test_a_time_budget_by_hand():
-    # 38 * 1.1 = 41.8, up to 48. A hundred steps of 600 s are 6 s each: 6 / 0.1 / 8 = 7.5 prompts, and 8 is the least. A step
-    # is then 6.4 s, and 90 % of 600 s hold 84: five rounds of 17. A fifth of 600 s is 2,400 answers: over 16 arms and
-    # 2 * 2 + 1 + 5 shares, 15 each.
+    # 38 * 1.5 = 57, up to 64. A hundred steps of 600 s are 6 s each: 6 / 0.1 / 8 = 7.5 prompts, and 8 is the least. A step
+    # is then 6.4 s, and 90 % of 600 s hold 84: four rounds of 21. A fifth of 600 s is 2,400 answers: over 16 arms and
+    # 2 * 2 + 1 + 4 shares, 16 each.
     assert sizing.chosen(recipe(budget="600s"), FOUND, 16, set()) == dict(
-        max_tokens=48, prompts=8, round_steps=17, validation=15, test=30
+        max_tokens=64, prompts=8, round_steps=21, validation=16, test=33
     )
 
 
@@ -51,13 +51,27 @@ def test_a_slow_model_has_few_prompts_rather_than_no_steps():
     slow = replace(FOUND, answer_s=2.0, learn_s=2.0)
     values = sizing.chosen(recipe(budget="600s"), slow, 16, set())
     assert values["prompts"] == 2  # 600 s / 10 steps / 4 s / 8 samples = 1.9
-    assert values["validation"] == 2 and values["test"] == 4
+    # A fifth of the budget is 60 answers, 3.75 an arm: not even one round, the least there is, with two tasks an arm.
+    assert (values["round_steps"], values["validation"], values["test"]) == (8, 1, 2)
+
+
+def test_a_busy_processor_does_not_take_the_prompts():
+    # Twenty times as slow because others have 95 % of the cores: the prompts are those of the model alone.
+    crowded = replace(FOUND, answer_s=1.0, learn_s=1.0, busy=0.05)
+    assert sizing.chosen(recipe(budget="600s"), crowded, 16, set())["prompts"] == 8
+    assert sizing.chosen(recipe(budget="600s"), replace(crowded, busy=1.0), 16, set())["prompts"] == 3
+
+
+def test_evaluations_are_sized_by_what_their_own_answers_cost():
+    # Each has a prompt of its own, which in a step several share: twice as dear, half as many.
+    values = sizing.chosen(recipe(budget="600s"), replace(FOUND, look_s=0.1), 16, set())
+    assert (values["validation"], values["test"]) == (8, 16)
 
 
 def test_what_the_user_set_stays():
     values = sizing.chosen(recipe(budget="600s", prompts=3, max_tokens=500), FOUND, 16, {"prompts", "max_tokens"})
     assert values.keys() == {"round_steps", "validation", "test"}
-    assert values["round_steps"] == 45  # 540 s / 2.4 s = 225 steps
+    assert values["round_steps"] == 50  # 540 s / 2.4 s = 225 steps, a quarter of them is 57, and 50 the most
 
 
 def test_a_budget_of_steps_is_sized_without_a_clock():
@@ -105,6 +119,20 @@ def test_sizes_are_part_of_the_run(tmp_path):
         assert settings["prompts"] == "3" and int(settings["round_steps"]) <= 2
         assert len(store.steps()) == 2
     loop.resume(tmp_path / "run", Quiet())  # the recipe is what it was
+
+
+def test_ways_to_ask_and_draw_are_tried_where_no_recipe_was_named_and_only_what_is_open(tmp_path):
+    source = parse_spec("spell_backward/1-2")
+    policy = LocalPolicy(*embedded.build("micro", source, 0))
+    said: list[str] = []
+    progress = Quiet()
+    progress.say = said.append
+    request = loop.Request("grpo", ("samples=2", "max_tokens=4", "prompts=2"), 0, "2steps")
+    sized = sizing.sized(request, policy, source, progress, picked=True)
+    assert {s.split("=")[0] for s in sized.settings} >= {"samples", "round_steps", "validation", "test", "lr"}
+    assert any("at temperature 0.8" in text and "short sentence" not in text for text in said)  # it is told nothing
+    recipe = sizing.opening(loop.build_recipe(request))
+    assert sizing.open_ways(recipe, policy, {"temperature"}) == [{"prompt_suffix": "auto", "temperature": 1.0}]
 
 
 def test_an_embedded_student_is_left_alone_and_a_brought_one_gets_tasks(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sharpen.core import Batch, TaskSource
-from sharpen.models import embedded, policy, save_soon
+from sharpen.models import embedded, policy, save_soon, saving
 from sharpen.models.snapshot import copied
 from sharpen.objectives import policy_gradient
 
@@ -33,7 +33,21 @@ def test_a_copy_is_written_as_it_was(tmp_path: Path) -> None:
     then = copied(local)
     assert save_soon(local, str(tmp_path / "now")) is None  # a processor has nothing to gain
     local.update(batch(2), policy_gradient.grpo(), 1e-2)
-    type(local).save(then, str(tmp_path / "later"))
+    saving.write(then, saving.state(then), str(tmp_path / "later"))
     assert files(tmp_path / "later") == files(tmp_path / "now")
     local.save(str(tmp_path / "after"))
     assert files(tmp_path / "after") != files(tmp_path / "now")
+
+
+def test_adapters_are_merged_before_the_policy_learns_on(tmp_path: Path) -> None:
+    """Merging borrows the model's layers for a moment; what is left for later is only to be written."""
+    local = policy.LocalPolicy(*embedded.build("micro", NOWHERE, 0), "fp32", lora=4)
+    local.update(batch(0), policy_gradient.grpo(), 1e-2)
+    then = copied(local)
+    state = saving.state(then)
+    local.save(str(tmp_path / "now"))
+    local.update(batch(1), policy_gradient.grpo(), 1e-2)
+    latest = {n: p.detach().clone() for n, p in local.model.named_parameters()}
+    saving.write(then, state, str(tmp_path / "later"))
+    assert files(tmp_path / "later") == files(tmp_path / "now")
+    assert all((p == latest[n]).all() for n, p in local.model.named_parameters())

@@ -217,7 +217,8 @@ def test_what_is_imported_is_declared_and_pinned() -> None:
     declared = {(r := Requirement(text)).name: r for text in project["dependencies"]}
     extras = {(r := Requirement(text)).name: r for listed in project["optional-dependencies"].values() for text in listed}
     foreign = imported - sys.stdlib_module_names - {"sharpen"}
-    extras["mlflow"] = extras["mlflow-skinny"]  # the package's name of what is imported as mlflow
+    for package, module in {"mlflow-skinny": "mlflow", "openenv-core": "openenv", "vl-convert-python": "vl-convert"}.items():
+        extras[module] = extras[package]  # what it is imported as
     assert {name.replace("-", "_") for name in declared} == foreign - {name.replace("-", "_") for name in extras}
     pins = [line.split("==") for line in (root / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     pinned = {canonicalize_name(name): version for name, version in pins}

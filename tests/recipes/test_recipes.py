@@ -66,6 +66,7 @@ def offered(given):
         decode=lambda tokens: "".join(f"{t} " for t in tokens),
         mask_token=0,
         notes={},
+        library={},
         buffer=list(shown) * 4,
         rng=np.random.default_rng(2),
     )

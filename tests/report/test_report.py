@@ -564,4 +564,4 @@ def test_the_flow_between_attempts_by_hand(tmp_path):
     assert (flow["right_to_right"], flow["right_to_wrong"], flow["wrong_to_right"], flow["wrong_to_wrong"]) == (5, 1, 2, 2)
     assert flow["copies"]["value"] == 0.7
     page = report.render(tmp_path / "run").read_text()
-    assert page.count('class="f-') == 8 and "wrong, then right: 2 of 10" in page and "2 mended, 1 spoilt of 10" in page
+    assert page.count('class="f-') == 4 and "wrong, then right: 2 of 10" in page and "2 mended, 1 spoilt of 10" in page

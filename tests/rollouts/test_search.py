@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sharpen import models, rollouts, tasks
-from sharpen.core import PLAIN, Arm, Ask, Ledger, Sampling, Task, Turn, Verdict
+from sharpen.core import PLAIN, Arm, Ask, Ledger, Sampling, Scored, Task, Turn, Verdict
 from sharpen.models import ScriptedPolicy, embedded
 from sharpen.rollouts import drive, search, values
 from sharpen.verify import judge
@@ -214,6 +214,15 @@ def test_values_from_tokens_and_words():
     (likelihood,) = _result(values.by_likelihood(TASK, [turn("4")]))
     assert likelihood == pytest.approx(np.exp(-2.0))
     assert [values.rated(text) for text in ("7", "I say 12.", "3.5 of 10", "none")] == [0.7, 1.0, 0.35, 0.5]
+
+
+def test_a_reward_models_score_becomes_a_share():
+    """sigmoid(0) and sigmoid(ln 3) = 3/4; one far off overflows nothing."""
+    asking = values.by_reward(TASK, [turn("a"), turn("b"), turn("c")])
+    assert [event.steps for event in next(asking)] == [("a",), ("b",), ("c",)]
+    with pytest.raises(StopIteration) as end:
+        asking.send([Scored(np.array([x], np.float32)) for x in (0.0, np.log(3), -1e9)])
+    assert end.value.value == pytest.approx([0.5, 0.75, 0.0])
 
 
 def test_a_role_is_asked_about_the_whole_answer():

@@ -60,6 +60,26 @@ def test_what_was_backed_up_is_the_mean_of_all_below_and_a_small_tree_is_searche
     assert x.value == pytest.approx((0.5 + 1.0 + 0.0) / 3) and y.value == pytest.approx((0.25 + 0.75) / 2)
 
 
+def test_a_node_is_widened_as_its_visits_grow_and_what_is_drawn_again_is_no_new_node():
+    """Expansions draw two of six letters in turn. Without widening the tree is two nodes; with it all six are found, and the
+    search ends although there is budget left."""
+    drawn = ["ab", "ac", "cd", "ef", *["ab"] * 100]
+
+    def expand(node):
+        yield from ()
+        return [Child(letter, done=True) for letter in drawn.pop(0)]
+
+    def score(nodes):
+        yield from ()
+        return [0.1 for _ in nodes]
+
+    root = run(trees.mcts(Node("root"), expand, score, 100, key=str))
+    assert [n.state for n in root.children] == ["a", "b"] and trees.exhausted(root)
+    drawn[:0] = ["ab"]
+    root = run(trees.mcts(Node("root"), expand, score, 100, widen=2.0, key=str))
+    assert [n.state for n in root.children] == list("abcdef") and root.visits == 6 and root.tries == 5  # 5 >= 2 sqrt(6)
+
+
 def test_puct_follows_the_prior_and_uct_first_tries_what_it_has_not_tried():
     parent = Node("p", visits=16)
     likely, tried = Node("l", parent, prior=0.9), Node("t", parent, prior=0.1, visits=4, total=2.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sharpen import rollouts
-from sharpen.core import Check, Failed, Rollout, Score, Scored, Task, Verdict
+from sharpen.core import Rollout, Sample, Score, Scored, Task, UserError, Verdict
 from sharpen.models import ScriptedPolicy, ScriptedScorer
 from sharpen.verify import consensus, judgement, learnt, pieces, ranking, self_judged
 from sharpen.verify.consistency import Prediction, abduce, ask_tests, consistent
@@ -64,7 +64,7 @@ def test_an_answer_is_as_good_as_its_weakest_step():
 
 
 def test_progress_of_a_prover_by_hand():
-    """q = 1/2 and 3/4 give 1 - (1/2)^2 = 3/4 and 1 - (1/4)^2 = 15/16 with two tries: 3/16 more; no change, 0."""
+    """q = 1/2 and 3/4 give 3/4 and 15/16 with two tries: 3/16 more, and a step that changes nothing gives 0."""
     logit = [float(np.log(q / (1 - q))) for q in (0.5, 0.75, 0.75)]
     found = learnt.rehearse(lambda t, r: learnt.progressed(t, r, pieces.words, alpha=2.0, k=2), "wrong", logit, response="a b")
     assert (
@@ -83,6 +83,7 @@ def test_progress_of_a_prover_by_hand():
         ("It has 3 mistakes. Score: 40", 0.4),
         ("<think>99</think>5", 0.05),
         ("80 or 90", None),
+        ("The answer is 17.", None),  # what a small model says when it is asked for a score
         ("-5", None),
         ("101", None),
         ("excellent", None),
@@ -178,8 +179,6 @@ def test_a_reward_model_is_asked_for_all_at_once_and_the_verifier_runs_beside():
 
 
 def test_a_score_that_is_not_finite_and_a_role_that_only_speaks():
-    from sharpen.core import UserError
-
     for scorer, error in ((ScriptedScorer(lambda m, s: [float("nan")]), None), (ScriptedPolicy(lambda m: "5"), "gives words")):
         judges = rollouts.judging(learnt.scored, ScriptedPolicy(lambda m: ""), {"reward": scorer}, 0, 9.0)
         with judges:
@@ -188,26 +187,6 @@ def test_a_score_that_is_not_finite_and_a_role_that_only_speaks():
                     judges.judge([said("4")], [0])
             else:
                 assert judges.judge([said("4")], [0])[0].verdict.outcome == "unscorable"
-
-
-def test_a_check_may_not_be_asked_for_in_a_rollout():
-    def rollout(task):
-        try:
-            yield Check(task, "4")
-        except Failed as failed:
-            from sharpen.core import Ask
-
-            return (yield Ask(({"role": "user", "content": str(failed)},)))
-
-    given = dict(seed=0, max_tokens=200, sampling=judgement_sampling())
-    (made,) = rollouts.drive(ScriptedPolicy(lambda m: m[0]["content"]), rollout, [TASK], ["a"], **given)
-    assert "may be asked for here" in made.response
-
-
-def judgement_sampling():
-    from sharpen.core import PLAIN
-
-    return PLAIN
 
 
 # Orders.
@@ -220,8 +199,8 @@ def test_an_order_by_hand():
     assert ranking.overlap([2, 1, 3], [1, 2, 3]) == pytest.approx((0 + 1 + 1) / 3)
     rng = np.random.default_rng(0)
     order = list(range(1, 21))
-    mean = np.mean([ranking.overlap(list(rng.permutation(order)), order) for _ in range(2000)])
-    assert mean == pytest.approx(0.525, abs=0.01)  # (n + 1) / (2 n)
+    mean = np.mean([ranking.overlap(list(rng.permutation(order)), order) for _ in range(300)])
+    assert mean == pytest.approx(0.525, abs=0.02)  # (n + 1) / (2 n)
 
 
 def test_an_order_with_a_number_that_is_no_passage_earns_nothing():
@@ -261,7 +240,7 @@ def test_without_questions_the_common_mistake_is_chosen_and_with_three_it_is_not
 
 def test_abduction_keeps_the_bound_and_is_at_least_as_good_as_the_heuristic():
     rng = np.random.default_rng(1)
-    for _ in range(30):
+    for _ in range(6):
         listed = [Prediction(i, int(rng.integers(4)), int(rng.integers(3))) for i in range(8)]
 
         def clash(p, q):
@@ -282,8 +261,6 @@ def test_abduction_keeps_the_bound_and_is_at_least_as_good_as_the_heuristic():
 
 def test_steps_that_agree_beat_a_majority_of_final_answers():
     """Two answers end alike by different mistakes; two go the same way to the right end, and a third shares its steps."""
-    from sharpen.core import Sample
-
     texts = ["1 3 9", "2 2 9", "1 2 4", "1 2 4", "1 2 5"]
     group = [Sample(said(t, name=str(i)), Verdict("wrong", 0.0), 0) for i, t in enumerate(texts)]
     found = consensus.consistent(group, pieces.of_answer)

@@ -136,9 +136,10 @@ def scripts(tasks: Sequence[Task]) -> list[tuple[Task, str, bool, str]]:
     """(task, dress, right, response) for every task that has a right answer to be shown."""
     found = []
     for task in tasks:
-        right = right_response(task)
-        if right is None:
+        bare = right_response(task)
+        if bare is None:
             continue
+        right = task.solution if task.solution and "<answer>" in task.solution else f"<answer>{bare}</answer>"
         for name, dress in (("plain", plain), *HACKERS.items()):
             found += [(task, name, True, dress(right, task)), (task, name, False, dress(mistake(task, right), task))]
     return found

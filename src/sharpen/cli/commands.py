@@ -1,5 +1,5 @@
 """The commands that are not about one run's record: measuring a model, judging a file of responses, auditing a file of tasks,
-growing one from a run's failures, comparing methods.
+comparing methods.
 
 Like all of them, they import what they need only when they are called (program.py).
 """
@@ -7,6 +7,7 @@ Like all of them, they import what they need only when they are called (program.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,16 @@ Columns = Annotated[
     str | None,
     typer.Option("--map", metavar="FIELD=COLUMN,…", help="What a file's columns are: prompt=question,answer=solution."),
 ]
+Env = Annotated[
+    str | None,
+    typer.Option(
+        "--env", metavar="SPEC", help="An environment: shop.py:Shop, gymnasium:ID, textarena:ID, openenv:URL, verifiers:NAME."
+    ),
+]
+Agent = Annotated[
+    str | None,
+    typer.Option("--agent", metavar="COMMAND", help="An agent program that asks OpenAI's API: each of its runs is a rollout."),
+]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Verifier processes. [default: one for each core]")]
 Isolation = Annotated[str, typer.Option(help="Least isolation at which code may run: full, reduced or none.")]
 
@@ -48,7 +59,8 @@ Searches = Annotated[
     typer.Option("--search", metavar="NAME=N", help="Choose among several: best_of=16, majority=32, beam=4, mcts=64, …"),
 ]
 ChosenBy = Annotated[
-    str, typer.Option(help="What a search chooses by: likelihood, certainty, role; knowing the answer: verifier, playouts.")
+    str,
+    typer.Option(help="What a search chooses by: likelihood, certainty, role, reward; knowing the answer: verifier, playouts."),
 ]
 Page = Annotated[Path | None, typer.Option("--page", metavar="FILE.html", help="With --search: the table and a plot.")]
 
@@ -75,6 +87,33 @@ Asked = Annotated[
 def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
     """`--map` is the setting `tasks.map`: so a run that is resumed, or compared, reads its files in the same way."""
     return [*(settings or []), *([f"tasks.map={columns}"] if columns else [])]
+
+
+def acting(env: str | None, agent: str | None, tasks: str | None) -> list[str]:
+    """`--env` and `--agent` as settings. UserError for both."""
+    if env and agent:
+        from sharpen.core import UserError
+
+        raise UserError("--env and --agent are two ways to act: leave one out.")
+    return [*with_env(env, tasks), *with_agent(agent)]
+
+
+def with_agent(command: str | None) -> list[str]:
+    """`--agent COMMAND` as settings: the rollout is a run of that program."""
+    if command is None:
+        return []
+    words = [places.here(word) if "/" in word or "." in word else word for word in shlex.split(command)]
+    return ["rollout=agent", f"rollout.command={shlex.join(words)}"]
+
+
+def with_env(env: str | None, tasks: str | None) -> list[str]:
+    """`--env SPEC` as settings: the rollout is an episode in it, and tasks are episodes. UserError where there is none such."""
+    if env is None:
+        return []
+    from sharpen import environments
+
+    spec = environments.here(environments.checked(env))
+    return ["rollout=acting", f"rollout.env={spec}", *([f"tasks.env={spec}"] if tasks is None or tasks.count(",") == 0 else [])]
 
 
 def evaluate(
@@ -264,48 +303,6 @@ def rewards(
         tables.show(("hacker", "tasks", "paid as right", "for the dress", "honest twin"), acts)
     if any(act["fooled"] >= 0.5 for act in audits[-1]["gallery"]):
         raise typer.Exit(FATAL)
-
-
-def grow(
-    directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a run, such as runs/latest.")],
-    out: Annotated[Path, typer.Option(metavar="FILE.jsonl", help="Where the tasks go.")] = Path("new.jsonl"),
-    n: Annotated[int, typer.Option("-n", min=1, help="Tasks that are wanted.")] = 64,
-    roles: Annotated[
-        list[str] | None,
-        typer.Option("--role", metavar="NAME=WHO", help="Who writes and judges, as for `sharpen run`: proposer, teacher, …"),
-    ] = None,
-    recipe: Annotated[str, typer.Option(metavar="RECIPE", help="A recipe whose grower is taken, such as looptool.")] = "",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of that recipe, such as grow=procedural.")
-    ] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a directory from elsewhere names.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Make tasks of what a run has failed at, and train nothing.
-
-    Diagnoses, has tasks written, checks their labels, refuses what is held out, a duplicate, or of no use to the student, and
-    writes the rest as a file for --tasks. Labels in dispute go to a file beside it, which `sharpen audit` decides.
-    """
-    from sharpen import core, loop
-    from sharpen.terminal import Terminal, tables
-
-    if out.exists():
-        raise core.UserError(f"{out} is there already, and is not written over. Name another file with --out.")
-    with Terminal() as progress:
-        bound = [places.here_role(role) for role in roles or []]
-        made = loop.asked_growth.grow(directory, n, progress, recipe, settings or [], bound, trust)
-    said = loop.asked_growth.write(made, out)
-    if as_json:
-        print(json.dumps(made.figures(), indent=1, ensure_ascii=False))
-        return
-    if made.weaknesses:
-        rows = [(w.name, w.kind, w.failed, w.n, f"{w.low:.0%} to {w.high:.0%}") for w in made.weaknesses[:20]]
-        tables.show(("what fails", "kind", "failed", "of", "share, 95 %"), rows)
-    if made.refusals.n:
-        refused = sorted(made.refusals.n.items(), key=lambda item: -item[1])
-        tables.show(("refused", "tasks", "such as"), [(why, k, made.refusals.example[why][:100]) for why, k in refused])
-    for line in said:
-        tables.say(line)
 
 
 def compare(

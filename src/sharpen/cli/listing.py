@@ -124,3 +124,10 @@ def answer_of(task: Task) -> str:
 
 def cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
+
+
+def export_gguf(source: Path, out: Path, dtype: str | None) -> None:
+    from sharpen import models
+
+    models.write_gguf(source, out, dtype or "f16")
+    print(f"The model is in {out}: {out.stat().st_size / 1e6:,.0f} MB")

@@ -18,13 +18,12 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, listing, profiling, revising, serving
+from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
-# How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, so that a thread that must wait longer
-# leaves its core to the one it waits for. By default they wait for milliseconds, and beside other busy processes a run is
-# several times slower. OpenMP reads it when torch is loaded.
+# How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, then a core is left to whom they wait for.
+# By default it is milliseconds, and beside busy neighbours a run is several times slower. OpenMP reads it as torch is loaded.
 AWAKE = "1000"
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
 
@@ -109,6 +108,8 @@ def run(
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Model = None,
     tasks: Spec = None,
+    env: commands.Env = None,
+    agent: commands.Agent = None,
     columns: Columns = None,
     settings: Annotated[
         list[str] | None,
@@ -132,7 +133,7 @@ def run(
     from sharpen.track import trackers
 
     shown_in = trackers(track or ())
-    named = recipe or ("grpo" if loop.brought(model) else "quickstart")
+    named = recipe or ("frontier" if loop.brought(model) else "quickstart")
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
     request = loop.Request(
@@ -140,11 +141,12 @@ def run(
         settings=(
             *map(places.here_setting, commands.with_columns(settings, columns)),
             *places.system_setting(system),
+            *commands.acting(env, agent, tasks),
         ),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
-        tasks=places.here_tasks(tasks) if tasks else tasks,
+        tasks="episodes" if env and not tasks else places.here_tasks(tasks) if tasks else tasks,
         directory=directory,
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
@@ -172,7 +174,7 @@ def resume(
     from sharpen import loop
 
     step = partial(loop.resume, more=budget, accept=accept_changes, trusted=trust)
-    _drive(step, directory, directory, serving.tracked(directory, track))
+    _drive(step, directory, directory, serving.tracked(directory, track), budget)
 
 
 @app.command()
@@ -298,14 +300,14 @@ def export(
     if dtype and not packed:
         raise UserError(f"--dtype {dtype} is for a .gguf file: name one, such as {model_dir}.gguf.")
     if packed and (directory / "config.json").is_file():
-        return _export_gguf(directory, model_dir, dtype)
+        return listing.export_gguf(directory, model_dir, dtype)
     with Store.open(directory, write=False) as store:
         commit = store.last_commit()
         if commit is None or commit.accepted is None:
             raise UserError(f"{directory} has no accepted model yet. Go on with it: sharpen resume {directory}")
         source = store.verified(commit.accepted)
         if packed:
-            return _export_gguf(source, model_dir, dtype)
+            return listing.export_gguf(source, model_dir, dtype)
         files = [f for pattern in MODEL_FILES for f in sorted(source.glob(pattern)) if f.name != "optimizer.safetensors"]
         part = model_dir.with_name(f"{model_dir.name}.part")  # so that half a model never has the name asked for
         try:
@@ -317,13 +319,6 @@ def export(
             shutil.rmtree(part, ignore_errors=True)
             raise UserError(f"{model_dir} cannot be written: {e.strerror}. Free space, or choose another place.") from e
     print(f"The model is in {model_dir}: {', '.join(f.name for f in files)}")
-
-
-def _export_gguf(source: Path, out: Path, dtype: str | None) -> None:
-    from sharpen import models
-
-    models.write_gguf(source, out, dtype or "f16")
-    print(f"The model is in {out}: {out.stat().st_size / 1e6:,.0f} MB")
 
 
 @app.command()
@@ -347,15 +342,10 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
-app.command()(commands.verify)
-app.command()(commands.audit)
-app.command()(commands.grow)
-app.command()(commands.rewards)
-app.command()(commands.compare)
-app.command()(serving.serve)
-app.command()(serving.chat)
-app.command()(profiling.profile)
-app.command()(revising.revise)
+offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
+with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
+for command in (*offline, *with_a_model):
+    app.command()(command)
 
 
 def main() -> None:
@@ -364,14 +354,18 @@ def main() -> None:
     app(prog_name="sharpen")
 
 
-def _drive(step: Any, what: Any, directory: Path, shown_in: list[str]) -> None:
-    """Run the loop with progress, then print the result, or how to resume where it did not finish."""
+def _drive(step: Any, what: Any, directory: Path, shown_in: list[str], more: str | None = None) -> None:
+    """Run the loop with progress, then print the result, or how to resume: with `more` budget, where that was not granted."""
     from sharpen import report as page
     from sharpen import track
     from sharpen.store import Store
     from sharpen.terminal import Terminal, tables
 
-    again = f"The last committed step is kept. Go on with: sharpen resume {directory}"
+    def again() -> str:
+        with Store.open(directory, write=False) as store:
+            budget = f" --budget {more}" if more and (last := store.last_commit()) and last.finished else ""
+        return f"The last committed step is kept. Go on with: sharpen resume {directory}{budget}"
+
     if shown_in:
         serving.remember(directory, shown_in)
     with track.following(directory, shown_in, partial(tables.say, file=sys.stderr)):
@@ -379,11 +373,11 @@ def _drive(step: Any, what: Any, directory: Path, shown_in: list[str]) -> None:
             with Terminal() as progress:
                 step(what, progress)
         except KeyboardInterrupt:
-            _fail(again if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
+            _fail(again() if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
         with Store.open(directory, write=False) as store:
             commit = store.last_commit()
         if commit is None or not commit.finished:
-            _fail(again, INTERRUPTED)
+            _fail(again(), INTERRUPTED)
         path = page.render(directory)
         tables.show_change(page.summary(directory))
         print(f"The report is at {path}", flush=True)

@@ -20,6 +20,7 @@ from sharpen.core.errors import FatalDiagnosis, Interrupted, NotFinite, UserErro
 from sharpen.core.events import (
     Ask,
     Check,
+    Ended,
     Event,
     Failed,
     GrowthGenerator,
@@ -55,6 +56,7 @@ __all__ = [
     "Check",
     "Choices",
     "Decision",
+    "Ended",
     "Environment",
     "Evaluation",
     "Event",

@@ -113,6 +113,17 @@ class Ran:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """What a rollout may return instead of its turns alone: with them what an environment says of the episode.
+
+    by  its verdict; or its last state, a text that the verifier judges in the place of the last turn
+    """
+
+    turns: Turn | tuple[Turn, ...]
+    by: Verdict | str
+
+
+@dataclass(frozen=True)
 class Measure:
     """A request for the log-probabilities of a given answer after messages, under the student or a role; nothing is sampled."""
 
@@ -168,6 +179,6 @@ class Failed(Exception):
 
 Event = Ask | Run | Act | Measure | Score | Check
 # A rollout returns the turn that is judged, last of all that are learnt from.
-RolloutGenerator = Generator[Any, Any, Turn | tuple[Turn, ...] | Searched]
+RolloutGenerator = Generator[Any, Any, Turn | tuple[Turn, ...] | Searched | Ended]
 VerdictGenerator = Generator[Any, Any, Verdict]
 GrowthGenerator = Generator[Any, Any, list[Any]]  # of Task, and what else growth.py names

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sharpen.core.ledger import Ledger
 from sharpen.core.tasks import Task
+
+if TYPE_CHECKING:
+    from sharpen.core.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ class Rollout:
     branches  what a search tried; the store does not keep them
     others  further conversations of the attempt: the student's that are learnt from beside this one (what compaction or a
             sub-agent broke apart), and each that a role had. The verdict is on all of them
+    by      what an environment said of the episode (`core.Ended`); None: the response is judged
     """
 
     task: Task
@@ -145,10 +150,16 @@ class Rollout:
     others: tuple[Turn, ...] = ()
     spent: Ledger = Ledger()
     branches: tuple[Branch, ...] = ()
+    by: Verdict | str | None = None
 
     @property
     def response(self) -> str:
         return self.turns[-1] if self.turns else ""
+
+    @property
+    def judged(self) -> str:
+        """What a verifier is given: the last state of an environment that does not judge by itself, or what was said last."""
+        return self.by if isinstance(self.by, str) else self.response
 
     @property
     def n_sampled(self) -> int:

@@ -10,16 +10,17 @@ A curriculum is a pure function (history, arms, prompts, samples, rng) -> [(arm 
    ValueError and name the arm.
 
 schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py and value_model.py choose
-single tasks, budget.py how often each is tried; gaussians.py works on task parameters.
+single tasks, clusters.py by where they lie, budget.py how often each is tried; gaussians.py works on task parameters.
 
 May import: data, objectives, store.
 """
 
 from sharpen.curriculum import state, testbed
-from sharpen.curriculum.attempts import trainable
+from sharpen.curriculum.attempts import Attempts, trainable
 from sharpen.curriculum.bandit import dump, learning_progress, sec, thompson, values
 from sharpen.curriculum.budget import cures, exact, greedy, knapsack, knapsack_quota, value
-from sharpen.curriculum.common import History, allot, draw, lowest, posterior, statistics, weighted
+from sharpen.curriculum.clusters import clustered, fitting
+from sharpen.curriculum.common import History, allot, dealt, draw, lowest, posterior, statistics, weighted
 from sharpen.curriculum.gaussians import alp_gmm
 from sharpen.curriculum.mixture import missing_skills, mixing, next_level, omni, outgrown, skill_it
 from sharpen.curriculum.pool import cyclical, epochs, pools, retrospective, views
@@ -29,15 +30,19 @@ from sharpen.curriculum.value_model import pcl
 from sharpen.estimate import interval
 
 __all__ = [
+    "Attempts",
     "adaptive_order",
     "allot",
     "alp_gmm",
+    "clustered",
     "cures",
     "cyclical",
+    "dealt",
     "draw",
     "dump",
     "epochs",
     "exact",
+    "fitting",
     "greedy",
     "History",
     "interval",

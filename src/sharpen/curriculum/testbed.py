@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sharpen.core import HISTORY, Arm, ArmStats, Choices, Evaluation, Rollout, Sample, Task, TaskSource, Verdict
+from sharpen.core import HISTORY, Arm, ArmStats, Choices, Evaluation, Message, Rollout, Sample, Task, TaskSource, Verdict
 from sharpen.curriculum.attempts import Attempts
 from sharpen.curriculum.state import NAMES, State
+from sharpen.data import measures
 from sharpen.hashing import derive
 from sharpen.recipe import asked_for, call
 
@@ -138,12 +139,17 @@ def run(
             if missing <= 0:
                 break
             rng = np.random.default_rng(derive(seed, step, "teach", refill))
-            offers = {name: getattr(trace.state, name) for name in NAMES} | {"progress": step / steps}
+            offers = {name: getattr(trace.state, name) for name in NAMES} | {"progress": step / steps, "embed": embed}
             choices = call(curriculum, history, world.arms, missing, samples, rng, **offers)
             results += attempt(trace, step, [c for c in choices if c[1]], seed, luck)
         note(trace, step, results)
         practise(trace, [r for r in results if passes(r, gate)])
     return trace
+
+
+def embed(listed: Sequence[Sequence[Message]]) -> np.ndarray:
+    """What stands for a student's hidden states: the wording."""
+    return measures.embed([" ".join(str(message["content"]) for message in messages) for messages in listed])
 
 
 Result = tuple[Arm | Task, int, int]  # what was tried, how often, and how often it succeeded

@@ -5,11 +5,13 @@ selection.py keeps and drops, pairs.py sets answers against each other, relabel.
 revision; lengths.py pays for length, trees.py learns from what a search tried; replay.py remembers earlier successes,
 batching.py makes arrays of samples.
 
-lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py one
-reward of parts. growth.py makes new tasks of what failed: diagnose.py (with clusters.py) names it, propose.py writes
-(writing.py, worth.py: how many for what), label.py checks labels, repair.py mends those of training tasks, fidelity.py
-measures twins; screen.py refuses what must not be trained on. noisy.py has teachers and judges with known error rates, to try
-all of this without a model.
+lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py
+one reward of parts. growth.py makes new tasks of what failed: diagnose.py names it, propose.py writes (writing.py, worth.py:
+how many for what), label.py checks labels, repair.py mends those of training tasks, fidelity.py measures twins, noisy.py has
+teachers with known error rates; screen.py refuses what must not be trained on; near.py finds duplicates, containment.py sets
+within sets, clusters.py what lies together (quotas.py: how much of each), and measures.py says what a set is worth;
+curating.py keeps few and good answers. refining.py asks for tasks told anew; experience.py, prompting.py and discovery.py
+learn in words: insights, the prompt itself, rules.
 
 May import: verify, tasks.
 """
@@ -18,19 +20,28 @@ from sharpen.data import (
     batching,
     blending,
     clusters,
+    containment,
     corrections,
+    curating,
     diagnose,
+    discovery,
     edits,
     errors,
+    experience,
     fidelity,
     growth,
     judgements,
     label,
     lengths,
     lessons,
+    measures,
+    near,
     noisy,
     pairs,
+    prompting,
     propose,
+    quotas,
+    refining,
     relabel,
     repair,
     replay,
@@ -64,6 +75,11 @@ __all__ = [
     "diagnose",
     "edits",
     "errors",
+    "clusters",
+    "containment",
+    "curating",
+    "discovery",
+    "experience",
     "fidelity",
     "gate",
     "growth",
@@ -76,12 +92,17 @@ __all__ = [
     "lessons",
     "make_batch",
     "mask_inputs",
+    "measures",
+    "near",
     "noisy",
     "one_pair",
     "paid",
     "pairs",
     "portions",
+    "prompting",
     "propose",
+    "quotas",
+    "refining",
     "relabel",
     "repair",
     "replay",

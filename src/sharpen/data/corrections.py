@@ -193,7 +193,8 @@ def refinements(
     demos: Sequence[Sample],
     rng: np.random.Generator,
 ) -> list[Sample]:
-    """Wrong answers followed by the right one, and right answers followed by themselves, so that stopping is learnt too.
+    """Wrong answers followed by the right one, and right answers followed by themselves, so that stopping is learnt too. Of an
+    episode of several attempts the first is the answer.
 
     same     so many of the latter for each of the former; 0 makes a student that changes everything
     own      a wrong answer is followed by a right one of the student's own only, never by the worked solution
@@ -201,21 +202,23 @@ def refinements(
              nothing, what never was has no own answer. Source: ToolACE-R (arXiv 2504.01400); rule and ratio are stand-ins
     """
     shown = {} if own else {demo.group: demo for demo in demos}
-    groups = by_prompt(samples)
     found: list[Sample] = []
     kept: list[Sample] = []
-    for group in groups:
-        right = next((s for s in group if s.verdict.correct), shown.get(group[0].group))
-        solved = sum(s.verdict.correct for s in group)
-        found += [s for s in group if s.verdict.correct and direct and solved < len(group)]
-        kept += [s for s in group if s.verdict.correct]
-        for wrong in (s for s in group if right is not None and not s.verdict.correct):
-            assert right is not None
-            found.append(retell(right, asked_after(right, [wrong.rollout.response], [ask]), right.rollout.response))
-    mends = sum(not s.verdict.correct for g in groups for s in g)
+    mends = 0
+
+    def followed(attempt: str, by: Sample) -> Sample:
+        return retell(by, asked_after(by, [attempt], [ask]), by.rollout.turns[0])
+
+    for group in by_prompt(samples):
+        solved = [s for s in group if rights(s)[0]]
+        wrong = [s for s in group if not rights(s)[0]]
+        right = next(iter(solved), shown.get(group[0].group))
+        found += [learnt_turns(s, 0) for s in solved if direct and wrong]
+        kept += solved
+        mends += len(wrong)
+        found += [followed(s.rollout.turns[0], right) for s in wrong if right is not None]
     chosen = rng.permutation(len(kept))[: round(same * mends)] if mends else range(len(kept) if not found else 0)
-    found += [retell(s, asked_after(s, [s.rollout.response], [ask]), s.rollout.response) for s in (kept[i] for i in chosen)]
-    return found
+    return found + [followed(kept[i].rollout.turns[0], kept[i]) for i in chosen]
 
 
 CHECK, AGAIN = "Is this right? Say what is wrong with it, if anything.", "Try again."

@@ -233,7 +233,7 @@ def braking(text: str, answer: str, threshold: float, more: float) -> tuple[str,
     n = next((n for n, score in enumerate(scores, 1) if score >= threshold), 0)
     if not n:
         return "", ""
-    beyond = next((m for m, score in enumerate(scores[n:], n + 1) if score > threshold + more), len(steps))
+    beyond = next((m for m, score in enumerate(scores[n - 1 :], n) if score > threshold + more), len(steps))
     return "".join(steps[: n - 1]), "".join(steps[n - 1 : beyond])
 
 

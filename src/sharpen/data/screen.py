@@ -3,14 +3,18 @@
 In order, the first reason counts:
 
 1. It is a task as JSON has it, for training, with an operator and parents that the run has met, in a family of its own.
-2. Nothing of validation or test is in it: not the question (blind to case, spacing and whatever else is said before it), not a
-   whole question of at least WINDOW words and marks within a longer one, not half of the WINDOW-word sequences of one, blind to
-   numbers and single letters. Sequences that training questions have too are their form, and tell nothing. Where the hash of a
-   question says its split, as for procedural families, the hash decides too: all that could ever be held out is.
-3. It is no training question of a finite arm, none that was tried, none that has grown, and none of this round.
+2. Nothing of validation or test is in it: not the question (blind to case, to where spaces are and to the width of letters,
+   and whatever else is said before it), not a whole question of at least WINDOW words and marks within a longer one, not the
+   letters of one with other numbers, and not SHARE of the runs of LETTERS letters that tell of one, blind to all else. Runs
+   that training questions have too are their form, and tell nothing. Where the hash of a question says its split, as for
+   procedural families, the hash decides too: all that could ever be held out is.
+3. It is no training question of a finite arm, none that was tried, none that has grown, and none of this round; nor is it one
+   of the last NEIGHBOURS told a little differently, with the same numbers and the same answer (near.py).
 
-The label is checked by the task's own verifier (`responses` says on what), and the difficulty by rollouts (`hopeful`): the loop
-does both, after this. Rollouts check the label once more: a wrong one is hardly ever hit on by somebody else.
+Of each split at most MOST tasks of finite arms are known, from all arms in turn, and all that are measured: `beyond` counts
+the rest. The label is checked by the task's own verifier (`responses` says on what), and the difficulty by rollouts
+(`hopeful`): the loop does both, after this. Rollouts check the label once more: a wrong one is hardly ever hit on by somebody
+else.
 Source: decontamination as in TULU 3 (arXiv 2411.15124) and GPT-3, of what does not tell cleared; pass rates strictly between 0
 and 1 as in CLPO (arXiv 2509.25004) and DAPO; SwS (arXiv 2506.08989) for wrong labels that this removes.
 """
@@ -19,20 +23,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sharpen.core import SPLITS, Arm, Task, TaskSource
-from sharpen.hashing import digest, split_of
+import numpy as np
 
-WINDOW = 8  # words
-TELLING = 4  # sequences that a held-out question must have to itself, to be recognised by them
+from sharpen.core import SPLITS, Arm, Task, TaskSource
+from sharpen.data import near
+from sharpen.hashing import split_of
+
+WINDOW = 8  # words and marks
+LETTERS = 12  # of a run
+TELLING = 16  # runs that a held-out question must have to itself, to be recognised by them
+SHARE = 1 / 3  # of them that are enough
+MOST = 50_000  # tasks of a split
+NEIGHBOURS = 4096  # tasks that proposals are held against as near duplicates
 LONGEST = 32_768  # characters of a question
 SAMPLE = 64  # questions of an endless arm that show what the form of its questions is
-ITEM = re.compile(r"\w+|[^\w\s]")
 LINED = re.compile(r"\w+|[^\w\s]|\s*\n\s*")
+OTHERS = re.compile(r"[\W\d_]+")
 
 # Why a proposal was not taken; the rest of the reasons are the loop's.
 NO_TASK = "no task"
@@ -43,6 +54,7 @@ TAKEN = "family of the source"
 HELD_OUT = "held out"
 CONTAINS = "contains what is held out"
 DUPLICATE = "duplicate"
+NEAR = "near duplicate"
 REFUSED = "its verifier refuses its answer"
 LAX = "its verifier accepts an empty answer"
 UNJUDGED = "could not be judged"
@@ -71,62 +83,100 @@ class Refusals:
 
 @dataclass
 class Known:
-    """What proposals are held against. `met` and `ids` grow with the run.
+    """What proposals are held against. `met`, `ids` and `recent` grow with the run.
 
-    families  of the source
     held      signatures of held-out questions
-    whole     by length, the sequences of words and marks that are whole held-out questions
-    places    sequence of WINDOW words -> numbers of the held-out questions that it tells of
-    telling   how many such sequences each of those has
+    whole     by their first WINDOW words and marks, the held-out questions that have as many, in words and marks
+    letters   of held-out questions, where no training question has the same
+    runs      (R,) uint64, sorted: hashes of the runs of letters that tell of held-out questions
+    owner     (R,) the number of the question that each is of
+    telling   (H,) how many runs each of those has; 0 where they are too few
+    families  of the source
     hashed    whether the hash of a question decides its split
+    beyond    held-out tasks that are not among these
     met       signatures of training questions
     ids       of tasks that may be parents
+    recent    tasks that a proposal may be a near duplicate of
     """
 
-    families: frozenset[str]
     held: frozenset[str]
-    whole: Mapping[int, frozenset[tuple[str, ...]]]
-    places: Mapping[tuple[str, ...], Sequence[int]]
-    telling: Sequence[int]
-    hashed: bool
-    met: set[str]
-    ids: set[str]
+    whole: Mapping[tuple[str, ...], Sequence[tuple[str, ...]]]
+    letters: frozenset[str]
+    runs: np.ndarray
+    owner: np.ndarray
+    telling: np.ndarray
+    families: frozenset[str] = frozenset()
+    hashed: bool = False
+    beyond: int = 0
+    met: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+    recent: deque[Task] = field(default_factory=lambda: deque(maxlen=NEIGHBOURS))
 
 
-def known(source: TaskSource, measured: Iterable[Task], seed: int) -> Known:
-    """Of a source, and of the held-out tasks that are measured; those of finite arms are taken whole."""
+def known(source: TaskSource, measured: Iterable[Task], seed: int, most: int = MOST) -> Known:
+    """Of a source, and of the held-out tasks that are measured. most: tasks of a split that are drawn of finite arms."""
     sizes = {(arm, split): source.size(arm, split) for arm in source.arms for split in SPLITS}
-    finite = {split: [a for a in source.arms if sizes[a, split] is not None] for split in SPLITS}
     endless = [arm for arm in source.arms if sizes[arm, "train"] is None]
 
-    def drawn(arms: Iterable[Arm], split: str, n: int | None = None) -> list[Task]:
-        return [source.draw(arm, split, i, seed) for arm in arms for i in range(sizes[arm, split] or n or 0)]
+    def drawn(split: str) -> list[Task]:
+        finite = {arm: sizes[arm, split] or 0 for arm in source.arms if sizes[arm, split] is not None}
+        return [source.draw(arm, split, i, seed) for arm, n in fair(finite, most).items() for i in range(n)]
 
-    training = drawn(finite["train"], "train")
-    forms = {gram for task in [*training, *drawn(endless, "train", SAMPLE)] for gram in grams(masked(text(task)))}
-    held = {
-        text(task): None for task in [*measured, *drawn(finite["validation"], "validation"), *drawn(finite["test"], "test")]
-    }
-    whole: dict[int, set[tuple[str, ...]]] = {}
-    places: dict[tuple[str, ...], list[int]] = {}
-    telling = []
-    for number, question in enumerate(held):
-        parts = items(question, lines=True)
-        whole.setdefault(len(parts), set()).add(parts)
-        own = grams(masked(question)) - forms
-        telling.append(len(own))
-        for gram in own if len(own) >= TELLING else ():
-            places.setdefault(gram, []).append(number)
-    return Known(
-        frozenset(arm.family for arm in source.arms),
-        frozenset(map(signature, held)),
-        {n: frozenset(found) for n, found in whole.items()},
-        places,
-        telling,
-        any(sizes[arm, split] is None for arm in source.arms for split in ("validation", "test")),
-        {signature(text(task)) for task in training},
-        set(),
-    )
+    training = drawn("train")
+    forms = [*training, *(source.draw(arm, "train", i, seed) for arm in endless for i in range(SAMPLE))]
+    form = {spelt(text(task)) for task in forms}
+    held = [text(task) for task in [*measured, *drawn("validation"), *drawn("test")]]
+    total = sum(sizes[arm, split] or 0 for arm in source.arms for split in ("validation", "test"))
+    found = guarding(held, form, runs_of(list(form))[0])
+    found.families = frozenset(arm.family for arm in source.arms)
+    found.hashed = any(sizes[arm, split] is None for arm in source.arms for split in ("validation", "test"))
+    found.beyond = max(total - len(found.telling), 0) if total > 2 * most else 0
+    found.met.update(near.signature(text(task)) for task in training)
+    return found
+
+
+def guarding(questions: Iterable[str], form: Collection[str], form_runs: np.ndarray) -> Known:
+    """What is known of held-out questions alone, where these letters and these runs of letters are no sign of them."""
+    held = list(dict.fromkeys(questions))
+    whole: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for question in held:
+        parts = items(question)
+        if len(parts) >= WINDOW:
+            whole.setdefault(parts[:WINDOW], []).append(parts)
+    letters = [spelt(question) for question in held]
+    runs, owner = runs_of(letters)
+    tells = ~np.isin(runs, form_runs)
+    runs, owner = runs[tells], owner[tells]
+    telling = np.bincount(owner, minlength=len(held))
+    telling[telling < TELLING] = 0
+    kept = telling[owner] > 0
+    signatures, own = frozenset(map(near.signature, held)), frozenset({*letters} - {*form})
+    return Known(signatures, whole, own, runs[kept], owner[kept], telling)
+
+
+def fair(sizes: Mapping[Arm, int], most: int) -> dict[Arm, int]:
+    """Of each arm as many as there are, together at most `most`: then the larger arms have as many as each other."""
+    left, found = most, {}
+    for place, (arm, n) in enumerate(sorted(sizes.items(), key=lambda item: (item[1], item[0]))):
+        found[arm] = min(n, left // (len(sizes) - place))
+        left -= found[arm]
+    return found
+
+
+def runs_of(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(hashes of the runs of LETTERS bytes, sorted, of each text each once; the number of its text)."""
+    found, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)]
+    for first, end in near.parts(texts):
+        hashes, begins = near.hashed(texts[first:end], LETTERS)
+        owner = np.repeat(np.arange(first, end, dtype=np.int32), np.diff(np.append(begins, len(hashes))))
+        order = np.lexsort((owner, hashes))
+        hashes, owner = hashes[order], owner[order]
+        new = np.append(True, (hashes[1:] != hashes[:-1]) | (owner[1:] != owner[:-1]))[: len(hashes)]
+        found.append(hashes[new])
+        owners.append(owner[new])
+    hashes, owner = np.concatenate(found), np.concatenate(owners)
+    order = np.argsort(hashes, kind="stable")
+    return hashes[order], owner[order]
 
 
 def sift(proposals: Sequence[Any], against: Known, refusals: Refusals, most: int) -> list[Task]:
@@ -144,7 +194,17 @@ def sift(proposals: Sequence[Any], against: Known, refusals: Refusals, most: int
         refusals.add(
             BEYOND, f"{len(proposals)} tasks were proposed, and {most} are looked at in a round", len(proposals) - most
         )
-    return list(taken.values())
+    return apart(list(taken.values()), against, refusals)
+
+
+def apart(tasks: Sequence[Task], against: Known, refusals: Refusals) -> list[Task]:
+    """The tasks that are no near duplicates of recent ones, nor of one before them: told alike, to the same answer."""
+    listed = [*against.recent, *tasks]
+    first = len(against.recent)
+    again = {j for i, j, _ in near.near([text(task) for task in listed]) if j >= first and listed[i].answer == listed[j].answer}
+    for j in sorted(again):
+        refusals.add(NEAR, text(listed[j]))
+    return [task for j, task in enumerate(tasks, first) if j not in again]
 
 
 def plain(proposal: Any) -> Task | None:
@@ -186,14 +246,40 @@ def fault(task: Task, against: Known) -> str:
 
 
 def contains(question: str, against: Known) -> bool:
-    """Whether a held-out question, or half of what tells of one, is part of this question."""
-    own = (*items(question, lines=True), "")
-    for n in [n for n in against.whole if WINDOW <= n < len(own)]:
-        # A list that goes on is another list.
-        if any(own[i : i + n] in against.whole[n] and own[i + n] != "," for i in range(len(own) - n)):
-            return True
-    hits = Counter(number for gram in grams(masked(question)) for number in against.places.get(gram, ()))
-    return any(2 * n >= against.telling[number] for number, n in hits.items())
+    """Whether a held-out question, or much of what tells of one, is part of this question."""
+    own = (*items(question), "")
+    for i in range(len(own) - WINDOW):
+        for parts in against.whole.get(own[i : i + WINDOW], ()):
+            # A list that goes on is another list.
+            if own[i : i + len(parts)] == parts and own[i + len(parts)] != ",":
+                return True
+    letters = spelt(question)
+    if len(letters) >= LETTERS and letters in against.letters:
+        return True
+    found, _ = runs_of([letters])
+    low, high = np.searchsorted(against.runs, found), np.searchsorted(against.runs, found, side="right")
+    hits = Counter(owner for a, b in zip(low, high) for owner in against.owner[a:b].tolist())
+    return any(n >= SHARE * against.telling[number] for number, n in hits.items())
+
+
+def found_in(questions: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Of each question whether it is one of the others: "same", "contains" (with other numbers, or a part of it), or "".
+
+    What more than a few of the questions, or of the others, share is their form.
+    """
+    form: set[str] = set()
+    form_runs = [np.zeros(0, np.uint64)]
+    for side in (questions, others):
+        few = max(near.FEW, len(side) // 1000)
+        letters = Counter(map(spelt, side))
+        form |= {said for said, n in letters.items() if n > few}
+        runs, counts = np.unique(runs_of(list(letters))[0], return_counts=True)
+        form_runs.append(runs[counts > few])
+    against = guarding(others, form, np.concatenate(form_runs))
+    return [
+        "same" if near.signature(question) in against.held else "contains" if contains(question, against) else ""
+        for question in questions
+    ]
 
 
 def text(task: Task) -> str:
@@ -202,30 +288,20 @@ def text(task: Task) -> str:
     return "\n".join(c if isinstance(c, str) else json.dumps(c, sort_keys=True) for c in said)
 
 
-def items(question: str, lines: bool = False) -> tuple[str, ...]:
-    """Words, numbers and marks, in lower case; with `lines`, the ends of lines too, which part the rows of a matrix."""
-    asked = question.strip().lower()
-    return tuple(found if found.strip() else "\n" for found in (LINED if lines else ITEM).findall(asked))
+def items(question: str) -> tuple[str, ...]:
+    """Words, numbers and marks, in lower case, and the ends of lines, which part the rows of a matrix."""
+    lines = "\n".join(filter(None, map(near.plain, question.strip().splitlines())))
+    return tuple(found if found.strip() else "\n" for found in LINED.findall(lines))
 
 
-def masked(question: str) -> list[str]:
-    """Words alone, every run of numbers, single letters and marks between them being one "#"."""
-    found: list[str] = []
-    for item in items(question):
-        word = item if len(item) > 1 and item[0].isalpha() else "#"
-        if word != "#" or found[-1:] != ["#"]:
-            found.append(word)
-    return found
-
-
-def grams(words: Sequence[str]) -> set[tuple[str, ...]]:
-    """Sequences of WINDOW words; none of fewer."""
-    return {tuple(words[i : i + WINDOW]) for i in range(len(words) - WINDOW + 1)}
+def spelt(question: str) -> str:
+    """Its letters, one after the other."""
+    return OTHERS.sub("", near.plain(question))
 
 
 def signature(question: str) -> str:
     """What two askings of one question share."""
-    return digest(" ".join(items(question)))
+    return near.signature(question)
 
 
 def responses(task: Task) -> list[str]:

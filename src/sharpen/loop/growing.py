@@ -222,8 +222,9 @@ def proposed(this: Run, step: int, number: int, spent: float, refusals: screen.R
     def complete(i: int, grower: Any, value: Any) -> None:
         found.append(value)
 
+    moment = Moment(this, step, number, spent)
     failed = list(this.grown.failed)
-    grower = within(lambda: Moment(this, step, number, spent).ask("grow", failed, arms, rng))
+    grower = within(lambda: moment.ask("grow", failed, arms, rng))
     settings: dict[str, Any] = dict(max_tokens=this.recipe.max_tokens, sampling=this.recipe.sampling, roles=this.roles)
     rollouts.perform(this.policy, [grower], [f"grow.{number:05d}"], complete, seed=this.seed, **settings)
     (value,) = found
@@ -233,6 +234,7 @@ def proposed(this: Run, step: int, number: int, spent: float, refusals: screen.R
     if not isinstance(value, list | tuple):
         refusals.add(screen.NO_LIST, f"{describe(this.recipe.grow)} returned {type(value).__name__}")
         return ()
+    moment.adopt()
     return value
 
 
@@ -252,8 +254,13 @@ def screened(this: Run, proposals: Sequence[Any], refusals: screen.Refusals) -> 
     if grown.known is None:
         measured = [task for arms in this.held_out.values() for listed in arms.values() for task in listed]
         grown.known = screen.known(grown.base, measured, this.seed)
+        if grown.known.beyond:
+            this.progress.say(f"of the held-out tasks {grown.known.beyond:,} that are not measured are unknown to the screen")
     grown.known.met.update(grown.tried.values(), (screen.signature(screen.text(task)) for task in grown.tasks))
     grown.known.ids.update(grown.tried, (task.id for task in grown.tasks))
+    failed = {sample.rollout.task.id: sample.rollout.task for sample in grown.failed}
+    grown.known.recent.clear()
+    grown.known.recent.extend([*failed.values(), *grown.tasks])
     left = screen.sift(proposals, grown.known, refusals, LOOKED_AT * limit)
     accepted: list[Task] = []
     while left and len(accepted) < limit:

@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 import sharpen
-from sharpen import hashing
+from sharpen import environments, hashing
 from sharpen.loop.session import Request
 from sharpen.recipe import Method, functions, opening
 from sharpen.rollouts import asking
@@ -64,12 +64,20 @@ def made_of(request: Request, method: Method, template: str | None) -> dict[str,
     named += [("setting", part) for text in request.settings for part in text.partition("=")[2].split(",")]
     named += [("role", text.partition("=")[2]) for text in request.roles]
     named += [("method", text) for _, _, function in functions(method) for text in strings(function)]
+    named += [("code", str(file)) for text in settings_of(request, "env") if (file := environments.file_of(text))]
+    named += [("code", word) for text in settings_of(request, "command") for word in text.split()]
     found = dict(digest for kind, text in named if text and stands_for_a_file(text) for digest in digests(kind, Path(text)))
     for path in sorted(own_code(method, request)):
         if f"recipe: {path}" not in found:
             found[f"code: {path}"] = checkpoints.digest(path)
     once = {key.partition(": ")[2]: key for key in reversed(found)}  # the first name of a file that has several
     return {once[path]: found[once[path]] for path in sorted(once)} | {"chat template": hashing.digest(template)}
+
+
+def settings_of(request: Request, last: str) -> list[str]:
+    """The values of a request's settings whose name ends so."""
+    pairs = (text.partition("=") for text in request.settings)
+    return [value.strip() for name, _, value in pairs if name.strip().rpartition(".")[2] == last]
 
 
 def stands_for_a_file(text: str) -> bool:

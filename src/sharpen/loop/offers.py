@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sharpen import rollouts
+from sharpen import environments, models, rollouts
 from sharpen.core import GREEDY, Ask, Batch, Message, Rollout, Sample, Task
 from sharpen.data import make_batch
 from sharpen.hashing import derive
@@ -171,6 +171,20 @@ def plainly(moment: Moment, task: Task) -> Ask:
     return rollouts.asking.told(Ask(task.prompt), task, moment.this.asking)
 
 
+def embed(moment: Moment) -> Callable[[Sequence[Sequence[Message]]], np.ndarray]:
+    return lambda listed: models.embed(moment.this.policy, [Ask(tuple(messages)) for messages in listed])
+
+
+def recall(moment: Moment) -> Callable[[str, int], list[str]]:
+    """A search among the latest right answers of each arm, by what they were shown."""
+    memory = environments.Memory(most=RECALLED)
+    for sample in moment.this.store.successes(RECALLED // 4):
+        rollout = sample.rollout
+        met = moment.this.policy.text(rollout.tokens[~rollout.sampled])
+        memory.add(met, " ".join(rollout.turns)[:LONGEST], float(sample.verdict.reward or 0.0))
+    return memory.recall
+
+
 def random_numbers(moment: Moment) -> np.random.Generator:
     return np.random.default_rng(derive(moment.this.seed, moment.step, "data"))
 
@@ -179,9 +193,11 @@ def losses(moment: Moment) -> list[float]:
     return [s["loss"] for s in moment.this.steps if s["phase"] == "loop" and "loss" in s]
 
 
+RECALLED, LONGEST = 256, 500  # entries of the memory, and characters of each
 KEPT: Mapping[str, Kept] = {
     "kept": Kept("arrays", attrgetter("state.kept")),
     "notes": Kept("json", attrgetter("notes")),
+    "library": Kept("json", attrgetter("library")),
     "buffer": Kept("json", attrgetter("buffer"), lambda held: [s.rollout.id for s in held], Store.read_named),
 }
 EVERYWHERE = ("curriculum", "rollout", "select", "objective", "guard", "control", "grow")
@@ -197,6 +213,14 @@ OFFERS: Mapping[str, Offer] = {
         ("curriculum",), "every task of the pool, what was tried of it, and `draw(number)`", attrgetter("this.state.attempts")
     ),
     "kept": Offer(("curriculum",), "a dict of arrays that it fills; goes back with the weights", working("kept")),
+    "embed": Offer(
+        ("curriculum", "select", "grow"), "(list of messages) -> (N, D) the student's hidden states, rows of length 1", embed
+    ),
+    "library": Offer(
+        ("rollout", "select", "grow"),
+        "a dict of JSON: what the run knows in words; select and grow fill it",
+        working("library"),
+    ),
     "demos": Offer(("select",), "the worked solution of each task that has one, as samples of their groups", demos),
     "entropy": Offer(
         ("select",), "for each sample (T,) entropies, 0 where nothing was sampled", lambda m: [h for _, h in seen(m)]
@@ -213,6 +237,9 @@ OFFERS: Mapping[str, Offer] = {
     "mask_token": Offer(("select",), "a token that stands for nothing", attrgetter("this.policy.pad_id")),
     "buffer": Offer(("select",), "a list of samples, as they came, that it fills and empties", working("buffer")),
     "rng": Offer(("select",), "random numbers of this step", random_numbers),
+    "recall": Offer(
+        ("rollout",), "(words, k) -> what was done right about the k earlier tasks that are most like them", recall
+    ),
     "turns": Offer(("verify",), "what the student said in each of its turns; who judges fills it in", lambda moment: (), True),
     "ledger": Offer(
         ("rollout", "verify"),

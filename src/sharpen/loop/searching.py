@@ -24,6 +24,7 @@ VALUES = {
     "verifier": values.by_verifier,
     "playouts": values.by_playouts,
     "role": values.by_role,
+    "reward": values.by_reward,
 }
 
 
@@ -47,7 +48,8 @@ def measure_searches(
 
     named  such as "best_of=16", "majority=32", "beam=4", "mcts=64", "best_first=16"
     value  what chooses: a name of VALUES
-    roles  "value=WHO", where that is "role": who says what an answer is worth; the model itself where nobody is named
+    roles  "value=WHO", where that is "role" or "reward": who says what an answer is worth. "role" is the model itself where
+           nobody is named; "reward" wants a reward model
 
     Returns JSON: model, tasks, seed, asked, precision, device, value, and for each row of `searches` its name,
     accuracy with ci95 and n, sampled, read and calls a task, and seconds of all. Raises UserError as `evaluate_model` does.
@@ -95,15 +97,16 @@ def parsed(text: str, value: Any, steps: Mapping[str, Any]) -> Any:
 
 def judges_of(value: str, given: Sequence[str], answering: models.LocalPolicy, precision: str, device: str) -> dict[str, Any]:
     """Who stands behind the role of that name. UserError for a role that nothing asks."""
-    if value != "role":
+    if value not in ("role", "reward"):
         if given:
-            raise UserError(f"--role {given[0]}: only --value role asks one. Leave it out, or add --value role.")
+            raise UserError(f"--role {given[0]}: only --value role and reward ask one. Leave it out, or add --value role.")
         return {}
+    role = Role("value", bound="student") if value == "role" else Role("value", gives="scores")
 
     def like(directory: Path) -> models.LocalPolicy:
         return models.LocalPolicy(*models.load_model(directory), precision, device=device)
 
-    return models.roles.bind(models.roles.named([Role("value", bound="student")], given), answering, like)
+    return models.roles.bind(models.roles.named([role], given), answering, like)
 
 
 def measured(

@@ -162,6 +162,7 @@ class Run:
     due: Due
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
+    library: dict[str, Any] = field(default_factory=dict)  # what is known in words
     interrupted: Callable[[], bool] = nobody  # whether the user has asked to stop
     asking: Asking = UNTOLD  # what the student is told beside the questions
     watch: models.Watch = field(default_factory=models.Watch)
@@ -232,8 +233,7 @@ def measure(this: Run, purpose: str, step: int, number: int, stops: bool = False
     name = "evaluate" if purpose == "validation" else f"evaluate on the test split ({purpose})"
     this.progress.phase(name, total=len(listed))
     recipe, prefix = this.recipe, f"{purpose}.{number:05d}"
-    # What everything is compared with is measured before the first step, and no budget pays for it.
-    phase = "evaluate" if number or purpose == "test" else "baseline"
+    phase = "evaluate" if number or purpose == "test" else "baseline"  # what everything is compared with: no budget pays
     with this.timed(phase, step), this.policy.averaged(), watching(this, stops):
         ids = [f"{prefix}.{i:06d}" for i in range(len(listed))]
         greedy = replace(GREEDY, stop=recipe.stop)

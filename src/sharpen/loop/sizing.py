@@ -1,6 +1,7 @@
 """Sizes for a model that is brought: chosen before the run begins, by the lengths that it writes and by its speed.
 
-1. `measured` lets the model answer some training tasks, and learn nothing from them; nothing of it is part of the run.
+1. `looking.measured` lets the model answer some training tasks, and learn nothing from them; nothing of it is part of the run.
+   Where no recipe was named, a few ways to ask and to draw are tried too.
 2. `chosen` turns that into settings. Where the budget is time they follow from the clock; where it is steps or tokens, from the
    lengths alone.
 3. `sized` adds them to the request as if the user had set them, so the store has them and a resumed run is the same run. What
@@ -10,60 +11,35 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from sharpen import models, rollouts
-from sharpen.core import GREEDY, Sample, TaskSource, Verdict
-from sharpen.curriculum import trainable
-from sharpen.data import make_batch
+from sharpen import models
+from sharpen.core import TaskSource
 from sharpen.guard import control
-from sharpen.hashing import derive
 from sharpen.loop import telling
+from sharpen.loop.looking import BRIEF, FIRST, TEMPERATURES, Measured, Teaching, best, measured, roomy
 from sharpen.loop.session import Request, build_recipe
-from sharpen.objectives import policy_gradient
 from sharpen.recipe import Recipe, opening
 from sharpen.terminal import clock_time
 
-ROWS = {"cpu": 32, "gpu": 256}  # answers that are looked at
-FIRST, LONGEST = 64, 512  # tokens: the first look, and the longest answer that is sized for
-FINISHED = 0.8  # share of the answers that must come to their end; a longer look is taken where fewer do
 CUT = 0.05  # share of answers that are cut off, above which it is said
-ROOM = 1.1  # the limit above the length that they keep within
 EVALUATIONS = 0.2  # share of the budget that all evaluations together may cost
 STEPS = 100  # that a time budget should hold …
 PROMPTS = 8, 40  # … with so many prompts in each
+LEAST_VALIDATION = 2  # tasks an arm, unless the budget is too short for that
 FEWEST = 10  # steps: below this, prompts are given up
-ROUNDS = 5
+ROUNDS = 4
+LOOK, LONG = 0.1, 120.0  # share of a budget of time that the look takes at most; and seconds, whatever the budget
 SIZES = {"max_tokens", "prompts", "round_steps", "validation", "test"}
 SAMPLES, BUDGET, TASKS = 8, "15m", "arithmetic"  # where the user named none, and no recipe either
 LEARNING = 2.0  # what a token costs that is generated and learnt from, in generated tokens, where no clock decides
 # Full weights: smaller models take, and need, higher rates. Parameters, learning rate.
-RATES = ((3e8, "2e-5"), (1e9, "1e-5"), (4e9, "5e-6"), (math.inf, "2e-6"))
+RATES = ((3e8, "3e-5"), (1e9, "1e-5"), (4e9, "5e-6"), (math.inf, "2e-6"))
 RATE_LORA = "1e-4"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a model's answers cost.
-
-    length         mean length of an answer as it is sampled, in tokens
-    limit          the length that most greedy answers keep within (`worthwhile`)
-    cut            share of the sampled answers that were cut off at the limit with its room
-    answer_s       seconds to generate one answer, among many
-    learn_s        seconds to learn from one
-    """
-
-    length: float
-    limit: int
-    cut: float
-    answer_s: float
-    learn_s: float
 
 
 def brought(model: str | None) -> bool:
@@ -103,80 +79,56 @@ def sized(request: Request, policy: Any, source: TaskSource, progress: Any, pick
         return request
     progress.phase("look at the model's answers")
     policy.tick = lambda what, share: progress.advance(0, **{what: share})
-    found = measured(recipe, policy, source, request.seed, recipe.max_tokens if "max_tokens" in given else None)
+    budget = control.parse_budget(recipe.budget)
+    seconds = min(LOOK * budget.amount, LONG) if "seconds" in budget.kind else LONG
+    ways = open_ways(recipe, policy, given) if picked else [{}]
+    found = measured(recipe, policy, source, request.seed, given, ways, seconds)
     policy.tick = models.unheard
     progress.advance(0, answers=None, learnt=None)
+    taken = best(found.ways) if found.ways else {}
     values = chosen(recipe, found, len(source.arms), given)
+    values |= {name: value for name, value in taken.items() if value != getattr(recipe, name)}
     if "lr" not in given and (picked or recipe.lora):
         values["lr"] = RATE_LORA if recipe.lora else next(rate for most, rate in RATES if parameters(policy) <= most)
     settings = tuple(f"{name}={value}" for name, value in values.items())
+    if found.ways:
+        progress.say(promised(found.ways, taken))
     cut = f" ({found.cut:.0%} cut off)" if found.cut > CUT else ""
     progress.say(
         f"sized for this model, whose answers are {found.length:.0f} tokens long on average{cut}: "
-        + " ".join(f"--set {setting}" for setting in settings)
+        + " ".join(f"--set {shlex.quote(setting)}" for setting in settings)
     )
     sized_request = replace(request, settings=(*request.settings, *settings))
     progress.say(foretold(opening(build_recipe(sized_request)), found, len(source.arms)))
     return sized_request
 
 
+def open_ways(recipe: Recipe, policy: Any, given: set[str]) -> list[dict[str, Any]]:
+    """What may be tried: temperatures, and to ask for a short sentence, where the user has set neither and neither he nor the
+    model's directory says how it is asked. The usual way is the first."""
+    told = telling.of_recipe(recipe, policy.tokenizer)
+    asked = {"system", "prompt_suffix"} & given or told.system or told.prompt_suffix is not None
+    suffixes = [recipe.prompt_suffix] if asked else [recipe.prompt_suffix, BRIEF]
+    drawn = {"temperature", "top_k", "top_p", "min_p"} & given
+    temperatures = (recipe.temperature,) if drawn else TEMPERATURES
+    return [{"prompt_suffix": suffix, "temperature": heat} for heat in temperatures for suffix in suffixes]
+
+
+def promised(ways: Sequence[tuple[dict[str, Any], Teaching]], taken: Mapping[str, Any]) -> str:
+    """Which way to ask and to draw was taken, and what it was compared with."""
+
+    def shown(way: Mapping[str, Any]) -> str:
+        told = "as its verifier wants" if way["prompt_suffix"] == telling.AUTO else f"with {way['prompt_suffix']!r}"
+        return f"asked {told} at temperature {way['temperature']:g}"
+
+    each = "; ".join(
+        f"{shown(way)}: {found.right:.0%} right, {found.tokens:.0f} tokens an answer, {found.rate:.1f}" for way, found in ways
+    )
+    return f"{shown(taken)}, from what each teaches (variance of the reward within a group that 1,000 tokens buy): {each}"
+
+
 def parameters(policy: Any) -> int:
     return sum(p.numel() for p in policy.model.parameters())
-
-
-def measured(recipe: Recipe, policy: Any, source: TaskSource, seed: int, given: int | None) -> Measured:
-    """Answers to training tasks of every arm in turn; the model stays as it is.
-
-    Greedy ones say how long an answer is: those that a small model samples at first run on without end, and learn not to.
-    Sampled ones, cut off at the limit that follows, say what they cost. `given` is the limit that the user has set.
-    """
-    arms = trainable(source)
-    gpu = str(policy.model.device).startswith("cuda")
-    rows = ROWS["gpu" if gpu else "cpu"]
-    listed = [source.draw(arms[i % len(arms)], "train", i, derive(seed, "sizing")) for i in range(rows)]
-    ids = [f"sizing.{i:04d}" for i in range(rows)]
-    told = telling.of_recipe(recipe, policy.tokenizer)  # as the run will ask
-    ask = rollouts.single if recipe.roles else rollouts.unaided(recipe.rollout)
-    limit = given
-    if limit is None:
-        for longest in (FIRST, LONGEST):
-            made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=GREEDY, asking=told)
-            # One that was cut off is longer than any limit; where few are, how long they are changes nothing worth the look.
-            lengths = np.array([math.inf if rollout.stop == "length" else max(rollout.n_sampled, 1) for rollout in made])
-            if np.isfinite(lengths).mean() >= FINISHED:
-                break
-        limit = worthwhile(lengths)
-    longest = given or roomy(limit)
-    # As in a step: several answers to a prompt, which is read and learnt from once for all of them.
-    listed = [task for task in listed[:: recipe.samples] for _ in range(recipe.samples)]
-    ids = [f"sizing.{i:04d}" for i in range(len(listed))]
-    for _ in range(2 if gpu else 1):  # a GPU's first of each compiles what every later one uses
-        start = time.monotonic()
-        made = rollouts.drive(policy, ask, listed, ids, seed=seed, max_tokens=longest, sampling=recipe.sampling, asking=told)
-        answer_s = (time.monotonic() - start) / len(made)
-        start = time.monotonic()
-        some = made[: max(len(made) // 4, recipe.samples)]
-        learnt = [Sample(rollout, Verdict("correct", 1.0), i // recipe.samples) for i, rollout in enumerate(some)]
-        policy.direction(make_batch(learnt), policy_gradient.sft())
-        learn_s = (time.monotonic() - start) / len(learnt)
-    length = sum(rollout.n_sampled for rollout in made) / len(made)
-    cut = sum(rollout.stop == "length" for rollout in made) / len(made)
-    return Measured(length, limit, cut, answer_s, learn_s)
-
-
-def roomy(limit: int) -> int:
-    """The longest answer for a limit that most keep within."""
-    return min(max(math.ceil(limit * ROOM / 16) * 16, 32), LONGEST)
-
-
-def worthwhile(lengths: np.ndarray) -> int:
-    """The limit at which most answers come to their end for each token that is written: those cut off earn nothing.
-
-    At least FINISHED of the answers keep within it. [20] * 9 + [500] gives 20: 9 answers of 200 tokens, against 10 of 680. An
-    answer that was cut off has the length inf; where too many were, LONGEST.
-    """
-    limits = [limit for limit in np.unique(lengths) if limit < math.inf and (lengths <= limit).mean() >= FINISHED]
-    return int(max(limits, key=lambda limit: (lengths <= limit).sum() / np.minimum(lengths, limit).sum(), default=LONGEST))
 
 
 def chosen(recipe: Recipe, found: Measured, arms: int, given: set[str]) -> dict[str, Any]:
@@ -195,25 +147,33 @@ def chosen(recipe: Recipe, found: Measured, arms: int, given: set[str]) -> dict[
     row_s = found.answer_s + found.learn_s
     if timed:
         least, most = PROMPTS
-        prompts = min(max(round(budget.amount / STEPS / row_s / samples), least), most)
-        prompts = value("prompts", max(min(prompts, int(budget.amount / FEWEST / row_s / samples)), 2))
+        # What others take of the processor now they may not take later: prompts are sized for what it does by itself.
+        alone_s = row_s * found.busy
+        prompts = min(max(round(budget.amount / STEPS / alone_s / samples), least), most)
+        prompts = value("prompts", max(min(prompts, int(budget.amount / FEWEST / alone_s / samples)), 2))
         steps = max(int(budget.amount * (1 - EVALUATIONS / 2) / (prompts * samples * row_s)), 1)
     else:
         prompts = value("prompts", recipe.prompts)
         steps = max(int(budget.amount / (1 if budget.kind == "steps" else prompts * samples * found.length)), 1)
-    every = value("round_steps", min(max(math.ceil(steps / ROUNDS), 1), 50) if timed else min(recipe.round_steps, steps))
-    whole = budget.amount / found.answer_s if timed else steps * prompts * samples * LEARNING  # in answers
+    look_s = found.look_s or found.answer_s
+    whole = EVALUATIONS * (budget.amount / look_s if timed else steps * prompts * samples * LEARNING)  # in answers
+    rounds = ROUNDS
+    if timed:  # as many rounds as can be measured at all; one in a budget that is too short for even that
+        rounds = min(max(int(whole / arms / LEAST_VALIDATION - 2 * 2 - 1), 1), ROUNDS)
+    every = value("round_steps", min(max(math.ceil(steps / rounds), 1), 50) if timed else min(recipe.round_steps, steps))
     # The test split twice, validation before the first round and after each; two test tasks to one of validation.
-    each = EVALUATIONS * whole / arms / (2 * 2 + 1 + math.ceil(steps / every))
-    value("validation", min(max(int(each), 2), recipe.validation))
-    value("test", min(max(int(2 * each), 4), recipe.test))
+    each = whole / arms / (2 * 2 + 1 + math.ceil(steps / every))
+    least = 1 if timed and each < LEAST_VALIDATION else LEAST_VALIDATION
+    value("validation", min(max(int(each), least), recipe.validation))
+    value("test", min(max(int(2 * each), 2 * least), recipe.test))
     return values
 
 
 def foretold(recipe: Recipe, found: Measured, arms: int) -> str:
     """What a run will cost, in one line: a step, the evaluations, and how many steps the budget holds."""
     step = recipe.prompts * recipe.samples * (found.answer_s + found.learn_s)
-    look, test = recipe.validation * arms * found.answer_s, recipe.test * arms * found.answer_s
+    each = found.look_s or found.answer_s
+    look, test = recipe.validation * arms * each, recipe.test * arms * each
     budget = control.parse_budget(recipe.budget)
     said = (
         f"a step should take {spoken(step)}; evaluations {spoken(look)} for each round of {recipe.round_steps} steps, and "

@@ -211,7 +211,7 @@ def extend(this: Run, budget: str) -> Run:
 
 
 def entered(this: Run, step: int, rounds: Sequence[Round]) -> Run:
-    """The run in its next stage. What a stage keeps (curriculum, buffer, notes, replay) begins anew."""
+    """The run in its next stage. What a stage keeps (curriculum, buffer, notes, library, replay) begins anew."""
     number = this.at.number + 1
     used = this.used(this.budget.kind, step - this.recipe.warmup_steps)
     at = At(this.stages[number].name, number, step, len(rounds) - 1, float(used))
@@ -223,4 +223,4 @@ def entered(this: Run, step: int, rounds: Sequence[Round]) -> Run:
     this.roles.clear()  # in place: who judges holds them too
     this.roles.update(models.roles.bind(recipe.roles, this.policy, partial(like_student, recipe, this.policy)))
     own = replace(this, recipe=recipe, at=at, budget=budget(this.stages, at), state=knows)
-    return replace(own, steps=[], memory={}, buffer=[], notes={})
+    return replace(own, steps=[], memory={}, buffer=[], notes={}, library={})

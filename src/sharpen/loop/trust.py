@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sharpen import environments
 from sharpen.core import UserError
 from sharpen.loop.inputs import CODE
 
@@ -80,7 +81,9 @@ def acts(asked: Mapping[str, Any]) -> list[str]:
     for text in asked["settings"]:
         name, _, value = str(text).partition("=")
         lax = name.strip().rpartition(".")[2] == "isolation" and value.strip() != "full"
-        found += [f"--set {text}"] if lax or ".py" in value else []
+        last = name.strip().rpartition(".")[2]
+        env = last == "command" or (last == "env" and environments.acts(value.strip()))
+        found += [f"--set {text}"] if lax or env or ".py" in value else []
     return found
 
 

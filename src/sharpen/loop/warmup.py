@@ -28,7 +28,7 @@ LATER = (
     *("grow", "grow_limit", "grow_tries", "unreadable_limit"),
 )
 RAMP = 20  # steps over which a learning rate rises to its value …
-RISE = 0.2  # … or the share of the loop's budget, where that has fewer than a hundred steps
+RISE = 0.1  # … or the share of the budget of the loop, where that has fewer than two hundred steps
 
 
 def signature(recipe: Recipe, seed: int) -> str:

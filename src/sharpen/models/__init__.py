@@ -3,17 +3,18 @@
 policy.py is a causal LM in this process (turns.py: what is asked of it as tokens; study.py: what it reads before; loading.py:
 from a directory; gguf.py: from a file or a package; saving.py: to a directory and back; snapshot.py: written while it learns
 on; adapters.py: LoRA; critic.py: a value head; reward.py: a reward model; logprobs.py: its passes, which fit memory.py), and
-probe.py tries one that is brought before it is paid for.
-roles.py says who stands behind a recipe's roles, endpoint.py is one behind a server.
-embedded.py builds the embedded student, scripted.py a policy that answers from a function; mixing.py averages checkpoints.
-paths.py measures which way a model takes on this processor, cores.py whether others use its cores. Generation and training
-passes are in engine/.
+probe.py tries one that is brought before it is paid for. roles.py says who stands behind a recipe's roles, endpoint.py is one
+behind a server. embedded.py builds the embedded student, scripted.py a policy that answers from a function; mixing.py
+averages checkpoints. paths.py measures which way a model takes on this processor, cores.py whether others use its cores.
+embedding.py has texts as hidden states; steering.py makes a model play a trait, test_time.py lets
+one learn for a single question. Generation and training passes are in engine/.
 
 May import: terminal, verify, objectives, models.engine.
 """
 
-from sharpen.models import embedded, paths, roles
+from sharpen.models import embedded, paths, roles, steering, test_time
 from sharpen.models.cores import Watch
+from sharpen.models.embedding import embed
 from sharpen.models.gguf import located
 from sharpen.models.likeliest import Likeliest, likeliest
 from sharpen.models.loading import fast_bf16, load_model, where
@@ -33,6 +34,7 @@ __all__ = [
     "ScriptedPolicy",
     "ScriptedScorer",
     "Watch",
+    "embed",
     "embedded",
     "fast_bf16",
     "likeliest",
@@ -43,6 +45,8 @@ __all__ = [
     "probe",
     "roles",
     "save_soon",
+    "steering",
+    "test_time",
     "unheard",
     "where",
     "write_gguf",

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from sharpen.core import Batch, Sampling
-from sharpen.models.engine import common_beginnings, generic, pack, put, sampling, train_fused, transformer
+from sharpen.models.engine import common_beginnings, generic, pack, put, sampling, train_fused, train_products, transformer
 
 CHUNK_LOGITS = 2**25  # logits held at once
 
@@ -121,12 +121,14 @@ def scores(
 
 
 def fused(head: Any, states: Tensor, how: Sampling, penalty: Any, entropy: bool) -> bool:
-    """Whether `train_fused.log_probabilities` finds what is wanted: on a GPU, where nothing reads whole distributions.
+    """Whether `fused_scores` finds what is wanted: where nothing reads whole distributions, on a GPU, or in bfloat16 on a
+    processor that has it.
 
     Entropies are those of temperature 1.
     """
     plain = type(head) is torch.nn.Linear and head.bias is None
-    return train_fused.usable(states) and plain and not how.cuts and penalty is None and (not entropy or heat(how) == 1)
+    takes = plain and (train_fused.usable(states) or train_products.scores(head.weight, states))
+    return takes and not how.cuts and penalty is None and (not entropy or heat(how) == 1)
 
 
 def heat(how: Sampling) -> float:
@@ -143,12 +145,13 @@ def fused_scores(
     other: tuple[Callable[[Tensor], Tensor], Tensor] | None,
 ) -> list[Tensor]:
     """Log-probabilities, then those of the reference and entropies where there are any."""
-    logp, spreads = train_fused.log_probabilities(head.weight, states, targets, heat(how))
+    log_probabilities = (train_fused if train_fused.usable(states) else train_products).log_probabilities
+    logp, spreads = log_probabilities(head.weight, states, targets, heat(how))
     found = [logp]
     if other is not None:
         beside: Any = other[0]
         with torch.no_grad():
-            found.append(train_fused.log_probabilities(beside.weight, other[1], targets, heat(how))[0])
+            found.append(log_probabilities(beside.weight, other[1], targets, heat(how))[0])
     return [*found, spreads] if entropy else found
 
 

@@ -32,7 +32,7 @@ EFFORT = 2 * 10**9  # parameters times tokens of a measured learning pass …
 LEARNT = (64, 768)  # … which has at least and at most so many tokens
 PASSES = (1536, 3072)  # tokens of a pass
 TOGETHER = (generate.MAX_ROWS, 128)  # rows decoded together
-SECONDS = 1.0  # after which nothing further is begun; each precision is tried once whatever it takes
+SECONDS = 1.0  # after which nothing further is begun; each precision is tried once whatever it takes, and bfloat16 both ways
 HOPELESS = 1.5  # times the best so far: a way that is slower at its first try gets no second
 WORTH = 0.95  # of the usual way's time must another one take less to be chosen
 HOUR = 3600.0  # seconds that a measurement on disturbed cores is good for
@@ -113,7 +113,8 @@ def choose(model: Any, work: Work, micro_tokens: int = 0) -> Choice:
     watch, timer = cores.Watch(), _Timer(model, work)
     try:
         ways = [replace(usual, precision=kind) for kind in kinds]
-        best = timer.best(ways + [replace(way, compiled=False) for way in ways if way.compiled], always=len(kinds))
+        ways += [replace(way, compiled=False) for way in reversed(ways) if way.compiled]  # the likelier first
+        best = timer.best(ways, always=2 * len(kinds) - 1)
         if most > 1 and not settled:
             best = timer.best([best, replace(best, threads=1)])
         if not micro_tokens and work.rows * work.tokens > PASSES[0]:

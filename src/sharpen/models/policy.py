@@ -22,7 +22,7 @@ from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tablea
 from sharpen.hashing import digest
 from sharpen.models import adapters, logprobs, memory, saving, study, templates, turns
 from sharpen.models.critic import ValueHead
-from sharpen.models.engine import Kept, generate, native, transformer
+from sharpen.models.engine import Kept, Prefixes, generate, native, train_products, transformer
 from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, where
 from sharpen.models.paths import Choice, ComputePath
 from sharpen.objectives import active, weigh
@@ -67,6 +67,7 @@ class LocalPolicy:
         self.tokenizer, self.average, self.lora = tokenizer, average, lora
         self.recompute = recompute
         self.version = 0
+        self.prefixes: Prefixes | None = None
         self.reference: Any = None
         self.referred = ""  # where that is from
         self.critic: ValueHead | None = None
@@ -90,6 +91,8 @@ class LocalPolicy:
             halve(self.model)
             for name, image in named.items():
                 image.register_post_accumulate_grad_hook(partial(memory.collect, self.trained[name]))
+                if self.kept == "cpu":
+                    train_products.gather(image, self.trained[name])
         self.micro_tokens = micro_tokens or self.path.micro_tokens or memory.pass_tokens(self.model, recompute)
         if transformer.supported(self.model):
             transformer.fuse(self.model)
@@ -127,6 +130,15 @@ class LocalPolicy:
         """(P,) int32: the conversation up to where the model's turn begins."""
         return turns.prompt_tokens(self, ask)
 
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Inside, prompts of turns that go on are run once: their keys and values are kept. No weight may change."""
+        self.prefixes = Prefixes()
+        try:
+            yield
+        finally:
+            self.prefixes = None
+
     @cached_property
     def vocabulary(self) -> str:
         """What tells a vocabulary from another."""
@@ -162,16 +174,20 @@ class LocalPolicy:
         for i in generated:
             limit = max_tokens if (own := asks[i].max_tokens) is None else own
             used, hook = turns.used(asks[i]), turns.hooked(self, asks[i], prompts[i])
-            requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i], used, hook))
+            requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i], used, hook, asks[i].goes_on))
         asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
         try:
             how_run: dict[str, Any] = dict(
-                together=self.path.rows, kept=self.packed, tick=lambda share: self.tick("answers", share)
+                together=self.path.rows,
+                kept=self.packed,
+                prefixes=self.prefixes,
+                tick=lambda share: self.tick("answers", share),
             )
             with native.left_out(not self.path.compiled):
                 generate.generate(*asked, lambda j, made: finish(generated[j], made), **how_run)
         except NotFinite as error:
             raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
+        memory.give_back()
         return [made_of[i] for i in range(len(asks))]
 
     def logprobs(self, batch: Batch) -> np.ndarray:
@@ -219,6 +235,7 @@ class LocalPolicy:
         norm = self.step(lr) if learnt else 0.0
         if learnt and tableau.returns and self.critic is not None:
             self.critic.step()
+        memory.give_back()
         self.version += 1
         return {"loss": measured["loss"], "grad_norm": norm, **measured}
 

@@ -158,7 +158,8 @@ class RewardModel:
     def said(self, batch: Batch, ends: np.ndarray, rows: np.ndarray, recompute: bool = False) -> Tensor:
         """(R, S) scores behind each step, 0 where a row has no more steps."""
         _, states = logprobs.before_trained(self.policy.model, batch, rows, recompute)
-        values = states.float() @ self.head[:-1] / (len(self.head) - 1) ** 0.5 + self.head[-1]
+        # No product of matrices: its last bit depends on where in memory they lie, which a resumed run does not repeat.
+        values = (states.float() * self.head[:-1]).sum(-1) / (len(self.head) - 1) ** 0.5 + self.head[-1]
         on = torch.as_tensor(ends[rows] >= 0, device=values.device)
         return torch.zeros(on.shape, device=values.device).masked_scatter(on, values)
 

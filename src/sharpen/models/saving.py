@@ -71,10 +71,25 @@ def _with_dtype(config: Any, dtype: str) -> Any:
 
 def save(policy: Any, directory: str) -> None:
     """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
-    path = Path(directory)
     with policy.averaged():
-        state = weights(policy.model, policy.trained)
-        write_model(policy.model, adapters.merged(policy.model, state) if policy.lora else state, path)
+        write_model(policy.model, state(policy), Path(directory))
+    write_beside(policy, Path(directory))
+
+
+def state(policy: Any) -> dict[str, Tensor]:
+    """What the model's files hold. Adapters are merged by the model's own layers, so nothing else may use it meanwhile."""
+    found = weights(policy.model, policy.trained)
+    return adapters.merged(policy.model, found) if policy.lora else found
+
+
+def write(policy: Any, state: dict[str, Tensor], directory: str) -> None:
+    """`save`, of a model with this `state`. It only reads the policy."""
+    write_model(policy.model, state, Path(directory))
+    write_beside(policy, Path(directory))
+
+
+def write_beside(policy: Any, path: Path) -> None:
+    """What is not the model: the tokenizer, the optimizer with the latest weights, a critic, the version."""
     policy.tokenizer.save_pretrained(path)
     moments = {f"{key}:{n}": t for n, p in policy.trained.items() for key, t in policy.optimizer.state.get(p, {}).items()}
     if policy.mean or policy.lora:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from sharpen.models import saving
 
 
 def save_soon(policy: Any, directory: str) -> Callable[[], object] | None:
@@ -19,7 +20,8 @@ def save_soon(policy: Any, directory: str) -> Callable[[], object] | None:
     if model is None or model.device.type != "cuda" or policy.mean:  # a mean is saved by answering with it for a moment
         policy.save(directory)
         return None
-    return partial(type(policy).save, copied(policy), directory)
+    then = copied(policy)
+    return partial(saving.write, then, saving.state(then), directory)
 
 
 def copied(policy: Any) -> Any:
@@ -38,7 +40,6 @@ def copied(policy: Any) -> Any:
     return SimpleNamespace(
         **{name: getattr(policy, name) for name in ("model", "tokenizer", "lora", "version")},
         **dict(trained=trained, optimizer=SimpleNamespace(state=states), critic=critic, learned=learned, mean=[]),
-        averaged=nullcontext,
     )
 
 

@@ -68,12 +68,23 @@ def studied(policy: Any, about: Study) -> Iterator[None]:
             for layer, change in zip(layers, changes):
                 layer.weight.add_(change.to(layer.weight.dtype))
         policy.packed.forget()
-        yield
+        with unremembered(policy):
+            yield
     finally:
         with torch.no_grad():
             for layer, weight in zip(layers, before, strict=True):
                 layer.weight.copy_(weight)
         policy.packed.forget()
+
+
+@contextmanager
+def unremembered(policy: Any) -> Iterator[None]:
+    """Inside, nothing is remembered of what other weights made."""
+    before, policy.prefixes = policy.prefixes, None
+    try:
+        yield
+    finally:
+        policy.prefixes = before
 
 
 def adapted(model: Any) -> list[nn.Linear]:

@@ -21,7 +21,9 @@ def render(tokenizer: Any, messages: Sequence[Message], generation: bool, tools:
     Tools that it has no place for are put into the system message, and a system message that it refuses or leaves out is put
     before the first question. Raises UserError where the template refuses the conversation itself.
     """
-    said = [flat(message) for message in messages]
+    said = [defused(tokenizer, flat(message)) for message in messages]
+    if any(message["role"] == "tool" for message in said) and not takes_results(tokenizer):
+        said = as_questions(said)
     given: dict[str, Any] = {"add_generation_prompt": generation, "tokenize": False}
     if tools and takes_tools(tokenizer):
         given["tools"] = list(tools)
@@ -35,6 +37,45 @@ def render(tokenizer: Any, messages: Sequence[Message], generation: bool, tools:
         raise UserError(
             f"the model's chat template refuses a conversation: {str(error).rstrip('.')}. Its roles: {roles(said)}."
         ) from error
+
+
+def defused(tokenizer: Any, message: dict[str, Any]) -> dict[str, Any]:
+    """What a tool or an environment wrote, its marks of the template's broken up: <|im_end|> becomes < |im_end|>."""
+    if not message.pop("observed", False):
+        return message
+    return {**message, "content": broken_up(tokenizer, message["content"])}
+
+
+def broken_up(tokenizer: Any, text: str) -> str:
+    for mark in {*tokenizer.all_special_tokens, *(str(t) for t in tokenizer.added_tokens_decoder.values() if t.special)}:
+        if mark and mark in text:
+            text = text.replace(mark, f"{mark[0]} {mark[1:]}")
+    return text
+
+
+def takes_results(tokenizer: Any) -> bool:
+    """Whether the template shows what a tool said."""
+    try:
+        answered = [USER, {"role": "assistant", "content": "!"}, {"role": "tool", "name": "f", "content": MARK}]
+        shown = tokenizer.apply_chat_template(answered, tokenize=False)
+    except FAILS:
+        return False
+    return MARK in shown
+
+
+def as_questions(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What tools said, as the user would pass it on: one message for all that follow each other, for roles must alternate."""
+    found: list[dict[str, Any]] = []
+    for message in said:
+        if message["role"] != "tool":
+            found.append(message)
+            continue
+        text = f"<tool_response>\n{message['content']}\n</tool_response>"
+        if found and found[-1].get("passed"):
+            found[-1]["content"] += f"\n{text}"
+        else:
+            found.append({"role": "user", "content": text, "passed": True})
+    return [{k: v for k, v in message.items() if k != "passed"} for message in found]
 
 
 def roles(said: Sequence[Message]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sharpen.core import Ask, Sampling, Turn, UserError
+from sharpen.models import templates
 from sharpen.models.engine import generate
 from sharpen.models.engine import hooked as engine
 
@@ -23,7 +24,8 @@ def prompt_tokens(policy: Any, ask: Ask) -> np.ndarray:
     if ask.after is None:
         return policy.encode(policy.render(messages, True, json.dumps(list(ask.tools))))
     if ask.goes_on:
-        return np.concatenate([ask.after.tokens[: kept(policy, ask)], policy.encode(ask.insert)])
+        inserted = templates.broken_up(policy.tokenizer, ask.insert)
+        return np.concatenate([ask.after.tokens[: kept(policy, ask)], policy.encode(inserted)])
     # What the template writes between an assistant's words and the next turn, found on a conversation that holds a
     # mark; the real conversation's tokens stay as they were sampled.
     opening = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "@@"}]

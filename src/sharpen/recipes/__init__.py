@@ -3,7 +3,7 @@
 catalog.py finds recipes and applies --set, validation.py says what can run and teaching.py what can teach, staging.py does all
 of it for recipes of several stages, gallery.py writes docs/recipes.md.
 
-May import: verify, tasks, data, objectives, models, rollouts, guard, curriculum.
+May import: environments, verify, tasks, data, objectives, models, rollouts, guard, curriculum.
 """
 
 from sharpen.recipes import catalog, gallery

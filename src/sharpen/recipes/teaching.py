@@ -144,6 +144,7 @@ def selected(recipe: Recipe, samples: Sequence[Sample], progress: float) -> list
         decode=lambda tokens: " ".join(map(str, tokens)),
         mask_token=0,
         notes={},
+        library={},
         rng=np.random.default_rng(0),
     )
     return call(recipe.select, samples, **{name: made[name] for name in asked_for(recipe.select)})

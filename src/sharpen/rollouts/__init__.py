@@ -1,14 +1,15 @@
 """Who is asked what, in which order: rollouts as generators, and the driver that batches them.
 
-rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools, retry.py attempts
-with feedback between them, which feedback.py gives; critique.py what is said of answers, tutoring.py a tutor and a pupil;
-own_judge.py a model that judges itself, consistent.py programs against tests of its own. search.py tries several answers and
-chooses: trees.py searches, values.py says what a beginning is worth. splicing.py cuts, inserts and forces within an answer;
-guided.py draws with the hooks of decoding.py. asking.py says what the student is told beside the question, and keeps it with
-a model. driver.py runs generators side by side; answers.py says what comes of programs, environments and measurements;
-judges.py runs verdicts that need a model.
+rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools, acting.py those in
+an environment, agent.py those that an agent program owns, stages.py those in which something comes before the answer, retry.py
+attempts with feedback between them, which feedback.py gives; critique.py what is said of answers, tutoring.py a tutor and a
+pupil; own_judge.py a model that judges itself, consistent.py programs against tests of its own. search.py tries several
+answers and chooses: trees.py searches, values.py says what a beginning is worth. splicing.py cuts, inserts and forces within
+an answer; guided.py draws with the hooks of decoding.py. asking.py says what the student is told beside the question, and
+keeps it with a model. driver.py runs generators side by side; answers.py says what comes of programs, environments and
+measurements; judges.py runs verdicts that need a model.
 
-May import: verify.maths, verify.code, verify, data.
+May import: environments, verify.maths, verify.code, verify, data.
 """
 
 from sharpen.rollouts import (
@@ -22,11 +23,14 @@ from sharpen.rollouts import (
     refining,
     search,
     splicing,
+    stages,
     studying,
     trees,
     tutoring,
     values,
 )
+from sharpen.rollouts.acting import acting, episode, remembering, with_toolbox
+from sharpen.rollouts.agent import agent
 from sharpen.rollouts.asking import UNTOLD, Asking
 from sharpen.rollouts.consistent import conair
 from sharpen.rollouts.driver import Roles, drive, perform
@@ -37,17 +41,22 @@ from sharpen.rollouts.rollout import (
     again,
     demonstrate,
     demonstrating,
+    evolving,
+    prompted,
     rationalise,
     rewrite_program,
     self_correct,
     single,
     unaided,
+    with_insights,
 )
+from sharpen.rollouts.stages import advised, deliberated, staged, tutored
 from sharpen.rollouts.tools import Calculator, with_tools
 
 __all__ = [
     "UNTOLD",
     "Asking",
+    "advised",
     "again",
     "asking",
     "best_by_own",
@@ -60,6 +69,9 @@ __all__ = [
     "values",
     "Calculator",
     "RoleJudges",
+    "acting",
+    "agent",
+    "episode",
     "Roles",
     "decoding",
     "demonstrate",
@@ -68,11 +80,15 @@ __all__ = [
     "critique",
     "exploring",
     "feedback",
+    "deliberated",
+    "evolving",
     "guided",
     "judging",
     "own_judge",
     "perform",
+    "prompted",
     "rationalise",
+    "remembering",
     "refining",
     "rethink",
     "retry",
@@ -82,6 +98,11 @@ __all__ = [
     "single",
     "ticked_again",
     "unaided",
+    "with_toolbox",
     "untried",
+    "staged",
+    "stages",
+    "tutored",
+    "with_insights",
     "with_tools",
 ]

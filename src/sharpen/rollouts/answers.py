@@ -6,9 +6,13 @@ behind in its thread when its time is over, and costs its own rollout.
 
 from __future__ import annotations
 
-import queue
+import math
+import re
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,34 +40,79 @@ from sharpen.data import make_batch
 from sharpen.verify.code import Budget, Refused, build, execute
 
 STATUS = {"exited": "ok", "signalled": "crash", "memory": "limit", "output": "limit", "refused": "malformed"}
+ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[@-_])?")  # of terminals
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+STRAGGLE_S, STRAGGLES = 1.0, 5.0
 SETTLE_S = 30.0  # for the sandbox, beyond what the program itself may take
 
 
-def started(event: Any, work: Callable[[Any], Any]) -> Callable[[], Any]:
-    """Begin in a thread; what is returned waits for the result until the event's deadline, and gives Failed after it."""
-    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
+@dataclass(frozen=True)
+class Pending:
+    """Something that was begun: its future, and the time.monotonic() at which it is too late."""
+
+    event: Any
+    future: Future[Any]
+    until: float
+    limit: float  # seconds that it had
+
+    @property
+    def over(self) -> bool:
+        return self.future.done() or self.until <= time.monotonic()
+
+    def result(self) -> Any:
+        """What came of it by now; Failed where nothing has, or it raised. UserError where it is about the run."""
+        name = type(self.event).__name__
+        if not self.future.done():
+            return Failed(f"{name} gave no answer within {self.limit:g} s")
+        error = self.future.exception()
+        if error is None:
+            try:
+                found = self.future.result()
+                return tidied(found, self.event) if isinstance(self.event, Act) else found
+            except (TypeError, ValueError, AttributeError) as garbage:
+                error = garbage
+        if isinstance(error, UserError):  # about the run, such as a language that is not installed
+            raise error
+        return error if isinstance(error, Failed) else Failed(f"{name} raised {type(error).__name__}: {error}")
+
+
+def started(event: Any) -> Pending:
+    """Begin a program or an action: elsewhere, where the environment can, or in a thread that is left behind when it hangs."""
     limit = event.seconds + (SETTLE_S if isinstance(event, Run) else 0.0)
+    until = time.monotonic() + limit
+    if isinstance(event, Act) and hasattr(event.environment, "begin"):
+        return Pending(event, event.environment.begin(event), until, limit)
+    future: Future[Any] = Future()
 
     def thread() -> None:
         try:
-            results.put(work(event))
-        except UserError as error:  # about the run, such as a language that is not installed
-            results.put(error)
+            future.set_result(run(event) if isinstance(event, Run) else getattr(event.environment, event.kind)(event.action))
         except Exception as error:  # of a user's environment, or of ours: it is raised in the generator that asked
-            results.put(Failed(f"{type(event).__name__} raised {type(error).__name__}: {error}"))
+            future.set_exception(error)
 
     threading.Thread(target=thread, daemon=True).start()
+    return Pending(event, future, until, limit)
 
-    def finish() -> Any:
-        try:
-            found = results.get(timeout=limit)
-        except queue.Empty:
-            return Failed(f"{type(event).__name__} gave no answer within {limit:g} s")
-        if isinstance(found, UserError):
-            raise found
-        return found
 
-    return finish
+def awaited(pending: Sequence[Pending], others: int) -> None:
+    """Wait until all have come, or their time is over. Not for the last tenth, of these and `others` that need not be waited
+    for, once they take several times as long as the rest and at least a second: one that hangs would hold up all of them."""
+    began = time.monotonic()
+    most = math.ceil(0.9 * (len(pending) + others)) - others
+    while waiting := [p for p in pending if not p.over]:
+        until = max(p.until for p in waiting)
+        if len(pending) - len(waiting) >= most:
+            until = min(until, time.monotonic() + max(STRAGGLE_S, STRAGGLES * (time.monotonic() - began)))
+            wait([p.future for p in waiting], max(0.0, until - time.monotonic()))
+            return
+        wait([p.future for p in waiting], max(0.0, until - time.monotonic()), return_when=FIRST_COMPLETED)
+
+
+def first(pending: Collection[Pending]) -> None:
+    """Wait until one has come, or its time is over."""
+    if pending and not any(p.over for p in pending):
+        until = min(p.until for p in pending)
+        wait([p.future for p in pending], max(0.0, until - time.monotonic()), return_when=FIRST_COMPLETED)
 
 
 def run(event: Run) -> Ran:
@@ -83,11 +132,16 @@ def run(event: Run) -> Ran:
 
 def act(event: Act) -> Observation:
     """One step of an environment, its words cut to what may come back."""
-    seen = event.environment.step(event.action)
+    return tidied(getattr(event.environment, event.kind)(event.action), event)
+
+
+def tidied(seen: Any, event: Act) -> Observation:
+    """What an environment returned, as text that can be shown: cut, whole characters, nothing that steers a terminal."""
     if not isinstance(seen, Observation) or not isinstance(seen.text, str):
         raise TypeError(f"an environment's step returns an Observation with a text, and this one returned {seen!r:.200}")
     text = short(seen.text.encode("utf-8", "replace").decode(), event.longest)
-    return Observation(text, bool(seen.done), {str(k): float(v) for k, v in seen.parts.items()})
+    text = CONTROL.sub("", ESCAPE.sub("", text))
+    return Observation(text, bool(seen.done), {str(k): float(v) for k, v in seen.parts.items()}, seen.verdict)
 
 
 def short(text: str, longest: int) -> str:

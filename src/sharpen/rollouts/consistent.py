@@ -46,8 +46,8 @@ def same(ran: Ran, test: Test) -> bool:
 
 
 def conair(task: Task, codes: int = 4, tests: int = 4, questions: int = 3, oracle: Oracle = by_solution) -> RolloutGenerator:
-    """The program that `consistency.choose` finds among several, after so many questions about tests; where every one of them
-    fails a test that was confirmed, the best of them repaired.
+    """The program that `consistency.choose` finds among several, after so many questions about tests. Where questions are left,
+    they are about tests that it fails: at the first that is right, it is repaired.
 
     Programs and tests are drawn at temperature 1, in evaluations too. With no questions it is CodeT. Where no test can be read,
     the first program stands.
@@ -60,16 +60,15 @@ def conair(task: Task, codes: int = 4, tests: int = 4, questions: int = 3, oracl
     answers: dict[int, bool] = {}
     while len(answers) < questions and (test := consistency.next_test(passed, answers)) is not None:
         answers[test] = yield from oracle(task, found[test])
-    chosen = consistency.choose(passed, answers).chosen
-    if chosen is None:
-        nearest = programs[int(passed[:, [j for j, right in answers.items() if right]].sum(axis=1).argmax())]
-        wrong = next((found[j] for j, right in answers.items() if right), None)
-        if wrong is not None:
-            words = REPAIR.format(given=wrong[0], wanted=wrong[1])
-            return (yield Ask(({"role": "user", "content": words},), after=nearest))
-    best = programs[chosen or 0]
-    yield Ask(with_system(task, ""), answer=best.text)  # what is judged is what was said last
-    return best
+    chosen = consistency.choose(passed, answers).chosen or 0
+    for test in np.flatnonzero(~passed[chosen]).tolist():  # what it fails may be its mistake, or the test's
+        if test in answers or len(answers) >= questions:
+            continue
+        answers[test] = yield from oracle(task, found[test])
+        if answers[test]:
+            words = REPAIR.format(given=found[test][0], wanted=found[test][1])
+            return (yield Ask(({"role": "user", "content": words},), after=programs[chosen]))
+    return programs[chosen]
 
 
 def source(response: str) -> str:

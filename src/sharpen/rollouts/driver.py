@@ -1,7 +1,8 @@
 """Generators run side by side: what they yield at the same time is answered in batches, by kind and by role.
 
-1. Programs and environments are started first, in threads of their own; then each role answers all that it is asked in one
-   batch, the student first; then what was started is waited for, each until its own deadline.
+1. Programs and environments are started first; then each role answers all that it is asked in one batch, the student first;
+   then what was started is waited for, each until its own deadline. Where many were started, the last few that take far longer
+   than the others are gone on without, and taken up again when they come.
 2. A generator goes on as soon as all that it asked for has come, while others are still generated for.
 3. What fails on our side is raised in the generator as `Failed`. A generator that raises costs only itself. A UserError passes
    through: it is about the run, not about one generator.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -23,6 +25,7 @@ from sharpen.core import (
     Act,
     Ask,
     Check,
+    Ended,
     Failed,
     Ledger,
     Measure,
@@ -41,13 +44,14 @@ from sharpen.core import (
 )
 from sharpen.hashing import derive
 from sharpen.recipe import asked_for
-from sharpen.rollouts.answers import act, measure, run, score, started
+from sharpen.rollouts.answers import Pending, awaited, first, measure, score, started
 from sharpen.rollouts.asking import UNTOLD, Asking, asked
 from sharpen.verify import Judges, verify
 
 NOTHING = np.zeros(0)
 Roles = Mapping[str, Any]  # a Speaker, or what scores
 Checks = Callable[[str, Check], Callable[[], Any]]  # begins a verdict under a key; what is returned waits for it
+Late = dict[tuple[int, int], Pending]  # by generator and place in its list
 
 
 @dataclass
@@ -122,9 +126,30 @@ def perform(
     for i in range(len(going)):
         resume(i, None)
     with ExitStack() as held:
+        for speaker in {id(s): s for s in (policy, *(roles or {}).values())}.values():
+            if hasattr(speaker, "remembering"):
+                held.enter_context(speaker.remembering())
         judges = lazily(lambda: held.enter_context(Judges(verify)))
-        while waiting:
-            _round(policy, roles or {}, dict(waiting), take, seed, max_tokens, sampling, checks or partial(judged, judges))
+        how = (take, seed, max_tokens, sampling, checks or partial(judged, judges))
+        in_rounds(waiting, take, lambda fresh: _round(policy, roles or {}, fresh, *how))
+
+
+def in_rounds(
+    waiting: Mapping[int, Going], take: Callable[[int, int, Any], None], begin: Callable[[Mapping[int, Going]], Late]
+) -> None:
+    """Go on until nobody waits for anything: those that can go on together, and who takes long whenever he comes."""
+    late: Late = {}
+    while waiting:
+        busy = {i for i, _ in late}
+        begun = begin({i: this for i, this in waiting.items() if i not in busy})
+        late |= begun
+        idle = len(waiting) - len({i for i, _ in late})  # generators that can go on now
+        awaited(list(begun.values()), idle)
+        if not idle:
+            first(late.values())
+        for i, n in sorted(late):
+            if late[i, n].over:
+                take(i, n, late.pop((i, n)).result())
 
 
 def _round(
@@ -136,11 +161,12 @@ def _round(
     max_tokens: int,
     sampling: Sampling,
     checks: Checks,
-) -> None:
-    """Answer all that is waited for now."""
+) -> Late:
+    """Answer all that is waited for now, but what is done elsewhere: that is begun, and comes back by generator and place."""
     asks: dict[str, list[tuple[int, int, Ask, int]]] = {"": []}  # by role: generator, place in its list, ask, seed
     measures: dict[tuple[str, type], list[tuple[int, int, Any]]] = {}
-    outside = []
+    outside: Late = {}
+    verdicts = []
     for i, this in waiting.items():
         said = len(this.turns)
         for n, event in enumerate(this.events()):
@@ -149,14 +175,13 @@ def _round(
                 asks.setdefault(event.role, []).append((i, n, bound(event, policy, roles), resumed(event) or fresh))
                 said += 1
             elif isinstance(event, Run | Act):
-                outside.append((i, n, started(event, run if isinstance(event, Run) else act)))
+                outside[i, n] = started(event)
             elif isinstance(event, Measure | Score):
                 measures.setdefault((event.role, type(event)), []).append((i, n, event))
             elif isinstance(event, Check):
-                outside.append((i, n, checks(f"{this.id}.{said}.{n}", event)))
+                verdicts.append((i, n, checks(f"{this.id}.{said}.{n}", event)))
             else:
-                what = f"{event!r:.200} is no Ask, Run, Act, Measure, Score or Check, nor a list of them"
-                outside.append((i, n, partial(Failed, what)))
+                outside[i, n] = no_event(event)
     for role, listed in asks.items():
         answer(whose(role, policy, roles), listed, take, waiting, max_tokens, sampling)
     for (role, kind), wanted in measures.items():
@@ -164,8 +189,16 @@ def _round(
         found = say(whose(role, policy, roles), [event for _, _, event in wanted])
         for (i, n, _), values in zip(wanted, found, strict=True):
             take(i, n, values)
-    for i, n, finish in outside:
+    for i, n, finish in verdicts:
         take(i, n, finish())
+    return outside
+
+
+def no_event(event: Any) -> Pending:
+    """What came of something that is no event."""
+    future: Future[Any] = Future()
+    future.set_exception(Failed(f"{event!r:.200} is no Ask, Run, Act, Measure, Score or Check, nor a list of them"))
+    return Pending(event, future, 0.0, 0.0)
 
 
 def lazily(make: Callable[[], Any]) -> Callable[[], Any]:
@@ -304,21 +337,21 @@ def drive(
     return [done[i] for i in range(len(tasks))]
 
 
-def record(task: Task, this: Going, returned: Turn | tuple[Turn, ...] | Searched) -> Rollout:
+def record(task: Task, this: Going, returned: Turn | tuple[Turn, ...] | Searched | Ended) -> Rollout:
     """The rollout of what a generator returned: its last turn is judged, the others are learnt from beside it, and each
     conversation of a role is kept. A turn that was chosen among several, or put together of parts, is judged as a whole."""
+    by = returned.by if isinstance(returned, Ended) else None
     branches = returned.branches if isinstance(returned, Searched) else ()
-    chosen = returned.turn if isinstance(returned, Searched) else returned
+    chosen = returned.turn if isinstance(returned, Searched) else returned.turns if isinstance(returned, Ended) else returned
     *more, last = chosen if isinstance(chosen, tuple) else (chosen,)
     own = [turn for turn in this.turns if not turn.author]
     texts = tuple(turn.text for turn in own)
-    if not last.author and (not own or last is not own[-1]):
+    if by is None and not last.author and (not own or last is not own[-1]):
         texts = (*texts, last.text)
     arrays = last.tokens, last.sampled, last.logprobs
     others = (*more, *conversations([turn for turn in this.turns if turn.author]))
-    return Rollout(
-        task, *arrays, texts, last.stop, last.version, this.seed, this.id, None, last.spans, others, this.spent.now, branches
-    )
+    made = Rollout(task, *arrays, texts, last.stop, last.version, this.seed, this.id, None, last.spans, others, this.spent.now)
+    return replace(made, branches=branches, by=by) if branches or by is not None else made
 
 
 def conversations(turns: Sequence[Turn]) -> list[Turn]:

@@ -40,7 +40,7 @@ class RoleJudges:
 
     def judge(self, rollouts: Sequence[Rollout], groups: Sequence[int]) -> list[Sample]:
         """The rollouts with their verdicts, in order."""
-        told = [rollout for rollout in rollouts if rollout.stop != "failed"]
+        told = [rollout for rollout in rollouts if rollout.stop != "failed" and not isinstance(rollout.by, Verdict)]
         found: dict[str, Verdict] = {}
         said: dict[str, tuple[Turn, ...]] = {}
 
@@ -55,7 +55,7 @@ class RoleJudges:
                 found[this.id] = Verdict("unscorable", None, feedback=why, rule="judged by a role")
 
         sees_turns = "turns" in asked_for(self.verify)
-        generators = [self.verify(r.task, r.response, **(dict(turns=r.turns) if sees_turns else {})) for r in told]
+        generators = [self.verify(r.task, r.judged, **(dict(turns=r.turns) if sees_turns else {})) for r in told]
         ids = [f"{rollout.id}.verdict" for rollout in told]
         settings: dict[str, Any] = dict(
             seed=self.seed, max_tokens=LONGEST, sampling=GREEDY, roles=self.roles, checks=self.check

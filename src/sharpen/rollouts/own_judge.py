@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sharpen.core import GREEDY, PLAIN, Ask, Message, RolloutGenerator, Task, Turn
+from sharpen.core import GREEDY, PLAIN, Ask, Check, Message, RolloutGenerator, Task, Turn, Verdict
 from sharpen.rollouts.rollout import with_system
 from sharpen.verify import asking, final_answer, judgement, read_list, read_steps, read_yes
 
@@ -44,17 +44,13 @@ def best_by_own(
     judged = yield asks
     said = [final_answer(task, turn.text)[0] for turn in answers]
     worth = [(rating(turn.text, len(steps)), said.count(s)) for turn, steps, s in zip(judged, cut, said)]
-    best = answers[max(range(k), key=lambda i: (*worth[i], -i))]
-    yield Ask(with_system(task, ""), answer=best.text)  # what is judged is what was said last
-    return best
+    return answers[max(range(k), key=lambda i: (*worth[i], -i))]
 
 
 def co_evolved(task: Task, tokens: int = 16) -> RolloutGenerator:
-    """Two answers; whether the first is right; which of them is better; and the first mended. Each is a conversation of its own
-    and is learnt from: policy and reward in one model (SPARK, arXiv 2509.22624, section 3). `verify.co_evolved` credits them.
-
-    The paper asks for a mended answer where the first is wrong; here always, since a rollout does not know, and what was right
-    is to stay right.
+    """Two answers; whether the first is right; which of them is better; and the first mended, where the verifier finds it
+    wrong. Each is a conversation of its own and is learnt from: policy and reward in one model. `verify.co_evolved` credits
+    them. Source: SPARK, arXiv 2509.22624, section 3.
     """
     ask = Ask(with_system(task, ""))
     if task.split != "train":
@@ -64,8 +60,10 @@ def co_evolved(task: Task, tokens: int = 16) -> RolloutGenerator:
         Ask(asking(task, first.text, judgement.RIGHT), max_tokens=tokens),
         Ask(asking(task, first.text, PAIR, **{"answer B": second.text}), max_tokens=tokens),
     ]
-    mended = yield Ask(({"role": "user", "content": REFLECT},), after=first)
-    return second, point, pair, mended
+    known: Verdict = yield Check(task, first.text)
+    if known.outcome in ("correct", "unscorable"):
+        return second, point, pair, first
+    return second, point, pair, (yield Ask(({"role": "user", "content": REFLECT},), after=first))
 
 
 def ticked_again(task: Task, most: int = 5, role: str = "judge", tokens: int = 200) -> RolloutGenerator:

@@ -6,11 +6,14 @@ core/events.py has the events; driver.py runs any number of rollouts side by sid
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any, cast
 
 from sharpen.core import Ask, Message, RolloutGenerator, Task, UserError
+from sharpen.data import discovery, experience, prompting
 from sharpen.rollouts.asking import after_system
 from sharpen.verify import final_answer, right_response
 
@@ -51,13 +54,20 @@ def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
 
 
 def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
-    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself."""
+    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself, and
+    an episode without what is shown."""
     whole = rollout if isinstance(rollout, partial) else partial(rollout)
+    if whole.keywords.get("shown"):
+        return partial(whole.func, *whole.args, **{k: v for k, v in whole.keywords.items() if k != "shown"})
     return partial(single, *whole.args, **whole.keywords) if whole.func is demonstrate else rollout
 
 
 def demonstrating(rollout: Callable[[Task], RolloutGenerator]) -> Callable[[Task], RolloutGenerator]:
-    """`demonstrate` after the same system message as this rollout's, so that what is shown is what will be asked."""
+    """`demonstrate` after the same system message as this rollout's, so that what is shown is what will be asked. A strategy
+    with a parameter `shown` acts its worked solution out itself."""
+    inner = rollout.func if isinstance(rollout, partial) else rollout
+    if "shown" in inspect.signature(inner).parameters:
+        return partial(cast(Callable[..., RolloutGenerator], rollout), shown=True)
     system = getattr(rollout, "keywords", {}).get("system", "")
     return partial(demonstrate, system=system) if system else demonstrate
 
@@ -95,3 +105,21 @@ def rewrite_program(task: Task, system: str = "") -> RolloutGenerator:
     text = FASTER.format(language=task.data.get("language", "python"), program=task.solution)
     asked = replace(task, prompt=(*task.prompt[:-1], {**task.prompt[-1], "content": text}))
     return (yield Ask(with_system(asked, system)))
+
+
+def with_insights(task: Task, most: int = 2, *, library: Mapping[str, Any]) -> RolloutGenerator:
+    """One answer, after what the run has learnt for such questions (data/experience.py)."""
+    turn = yield Ask(with_system(task, experience.told(experience.retrieved(library, task, most))))
+    return turn
+
+
+def prompted(task: Task, *, library: Mapping[str, Any]) -> RolloutGenerator:
+    """One answer, under the instruction that is being tried for this task, or the best one (data/prompting.py)."""
+    turn = yield Ask(with_system(task, prompting.prompts(library)[prompting.chosen(library, task)]["text"]))
+    return turn
+
+
+def evolving(task: Task, *, library: Mapping[str, Any]) -> RolloutGenerator:
+    """One answer, after the best rules that were found so far (data/discovery.py)."""
+    turn = yield Ask(with_system(task, discovery.told(library)))
+    return turn

@@ -119,11 +119,12 @@ def tree(
     value: Value = by_likelihood,
     select: Select = trees.uct,
     enough: float = math.inf,
+    widen: float = 1.0,
     **steps: Any,
 ) -> RolloutGenerator:
     """Monte Carlo tree search until so many steps were scored. `steps` as in `Steps`."""
     parts = Steps(task, value, **steps)
-    root = yield from trees.mcts(Node(None), parts.expand, parts.score, scored, select, enough)
+    root = yield from trees.mcts(Node(None), parts.expand, parts.score, scored, select, enough, widen, said_so_far)
     return (yield from chosen(parts, root))
 
 

@@ -48,6 +48,7 @@ class Node:
     visits: int = 0
     total: float = 0.0
     children: list[Node] | None = None
+    tries: int = 0  # how often it was expanded
 
     @property
     def value(self) -> float:
@@ -98,16 +99,26 @@ def by_own(parent: Node, child: Node, c: float = 1.0) -> float:
     return child.own + c * math.sqrt(math.log(max(parent.visits, 1)) / child.visits)
 
 
-def grow(node: Node, expand: Expand) -> Generator[Any, Any, list[Node]]:
-    """Give a node its children."""
+def grow(node: Node, expand: Expand, key: Callable[[Any], Hashable] | None = None) -> Generator[Any, Any, list[Node]]:
+    """Give a node children, beside those that it has: the new ones, without any whose key another has."""
     found = yield from expand(node)
-    node.children = [Node(c.state, node, c.prior, node.paid + c.cost, c.done) for c in found]
-    return node.children
+    old = node.children or []
+    known = {key(child.state) for child in old} if key else set()
+    new = [Node(c.state, node, c.prior, node.paid + c.cost, c.done) for c in found if not key or key(c.state) not in known]
+    node.children, node.tries = [*old, *new], node.tries + 1
+    return new
 
 
-def exhausted(node: Node) -> bool:
+def widens(node: Node, widen: float) -> bool:
+    """Whether a node that has children is to be expanded again: so often as widen * sqrt(visits). Progressive widening."""
+    return node.tries < widen * math.sqrt(node.visits)
+
+
+def exhausted(node: Node, widen: float = 0.0) -> bool:
     """Whether nothing under a node can be expanded any more."""
-    return node.done or (node.children is not None and all(exhausted(child) for child in node.children))
+    if node.done or node.children is None or widens(node, widen):
+        return node.done
+    return all(exhausted(child, widen) for child in node.children)
 
 
 def mcts(
@@ -117,17 +128,22 @@ def mcts(
     scored: int,
     select: Select = uct,
     enough: float = math.inf,
+    widen: float = 0.0,
+    key: Callable[[Any], Hashable] | None = None,
 ) -> Generator[Any, Any, Node]:
     """Monte Carlo tree search until so many nodes were scored, one that ends was worth `enough`, or nothing is left; the root.
 
     What is exhausted is not walked into again, so a small tree is searched whole.
+
+    widen  > 0: a node is expanded again as its visits grow (`widens`), where expansions are drawn and differ
+    key    of a state: what is drawn again is no new node
     """
-    while root.visits < scored and not exhausted(root):
+    while root.visits < scored and not exhausted(root, widen):
         node = root
-        while node.children:
+        while node.children and not widens(node, widen):
             here = node
-            node = max((c for c in node.children if not exhausted(c)), key=lambda child: select(here, child))
-        made = yield from grow(node, expand)
+            node = max((c for c in node.children if not exhausted(c, widen)), key=lambda child: select(here, child))
+        made = yield from grow(node, expand, key)
         for child, value in zip(made, (yield from valued(made, score)), strict=True):
             child.own = value
             for one in child.path():
@@ -164,7 +180,8 @@ def best_first(
     """A*: the node of the least weight * paid + (score: what is still to be paid) is expanded next, `limit` times at most.
 
     The goal is tested when it comes off the queue, so with scores that never say too much its way is a cheapest one. weight 0
-    is greedy. A state that is reached for less is opened again.
+    is greedy. A state that is reached for less is opened again. Of nodes that look alike the newest comes first, which is the
+    deepest.
     """
     found, order = Found(None, 1, 0, {key(root.state): 0.0}), count()
     queue = [(0.0, next(order), root)]
@@ -180,7 +197,7 @@ def best_first(
         found.made += len(node.children or ())
         for one, left in zip(new, (yield from valued(new, score)), strict=True):
             one.own, found.paths[key(one.state)] = left, one.paid
-            heapq.heappush(queue, (weight * one.paid + (0.0 if one.done else left), next(order), one))
+            heapq.heappush(queue, (weight * one.paid + (0.0 if one.done else left), -next(order), one))
     return found
 
 
@@ -204,10 +221,10 @@ def edges_first(
 
     def opened(node: Node) -> Generator[Any, Any, None]:
         if node.done:
-            heapq.heappush(queue, (weight * node.paid, next(order), node, None))
+            heapq.heappush(queue, (weight * node.paid, -next(order), node, None))
             return
         for action, q in (yield from actions(node)):
-            heapq.heappush(queue, (weight * node.paid + q, next(order), node, action))
+            heapq.heappush(queue, (weight * node.paid + q, -next(order), node, action))
 
     yield from opened(root)
     while queue and found.rounds < limit:

@@ -7,6 +7,7 @@
     by_likelihood  the mean probability of the turn's own tokens as they were drawn: costs nothing
     by_certainty   how far the student is from guessing, from entropies: one pass
     by_role        a number that a role names
+    by_reward      what a learnt reward model says: a role that gives scores
 
 A value of a part of an answer is asked for as often as one of a whole; `turn.stop` says which it is.
 """
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import GREEDY, Ask, Check, Measure, Task, Turn, Verdict
+from sharpen.core import GREEDY, Ask, Check, Measure, Score, Task, Turn, Verdict
 from sharpen.verify import final_answer
 
 Value = Callable[[Task, Sequence[Turn]], Generator[Any, Any, Sequence[float]]]
@@ -79,6 +80,12 @@ def by_role(task: Task, turns: Sequence[Turn], role: str = "value", question: st
         asked = {"role": "user", "content": question.format(what="answer" if ended(turn) else "beginning")}
         asks.append(Ask((*task.prompt, shown, asked), role=role, sampling=GREEDY, max_tokens=8))
     return [rated(answer.text) for answer in (yield asks)]
+
+
+def by_reward(task: Task, turns: Sequence[Turn], role: str = "value") -> Generator[Any, Any, Sequence[float]]:
+    """sigmoid of the reward model's score of the turn so far."""
+    scored = yield [Score(tuple(task.prompt), (turn.all_text,), role) for turn in turns]
+    return [1 / (1 + math.exp(-float(np.clip(one.values[-1], -50, 50)))) for one in scored]
 
 
 def rated(text: str) -> float:

@@ -1,15 +1,27 @@
 """The run's record: SQLite and checkpoints, one commit at a time.
 
 store.py is what the loop writes and reads; database.py is the file, checkpoints.py the weights beside it with their checksums,
-position.py what a commit says, place.py where the run is, growth.py (tables.py) what has grown, evaluations.py the evaluations,
-served.py what a server was asked.
+position.py what a commit says, place.py where the run is, growth.py (tables.py) what has grown, lineage.py what came of
+a task, evaluations.py the evaluations, served.py what a server was asked.
 
 May import: guard.
 """
 
-from sharpen.store import checkpoints, database, evaluations, growth, served
+from sharpen.store import checkpoints, database, evaluations, growth, lineage, served
 from sharpen.store.position import Position
 from sharpen.store.served import Served
 from sharpen.store.store import Fault, Store, no_fault
 
-__all__ = ["Fault", "Position", "Served", "Store", "checkpoints", "database", "evaluations", "growth", "no_fault", "served"]
+__all__ = [
+    "Fault",
+    "Position",
+    "Served",
+    "Store",
+    "checkpoints",
+    "database",
+    "evaluations",
+    "growth",
+    "lineage",
+    "no_fault",
+    "served",
+]

@@ -1,12 +1,12 @@
 """Task sources: reasoning-gym's procedural families, arithmetic, programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, ranked.py for an order; grown.py
-makes tasks of others, and draws them; answering.py answers questions. A file is read by
-formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a
-cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
+arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, scheduling.py for rules, ranked.py
+for an order; grown.py makes tasks of others, and draws them; answering.py answers questions; episodes.py has those of
+environments. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns
+mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
 
-May import: terminal, families, verify.maths, verify.code, verify.
+May import: terminal, environments, families, verify.maths, verify.code, verify.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sharpen.tasks.answering import answer_of, answered, knows
 from sharpen.tasks.arithmetic import arithmetic, line_of, lines
 from sharpen.tasks.chain import step_chain
 from sharpen.tasks.decisions import Ruling, content
+from sharpen.tasks.episodes import episodes, heuristics, seeds
 from sharpen.tasks.files import clip, kind, messages
 from sharpen.tasks.formats import parse
 from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
@@ -31,6 +32,7 @@ from sharpen.tasks.loading import TaskFile, is_own, jsonl, lines_of, read_file
 from sharpen.tasks.mixture import mixture
 from sharpen.tasks.programs import programs
 from sharpen.tasks.ranked import ranked
+from sharpen.tasks.scheduling import scheduling
 from sharpen.tasks.solutions import WRITERS
 from sharpen.tasks.tours import tours
 from sharpen.terminal import places
@@ -46,10 +48,12 @@ __all__ = [
     "composed",
     "content",
     "decisions",
+    "episodes",
     "families",
     "files_of",
     "gym",
     "halfway",
+    "heuristics",
     "held_out",
     "interpolated",
     "is_own",
@@ -68,25 +72,32 @@ __all__ = [
     "programs",
     "ranked",
     "read_file",
+    "seeds",
     "Ruling",
     "TaskFile",
     "step_chain",
     "tours",
+    "scheduling",
     "with_grown",
 ]
 
 REPEATS = 100  # draws in a row that bring nothing new before an arm counts as exhausted
 
 
-def parse_spec(text: str, map: str = "") -> TaskSource:
+def parse_spec(text: str, map: str = "", env: str = "") -> TaskSource:
     """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `arithmetic`, `programs`,
     `step_chain`, `problems`, or files and directories of tasks. `map` says which of a file's columns is the prompt, which the
-    answer: loading.py.
+    answer: loading.py. With `env`, the SPEC of an environment, files hold episodes of it, and `episodes` are such that differ
+    in their seed alone: episodes.py.
 
     Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
     """
     parts = spec_parts(text)
+    if env and len(parts) == 1 and parts[0].partition("/")[0] == "episodes":
+        return seeds(env, parts[0].partition("/")[2] or "1")
     files = files_of(text)
+    if env and len(files) == len(parts) == 1:
+        return episodes(Path(files[0]))
     for part in parts:
         name, slash, _ = part.partition("/")
         if slash and name in OWN and part not in files:

@@ -28,7 +28,9 @@ from sharpen.verify import NO_ANSWER, VERIFIERS, accepts_its_own, task_fields, w
 FIELDS = ("prompt", "answer", "family", "level", "verifier", "split", "solution")
 # Fields that some verifiers need.
 MORE = ("choices", "schema", "tools", "rubric", "criteria", "accept", "spaces", "any_order", "tests", "language")
-FOR_FILES = tuple(n for n in VERIFIERS if n not in ("gym", "reasoning_gym"))  # not those of reasoning-gym's own entries
+FOR_FILES = tuple(
+    n for n in VERIFIERS if n not in ("gym", "reasoning_gym", "environment")
+)  # not those of reasoning-gym's own entries
 ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 

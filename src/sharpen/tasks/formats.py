@@ -143,7 +143,16 @@ def _finite(text: str) -> float:
     return value if math.isfinite(value) else _no_constant(text)
 
 
-DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a name that stands twice, readers take one value or the other, so nobody knows what was meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
+        raise ValueError(f"the name {name!r} stands twice in one object; delete one of the two")
+    return found
+
+
+DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once)
 
 
 def why(error: ValueError) -> str:

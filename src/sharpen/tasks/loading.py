@@ -63,6 +63,12 @@ class TaskFile:
     unchecked: int = 0
     texts: int = 0
 
+    @property
+    def again(self) -> tuple[int, int]:
+        """Rows that ask a question again: to the same answer, and to another one."""
+        same, other = (self.left_out.get(reason, (0, ""))[0] for reason in (AGAIN, OTHERWISE))
+        return same, other
+
 
 def jsonl(path: str | Path) -> TaskSource:
     """The tasks of a file. Draws go through all tasks of an arm and split in an order set by the seed, then again in another.
@@ -73,13 +79,14 @@ def jsonl(path: str | Path) -> TaskSource:
     return read_file(Path(path)).source
 
 
-def read_file(path: Path, map: str = "", large: int = LARGE) -> TaskFile:
+def read_file(path: Path, map: str = "", large: int = LARGE, lenient: bool = False) -> TaskFile:
     """A file or directory of tasks, of any format and shape; `map` as parse_map reads it. Raises UserError as `jsonl` does.
 
-    Lines of a file of more than `large` bytes stay on disk."""
+    Lines of a file of more than `large` bytes stay on disk. lenient: rows that are no task, or come again, are left out of our
+    own shape too."""
     kind = formats.kind_of(path)
     shape, own = understood(path, kind, map)
-    strict = own and kind == "jsonl" and not map
+    strict = own and kind == "jsonl" and not map and not lenient
     seen = Seen(path, kind, shape, strict, large)
     for row in formats.rows(path, shape.reads or None):
         seen.add(row)

@@ -1,13 +1,13 @@
 """Verdicts: what an answer is worth, decided by strict rules outside of the model.
 
-verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be killed
-(process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads, rewards.py
-pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold answer, judged.py
-asks a role, speed.py times programs, tours.py runs a search with an answer's settings, credit.py says what each turn is
-worth, turns.py what happens between two, steps.py which steps of an answer are right. learnt.py and self_judged.py have
-rewards that a model says, judgement.py what is read of its words; ranking.py judges orders, consistency.py selects what
-agrees with itself, pieces.py cuts answers. fields.py says what a line of a file has for each verifier, instructions.py what a
-chat model is told. Mathematics is in maths/, programs are in code/.
+verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be
+killed (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads,
+rewards.py pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold
+answer, judged.py asks a role, speed.py times programs, tours.py runs a search with an answer's settings, credit.py says what
+each turn is worth, turns.py what happens between two, steps.py which steps of an answer are right. learnt.py and
+self_judged.py have rewards that a model says, judgement.py what is read of its words; ranking.py judges orders, scheduling.py
+rules that make orders, consistency.py selects what agrees with itself, pieces.py cuts answers. fields.py says what a line of
+a file has for each verifier, instructions.py what a chat model is told. Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
@@ -20,11 +20,13 @@ from sharpen.verify import (
     learnt,
     pieces,
     ranking,
+    scheduling,
     steps,
     tours,
     turns,
 )
 from sharpen.verify.answers import answers_of, labelled
+from sharpen.verify.calls import Call, Unreadable, calls_of
 from sharpen.verify.credit import (
     answer_of,
     as_judged,
@@ -40,6 +42,7 @@ from sharpen.verify.credit import (
     prover_advantage,
     repaired,
     says_right,
+    taught,
     tried_again,
     with_role,
     worth_of_explanation,
@@ -54,6 +57,7 @@ from sharpen.verify.judging import Judges, join, judge
 from sharpen.verify.learnt import LEARNT, attributed, progressed, scored
 from sharpen.verify.ranking import listwise
 from sharpen.verify.rewards import hints, rubric_problem
+from sharpen.verify.scheduling import scheduled
 from sharpen.verify.self_judged import (
     agreed,
     co_evolved,
@@ -120,6 +124,7 @@ __all__ = [
     "NO_ANSWER",
     "accepts_its_own",
     "task_fields",
+    "taught",
     "with_choices",
     "with_role",
     "INSTRUCTIONS",
@@ -130,13 +135,16 @@ __all__ = [
     "right_response",
     "shown_tools",
     "tools_told",
+    "Call",
     "tours",
     "Judges",
+    "Unreadable",
     "VERIFIERS",
     "Verifier",
     "answers_of",
     "beyond_stopping",
     "boundary",
+    "calls_of",
     "choice",
     "co_evolved",
     "consensus",
@@ -145,6 +153,8 @@ __all__ = [
     "discounted",
     "each_turn",
     "exact",
+    "scheduled",
+    "scheduling",
     "final_answer",
     "gym",
     "improvement",

@@ -107,6 +107,12 @@ def drawn(task: Task, turns: Sequence[str], draws: int) -> list[str]:
 # Shapes.
 
 
+def taught(task: Task, response: str, verifier: Callable[[Task, str], Verdict] = verdicts.verify) -> Verdict:
+    """The verdict, which is also what the role `teacher` is paid: its example is worth what the student makes of it."""
+    found = verifier(task, response)
+    return found if found.reward is None else replace(found, parts={**found.parts, "teacher": found.reward})
+
+
 def improvement(rewards: Sequence[float], alpha: float = 10.0) -> list[float]:
     """SCoRe (arXiv 2409.12917, section 4.2): a later turn is also paid alpha times what it is better than the one before it.
 

@@ -43,15 +43,22 @@ def asking(task: Task, response: str, words: str, **more: Any) -> tuple[Message,
 
 
 def read_score(text: str, highest: float = 100.0) -> float | None:
-    """The one number from 0 to `highest` in <answer>…</answer> or behind the last "score"; else the only one of the text, as a
-    share of `highest`. None where there is none, several that differ, or one that is out of range."""
+    """The one number from 0 to `highest` in <answer>…</answer>, behind the last "score", before "/100" or "out of 100", or
+    that is all the text, as a share of `highest`. None where there is none, several that differ, or one that is out of range.
+
+    A number elsewhere is no score: a small model asked for one says "The answer is 17.", and that is what it judges.
+    """
     said = without_thoughts(text[:LONGEST])
+    most = rf"(?:/|out of|of)\s*{highest:g}\b"
     if tagged := re.findall(r"<answer>(.*?)</answer>", said, re.DOTALL):
         said = tagged[-1]
     elif marked := re.split(r"(?i)\bscore\b", said)[1:]:
         said = marked[-1]
-    said = re.sub(rf"(?i)(?:/|out of|of)\s*{highest:g}\b", " ", said)
-    numbers = {float(n) for n in SCORE.findall(said)}
+    elif shares := re.findall(rf"(?i)(\d+(?:\.\d+)?)\s*{most}", said):
+        said = " ".join(shares)
+    elif not re.fullmatch(r"[\s*]*\d+(?:\.\d+)?[\s*.]*", said):
+        return None
+    numbers = {float(n) for n in SCORE.findall(re.sub(rf"(?i){most}", " ", said))}
     if len(numbers) != 1 or re.search(r"-\s*\d", said):
         return None
     value = numbers.pop()

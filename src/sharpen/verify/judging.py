@@ -126,8 +126,8 @@ class Judges:
 
     def begin(self, number: int, rollout: Rollout) -> None:
         """Submit a finished rollout under its id, while others are still generated: what `rollouts.drive` calls `finished`."""
-        if rollout.stop != "failed":
-            self.submit(rollout.id, rollout.task, rollout.response, seen_of(rollout, self._sees))
+        if rollout.stop != "failed" and not isinstance(rollout.by, Verdict):
+            self.submit(rollout.id, rollout.task, rollout.judged, seen_of(rollout, self._sees))
 
     def judge(self, rollouts: Sequence[Rollout], groups: Sequence[int]) -> list[Sample]:
         """What `judge` returns. Those that `begin` knows already are only waited for."""
@@ -286,7 +286,7 @@ def seen_of(rollout: Rollout, names: Sequence[str]) -> Seen:
 def judge(rollouts: Sequence[Rollout], groups: Sequence[int], verify: Callable[[Task, str], Verdict]) -> list[Sample]:
     """Verdicts for rollouts, made here and one after another; `judging.Judges` makes them in processes that can be killed."""
     names = sees(verify)
-    return join(rollouts, groups, lambda r: boundary(seen_with(verify, seen_of(r, names)))(r.task, r.response))
+    return join(rollouts, groups, lambda r: boundary(seen_with(verify, seen_of(r, names)))(r.task, r.judged))
 
 
 def join(rollouts: Sequence[Rollout], groups: Sequence[int], verdict: Callable[[Rollout], Verdict]) -> list[Sample]:
@@ -295,6 +295,8 @@ def join(rollouts: Sequence[Rollout], groups: Sequence[int], verdict: Callable[[
     def of(rollout: Rollout) -> Verdict:
         if rollout.stop == "failed":
             return Verdict("unscorable", None, feedback=rollout.response, rule="rollout failed")
+        if isinstance(rollout.by, Verdict):
+            return rollout.by
         return verdict(rollout)
 
     return [Sample(rollout, of(rollout), group) for rollout, group in zip(rollouts, groups, strict=True)]

@@ -182,19 +182,22 @@ def co_evolved(
     task: Task, response: str, verifier: Callable[[Task, str], Verdict] = verdicts.verify, *, turns: Sequence[str]
 ) -> Verdict:
     """Credit of `rollouts.co_evolved`: two answers as the verifier judges them, yes or no to the first where that is so, A or B
-    where that one is better (1/2 where neither is), and the mended answer. The verdict is that on the second answer, and an
-    answer alone is judged as ever. Source: SPARK, arXiv 2509.22624, section 3.
+    where that one is better (1/2 where neither is), and the mended answer where there is one. The verdict is that on the second
+    answer, and an answer alone is judged as ever. Source: SPARK, arXiv 2509.22624, section 3.
     """
-    if len(turns) < 5:
+    if len(turns) < 4:
         return verifier(task, response)
-    first, second, mended = (verifier(task, turns[i]) for i in (0, 1, 4))
-    lost = next((v for v in (first, second, mended) if v.reward is None), None)
+    first, second, *mended = (verifier(task, turns[i]) for i in (0, 1, 4) if i < len(turns))
+    mended = [] if first.correct else mended  # what was right is the rollout's own last turn again
+    lost = next((v for v in (first, second, *mended) if v.reward is None), None)
     if lost is not None:
         return lost
     point = float(read_yes(turns[2]) is first.correct)
     said = set(re.findall(r"\b[AB]\b", turns[3]))
     better = {True: "A", False: "B"}[first.correct]
     pair = float(said == {better}) if first.correct != second.correct else 0.5
-    credit = (float(first.reward or 0.0), float(second.reward or 0.0), point, pair, float(mended.reward or 0.0))
-    parts = {"judged_rightly": point, "mended": float(mended.correct) - float(first.correct)}
+    credit = (float(first.reward or 0.0), float(second.reward or 0.0), point, pair, *(float(v.reward or 0.0) for v in mended))
+    parts = {"judged_rightly": point}
+    if mended:
+        parts["mended"] = float(mended[0].correct)
     return replace(second, parts={**second.parts, **parts}, credit=credit)

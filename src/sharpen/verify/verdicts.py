@@ -155,6 +155,12 @@ def code_io(task: Task, response: str) -> Verdict:
     return code_io(task, response)
 
 
+def environment(task: Task, response: str) -> Verdict:
+    """A task that its environment judges: where none did, nobody can."""
+    why = "only its environment can judge this task: name it with --env, and give its class reward()"
+    return Verdict("unscorable", None, feedback=why, rule="environment")
+
+
 def _compare(task: Task, response: str, rule: str, read: Callable[[str], Any]) -> Verdict:
     """Judge by reading both answers and comparing what was read. `read` returns None (or an empty value) for the unreadable."""
     golds = right_answers(task)
@@ -210,6 +216,7 @@ VERIFIERS: dict[str, Verifier] = {
     "rubric": later("rewards", "rubric"),
     "judge": later("judge_model", "judge"),
     "code_io": code_io,
+    "environment": environment,
     "tour": later("tours", "tour"),
 }
 

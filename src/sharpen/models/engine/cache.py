@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sharpen.models.engine import decode_step, transformer
 from sharpen.models.engine.packing import pack
+from sharpen.models.engine.prefixes import Prefixes, behind
 
 SPREAD = 1.25  # longest prompt of a block over its shortest, apart from NARROW tokens
 NARROW = 16
@@ -113,11 +114,13 @@ class Cache:
         static: bool = False,
         packed: decode_step.Packed | None = None,
         hidden: bool = False,
+        prefixes: Prefixes | None = None,
     ):
         """Run each of `prompts`, ascending in length, once. `rows` names the prompt of each row, ascending.
 
         packed  the model's weights for the compiled step, which then takes the steps after the prompts
         hidden  whether hidden states are kept; then `packed` is None
+        prefixes  prompts that were run before, to which these are added
         """
         config, device = model.config, model.device
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -127,7 +130,7 @@ class Cache:
         logits, states, start = [], [], 0
         of_row = torch.tensor(rows, device=device)
         for first, last in _like_lengths([len(p) for p in prompts]):
-            k, v, mask, last_states = _prefill(model, prompts[first:last])
+            k, v, mask, last_states = _prefill(model, prompts[first:last], prefixes)
             prompt = of_row[(of_row >= first) & (of_row < last)] - first
             self.blocks.append(Block(k, v, mask, (start, start + len(prompt)), prompt, *_slots(prompt)))
             start += len(prompt)
@@ -245,8 +248,26 @@ def _like_lengths(lengths: Sequence[int]) -> list[tuple[int, int]]:
     return list(zip(cuts, [*cuts[1:], len(lengths)], strict=True))
 
 
-def _prefill(model: Any, prompts: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor], Tensor | None, Tensor]:
+def _prefill(
+    model: Any, prompts: Sequence[np.ndarray], prefixes: Prefixes | None = None
+) -> tuple[list[Tensor], list[Tensor], Tensor | None, Tensor]:
     """Keys and values (S, G, P, E) of every layer, the mask of the padding, and hidden states (S, D) after each prompt."""
+    found = [prefixes.longest(p) for p in prompts] if prefixes else []
+    keys, values, hidden = behind(model, prompts, found) if any(n for n, _ in found) else _run(model, prompts)
+    if prefixes:
+        prefixes.tokens += sum(n for n, _ in found)
+        prefixes.add(prompts, keys, values)
+    lengths = torch.tensor([len(p) for p in prompts], device=model.device)
+    padding = torch.arange(keys[0].shape[2], device=model.device) >= lengths[:, None]
+    mask = None
+    if padding.any():
+        mask = torch.zeros(padding.shape, dtype=hidden.dtype, device=model.device).masked_fill_(padding, float("-inf"))
+        mask = mask[:, None, None]
+    return keys, values, mask, hidden
+
+
+def _run(model: Any, prompts: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """Keys and values (S, G, P, E) of every layer, and hidden states (S, D) after each prompt."""
     packed = pack(prompts, [0] * len(prompts), range(len(prompts)), model.device)
     keys: list[Tensor] = []
     values: list[Tensor] = []
@@ -258,12 +279,7 @@ def _prefill(model: Any, prompts: Sequence[np.ndarray]) -> tuple[list[Tensor], l
 
     lengths = torch.tensor([len(p) for p in prompts], device=model.device)
     hidden = transformer.hidden_states(model, packed.tokens, packed.positions, attend, needed=lengths.cumsum(0) - 1)
-    padding = torch.arange(packed.own.index.shape[1], device=model.device) >= lengths[:, None]
-    mask = None
-    if not packed.own.full:
-        mask = torch.zeros(padding.shape, dtype=hidden.dtype, device=model.device).masked_fill_(padding, float("-inf"))
-        mask = mask[:, None, None]
-    return keys, values, mask, hidden
+    return keys, values, hidden
 
 
 def _grown(t: Tensor) -> Tensor:

@@ -105,6 +105,12 @@ void pack(int64_t n, int64_t k, const float *weight, float *packed) {
 
 static int64_t widest(const Model *m) { return (m->heads + 2 * m->groups) * m->head; }
 
+/* Most numbers of a row that go into a product. */
+static int64_t deepest(const Model *m) {
+    const int64_t asked = m->heads * m->head, deep = m->inner > m->width ? m->inner : m->width;
+    return asked > deep ? asked : deep;
+}
+
 /* The same of bfloat16, two inputs of an output as neighbours; k is even. */
 void pack_half(int64_t n, int64_t k, const bf16 *weight, bf16 *packed) {
     for (int64_t p = 0; p < n; p += PANEL, packed += k * PANEL)
@@ -117,7 +123,7 @@ void pack_half(int64_t n, int64_t k, const bf16 *weight, bf16 *packed) {
 
 /* Numbers of scratch that a thread needs where a row attends to at most `length` tokens. */
 int64_t scratch(const Model *m, int64_t length) {
-    return CHUNK * (2 * m->width + widest(m) + m->heads * m->head + 2 * m->inner) + length + 2 * LANES;
+    return CHUNK * (2 * m->width + widest(m) + m->heads * m->head + 2 * m->inner + deepest(m)) + length + 2 * LANES;
 }
 
 #define KIND(name) name##_float

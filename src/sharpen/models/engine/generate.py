@@ -24,10 +24,12 @@ from torch import Tensor
 from sharpen.core import PLAIN, NotFinite, Sampling, UserError
 from sharpen.models.engine import captured, decode_step, generic, hooked, transformer
 from sharpen.models.engine.hooked import Along, Hooked
+from sharpen.models.engine.prefixes import Prefixes
 from sharpen.models.engine.sampling import sample, uniforms
 
 MAX_ROWS = 512  # rows decoded together …
 CACHE_BYTES = 4 * 2**30  # … as long as their keys and values fit
+LARGE, LARGE_CACHE_BYTES = 2**14, 2**29  # bytes of a token from which fewer must do: more rows of a large model are no faster
 GPU_ROWS, GPU_CACHE_BYTES = captured.SIZES[-1], 16 * 2**30  # the same where a captured step decodes
 FOREIGN_SPREAD = 64  # longest minus shortest prompt of a batch that is padded to the longest
 COMPACT = 0.6  # finished rows leave once fewer than this share of the rows is active
@@ -39,6 +41,7 @@ class Request:
 
     drawn  tokens at the end of the prompt that were drawn with this seed: what comes is as if it had never been interrupted
     hook   changes what is drawn from
+    goes_on  whether it continues a turn, so that its prompt is worth remembering
     """
 
     prompt: np.ndarray
@@ -47,6 +50,7 @@ class Request:
     sampling: Sampling = PLAIN
     drawn: int = 0
     hook: Hooked | None = None
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ def generate(
     tick: Callable[[float], None] | None = None,
     together: int = MAX_ROWS,
     kept: decode_step.Kept | None = None,
+    prefixes: Prefixes | None = None,
 ) -> list[Generation]:
     """Generate every request; the answers come in the order of the requests.
 
@@ -92,6 +97,7 @@ def generate(
     compile  whether small models may take the compiled step (decode_step.py)
     together  rows decoded together, at most
     kept    where the weights of the compiled step stay for the next call; None: they are packed for this one
+    prefixes  prompts that were run before, for requests that go on; None: nothing is remembered
     Raises ValueError for an empty prompt, NotFinite where the model gives a token a log-probability that is no number.
     """
     if any(len(r.prompt) == 0 for r in requests):
@@ -112,7 +118,7 @@ def generate(
             if captured.usable(model) and not next(iter(batch.values())).hook:
                 decode_captured(model, batch, end_ids, stops, finish, told=told)
             else:
-                decode(model, batch, end_ids, pad_id, stops, finish, packed, told)
+                decode(model, batch, end_ids, pad_id, stops, finish, packed, told, prefixes)
         except torch.OutOfMemoryError as error:
             left = [i for i in batch if i not in results]
             if len(left) < 2:
@@ -149,9 +155,11 @@ def alike(model: Any, requests: Sequence[Request], numbers: Sequence[int], toget
     ours = transformer.supported(model)
     memory = generic.Memory(True, 0) if ours else generic.memory(model)
     hook = requests[numbers[0]].hook if numbers else None
-    most, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) and not hook else (together, CACHE_BYTES)
+    token_bytes = token_bytes_of(model)
+    on_processor = CACHE_BYTES if token_bytes < LARGE else min(LARGE_CACHE_BYTES, CACHE_BYTES)
+    most, room = (GPU_ROWS, GPU_CACHE_BYTES) if captured.usable(model) and not hook else (together, on_processor)
     apart = hook and not all(transformer.supported(m) or generic.memory(m).together for m, _ in hook.beside)
-    token_bytes, most = token_bytes_of(model), most if memory.together and not apart else 1
+    most = most if memory.together and not apart else 1
     if hook:
         token_bytes += sum(token_bytes_of(other) for other, _ in hook.beside)
     spread = float("inf") if ours else 0 if memory.row_bytes else FOREIGN_SPREAD
@@ -187,6 +195,7 @@ def decode(
     finish: Callable[[int, Generation], None],
     packed: decode_step.Packed | None,
     tick: Callable[[float], None] = unheard,
+    prefixes: Prefixes | None = None,
 ) -> None:
     """Generate one batch, sorted by prompt, to its end. `finish` gets each answer as soon as it is complete."""
     numbers, asked = list(requests), list(requests.values())
@@ -194,14 +203,13 @@ def decode(
     prompts: dict[bytes, int] = {}
     of_row = [prompts.setdefault(r.prompt.tobytes(), len(prompts)) for r in asked]
     distinct = [np.frombuffer(p, dtype=np.int32) for p in prompts]
+    known = prefixes if any(r.goes_on for r in asked) else None
     along = Along(model, [r.hook for r in asked if r.hook], pad_id, packed) if asked[0].hook else None
-    state = hooked.start(model, distinct, of_row, pad_id, packed, along is not None and along.hidden)
-    logits = state.logits
-    draw = Drawing(asked, stops, device)
+    state = hooked.start(model, distinct, of_row, pad_id, packed, along is not None and along.hidden, known)
+    draw, logits = Drawing(asked, stops, device), state.logits
     limits = torch.tensor([r.max_tokens for r in asked], device=device)
     ends = torch.tensor(list(end_ids), device=device)
-    rows = torch.arange(len(asked), device=device)  # request of each row of the cache
-    active = limits > 0
+    rows, active = torch.arange(len(asked), device=device), limits > 0  # request of each row of the cache; whether it goes on
     tokens = torch.full((len(asked), limit), pad_id, dtype=torch.int32, device=device)
     logprobs = torch.zeros((len(asked), limit), device=device)
 

@@ -27,7 +27,7 @@ from sharpen.terminal import places
 
 HERE = Path(__file__).parent
 SOURCES = (HERE / "decode_step.c", HERE / "train_step.c")
-HEADERS = (HERE / "vectors.h", HERE / "stretch.h", HERE / "kinds.h")
+HEADERS = (HERE / "vectors.h", HERE / "stretch.h", HERE / "kinds.h", HERE / "products.h")
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC")
 PATIENCE = 60.0  # seconds that the compiler may take
 
@@ -49,6 +49,11 @@ SIGNATURES = {
     "rotate": ((INTEGER, INTEGER, INTEGER, POINTER, POINTER, POINTER, ctypes.c_float, POINTER, INTEGER), None),
     "attention_scratch": ((POINTER,), INTEGER),
     "attention": ((POINTER, POINTER, ctypes.c_int, POINTER, INTEGER, INTEGER), None),
+    "multiply": ((*[INTEGER] * 3, POINTER, INTEGER, POINTER, INTEGER, POINTER, INTEGER, POINTER, POINTER, INTEGER), None),
+    "output_scratch": ((POINTER, INTEGER, INTEGER), INTEGER),
+    "output_back_scratch": ((POINTER, INTEGER), INTEGER),
+    "output_forward": ((*[POINTER] * 5, INTEGER), None),
+    "output_backward": ((*[POINTER] * 6, INTEGER), None),
 }
 
 for _name in ("norm_forward", "norm_backward", "gate_forward", "gate_backward", "rotate", "attention"):

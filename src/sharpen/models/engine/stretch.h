@@ -11,10 +11,12 @@
 #define PUT store
 #endif
 
-/* c (rows, n) (+)= a (rows, k) b, b packed. */
-static void KIND(times)(int64_t rows, const NUMBER *a, int64_t k, const NUMBER *b, int64_t n, float *c, int64_t ldc, int add) {
+/* c (rows, n) (+)= a (rows, k) b, b packed; `tiles` has room for a once more. */
+static void KIND(times)(int64_t rows, const NUMBER *a, int64_t k, const NUMBER *b, int64_t n, float *c, int64_t ldc, int add,
+                        NUMBER *tiles) {
 #ifdef HALF
-    product16(rows, a, k, k, b, n, c, ldc, add);
+    rows16(rows, k, a, k, 0, tiles16(rows), tiles);
+    product16(rows, tiles, k, b, n, c, ldc, add ? ADD : WRITE);
 #else
     product(rows, a, k, 1, k, b, k * PANEL, n, c, ldc, add);
 #endif
@@ -158,7 +160,8 @@ static void KIND(stretch)(const Model *m, const Cache *c, const int64_t *tokens,
     const float scale = 1.0f / sqrtf((float)head);
     float *x = space, *qkv = x + 2 * CHUNK * d, *inner = qkv + CHUNK * (wide + q_width);
     NUMBER *h = (NUMBER *)(x + CHUNK * d), *mixed = (NUMBER *)(qkv + CHUNK * wide), *gated = (NUMBER *)inner;
-    float *weights = inner + CHUNK * 2 * m->inner;
+    NUMBER *tiles = (NUMBER *)(inner + CHUNK * 2 * m->inner);
+    float *weights = inner + CHUNK * 2 * m->inner + CHUNK * deepest(m);
     for (int64_t start = first; start < last; start += CHUNK) {
         int64_t rows = last - start < CHUNK ? last - start : CHUNK;
         for (int64_t r = 0; r < rows; r++)
@@ -167,7 +170,7 @@ static void KIND(stretch)(const Model *m, const Cache *c, const int64_t *tokens,
         for (int64_t l = 0; l < m->layers; l++) {
             const Layer *layer = m->layer + l;
             for (int64_t r = 0; r < rows; r++) KIND(normalise)(d, x + r * d, layer->norm, m->eps, h + r * d);
-            KIND(times)(rows, h, d, layer->qkv, wide, qkv, wide, 0);
+            KIND(times)(rows, h, d, layer->qkv, wide, qkv, wide, 0, tiles);
             for (int64_t r = 0; r < rows; r++) {
                 const int64_t row = start + r, at = c->position[row], block = c->block[row], before = at - c->used;
                 const int64_t longest = c->longest[block], prompt = c->prompt[row] * m->groups * longest * head;
@@ -196,9 +199,9 @@ static void KIND(stretch)(const Model *m, const Cache *c, const int64_t *tokens,
                                c->used + 1, own_k, own_v, weights, mixed + r * q_width + i * head);
                 }
             }
-            KIND(times)(rows, mixed, q_width, layer->out, d, x, d, 1);
+            KIND(times)(rows, mixed, q_width, layer->out, d, x, d, 1, tiles);
             for (int64_t r = 0; r < rows; r++) KIND(normalise)(d, x + r * d, layer->mlp_norm, m->eps, h + r * d);
-            KIND(times)(rows, h, d, layer->gate_up, 2 * m->inner, inner, 2 * m->inner, 0);
+            KIND(times)(rows, h, d, layer->gate_up, 2 * m->inner, inner, 2 * m->inner, 0, tiles);
             for (int64_t r = 0; r < rows; r++) { /* silu(gate) * up, packed to the front: row r ends before row r + 1 is read */
                 const float *gate = inner + r * 2 * m->inner, *up = gate + m->inner;
                 NUMBER *to = gated + r * m->inner;
@@ -207,10 +210,10 @@ static void KIND(stretch)(const Model *m, const Cache *c, const int64_t *tokens,
                     PUT(to + i, y / (1.0f + exponential(-y)) * load(up + i));
                 }
             }
-            KIND(times)(rows, gated, m->inner, layer->down, d, x, d, 1);
+            KIND(times)(rows, gated, m->inner, layer->down, d, x, d, 1, tiles);
         }
         for (int64_t r = 0; r < rows; r++) KIND(normalise)(d, x + r * d, m->norm, m->eps, h + r * d);
-        KIND(times)(rows, h, d, m->vocabulary, m->outputs, logits + start * m->outputs, m->outputs, 0);
+        KIND(times)(rows, h, d, m->vocabulary, m->outputs, logits + start * m->outputs, m->outputs, 0, tiles);
     }
 }
 

@@ -101,6 +101,8 @@ static inline bf16 narrow(float f) { /* as store16 */
     return (u & 0x7fffffff) > 0x7f800000 ? (bf16)((u | 0x400000) >> 16) : (bf16)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
 
+#include "products.h"
+
 #define KIND(name) name
 #define NUMBER float
 #include "kinds.h"

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from sharpen.models.engine import train_fused, train_step
+from sharpen.models.engine import train_fused, train_products, train_step
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 ROPE_TYPES = ("default", "linear", "llama3")  # fixed frequencies; the others depend on the length seen so far
@@ -53,7 +53,7 @@ def hidden_states(
     needed     (M,) numbers of the tokens whose states are wanted, which come back as (M, D); of the other tokens the last layer
                makes keys and values alone
     """
-    x = model.model.embed_tokens(tokens)
+    x = train_products.embed(model.model.embed_tokens, tokens)
     cos, sin = rope(model, positions, train_step.angles(x))
     for i, layer in enumerate(model.model.layers):
         step = (_layer, layer, x, cos, sin, attend, i, needed if layer is model.model.layers[-1] else None)
@@ -71,7 +71,7 @@ def _layer(layer: Any, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, i: i
     attended = attend(i, train_step.rotate(q, cos, sin), train_step.rotate(k, cos, sin), v).flatten(1)
     if needed is not None:
         x, attended = x.index_select(0, needed), attended.index_select(0, needed)
-    x = x + attention.o_proj(attended)
+    x = x + train_products.project(attention.o_proj, attended)
     return x + mlp(layer.mlp, norm(x, layer.post_attention_layernorm))
 
 
@@ -82,7 +82,7 @@ def mlp(layer: Any, x: Tensor) -> Tensor:
         fused = block(wide)
         if fused is not None and fused[1] is None:
             return train_fused.mlp(x, *wide, closing, fused[0])
-    return closing(train_step.gate(*linear(wide, x)))
+    return train_products.project(closing, train_step.gate(*linear(wide, x)))
 
 
 def rope(model: Any, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -102,8 +102,8 @@ def linear(layers: Sequence[Any], x: Tensor) -> Sequence[Tensor]:
     """What each layer makes of x (N, D). One product for all of them where `fuse` has laid their weights side by side."""
     learns = torch.is_grad_enabled()
     fused = None if learns and not train_fused.usable(x) else block(layers)
-    if fused is None:
-        return [layer(x) for layer in layers]
+    if fused is None or train_products.usable(x) is not None:
+        return [train_products.project(layer, x) for layer in layers]
     if learns:
         return train_fused.together(x, layers, fused)
     return F.linear(x, *fused).split([len(layer.weight) for layer in layers], dim=-1)

@@ -122,52 +122,74 @@ static inline vec dot(vec c, ivec a, ivec b) {
 #endif
 }
 
+/* What becomes of a product: its floats are written, added to what is there, or written as bfloat16. */
+enum { WRITE, ADD, ROUND };
+
+#if LANES == 16
+#define TILE16 12 /* rows whose sums are held in registers: of 32 vectors 24 */
+#else
+#define TILE16 6
+#endif
+#define AHEAD 256 /* numbers between what is read of b and what is fetched meanwhile */
+
+/* c (ROWS, PANEL) of a tile a (depth / 2, ROWS, 2) and a panel b (depth / 2, PANEL, 2): both read from end to end. */
 #define SUMS16(ROWS)                                                                                                           \
-    static void halves##ROWS(const bf16 *a, int64_t row, const bf16 *b, int64_t depth, float *c, int64_t ldc, int add) {       \
+    static void halves##ROWS(const bf16 *a, const bf16 *b, int64_t depth, void *c, int64_t ldc, int how) {                     \
         vec left[ROWS], right[ROWS];                                                                                           \
         for (int r = 0; r < ROWS; r++) {                                                                                       \
-            left[r] = add ? load(c + r * ldc) : all(0);                                                                        \
-            right[r] = add ? load(c + r * ldc + LANES) : all(0);                                                               \
+            left[r] = right[r] = all(0);                                                                                       \
+            __builtin_prefetch((char *)c + r * ldc * (how == ROUND ? 2 : 4), 1);                                               \
+            if (how == ADD) __builtin_prefetch((float *)c + r * ldc + LANES, 1);                                               \
         }                                                                                                                      \
-        for (int64_t i = 0; i < depth; i += 2, a += 2, b += 2 * PANEL) {                                                       \
+        for (int64_t i = 0; i < depth; i += 2, a += 2 * ROWS, b += 2 * PANEL) {                                                \
             ivec b0 = *(const ivec *)b, b1 = *(const ivec *)(b + PANEL);                                                       \
+            __builtin_prefetch(b + AHEAD);                                                                                     \
+            __builtin_prefetch(b + AHEAD + PANEL);                                                                             \
             for (int r = 0; r < ROWS; r++) {                                                                                   \
                 int32_t pair;                                                                                                  \
-                memcpy(&pair, a + r * row, sizeof pair);                                                                       \
+                memcpy(&pair, a + 2 * r, sizeof pair);                                                                         \
                 ivec x = pair - (ivec){0};                                                                                     \
                 left[r] = dot(left[r], x, b0);                                                                                 \
                 right[r] = dot(right[r], x, b1);                                                                               \
             }                                                                                                                  \
         }                                                                                                                      \
         for (int r = 0; r < ROWS; r++) {                                                                                       \
-            store(c + r * ldc, left[r]);                                                                                       \
-            store(c + r * ldc + LANES, right[r]);                                                                              \
+            float *to = (float *)c + r * ldc;                                                                                  \
+            bf16 *half = (bf16 *)c + r * ldc;                                                                                  \
+            if (how == ADD) left[r] += load(to), right[r] += load(to + LANES);                                                 \
+            if (how != ROUND) store(to, left[r]), store(to + LANES, right[r]);                                                 \
+            if (how == ROUND) store16(half, left[r]), store16(half + LANES, right[r]);                                         \
         }                                                                                                                      \
     }
 SUMS16(1) SUMS16(2) SUMS16(3) SUMS16(4) SUMS16(5) SUMS16(6) SUMS16(7) SUMS16(8) SUMS16(9) SUMS16(10) SUMS16(11) SUMS16(12)
 
-typedef void Sums16(const bf16 *, int64_t, const bf16 *, int64_t, float *, int64_t, int);
+typedef void Sums16(const bf16 *, const bf16 *, int64_t, void *, int64_t, int);
 static Sums16 *const halves_by_rows[] = {0,       halves1, halves2, halves3, halves4,  halves5, halves6,
                                          halves7, halves8, halves9, halves10, halves11, halves12};
-#if LANES == 16
-#define TILE16 12 /* of 32 registers 24 hold sums */
-#else
-#define TILE16 6
-#endif
 
-/* c (rows, n) (+)= a (rows, depth) b; depth is even. b comes in panels of PANEL columns, (depth / 2, PANEL, 2) each. */
-static void product16(int64_t rows, const bf16 *a, int64_t row, int64_t depth, const bf16 *b, int64_t n, float *c, int64_t ldc,
-                      int add) {
-    int64_t tiles = (rows + TILE16 - 1) / TILE16;
-    for (int64_t from = 0; from < depth; from += 2 * DEPTH) {
-        int64_t some = depth - from < 2 * DEPTH ? depth - from : 2 * DEPTH;
-        for (int64_t p = 0; p < n; p += PANEL) {
-            const bf16 *part = b + p * depth + from * PANEL;
-            for (int64_t t = 0, r = 0; t < tiles; t++) {
-                int64_t size = (rows - r) / (tiles - t);
-                halves_by_rows[size](a + r * row + from, row, part, some, c + r * ldc + p, ldc, add || from);
-                r += size;
-            }
+/* Tiles of so many rows, as even as can be: the first row of tile t. */
+static inline int64_t tiles16(int64_t rows) { return (rows + TILE16 - 1) / TILE16; }
+static inline int64_t tile_at(int64_t rows, int64_t t) { return rows * t / tiles16(rows); }
+
+/* Tiles `first` to `last` - 1 of a (rows, depth), its rows `apart` numbers from each other; depth is even. The whole takes
+   rows * depth numbers, a tile stands depth times its first row from the beginning. */
+static void rows16(int64_t rows, int64_t depth, const bf16 *a, int64_t apart, int64_t first, int64_t last, bf16 *packed) {
+    for (int64_t t = first; t < last; t++) {
+        const int64_t at = tile_at(rows, t), size = tile_at(rows, t + 1) - at;
+        for (int64_t r = 0; r < size; r++) {
+            const bf16 *from = a + (at + r) * apart;
+            bf16 *to = packed + at * depth + 2 * r;
+            for (int64_t i = 0; i < depth; i += 2) memcpy(to + i * size, from + i, 2 * sizeof(bf16));
         }
     }
+}
+
+/* c (rows, n), of `ldc` numbers a row, from a in tiles and b in panels of PANEL columns, (depth / 2, PANEL, 2) each. */
+static void product16(int64_t rows, const bf16 *a, int64_t depth, const bf16 *b, int64_t n, void *c, int64_t ldc, int how) {
+    const int64_t wide = how == ROUND ? sizeof(bf16) : sizeof(float);
+    for (int64_t p = 0; p < n; p += PANEL)
+        for (int64_t t = 0; t < tiles16(rows); t++) {
+            const int64_t at = tile_at(rows, t), size = tile_at(rows, t + 1) - at;
+            halves_by_rows[size](a + at * depth, b + p * depth, depth, (char *)c + (at * ldc + p) * wide, ldc, how);
+        }
 }

@@ -5,6 +5,8 @@ Parent: grpo
 Differs: the reward is the outcome plus weights times parts (form and length), moved each step by the covariance of part and
     outcome within groups. From the paper: no implicit differentiation through an optimizer, no learnt discount, weights of
     parts instead of a function of states
+Status: reproduced on a toy: python bench/reward_toys.py blend (softmax over three arms: weights go to +1 for a hint and -1 for
+    a part that misleads, and the right arm to 95.2 %; true reward alone 78.7, both parts with fixed weights 26.5)
 """
 
 from dataclasses import replace

@@ -4,6 +4,9 @@ Paper: arXiv 2504.09643 (RewardRanker), section 3
 Parent: preference_rm
 Differs: of the wrong answers to a prompt only the `hardest` are negatives, those with the highest score so far, of answers that
     were learnt for that score. From the paper: GRPO instead of PPO, and all along instead of in rounds, without the old pairs
+Status: reproduced on a toy: python bench/reward_toys.py ranker (a scorer that loves a token: it is in 84.5 % of the best of 16;
+    after one round with hard negatives in 3.0 %, and 94.5 % are right; with as many random ones in 20.5 %, 81.5 % right, and
+    three rounds make it 4 %)
 """
 
 from dataclasses import replace

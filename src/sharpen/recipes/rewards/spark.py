@@ -3,8 +3,8 @@
 Paper: arXiv 2509.22624 (SPARK, policy and reward), section 3
 Parent: grpo
 Differs: each rollout has two answers and, as conversations of its own, a yes or no to one, a choice between both and a mended
-    one, each paid by what the verifier said of the answers, and compared with its like. From the paper: in one step instead of
-    after it, the mended answer is asked for whether or not the first was wrong, and there is no loop at test time
+    one where the first was wrong, each paid by what the verifier said of the answers, and compared with its like. From the
+    paper: in one step instead of after it, and there is no loop at test time
 """
 
 from dataclasses import replace

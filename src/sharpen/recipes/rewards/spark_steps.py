@@ -4,7 +4,7 @@ Paper: arXiv 2512.03244 (SPARK, stepwise), section 4; labels by vote, section 3
 Parent: grpo
 Differs: a generative judge says a verdict on each step and on the whole; the answer's advantage reaches a step's tokens only
     where the step's verdict has its sign. From the paper: the judge is the student under another prompt unless `--role judge=`
-    names a trained one; how labels by vote and by meta-critique train one is shown by bench/rewards.py
+    names a trained one; how labels by vote and by meta-critique train one is shown by bench/chain_rewards.py
 """
 
 from dataclasses import replace

@@ -4,6 +4,8 @@ Paper: arXiv 2410.03608 (TICK), section 3
 Parent: grpo
 Differs: the reward is the share of a generated checklist that the judge finds met. From the paper: there it evaluates; the
     judge is the student under another prompt unless `--role judge=` says otherwise
+Status: reproduced on a toy: python bench/reward_toys.py checklist (rank correlation with the truth, of five ticks and of one
+    score: 0.80 and 0.59 where a judge errs in 10 %, 0.58 and 0.48 in 20 %; 0.39 and 0.42 in 30 %, where theory turns at 27.6)
 """
 
 from dataclasses import replace

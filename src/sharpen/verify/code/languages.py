@@ -172,6 +172,15 @@ LISTED = (
     Language(
         "r", "main.R", ("Rscript", "--vanilla", "main.R"), install="apt-get install r-base-core", start_s=1.0, start_mb=256
     ),
+    Language(
+        "verilog",
+        "main.v",
+        ("vvp", "-n", "main"),  # -n: $stop ends it
+        ("iverilog", "-g2012", "-o", "main", "main.v"),
+        ("main",),
+        aliases=("v", "systemverilog", "sv"),
+        install="apt-get install iverilog",
+    ),
     Language("bash", "main.sh", ("bash", "--norc", "main.sh"), aliases=("sh", "shell"), install="apt-get install bash"),
     Language("perl", "main.pl", ("perl", "main.pl"), aliases=("pl",), install="apt-get install perl"),
 )

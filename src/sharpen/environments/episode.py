@@ -1,0 +1,128 @@
+"""One environment, driven by requests: what a class of the contract is asked, and what of it counts. Runs beside the class.
+
+The contract (docs/environments.md):
+
+    reset(task)        the first observation, of a task's data, in which `seed` is a number of its own
+    public methods     tools; or one method `step(action: str)`, which takes all that the model says
+    done               true once the episode is over; or a tool returns an Observation that says so
+    reward()           0 to 1, or a Verdict; reward(answer) is given what was said last
+    state()            where there is no reward: a text that the task's verifier judges, in the place of what was said last
+    snapshot(), restore(JSON)  where the class can; elsewhere actions are played again
+
+A ValueError that a method raises is the model's mistake, and its words are the observation. Any other exception is ours.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sharpen.core import Observation, Verdict
+from sharpen.environments.schema import tools_of
+
+LONGEST = 200_000  # characters of an observation that leave the process; `Act.longest` says how many of them are shown
+
+
+class Episode:
+    """An environment from its reset to its verdict."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+        self.thing: Any = None
+
+    def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What a request comes to, as JSON. Raises whatever the class raises."""
+        return getattr(self, f"do_{asked['op']}")(asked)
+
+    def do_reset(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        task = dict(asked["task"])
+        random.seed(task.get("seed", 0))  # so that a class that draws from these is repeatable, too
+        np.random.seed(int(task.get("seed", 0)) % 2**32)
+        self.thing = self.make()
+        return self.seen(self.thing.reset(task)) | about(self.thing)
+
+    def do_step(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        thing = self.begun()
+        try:
+            if hasattr(thing, "step"):
+                return self.seen(thing.step(asked["action"]))
+            call = json.loads(asked["action"])
+            return self.seen(getattr(thing, call["name"])(**call["arguments"]))
+        except ValueError as error:
+            return self.seen(f"error: {error}")
+
+    def do_judge(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        thing = self.begun()
+        if hasattr(thing, "reward"):
+            wants = inspect.signature(thing.reward).parameters
+            return {"text": "", "verdict": fields_of(thing.reward(asked["action"]) if wants else thing.reward())}
+        return {"text": str(thing.state())} if hasattr(thing, "state") else {"text": asked["action"]}
+
+    def do_snapshot(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        thing = self.begun()
+        return (
+            {"text": "", "snapshot": json.loads(json.dumps(thing.snapshot()))} if hasattr(thing, "snapshot") else {"text": ""}
+        )
+
+    def do_restore(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        self.begun().restore(asked["snapshot"])
+        return {"text": ""}
+
+    def begun(self) -> Any:
+        if self.thing is None:
+            raise RuntimeError("it was never reset")
+        return self.thing
+
+    def seen(self, found: Any) -> dict[str, Any]:
+        """An observation of what a method returned. TypeError for what is none."""
+        if found is None or isinstance(found, int | float | bool):
+            found = "ok" if found is None else str(found)
+        elif isinstance(found, dict | list):
+            found = json.dumps(found, ensure_ascii=False)
+        if isinstance(found, str):
+            found = Observation(found)
+        if not isinstance(found, Observation) or not isinstance(found.text, str):
+            raise TypeError(
+                f"a method of an environment returns a text or an Observation, and this one a {type(found).__name__}"
+            )
+        text = found.text
+        if len(text) > LONGEST:
+            half = LONGEST // 2
+            text = f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
+        done = found.done or bool(getattr(self.thing, "done", False))
+        return {"text": text, "done": done, "parts": {str(k): float(v) for k, v in found.parts.items()}}
+
+
+def about(thing: Any) -> dict[str, Any]:
+    """What a rollout has to know of an environment."""
+    words = hasattr(thing, "step")
+    tools = [] if words else getattr(thing, "tools", None) or tools_of(thing)
+    if not words and not tools:
+        raise TypeError(f"{type(thing).__name__} has no public method, so there is nothing that can be done")
+    return {"tools": tools, "words": words, "judges": hasattr(thing, "reward"), "snapshots": hasattr(thing, "snapshot")}
+
+
+def fields_of(reward: Any) -> dict[str, Any]:
+    """A verdict of what `reward` returned, as JSON. ValueError for what is no reward."""
+    if isinstance(reward, Verdict):
+        found = {name: getattr(reward, name) for name in ("outcome", "reward", "feedback", "rule")}
+        parts = {str(k): float(v) for k, v in reward.parts.items()}
+        return found | {"parts": parts, "credit": [float(v) for v in reward.credit]}
+    if not isinstance(reward, int | float | np.floating | np.integer) or not 0 <= float(reward) <= 1:
+        raise TypeError(f"reward() returned {reward!r:.80}, and must return a number from 0 to 1, or a Verdict")
+    value = float(reward)
+    return {"outcome": "correct" if value == 1 else "wrong", "reward": value, "feedback": "", "rule": "environment"}
+
+
+def verdict_of(fields: Mapping[str, Any]) -> Verdict:
+    return Verdict(**{**fields, "credit": tuple(fields.get("credit", ()))})
+
+
+def describe(make: Callable[[], Any]) -> dict[str, Any]:
+    """What can be known of a class before there is one of it: nothing of what is made by a function."""
+    return about(make) if inspect.isclass(make) and not hasattr(make, "tools") else {}

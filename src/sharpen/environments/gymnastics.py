@@ -1,0 +1,120 @@
+"""Gymnasium's environments as text: what is seen is written out, and one word is one action.
+
+Actions of Discrete spaces have names where the environment has them (an enum `actions`, as MiniGrid's), else numbers; of Box
+spaces they are numbers with spaces between. MiniGrid's pictures are written as rows of letters. An episode is won where the sum
+of its rewards is above 0, or at least the environment's `reward_threshold`; `parts` has the sum.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sharpen.core import Observation, UserError, Verdict
+
+MODULES = {"MiniGrid": "minigrid", "BabyAI": "minigrid", "ALE": "ale_py"}  # what registers ids that begin so
+CELLS = {0: "?", 1: ".", 2: "#", 3: ".", 4: "D", 5: "K", 6: "O", 7: "B", 8: "G", 9: "~", 10: "@"}
+COLOURS = ("red", "green", "blue", "purple", "yellow", "grey")
+WORD = re.compile(r"-?[\w.]+")
+
+
+def make(id: str) -> Gymnastics:
+    """UserError where the package, or the environment, is missing."""
+    try:
+        import gymnasium
+    except ImportError as error:
+        raise UserError("gymnasium: needs the package, not installed here: pip install 'sharpen[gymnasium]'") from error
+    if module := next((module for start, module in MODULES.items() if id.startswith(start)), None):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UserError(f"gymnasium:{id} needs the package {module}: pip install {module}") from error
+    try:
+        return Gymnastics(gymnasium.make(id))
+    except gymnasium.error.Error as error:
+        raise UserError(f"gymnasium:{id}: {error}") from error
+
+
+class Gymnastics:
+    """One environment."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        named = getattr(inner.unwrapped, "actions", None)
+        self.names = [each.name for each in named] if named is not None and hasattr(named, "__iter__") else []
+        self.total, self.done = 0.0, False
+
+    def reset(self, task: Mapping[str, Any]) -> str:
+        seen, _ = self.inner.reset(seed=int(task.get("seed", 0)))
+        self.total, self.done = 0.0, False
+        return f"{written(seen)}\nActions: {self.known()}"
+
+    def step(self, action: str) -> Observation:
+        if self.done:
+            raise ValueError("the episode is over")
+        seen, reward, terminated, truncated, _ = self.inner.step(self.read(action))
+        self.total += float(reward)
+        self.done = bool(terminated or truncated)
+        return Observation(written(seen), self.done, {"return": self.total})
+
+    def known(self) -> str:
+        space = self.inner.action_space
+        if self.names:
+            return ", ".join(self.names[: getattr(space, "n", len(self.names))])
+        return f"0 to {space.n - 1}" if hasattr(space, "n") else f"{space.shape} numbers"
+
+    def read(self, text: str) -> Any:
+        """The action that is written, the last one of several. ValueError, which the model is told, where there is none."""
+        space, found = self.inner.action_space, WORD.findall(text)
+        if hasattr(space, "n"):
+            numbers = [self.names.index(w) if w in self.names else int(w) for w in found if w in self.names or w.isdigit()]
+            if not numbers or not 0 <= numbers[-1] < space.n:
+                raise ValueError(f"this names no action. There are: {self.known()}")
+            return numbers[-1] + int(getattr(space, "start", 0))
+        try:
+            values = [float(word) for word in found]
+        except ValueError:
+            values = []
+        import numpy as np
+
+        if len(values) != int(np.prod(space.shape)):
+            raise ValueError(f"an action is {int(np.prod(space.shape))} numbers")
+        return np.clip(np.array(values).reshape(space.shape), space.low, space.high).astype(space.dtype)
+
+    def reward(self) -> Verdict:
+        wanted = getattr(self.inner.spec, "reward_threshold", None) or 0.0
+        won = self.total >= wanted if wanted else self.total > 0
+        share = min(max(self.total / wanted if wanted else self.total, 0.0), 1.0)
+        return Verdict("correct" if won else "wrong", 1.0 if won else share, {"return": self.total}, rule="return")
+
+
+def written(seen: Any) -> str:
+    """An observation as text."""
+    if isinstance(seen, dict) and "image" in seen:  # MiniGrid: (width, height, 3), the agent in the middle of the last row
+        image = seen["image"]
+        rows = [
+            " ".join(
+                "A" if (x, y) == (image.shape[0] // 2, image.shape[1] - 1) else cell(image[x, y]) for x in range(image.shape[0])
+            )
+            for y in range(image.shape[1])
+        ]
+        return "\n".join([str(seen.get("mission", "")), *rows])
+    if isinstance(seen, dict):
+        return "\n".join(f"{key}: {written(value)}" for key, value in seen.items())
+    if hasattr(seen, "tolist"):
+        values = seen.tolist()
+        return (
+            " ".join(f"{v:.3g}" for v in values)
+            if isinstance(values, list) and all(isinstance(v, float) for v in values)
+            else str(values)
+        )
+    return str(seen)
+
+
+def cell(code: Any) -> str:
+    kind, colour, state = map(int, code)
+    if kind == 4:
+        return f"D{COLOURS[colour % 6][0]}{('o', 'c', 'l')[state % 3]}"
+    return CELLS.get(kind, "?") + (COLOURS[colour % 6][0] if kind in (5, 6, 7) else "")

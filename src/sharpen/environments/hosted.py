@@ -1,0 +1,260 @@
+"""Environments that live in processes of their own: `open_env` makes one, and what it is asked comes back as a Future.
+
+1. A SPEC has as many hosts as there are cores (host.py), started when the first environment is reset, ended with this process.
+2. A host that dies takes its environments with it: their rollouts fail, the next ones get a new host.
+3. An environment can be copied at any time: `copy` plays on from here. Where its class has `snapshot`, that is taken; elsewhere
+   the same actions are played again, and an observation that differs then is said to.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as Late
+from typing import Any
+
+from sharpen.core import Act, Failed, Observation, Task, UserError
+from sharpen.environments.episode import verdict_of
+from sharpen.environments.loading import checked
+
+MEMORY_MB = 1024  # that an environment may use beyond what its code takes
+START_S = 120.0  # until a host has imported its code
+GRACE_S = 2.0  # for a host's own answer, beyond an environment's time
+BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
+    "from sharpen.environments.host import serve; serve(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))"
+)
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}  # they share the cores
+
+
+class Host:
+    """A host process and the thread that reads its answers."""
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", BOOT, json.dumps(sys.path), str(os.getpid()), spec, str(MEMORY_MB)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | ONE_THREAD,
+            bufsize=0,
+            start_new_session=True,
+        )
+        self.lock = threading.Lock()
+        self.numbers = itertools.count()
+        self.waiting: dict[int, Future[Any]] = {}
+        self.ready: Future[str | None] = Future()
+        self.lost = ""
+        self.gone: deque[int] = deque()  # environments that nobody holds any more: they are ended with the next request
+        threading.Thread(target=self.read, name=f"host of {spec}", daemon=True).start()
+
+    def send(self, id: int, op: str, seconds: float, **more: Any) -> Future[dict[str, Any]]:
+        """What comes of a request, once it comes. Failed where the host is gone."""
+        future: Future[dict[str, Any]] = Future()
+        with self.lock:
+            number = next(self.numbers)
+            self.waiting[number] = future
+            line = json.dumps({"id": id, "n": number, "op": op, "seconds": seconds, **more}).encode() + b"\n"
+            while self.gone:
+                line = json.dumps({"id": self.gone.popleft(), "op": "close"}).encode() + b"\n" + line
+            try:
+                if self.lost:
+                    raise OSError(self.lost)
+                assert self.process.stdin
+                left = memoryview(line)
+                while left:
+                    left = left[self.process.stdin.write(left) :]
+            except OSError as error:
+                self.waiting.pop(number, None)
+                future.set_exception(Failed(f"the environment's host is gone: {error}"))
+        return future
+
+    def read(self) -> None:
+        assert self.process.stdout
+        for line in iter(self.process.stdout.readline, b""):
+            found = json.loads(line)
+            if "n" not in found:
+                self.ready.set_result(found["mistake"])
+                continue
+            with self.lock:
+                future = self.waiting.pop(found["n"], None)
+            if future is None:
+                continue
+            if "error" in found:
+                future.set_exception(Failed(f"the environment failed: {found['error']}"))
+            elif found.get("mistake"):
+                future.set_exception(UserError(found["mistake"]))
+            else:
+                future.set_result(found)
+        with self.lock:
+            self.lost = f"it ended with {self.process.wait()}"
+            left, self.waiting = list(self.waiting.values()), {}
+        for future in left:
+            future.set_exception(Failed(f"the environment's host is gone: {self.lost}"))
+        if not self.ready.done():
+            self.ready.set_result(f"The process of {self.spec} did not start: {self.lost}.")
+
+    def begun(self) -> None:
+        """Wait until its code is there. UserError where it cannot be."""
+        try:
+            mistake = self.ready.result(timeout=START_S)
+        except Late:
+            mistake = f"it was not ready within {START_S:g} s"
+        if mistake:
+            self.close()
+            raise UserError(f"The environment {self.spec} cannot be loaded:\n{mistake}")
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=GRACE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+_hosts: dict[tuple[int, str], list[Host]] = {}
+_lock = threading.Lock()
+_ids = itertools.count(1)
+
+
+def host_of(spec: str, id: int) -> Host:
+    """A host for environment `id`. UserError where its code cannot be loaded."""
+    with _lock:
+        hosts = _hosts.setdefault((os.getpid(), spec), [])
+        place = id % max(1, len(os.sched_getaffinity(0)))
+        while len(hosts) <= place:
+            hosts.append(Host(spec))
+        if hosts[place].lost:
+            hosts[place] = Host(spec)
+        found = hosts[place]
+    found.begun()
+    return found
+
+
+@atexit.register
+def close() -> None:
+    """End all hosts, and with them all environments."""
+    with _lock:
+        for hosts in _hosts.values():
+            for host in hosts:
+                host.close()
+        _hosts.clear()
+
+
+class Hosted:
+    """One environment. It is made at its first reset, and ends with `close`, or when nobody holds it any more."""
+
+    def __init__(self, spec: str, data: Mapping[str, Any]) -> None:
+        self.spec, self.data, self.id = checked(spec), dict(data), next(_ids)
+        self.about: dict[str, Any] = {}
+        self.host: Host | None = None
+        self.past: list[tuple[str, str]] = []  # actions, and what they showed
+        self.origin: Hosted | None = None  # of a copy that was not needed yet
+
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """Known once it was reset."""
+        return self.about.get("tools", [])
+
+    @property
+    def words(self) -> bool:
+        """Whether it takes all that the model says."""
+        return bool(self.about.get("words"))
+
+    def begin(self, act: Act) -> Future[Observation]:
+        """What an action comes to."""
+        if self.origin is not None and act.kind != "reset":
+            return aside(self.replayed, act)
+        if self.host is None:
+            self.host = host_of(self.spec, self.id)
+        more: dict[str, Any] = {"task": self.data} if act.kind == "reset" else {"action": act.action}
+        answer = self.host.send(self.id, act.kind, act.seconds, **more)
+        seen: Future[Observation] = Future()
+        answer.add_done_callback(lambda done: self.take(act, done, seen))
+        return seen
+
+    def take(self, act: Act, done: Future[dict[str, Any]], seen: Future[Observation]) -> None:
+        error = done.exception()
+        if error is not None:
+            seen.set_exception(error)
+            return
+        found = done.result()
+        if act.kind == "reset":
+            self.about, self.past = {k: found[k] for k in ("tools", "words", "judges", "snapshots")}, []
+        elif act.kind == "step":
+            self.past.append((act.action, found["text"]))
+        verdict = verdict_of(found["verdict"]) if found.get("verdict") else None
+        seen.set_result(Observation(found["text"], found.get("done", False), found.get("parts", {}), verdict))
+
+    def copy(self) -> Hosted:
+        """Another environment that is where this one is; it costs nothing until something is done to it."""
+        made = Hosted(self.spec, self.data)
+        made.origin, made.about, made.past = self, self.about, list(self.past)
+        return made
+
+    def replayed(self, act: Act) -> Observation:
+        """Bring a copy to where it begins, and act."""
+        origin, past, self.origin = self.origin, list(self.past), None
+        assert origin is not None
+        self.now(Act(self, "", act.seconds, kind="reset"))
+        self.past = []
+        saved = None
+        if self.about.get("snapshots") and origin.host and origin.past == past:
+            saved = origin.host.send(origin.id, "snapshot", act.seconds).result(act.seconds + GRACE_S).get("snapshot")
+        if saved is not None and self.host:
+            self.host.send(self.id, "restore", act.seconds, snapshot=saved).result(act.seconds + GRACE_S)
+            self.past = past
+        else:
+            for action, shown in past:
+                again = self.now(Act(self, action, act.seconds)).text
+                if again != shown:
+                    raise Failed(f"the same actions show something else when they are played again: {again!r:.100}")
+        return self.now(act)
+
+    def step(self, action: str) -> Observation:
+        """What an action shows; it is waited for. `begin` does not wait."""
+        return self.now(Act(self, action))
+
+    def now(self, act: Act) -> Observation:
+        return self.begin(act).result(timeout=act.seconds + GRACE_S)
+
+    def close(self) -> None:
+        """End its process, with the next request that any environment gets."""
+        if self.host is not None:
+            self.host.gone.append(self.id)
+            self.host = None
+
+    def __del__(self) -> None:
+        if getattr(self, "host", None) is not None:
+            self.close()
+
+
+def aside(work: Any, act: Act) -> Future[Observation]:
+    """Done in a thread, for it takes several requests."""
+    future: Future[Observation] = Future()
+
+    def thread() -> None:
+        try:
+            future.set_result(work(act))
+        except Late:
+            future.set_exception(Failed("the actions were not played again in time"))
+        except Exception as error:  # it is raised where the observation is awaited
+            future.set_exception(error)
+
+    threading.Thread(target=thread, daemon=True).start()
+    return future
+
+
+def open_env(spec: str, task: Task) -> Hosted:
+    """The environment of a task; its `seed` is the task's own unless its data says another."""
+    return Hosted(spec, {"seed": int(task.id, 16) % 2**31, **task.data, **({"answer": task.answer} if task.answer else {})})
