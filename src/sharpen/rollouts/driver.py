@@ -120,7 +120,7 @@ def perform(
             got = [this.answers[k] for k in range(len(events))]
             this.spent.add(cost(events, got, time.monotonic() - this.since, roles))
             this.turns += [a for a in got if isinstance(a, Turn)]
-            failed = next((a for a in got if isinstance(a, Failed)), None)
+            failed = next((a for a, e in zip(got, events) if isinstance(a, Failed) and not getattr(e, "may_fail", False)), None)
             resume(i, failed if failed else got if isinstance(this.wanted, list) else got[0])
 
     for i in range(len(going)):
