@@ -27,8 +27,7 @@ from sharpen.terminal import places
 AWAKE = "1000"
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
 
-# Of a checkpoint, what transformers loads; the optimizer stays behind.
-MODEL_FILES = (
+MODEL_FILES = (  # of a checkpoint, what transformers loads; the optimizer stays behind
     "config.json",
     "generation_config.json",
     "*.safetensors",
