@@ -39,7 +39,7 @@ def test_a_check_is_a_conversation_of_its_own_and_is_learnt_beside_the_answer():
 def test_a_critique_alone_is_learnt_and_is_worth_what_revisions_come_to():
     words = iter(["5", "Add the second two.", "4", "4", "5", "4"])
     (made,) = drive(critique.critique, ScriptedPolicy(lambda m: next(words)))
-    assert made.turns[1] == "Add the second two." and len(made.turns) == 6 and not made.others
+    assert made.turns[1] == made.response == "Add the second two." and len(made.turns) == 7 and not made.others
     text = bytes(made.tokens[made.sampled].astype(np.uint8)).decode()
     assert text == "Add the second two."
     assert verify.caused(TASK, made.response, turns=made.turns).reward == 0.75

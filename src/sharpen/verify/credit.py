@@ -94,10 +94,12 @@ def new_answer(task: Task, draws: Sequence[str], given: Collection[str]) -> int:
 
 
 def drawn(task: Task, turns: Sequence[str], draws: int) -> list[str]:
-    """The letter of each turn where attempts are chosen among draws: "a" for those chosen, "e" for the others."""
+    """The letter of each turn where attempts are chosen among draws: "a" for those chosen, "e" for the others, and for the last
+    of them said again, which ends an episode whose last attempt was not the last draw."""
     letters = ["e"] * len(turns)
     given: set[str] = set()
-    for first in (0, *range(1, len(turns), draws)):
+    whole = len(turns) - (draws > 1 and (len(turns) - 1) % draws == 1)
+    for first in (0, *range(1, whole, draws)):
         chosen = first + (new_answer(task, turns[first : first + draws], given) if first else 0)
         letters[chosen] = "a"
         given.add(answer_of(task, turns[chosen]))
@@ -257,7 +259,8 @@ def caused(
 ) -> Verdict:
     """What a critique is worth: the share of the revisions after it that are right. The turns are an attempt, its critique, and
     revisions (rollouts.critique). Source: MARV of MultiCritique, arXiv 2410.15287, section 4."""
-    first, *found = (verifier(task, said) for said in (turns[0], *turns[2:]))
+    said_again = len(turns) > 3 and turns[-1] == turns[1]  # the critique, which is what the episode returns
+    first, *found = (verifier(task, said) for said in (turns[0], *turns[2 : len(turns) - said_again]))
     if lost := next((v for v in (first, *found) if v.reward is None), None):
         return lost
     worth = sum(v.correct for v in found) / len(found) if found else 0.0
