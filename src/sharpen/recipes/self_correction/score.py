@@ -8,7 +8,7 @@ Differs: two turns. In a first stage the second alone is rewarded, and the first
     themselves, for a student that was never asked twice; 0 for one that was.
     From the paper: GRPO's gradient instead of REINFORCE's; weights are on a mean over tokens; the base model's first attempts
     are not mixed in
-Status: reproduced on a toy: python -m pytest tests/objectives/test_turns.py -k "plainly or leaks" (a table of 8 questions:
+Status: reproduced on a toy: python -m pytest tests/objectives/test_credit_of_turns.py -k "plainly or leaks" (a table of 8 questions:
     after 16 steps the second attempt is right in 89 % and the first, held, in 31; paid for the last alone both are right in 99
     and the second is a copy of the first; a bonus that leaks into the first turn takes it to 1 %)
 Tried: sharpen run score --tasks step_chain --budget 120steps --set tasks.levels=3 --set student=micro --set warmup_steps=350
