@@ -21,7 +21,7 @@ import numpy as np
 from sharpen import models
 from sharpen.core import PLAIN, Ledger, Task
 from sharpen.hashing import derive
-from sharpen.rollouts import drive, search, values
+from sharpen.rollouts import drive, search, trees, values
 from sharpen.verify import verify
 
 TASKS, LEVELS = 25, (2, 3, 4, 5)
@@ -59,6 +59,9 @@ def main(directory: str) -> None:
     ways = {
         "best_of": [(n, partial(best_of, n=n, value=values.by_verifier)) for n in (1, 2, 4, 8, 16)],
         "mcts, steps": [(n, partial(search.tree, scored=n, value=by_steps, **steps)) for n in (8, 12, 16, 24, 48)],
+        "mcts, steps, c=0.1": [
+            (n, partial(search.tree, scored=n, value=by_steps, select=partial(trees.uct, c=0.1), **steps)) for n in (8, 16, 32)
+        ],
         "mcts, playouts": [(n, partial(search.tree, scored=n, value=values.by_playouts, **steps)) for n in (4, 8, 16, 32)],
     }
     print("search\tn\tright\ttokens drawn\ttokens read\tcalls")

@@ -86,6 +86,8 @@ class Recipe:
       test             test tasks for each arm
       grow_limit       grown tasks that a round may add; what a grower returns beyond them is refused
       grow_tries       rollouts of each grown task before it is added: it must succeed in some and fail in some. 0: not tried
+      grow_low         least share of those in which it must succeed
+      grow_high        largest share of those in which it may
       budget           such as "300steps", "10m", "2Mtokens", "10m loop" (guard/control.py)
     """
 
@@ -139,6 +141,8 @@ class Recipe:
     test: int = 64
     grow_limit: int = 64
     grow_tries: int = 4
+    grow_low: float = 0.0
+    grow_high: float = 1.0
     budget: str = "200steps"
 
     @property
@@ -280,7 +284,7 @@ def describe(value: Any, modules: bool = False) -> str:
         inner = [describe(a, modules) for a in value.args]
         inner += [f"{k}={describe(v, modules)}" for k, v in value.keywords.items()]
         return f"{describe(value.func, modules)}({', '.join(inner)})" if inner or not modules else describe(value.func, modules)
-    if isinstance(value, tuple) and any(isinstance(v, Role) for v in value):
+    if isinstance(value, tuple) and any(callable(v) or isinstance(v, Role) for v in value):
         return f"({', '.join(describe(v, modules) for v in value)}{',' * (len(value) == 1)})"
     if isinstance(value, Role):  # without addresses of its functions: they differ from run to run
         said = {f.name: getattr(value, f.name) for f in fields(Role) if f.name == "name" or getattr(value, f.name) != f.default}

@@ -9,7 +9,20 @@ import numpy as np
 import pytest
 
 from sharpen import rollouts, tasks, verify
-from sharpen.core import PLAIN, SPLITS, Arm, Evaluation, GrowthGenerator, Rollout, Sample, Task, TaskSource, UserError, Verdict
+from sharpen.core import (
+    PLAIN,
+    SPLITS,
+    Arm,
+    Ask,
+    Evaluation,
+    GrowthGenerator,
+    Rollout,
+    Sample,
+    Task,
+    TaskSource,
+    UserError,
+    Verdict,
+)
 from sharpen.data import growth, screen
 from sharpen.families import between, levels
 from sharpen.hashing import split_of
@@ -299,14 +312,16 @@ def test_a_grower_keeps_to_the_contract(name):
     """It returns a list of tasks, a function of its arguments; the screen takes most; it bears to be told of nothing."""
     function = catalog.choices("grow")[name]
     seen = evaluation(chain_sum=[10, 8, 4, 0], spell_backward=[9, 5, 0], gcd=[6, 3])
-    failed = [failure(arm, i) for arm in SOURCE.arms for i in range(3)]
+    failed = [failure(arm, i) for arm in SOURCE.arms for i in range(12)]
 
     def run(failed, evaluations):
         offers = dict(evaluations=evaluations, source=SOURCE, history={}, totals={}, progress=0.5, library={}, embed=spread)
+        offers |= dict(seen=failed, ask=lambda task: Ask(task.prompt))
         return answered(call(function, failed, SOURCE.arms, np.random.default_rng(1), **offers))
 
     made = run(failed, [seen])
     assert isinstance(made, list) and made == run(failed, [seen]) and run([], []) == []
+    made = [item for item in made if isinstance(item, Task)]
     known, refusals = against(SOURCE, MEASURED), screen.Refusals()
     known.ids.update(s.rollout.task.id for s in failed)
     taken = screen.sift(made, known, refusals, 1000)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from sharpen.core import Ask, GrowthGenerator, Task
-from sharpen.data import growth
+from sharpen.core import Ask, GrowthGenerator, Refused, Repair, Role, Task, Weakness
+from sharpen.data import growth, label, noisy, propose
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.tasks import interpolated
@@ -72,6 +73,17 @@ def returns_none(failed, arms, rng) -> GrowthGenerator:
     return []
 
 
+def mends(failed, arms, rng, *, seen) -> GrowthGenerator:
+    """Mends one label, drops another, names a weakness, leaves a label in dispute; and repairs what is none of the run's."""
+    yield from ()
+    tasks = list(dict.fromkeys(s.rollout.task for s in failed if not s.rollout.task.operator))
+    weak = Weakness("chain_sum/1", "skill", len(failed), len(seen), 0.1, 0.9, tuple(failed[:2]))
+    claimed = own(failed, "How many is two and three?", "6")
+    foreign = replace(tasks[0], answer="12345")
+    repairs = [Repair(tasks[0], "999"), Repair(tasks[1]), Repair(foreign, "1"), Repair(tasks[2], tasks[2].answer)]
+    return [weak, Refused("label in dispute", "claimed 6, found 5", claimed), *repairs]
+
+
 def no_generator(failed, arms, rng) -> list[Task]:
     return []
 
@@ -82,5 +94,11 @@ def wants_more(failed, arms, rng, *, judge) -> GrowthGenerator:
 
 
 def recipe(grower: str = "honest", tries: int = 0) -> Recipe:
+    if grower == "written":
+        loop = partial(growth.closed_loop, propose=propose.rewrite, label=(label.by_judge,))
+        return replace(grpo.recipe(), grow=loop, grow_tries=tries, roles=(Role("proposer"), Role("judge")))
     grow = globals().get(grower) or getattr(growth, grower)
     return replace(grpo.recipe(), grow=grow, grow_tries=tries)
+
+
+wrong_teacher, right_judge = noisy.Teacher(wrong=0.5, seed=1), noisy.Judge()  # for --role NAME=growers:…

@@ -153,6 +153,35 @@ def test_killed_at_every_commit_point_it_grows_the_same(tmp_path, more):
         assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
 
 
+def test_a_repaired_label_is_drawn_as_it_was_mended_and_a_dropped_one_no_more(tmp_path):
+    said = run(tmp_path / "run", "grower=mends", "curriculum=epochs", "pool=4", budget="8steps")
+    assert "labels: dropped 1, label mended 1" in said[0] and "fails most: chain_sum/1" in said[0]
+    found = rows(tmp_path / "run", "SELECT task, mended, kind FROM repairs WHERE round = 1 ORDER BY kind DESC")
+    assert [kind for *_, kind in found] == ["label mended", "dropped"]
+    assert refusals(tmp_path / "run") == {"label in dispute": 1, screen.NOT_OURS: 1, screen.NO_TASK: 1}
+    last = rows(tmp_path / "run", "SELECT max(step) FROM rollouts WHERE purpose = 'train' AND round = 1")[0][0]
+    for task, mended, _ in found:
+        later = rows(tmp_path / "run", f"SELECT count(*) FROM rollouts WHERE task = '{task}' AND step > {last}")[0][0]
+        assert later == 0
+        if mended:
+            sql = f"SELECT count(*), min(t.answer) FROM rollouts r JOIN tasks t ON t.id = r.task WHERE r.task = '{mended}'"
+            n, answer = rows(tmp_path / "run", sql)[0]
+            assert n > 0 and answer == "999"
+    named = rows(tmp_path / "run", "SELECT name, kind, failed <= n FROM weaknesses WHERE round = 1")
+    assert named == [("chain_sum/1", "skill", 1)]
+    disputed = rows(tmp_path / "run", "SELECT t.answer FROM disputes d JOIN tasks t ON t.id = d.task")
+    trained = "SELECT count(*) FROM rollouts r JOIN disputes d ON d.task = r.task"
+    assert disputed == [("6",)] and rows(tmp_path / "run", trained) == [(0,)]
+
+
+def test_killed_after_a_repair_it_goes_on_with_the_mended_labels(tmp_path):
+    settings = [*SETTINGS, "recipe=" + OWN, "guard=always", "curriculum=epochs", "grower=mends"]
+    kills = [f"{FAULTS[3]}:3", "events:2"]
+    assert run_cases(tmp_path, settings, kills).count("killed") == len(kills)
+    for case in kills:
+        assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
+
+
 def test_stopped_within_a_round_it_knows_what_failed_before(tmp_path):
     def request(name: str) -> loop.Request:
         return loop.Request(OWN, tuple(SMALL), 5, "4steps", None, "chain_sum/1-2", tmp_path / name)

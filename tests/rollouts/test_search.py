@@ -216,6 +216,15 @@ def test_values_from_tokens_and_words():
     assert [values.rated(text) for text in ("7", "I say 12.", "3.5 of 10", "none")] == [0.7, 1.0, 0.35, 0.5]
 
 
+def test_a_right_beginning_that_ended_is_no_right_answer():
+    """Each number so far is right in both; the one that has ended is judged as an answer, and is none."""
+    asking = values.by_steps(TASK, [turn("2 +", stop="stop"), turn("2 +")], check=lambda task, text: 1.0)
+    assert [event.response for event in next(asking)] == ["2 +"]
+    with pytest.raises(StopIteration) as end:
+        asking.send([Verdict("malformed", 0.0)])
+    assert end.value.value == [1.0, 0.0]
+
+
 def test_a_reward_models_score_becomes_a_share():
     """sigmoid(0) and sigmoid(ln 3) = 3/4; one far off overflows nothing."""
     asking = values.by_reward(TASK, [turn("a"), turn("b"), turn("c")])

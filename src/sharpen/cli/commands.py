@@ -1,5 +1,5 @@
-"""The commands that are not about one run: measuring a model, judging a file of responses, auditing a file of tasks, comparing
-methods.
+"""The commands that are not about one run's record: measuring a model, judging a file of responses, auditing a file of tasks,
+comparing methods.
 
 Like all of them, they import what they need only when they are called (program.py).
 """

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, data, lineage, listing, playing, profiling, revising, serving
+from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -27,8 +27,7 @@ from sharpen.terminal import places
 AWAKE = "1000"
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
 
-# Of a checkpoint, what transformers loads; the optimizer stays behind.
-MODEL_FILES = (
+MODEL_FILES = (  # of a checkpoint, what transformers loads; the optimizer stays behind
     "config.json",
     "generation_config.json",
     "*.safetensors",
@@ -342,7 +341,7 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
-offline = commands.verify, commands.audit, commands.rewards, commands.compare, data.data, lineage.lineage
+offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
 for command in (*offline, *with_a_model):
     app.command()(command)

@@ -34,6 +34,7 @@ from sharpen.core.events import (
     Study,
     VerdictGenerator,
 )
+from sharpen.core.growth import Refused, Repair, Weakness
 from sharpen.core.hooks import Beside, Hook, Step
 from sharpen.core.learning import Batch, Lesson, Tableau
 from sharpen.core.ledger import Ledger, Spending
@@ -78,6 +79,8 @@ __all__ = [
     "PLAIN",
     "Policy",
     "Ran",
+    "Refused",
+    "Repair",
     "Role",
     "Rollout",
     "RolloutGenerator",
@@ -101,6 +104,7 @@ __all__ = [
     "UserError",
     "Verdict",
     "VerdictGenerator",
+    "Weakness",
     "came_out",
     "growth",
     "flat",

@@ -56,6 +56,7 @@ class Ask:
     hook      changes what each token is drawn from (core/hooks.py)
     study     read into weights that are put back when the turn is answered
     tools     functions that the model may call, as OpenAI writes them: {"type": "function", "function": {…}}
+    may_fail  where nobody answers, `Failed` is sent, not raised: so one of many that are asked side by side costs only itself
     """
 
     messages: tuple[Message, ...]
@@ -67,6 +68,7 @@ class Ask:
     stop: tuple[str, ...] = ()
     role: str = ""
     tools: tuple[Mapping[str, Any], ...] = ()
+    may_fail: bool = False
     cut: int | None = None
     hook: Hook | None = None
     study: Study | None = None
@@ -99,11 +101,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Ran:
-    """How a program ended. status: "ok", "crash", "timeout", "limit" or "malformed" (it is no program)."""
+    """How a program ended. status: "ok", "crash", "timeout", "limit" or "malformed" (it is no program).
+
+    seconds  that it took, its interpreter's start included, measured outside the sandbox
+    """
 
     status: str
     stdout: str
     stderr: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -175,4 +181,4 @@ Event = Ask | Run | Act | Measure | Score | Check
 # A rollout returns the turn that is judged, last of all that are learnt from.
 RolloutGenerator = Generator[Any, Any, Turn | tuple[Turn, ...] | Searched | Ended]
 VerdictGenerator = Generator[Any, Any, Verdict]
-GrowthGenerator = Generator[Any, Any, list[Task]]
+GrowthGenerator = Generator[Any, Any, list[Any]]  # of Task, and what else growth.py names

@@ -53,9 +53,11 @@ class State:
             self.settled = len(self.evaluations)
 
     def grow(self, source: TaskSource, tasks: Sequence[Task]) -> None:
-        """Take in the tasks that a round has grown, which `source` draws too."""
+        """Take in the tasks that a round has grown and the labels that it has mended, which `source` draws."""
         if self.attempts and tasks:
             self.attempts.extend(source, tasks)
+        elif self.attempts:
+            self.attempts.source = source  # of which labels may have been mended
 
 
 def begin(recipe: Recipe, source: TaskSource, seed: int, store: Store, grown: TaskSource | None = None) -> State:
@@ -69,6 +71,7 @@ def begin(recipe: Recipe, source: TaskSource, seed: int, store: Store, grown: Ta
         state.attempts = Attempts(source, seed, recipe.pool)
         for _, found in groupby(stored.grown(store), key=itemgetter(0)):
             state.attempts.extend(grown or source, [task for _, task in found])
+        state.attempts.source = grown or source
         rows = store.rows("SELECT step, number, n, successes FROM task_stats ORDER BY rowid", deadline=600)
         state.attempts.add([tuple(row) for row in rows])
     if "totals" in state.wanted:

@@ -6,10 +6,12 @@ revision; lengths.py pays for length, trees.py learns from what a search tried; 
 batching.py makes arrays of samples.
 
 lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py
-one reward of parts. growth.py makes new tasks of what failed, and screen.py refuses those that must not be trained on;
-near.py finds duplicates, containment.py sets within sets, clusters.py what lies together (quotas.py: how much of each), and
-measures.py says what a set is worth; curating.py keeps few and good answers. refining.py asks for tasks told anew;
-experience.py, prompting.py and discovery.py learn in words: insights, the prompt itself, rules.
+one reward of parts. growth.py makes new tasks of what failed: diagnose.py names it, propose.py writes (writing.py, worth.py:
+how many for what), label.py checks labels, repair.py mends those of training tasks, fidelity.py measures twins, noisy.py has
+teachers with known error rates; screen.py refuses what must not be trained on; near.py finds duplicates, containment.py sets
+within sets, clusters.py what lies together (quotas.py: how much of each), and measures.py says what a set is worth;
+curating.py keeps few and good answers. refining.py asks for tasks told anew; experience.py, prompting.py and discovery.py
+learn in words: insights, the prompt itself, rules.
 
 May import: verify, tasks.
 """
@@ -21,25 +23,33 @@ from sharpen.data import (
     containment,
     corrections,
     curating,
+    diagnose,
     discovery,
     edits,
     errors,
     experience,
+    fidelity,
     growth,
     judgements,
+    label,
     lengths,
     lessons,
     measures,
     near,
+    noisy,
     pairs,
     prompting,
+    propose,
     quotas,
     refining,
     relabel,
+    repair,
     replay,
     screen,
     stepping,
     trees,
+    worth,
+    writing,
 )
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
@@ -60,7 +70,9 @@ __all__ = [
     "Memory",
     "batching",
     "blending",
+    "clusters",
     "corrections",
+    "diagnose",
     "edits",
     "errors",
     "clusters",
@@ -68,26 +80,31 @@ __all__ = [
     "curating",
     "discovery",
     "experience",
+    "fidelity",
     "gate",
     "growth",
     "higher_reward",
     "keep_all",
     "keep_correct",
     "judgements",
+    "label",
     "lengths",
     "lessons",
     "make_batch",
     "mask_inputs",
     "measures",
     "near",
+    "noisy",
     "one_pair",
     "paid",
     "pairs",
     "portions",
     "prompting",
+    "propose",
     "quotas",
     "refining",
     "relabel",
+    "repair",
     "replay",
     "right_beginnings",
     "screen",
@@ -95,4 +112,6 @@ __all__ = [
     "stepping",
     "trees",
     "win_rate",
+    "worth",
+    "writing",
 ]

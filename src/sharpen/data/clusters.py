@@ -21,18 +21,23 @@ REPEATS = 6
 STEADY = 0.8  # adjusted Rand index between repeats, from which a number of clusters counts as found
 
 
-def embed(texts: Sequence[str]) -> np.ndarray:
-    """(n, WIDTH) float64 of length 1: signed hashes of words and pairs of words, of which rare ones weigh more.
+def embed(texts: Sequence[str], apart: bool = True) -> np.ndarray:
+    """(n, WIDTH) float64 of length 1: signed hashes of words and pairs of words.
 
-    A text without a word is the zero vector.
+    apart  to tell these texts apart: words of few of them weigh more, and those of a single one, which groups nothing, nothing
+    A text without a word that counts is the zero vector.
     """
     listed = [(words := WORD.findall(text.lower())) + [f"{a} {b}" for a, b in zip(words, words[1:])] for text in texts]
     among = Counter(part for parts in listed for part in set(parts))
+
+    def weight(part: str) -> float:
+        return (np.log((1 + len(texts)) / among[part]) if among[part] > 1 else 0.0) if apart else 1.0
+
     found = np.zeros((len(texts), WIDTH))
     for row, parts in enumerate(listed):
         for part, n in Counter(parts).items():
             code = derive(0, "embed", part)
-            found[row, code % WIDTH] += (1 if code >> 40 & 1 else -1) * n * np.log((1 + len(texts)) / among[part])
+            found[row, code % WIDTH] += (1 if code >> 40 & 1 else -1) * n * weight(part)
     return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
 
 

@@ -1,18 +1,73 @@
-"""Growers: new tasks of what failed, between two rounds. The contract is in core/growth.py."""
+"""Growers: new tasks of what failed, between two rounds. The contract is in core/growth.py.
+
+procedural    levels between levels, and questions that need two families; asks nobody
+closed_loop   repair (repair.py) -> diagnose (diagnose.py) -> propose (propose.py) -> label (label.py), each a function
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
-from sharpen.core import Arm, Evaluation, GrowthGenerator, Sample, Task, TaskSource
+from sharpen.core import Arm, ArmStats, Ask, Evaluation, GrowthGenerator, Refused, Repair, Sample, Task, TaskSource, Weakness
+from sharpen.data import diagnose as diagnosing
+from sharpen.data import propose as proposing
+from sharpen.data import screen
+from sharpen.data.diagnose import Given
 from sharpen.hashing import split_of
 from sharpen.tasks import composed, halfway, interpolated
 
 PAIRS = 20  # pairs of arms that are tried for `both` that fit together
 TRIES = 20  # draws for a question that no other split would hold
+
+
+def closed_loop(
+    failed: Sequence[Sample],
+    arms: Sequence[Arm],
+    rng: np.random.Generator,
+    n: int = 64,
+    diagnose: Callable[..., diagnosing.Diagnosis] = diagnosing.by_skill,
+    propose: Callable[..., proposing.Proposals] = proposing.by_program,
+    label: tuple[Callable[..., GrowthGenerator], ...] = (),
+    repair: Callable[..., GrowthGenerator] | None = None,
+    *,
+    seen: Sequence[Sample],
+    source: TaskSource,
+    evaluations: Sequence[Evaluation],
+    history: Mapping[Arm, Sequence[ArmStats]],
+    ask: Callable[[Task], Ask],
+) -> GrowthGenerator:
+    """n proposals for what is diagnosed, of those labels that every check in `label` confirms; and labels repaired first.
+
+    A task whose label is repaired is no failure, so nothing is diagnosed or grown from it. Of proposals that ask the same
+    question the first alone is labelled. Returned are tasks, and what else was found: core/growth.py.
+    """
+    given = Given(failed, seen, arms, rng, source, evaluations, history, ask)
+    found: list[Any] = (yield from repair(given)) if repair else []
+    mended = {item.task.id for item in found if isinstance(item, Repair)}
+    honest = [[s for s in samples if s.rollout.task.id not in mended] for samples in (failed, seen)]
+    given = replace(given, failed=honest[0], seen=honest[1])
+    weak = yield from diagnose(given)
+    found += weak
+    proposals = yield from propose(given, [w for w in weak if isinstance(w, Weakness)], n)
+    tasks, refused = once([p for p in proposals if isinstance(p, Task)])
+    found += [*refused, *(p for p in proposals if not isinstance(p, Task))]
+    for check in label:
+        checked = (yield from check(given, tasks)) if tasks else []
+        tasks = [item for item in checked if isinstance(item, Task)]
+        found += [item for item in checked if not isinstance(item, Task)]
+    return [*tasks, *found]
+
+
+def once(tasks: Sequence[Task]) -> tuple[list[Task], list[Refused]]:
+    """(tasks, each question once; the others)."""
+    first: dict[str, Task] = {}
+    again = [task for task in tasks if first.setdefault(screen.signature(screen.text(task)), task) is not task]
+    return list(first.values()), [Refused(screen.DUPLICATE, screen.text(task)) for task in again]
 
 
 def procedural(

@@ -10,8 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from sharpen.core import Message, Sample
+import numpy as np
+
+from sharpen.core import Arm, Message, Sample, Verdict
+from sharpen.data.diagnose import question_of
 from sharpen.data.selection import keep_all
+from sharpen.data.worth import equal
+from sharpen.data.writing import write_like
 
 Retell = Callable[[Sample, Sequence[Message]], Sample]
 
@@ -59,3 +64,45 @@ def told(sample: Sample, mark: str, wrong: float, retell: Retell) -> Sample:
 def marked(sample: Sample, mark: str) -> list[Message]:
     """The sample's task after a system message."""
     return [{"role": "system", "content": mark}, *sample.rollout.task.prompt]
+
+
+def questions(
+    samples: Sequence[Sample],
+    share: float = 0.1,
+    worth: Callable[[float], float] = equal,
+    then: Callable[[Sequence[Sample]], list[Sample]] = keep_all,
+    *,
+    retell: Retell,
+    rng: np.random.Generator,
+) -> list[Sample]:
+    """What `then` keeps, and up to `share` as many texts in which the question of one task answers `writing.write_like` of
+    another: one of the same arm is "another", one of the family's next level "a harder one". So the student learns to write
+    questions from those that it practises.
+
+    worth   weight of a question by the success rate of its group; one that weighs nothing is left out. Constant: question
+            fine-tuning, ScaleQuest (arXiv 2410.18693). `worth.middle`, `worth.grounded` and `worth.barely` are the rewards of
+            Socratic-Zero's generator, SPELL's questioner and STP's conjecturer
+    Each is a group of its own, judged correct, for an objective that imitates what is alone, such as `practice`.
+    """
+    kept = list(then(samples))
+    groups: dict[int, list[Sample]] = {}
+    for s in keep_all(samples):
+        groups.setdefault(s.group, []).append(s)
+    pool: dict[Arm, list[tuple[Sample, float]]] = {}
+    for own in groups.values():
+        weight = worth(sum(s.verdict.correct for s in own) / len(own))
+        pool.setdefault(own[0].rollout.task.arm, []).append((own[0], weight))
+    pairs = []
+    for arm, own_pool in pool.items():
+        levels = [other.level for other in pool if other.family == arm.family and other.level > arm.level]
+        above = pool[Arm(arm.family, min(levels))] if levels else []
+        for way, targets in (("another", own_pool[1:] + own_pool[:1]), ("a harder one", above)):
+            pairs += [(a, b, w, way) for (a, _), (b, w) in zip(own_pool, targets) if w > 0 and a is not b]
+    found: list[Sample] = []
+    for i in rng.permutation(len(pairs))[: round(share * len(kept))]:
+        shown, target, weight, way = pairs[i]
+        rollout = replace(target.rollout, turns=(question_of(target.rollout.task),))
+        verdict = Verdict("correct", 1.0, rule="a question to be written")
+        told = retell(replace(target, rollout=rollout, verdict=verdict), write_like(question_of(shown.rollout.task), way))
+        found.append(replace(told, group=-10_000 - len(found), weight=weight))
+    return kept + found

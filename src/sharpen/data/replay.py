@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -29,11 +29,16 @@ def remember(memory: Memory, samples: Iterable[Sample]) -> None:
         memory.setdefault(sample.rollout.task.arm, deque(maxlen=KEEP)).append(sample)
 
 
-def recall(memory: Memory, n: int, rng: np.random.Generator) -> list[Sample]:
-    """n successes, with repeats: an arm at random, then one of its successes at random. None from an empty memory."""
-    if not memory:
+def recall(memory: Memory, n: int, rng: np.random.Generator, without: Collection[str] = ()) -> list[Sample]:
+    """n successes, with repeats: an arm at random, then one of its successes at random. None from an empty memory.
+
+    without  ids of tasks whose labels were found wrong since
+    """
+    arms: list[Sequence[Sample]] = [memory[arm] for arm in sorted(memory)]
+    if without:
+        arms = [kept for own in arms if (kept := [s for s in own if s.rollout.task.id not in without])]
+    if not arms:
         return []
-    arms = [memory[arm] for arm in sorted(memory)]
     chosen = [arms[i] for i in rng.integers(len(arms), size=n)]
     return [successes[int(rng.integers(len(successes)))] for successes in chosen]
 

@@ -61,9 +61,12 @@ UNJUDGED = "could not be judged"
 GAVE_UP = "its verifier gave up"
 SOLVED = "always solved"
 HOPELESS = "never solved"
+TOO_EASY = "solved too often"
+TOO_HARD = "solved too rarely"
 BEYOND = "over the limit"
 RAISED = "the grower raised"
 NO_LIST = "the grower returned no list"
+NOT_OURS = "a repair of no training task that was tried"
 
 
 @dataclass
@@ -306,8 +309,13 @@ def responses(task: Task) -> list[str]:
     return [said for said in (task.answer, task.solution) if said is not None]
 
 
-def hopeful(correct: int, tries: int) -> str:
-    """What speaks against a task that was solved `correct` times in `tries` scored rollouts, "" for nothing."""
+def hopeful(correct: int, tries: int, low: float = 0.0, high: float = 1.0) -> str:
+    """What speaks against a task that was solved `correct` times in `tries` scored rollouts, "" for nothing.
+
+    low, high  the share of successes lies between them, and is neither 0 nor 1
+    """
     if not tries:
         return UNJUDGED
-    return HOPELESS if correct == 0 else SOLVED if correct == tries else ""
+    if correct in (0, tries):
+        return SOLVED if correct else HOPELESS
+    return TOO_HARD if correct / tries < low else TOO_EASY if correct / tries > high else ""

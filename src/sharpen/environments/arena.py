@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from sharpen.core import Observation, UserError, Verdict
@@ -24,21 +25,23 @@ def make(id: str) -> Arena:
     except ImportError as error:
         raise UserError("textarena: needs the package, not installed here: pip install 'sharpen[textarena]'") from error
     try:
-        return Arena(textarena.make(id))
+        textarena.make(id)
     except ValueError as error:
         raise UserError(f"textarena:{id}: {error}") from error
+    return Arena(partial(textarena.make, id))
 
 
 class Arena:
-    """One game."""
+    """One game. Its wrappers keep what was seen beyond a reset, so each episode has a new one."""
 
-    def __init__(self, inner: Any) -> None:
-        self.inner, self.done, self.won = inner, False, 0.0
+    def __init__(self, create: Callable[[], Any]) -> None:
+        self.create, self.inner, self.done, self.won = create, create(), False, 0.0
 
     def reset(self, task: Mapping[str, Any]) -> str:
         seed = int(task.get("seed", 0))
         self.draw = random.Random(seed)
         players = int(task.get("players", getattr(self.inner, "min_players", 0) or self.fewest()))
+        self.inner = self.create()
         self.inner.reset(num_players=players, seed=seed)
         self.done, self.won = False, 0.0
         return self.others()

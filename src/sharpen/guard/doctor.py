@@ -35,6 +35,9 @@ TIMEOUT = 0.3  # share of answers whose program ran out of time
 MISMATCH = 0.05, 0.2  # mean |log-prob gap|: bfloat16 alone makes 0.001 to 0.03; at 0.2 it fills the usual clip range of a ratio
 GROWTH = 5.0  # times the gap of the first WINDOW steps, once it is above GROWN
 GROWN = 0.02
+LEAST_GROWN = 16  # proposals, below which nothing is said of who wrote them
+DISTRUSTED = 0.5  # share of proposals that are wrong, no task, or not there
+LEAKED = 0.05  # share of proposals that are held out; of a pool of its own hardly one in a thousand is
 ROUNDS = 6  # the last three rounds against the three before
 APART = 0.03  # least rise of training reward, and least fall of held-out accuracy, that count as such
 
@@ -213,6 +216,31 @@ def mismatch_grows(loop: Sequence[Step]) -> Diagnosis | None:
     lower = f"--set lr={lr / 2:g}" if lr else "a lower --set lr=…"
     cure = f"Weights move into a region where rounding decides. Begin again with {lower}, or with --set precision=fp32."
     return Diagnosis("mismatch_grows", False, {"mismatch": last, "at_first": first}, cure)
+
+
+def growth_fails(proposed: int, refused: Mapping[str, int]) -> Diagnosis | None:
+    """What a round of growth says of those who write tasks: that most of what they claim is in dispute, is no task, repeats, or
+    is held out; or that nobody answers. Quiet below LEAST_GROWN proposals. Not fatal: nothing of it is trained on.
+
+    refused  proposals by reason, as in the table `refusals`; `proposed` counts these too
+    """
+    kinds = {
+        "teacher_down": (("the role gives no answer", "nobody answered"), "Nobody answers"),
+        "teacher_wrong": (("label in dispute", "its verifier refuses its answer"), "Most claimed answers are wrong"),
+        "teacher_prose": (("no JSON object with a question", "no task"), "Replies hold no task in the form that is asked for"),
+        "teacher_repeats": (("duplicate",), "The same questions come again"),
+        "teacher_leaks": (("held out", "contains what is held out"), "Proposals hold validation or test questions"),
+    }
+    for name, (reasons, said) in kinds.items():
+        n = sum(refused.get(reason, 0) for reason in reasons)
+        limit = LEAKED if name == "teacher_leaks" else DISTRUSTED
+        if proposed >= LEAST_GROWN and n > limit * proposed:
+            cure = (
+                f'{said}; nothing of it is trained on. See: sharpen query RUN "SELECT reason, n, example FROM refusals". Take '
+                "another model with --role, or mend its server or its prompt."
+            )
+            return Diagnosis(name, False, {"share": n / proposed, "proposed": float(proposed)}, cure)
+    return None
 
 
 def held_out_falls(loop: Sequence[Step], rounds: Sequence[Mapping[str, Any]]) -> Diagnosis | None:

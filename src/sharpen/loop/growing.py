@@ -5,6 +5,8 @@
    table `refusals`, said, and costs the run nothing else.
 3. What is added is a row of `tasks` and of `grown`. All that a round of growth reads (the round's failures, what was met, what
    has grown) is a function of the store, so that a run that is resumed grows the same.
+4. What the grower diagnosed is kept in `weaknesses`, proposals whose labels are in dispute in `disputes`. A label that it
+   repairs is a row of `repairs`: from then on the source draws the mended task in place of the other, or another one.
 
 From failure to batch, by SQL:
 
@@ -16,10 +18,11 @@ From failure to batch, by SQL:
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +30,8 @@ import numpy as np
 from sharpen import rollouts
 from sharpen.core import GrowthGenerator, Sample, Task, TaskSource, UserError, growth
 from sharpen.curriculum import trainable
-from sharpen.data import screen
+from sharpen.data import diagnose, screen
+from sharpen.guard import doctor
 from sharpen.hashing import derive
 from sharpen.loop.offers import Moment
 from sharpen.recipe import Recipe, describe
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from sharpen.loop.session import Run
 
 LOOKED_AT = 16  # times grow_limit: proposals that the screen looks at in a round
+SHOWN = 16  # failures of a weakness that are kept with it
 HOPELESS = 3  # answers on which the verifier gives up (UserError), after which it is asked about no other
 
 
@@ -54,8 +59,11 @@ class Grown:
     made: dict[str, Task] = field(default_factory=dict)  # every task that was tried, by id
     tokens: int = 0  # generated for trying tasks
     failed: deque[Sample] = field(default_factory=lambda: deque(maxlen=growth.FAILED))  # of this round
+    seen: deque[Sample] = field(default_factory=lambda: deque(maxlen=growth.SEEN))  # judged in this round
     tried: dict[str, str] = field(default_factory=dict)  # id of each training task that was tried -> signature
     known: screen.Known | None = None  # made when it is first needed
+    repairs: dict[str, Task | None] = field(default_factory=dict)  # by id: what is drawn in place of a training task
+    disputed: set[str] = field(default_factory=set)  # ids of the proposals whose labels are in dispute
 
     def observe(self, samples: Iterable[Sample]) -> None:
         """Take in a step's judged samples."""
@@ -63,20 +71,29 @@ class Grown:
             task = sample.rollout.task
             if task.id not in self.tried:
                 self.tried[task.id] = screen.signature(screen.text(task))
-            if sample.verdict.reward is not None and not sample.verdict.correct:
-                self.failed.append(sample)
+            if sample.verdict.reward is not None:
+                self.seen.append(sample)
+                if not sample.verdict.correct:
+                    self.failed.append(sample)
 
-    def add(self, tasks: Sequence[Task]) -> None:
+    def add(self, tasks: Sequence[Task], repairs: Mapping[str, Task | None] | None = None) -> None:
         self.tasks += tasks
-        self.source = with_grown(self.base, self.tasks)
+        self.repairs.update(repairs or {})
+        self.source = with_grown(self.base, self.tasks, self.repairs)
+
+    def close(self) -> None:
+        """The round is over."""
+        self.failed.clear()
+        self.seen.clear()
 
 
 def begin(recipes: Sequence[Recipe], source: TaskSource, store: Store, since: int = 0) -> Grown:
     """As of the last commit, of a run whose stages have these recipes, the present of which began after round `since`."""
     grown = Grown(source, any(recipe.grow is not growth.nothing for recipe in recipes), source)
     if grown.wanted:
-        grown.add([task for _, task in stored.grown(store)])
+        grown.add([task for _, task in stored.grown(store)], stored.repairs(store))
         grown.made.update((task.id, task) for task in stored.tasks(store, "t.operator <> ''"))
+        grown.disputed.update(id for (id,) in store.rows("SELECT task FROM disputes"))
         (grown.tokens,) = store.rows(
             "SELECT coalesce(sum(n_sampled), 0) FROM rollouts WHERE purpose = 'grow' AND round > ?", [since]
         )[0]
@@ -91,24 +108,109 @@ def recall(this: Run, number: int) -> None:
         this.grown.observe(this.store.read_rollouts("train", round=number))
 
 
-def grow(this: Run, step: int, number: int, spent: float) -> None:
-    """The growth that follows a round. `spent` is the share of the budget used; once it is 1, nothing is grown for nobody."""
+def grow(this: Run, step: int, number: int, spent: float) -> doctor.Diagnosis | None:
+    """The growth that follows a round, and what the doctor says of who wrote. `spent` is the share of the budget used; once it
+    is 1, nothing is grown for nobody."""
     if this.recipe.grow is growth.nothing or spent >= 1:
-        return
+        return None
     refusals = screen.Refusals()
     with this.timed("grow", step):
-        proposals = proposed(this, step, number, spent, refusals)
-        candidates = screened(this, proposals, refusals)
+        found = Found.of(proposed(this, step, number, spent, refusals), refusals)
+        mended = repaired(this, found.repairs, refusals)
+        candidates = screened(this, found.proposals, refusals)
     added = tried(this, step, number, candidates, refusals)
     with this.timed("grow", step):
-        first, tasks = len(this.grown.tasks), [task for task, _, _ in added]
-        this.store.add_tasks(tasks)
-        this.store.add_rows("grown", ((first + i, number, task.id, n, k) for i, (task, n, k) in enumerate(added)))
-        this.store.add_rows("refusals", ((number, why, n, refusals.example[why]) for why, n in sorted(refusals.n.items())))
-        this.grown.add(tasks)
+        record(this, number, found, mended, added, refusals)
+        tasks = [task for task, _, _ in added]
+        this.grown.add(tasks, {item.task.id: task for item, task in mended})
         this.state.grow(this.grown.source, tasks)
-        this.grown.failed.clear()
-    say(this, number, tasks, refusals)
+        this.grown.close()
+    say(this, number, tasks, refusals, found, mended)
+    refused = {**refusals.n, diagnose.TOO_FEW: 0}  # that is no proposal
+    return doctor.growth_fails(len(tasks) + sum(refused.values()), refused)
+
+
+@dataclass
+class Found:
+    """What a grower returned, by what it is."""
+
+    proposals: list[Any] = field(default_factory=list)
+    weaknesses: list[growth.Weakness] = field(default_factory=list)
+    repairs: list[growth.Repair] = field(default_factory=list)
+    disputes: dict[str, growth.Refused] = field(default_factory=dict)  # by the task's id
+
+    @classmethod
+    def of(cls, returned: Sequence[Any], refusals: screen.Refusals) -> Found:
+        found = cls()
+        for item in returned:
+            if isinstance(item, growth.Weakness):
+                found.weaknesses.append(item)
+            elif isinstance(item, growth.Repair):
+                found.repairs.append(item)
+            elif isinstance(item, growth.Refused):
+                refusals.add(item.reason, item.example)
+                if item.task is not None and (task := screen.plain(item.task)) is not None:
+                    found.disputes.setdefault(task.id, replace(item, task=task))
+            else:
+                found.proposals.append(item)
+        return found
+
+
+def record(
+    this: Run,
+    number: int,
+    found: Found,
+    mended: Sequence[tuple[growth.Repair, Task | None]],
+    added: Sequence[tuple[Task, int, int]],
+    refusals: screen.Refusals,
+) -> None:
+    """Rows for the commit that comes."""
+    store, first = this.store, len(this.grown.tasks)
+    store.add_tasks([task for task, _, _ in added])
+    store.add_rows("grown", ((first + i, number, task.id, n, k) for i, (task, n, k) in enumerate(added)))
+    store.add_rows("refusals", ((number, why, n, refusals.example[why]) for why, n in sorted(refusals.n.items())))
+    weak = enumerate(found.weaknesses)
+    shown = [json.dumps([s.rollout.id for s in w.samples[:SHOWN]]) for w in found.weaknesses]
+    store.add_rows("weaknesses", ((number, i, w.name, w.kind, w.failed, w.n, w.low, w.high, shown[i]) for i, w in weak))
+    store.add_tasks([task for _, task in mended if task is not None])
+    place = len(this.grown.repairs)
+    store.add_rows(
+        "repairs",
+        (
+            (place + i, number, item.task.id, task.id if task else None, item.kind, item.reason)
+            for i, (item, task) in enumerate(mended)
+        ),
+    )
+    new = {id: item for id, item in found.disputes.items() if id not in this.grown.disputed}
+    this.grown.disputed.update(new)
+    store.add_tasks([item.task for item in new.values() if item.task is not None])
+    store.add_rows("disputes", ((number, id, item.reason, item.example[:2000]) for id, item in new.items()))
+
+
+def repaired(this: Run, repairs: Sequence[growth.Repair], refusals: screen.Refusals) -> list[tuple[growth.Repair, Task | None]]:
+    """What is drawn in place of each training task: the task with the new label, where its verifier accepts that, or None.
+
+    Of a task that was not tried in training, or was repaired before, nothing is repaired.
+    """
+    found: dict[str, tuple[growth.Repair, Task | None]] = {}
+    wanted: dict[str, tuple[growth.Repair, Task]] = {}
+    for item in repairs:
+        task = item.task
+        if task.id not in this.grown.tried or task.split != "train" or task.id in this.grown.repairs or task.id in found:
+            refusals.add(screen.NOT_OURS, screen.text(task))
+        elif item.answer is None and item.solution is None:
+            found[task.id] = item, None
+        else:
+            new = replace(task, answer=task.answer if item.answer is None else item.answer, solution=item.solution)
+            made = screen.plain(replace(new, parents=(task.id,), operator=item.kind))
+            if made is None or (item.answer is not None and made.id == task.id):
+                refusals.add(screen.NO_TASK, f"{item.answer!r:.200}")
+            else:
+                wanted[made.id] = item, made
+    for task in checked(this.recipe, [task for _, task in wanted.values()], refusals):
+        item, _ = wanted[task.id]
+        found.setdefault(item.task.id, (item, task))
+    return list(found.values())
 
 
 def proposed(this: Run, step: int, number: int, spent: float, refusals: screen.Refusals) -> Sequence[Any]:
@@ -121,7 +223,8 @@ def proposed(this: Run, step: int, number: int, spent: float, refusals: screen.R
         found.append(value)
 
     moment = Moment(this, step, number, spent)
-    grower = asking(lambda: moment.ask("grow", list(this.grown.failed), arms, rng))
+    failed = list(this.grown.failed)
+    grower = within(lambda: moment.ask("grow", failed, arms, rng))
     settings: dict[str, Any] = dict(max_tokens=this.recipe.max_tokens, sampling=this.recipe.sampling, roles=this.roles)
     rollouts.perform(this.policy, [grower], [f"grow.{number:05d}"], complete, seed=this.seed, **settings)
     (value,) = found
@@ -135,7 +238,7 @@ def proposed(this: Run, step: int, number: int, spent: float, refusals: screen.R
     return value
 
 
-def asking(begin: Callable[[], GrowthGenerator]) -> GrowthGenerator:
+def within(begin: Callable[[], GrowthGenerator]) -> GrowthGenerator:
     """The grower; a UserError that it raises is one of its failures, and not about the run."""
     try:
         return (yield from begin())
@@ -236,21 +339,31 @@ def tried(
     right = Counter(s.group for s in samples if s.verdict.correct)
     good = []
     for i, task in enumerate(candidates):
-        if reason := screen.hopeful(right[i], scored[i]):
+        if reason := screen.hopeful(right[i], scored[i], recipe.grow_low, recipe.grow_high):
             refusals.add(reason, screen.text(task))
         else:
             good.append((task, scored[i], right[i]))
     return good
 
 
-def say(this: Run, number: int, tasks: Sequence[Task], refusals: screen.Refusals) -> None:
-    """One line for what grew and what was refused; of a grower that raised, what it said."""
+def say(
+    this: Run,
+    number: int,
+    tasks: Sequence[Task],
+    refusals: screen.Refusals,
+    found: Found,
+    mended: Sequence[tuple[growth.Repair, Task | None]],
+) -> None:
+    """One line for what grew, was repaired and was refused; of a grower that raised, what it said."""
     arms = Counter(task.arm for task in tasks)
     new = ", ".join(f"{arm} {n}" for arm, n in sorted(arms.items())[:6]) + (", …" if len(arms) > 6 else "")
     why = ", ".join(f"{reason} {n}" for reason, n in sorted(refusals.n.items()) if reason != screen.RAISED)
+    worst = ", ".join(f"{w.name} {w.rate:.0%} of {w.n}" for w in found.weaknesses[:3])
+    kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(Counter(item.kind for item, _ in mended).items()))
     said = f"round {number}: {len(tasks)} tasks grown{f' ({new})' if new else ''}{f'; refused: {why}' if why else ''}"
+    said += f"; fails most: {worst}" * bool(worst) + f"; labels: {kinds}" * bool(kinds)
     if raised := refusals.example.get(screen.RAISED):
         said += f"; grow={describe(this.recipe.grow)} raised {raised.strip().splitlines()[-1]} (traceback: table refusals)"
-    elif not tasks and not why:
+    elif not tasks and not why and not kinds:
         said += f"; grow={describe(this.recipe.grow)} returned none"
     this.progress.say(said)

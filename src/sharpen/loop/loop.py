@@ -336,7 +336,8 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     this.state.close(decision.answer, after)
     if decision.answer == "worse":
         go_back(this)
-    growing.grow(this, step, number, share(this, step))
+    if found := growing.grow(this, step, number, share(this, step)):
+        note(this, step, rounds, found)
     if decision.answer == "better":
         save(this, Position("loop", step, number, accepted="this"), wait=False)
         refer(this)

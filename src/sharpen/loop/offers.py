@@ -166,6 +166,11 @@ def retell(moment: Moment, sample: Sample, messages: Sequence[Message], answer: 
     return moment.told[-1]
 
 
+def plainly(moment: Moment, task: Task) -> Ask:
+    """The task as the student is asked it, with what is told beside."""
+    return rollouts.asking.told(Ask(task.prompt), task, moment.this.asking)
+
+
 def embed(moment: Moment) -> Callable[[Sequence[Sequence[Message]]], np.ndarray]:
     return lambda listed: models.embed(moment.this.policy, [Ask(tuple(messages)) for messages in listed])
 
@@ -243,6 +248,8 @@ OFFERS: Mapping[str, Offer] = {
         True,
     ),
     "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
+    "seen": Offer(("grow",), "the round's judged samples, right ones too, oldest first", lambda m: list(m.this.grown.seen)),
+    "ask": Offer(("grow",), "(task) -> the Ask with which the student is asked it", lambda m: partial(plainly, m)),
     "history": Offer(("grow",), "{arm: its latest ArmStats, oldest first}", lambda m: m.this.store.history()),
     "policy": Offer(("objective",), "the policy before the step", attrgetter("this.policy")),
     "batch": Offer(("objective",), "the batch to be learnt from", attrgetter("batch")),

@@ -85,7 +85,7 @@ def replayed(this: Run, step: int) -> list[Sample]:
     """
     rng = np.random.default_rng(derive(this.seed, step, "replay"))
     found = []
-    for i, sample in enumerate(replay.recall(this.memory, this.recipe.replay, rng)):
+    for i, sample in enumerate(replay.recall(this.memory, this.recipe.replay, rng, this.grown.repairs)):
         old = dataclasses.replace(sample.rollout, logprobs=np.zeros_like(sample.rollout.logprobs))
         found.append(dataclasses.replace(sample, rollout=old, group=-1 - i))
     return found

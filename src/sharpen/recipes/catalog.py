@@ -52,7 +52,7 @@ STATUSES = ("claimed", "reproduced on a toy", "reproduced", "refuted here")
 # For a model that is trained already: the embedded student's learning rate would wreck it, and its answers are longer.
 TRAINED = {"warmup_steps": "0", "lr": "1e-5", "max_tokens": "512"}
 WARMUP = ("warmup_levels", "warmup_demos", "warmup_rows", "warmup_lr")  # these do nothing where warmup_steps is 0
-GROWTH = ("grow_limit", "grow_tries")  # and these where nothing grows
+GROWTH = ("grow_limit", "grow_tries", "grow_low", "grow_high")  # and these where nothing grows
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 from sharpen.core import Arm, Decision, Tally
 from sharpen.estimate import Estimate, change, mean, share
-from sharpen.report import flows
+from sharpen.report import flows, growth
+from sharpen.report.growth import Growth
 from sharpen.store import Store
 from sharpen.verify import turns
 
@@ -110,6 +111,7 @@ class Evidence:
     cut            attempts at the test split that ran out of tokens, by purpose
     attempts       purpose (before, test) -> attempts at each task, where the verdicts note them
     shared         test questions that are also training questions, word for word
+    grown          what was diagnosed, grown, refused and repaired; empty where the recipe grows nothing
     """
 
     meta: Mapping[str, Any]
@@ -131,6 +133,7 @@ class Evidence:
     cut: Mapping[str, int]
     shared: int
     diagnoses: Sequence[Mapping[str, Any]]
+    grown: Growth
     attempts: Mapping[str, Sequence[turns.Episode]]
 
     @property
@@ -187,6 +190,7 @@ def gather(store: Store) -> Evidence:
         cut=cut,
         shared=shared[0][0],
         diagnoses=[{**r, "evidence": json.loads(r["evidence"])} for r in diagnoses],
+        grown=growth.read(rows),
         attempts={purpose: flows.episodes(store, purpose) for purpose in ("before", "test")},
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 from sharpen.core import Arm, Tally
 from sharpen.estimate import Estimate, mean, share
 from sharpen.guard import baseline
-from sharpen.report import answers, page
+from sharpen.report import answers, growth, page
 from sharpen.report.evidence import Skills, gather, samples
 from sharpen.store import Store, evaluations
 from sharpen.verify import turns
@@ -38,6 +38,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
                 (`estimate.change`), n, share, arms as above; form and skill, which add up to it (answers.py); read_both = tasks
                 whose answers could be read both times; says = that in words; fell, rose: the arms whose own interval leaves out
                 zero
+    growth      what was diagnosed, grown, refused, repaired, and is in dispute (growth.py); null where nothing grows
     turns       before, after: accuracy by attempt, friction, and between each two attempts what was mended and spoilt, with
                 confidence level, critique score, copies and cost (`verify.turns.figures`); null where nobody tried twice
     examples    in `after`, else in `before`: three answers, verbatim; findings = what is wrong with them
@@ -71,6 +72,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
             "before": _measured(evidence.before, evidence.answers["before"], shown["before"]),
             "after": _measured(evidence.after, evidence.answers["test"], shown["test"]),
             "difference": difference,
+            "growth": growth.summary(evidence.grown),
             "turns": {
                 name: turns.figures(evidence.attempts[purpose]) or None
                 for name, purpose in (("before", "before"), ("after", "test"))

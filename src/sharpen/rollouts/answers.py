@@ -127,7 +127,7 @@ def run(event: Run) -> Ran:
     if found.status == "failed":
         raise Failed(f"the sandbox failed: {stderr}")
     ended = "crash" if found.status == "exited" and found.code else STATUS.get(found.status, found.status)
-    return Ran(ended, stdout, stderr)
+    return Ran(ended, stdout, stderr, found.seconds)
 
 
 def act(event: Act) -> Observation:

@@ -91,7 +91,7 @@ def perform(
 
     spending  where what each costs is added up, so that it can read it on its way
     """
-    ledgers = spending or [Spending() for _ in generators]
+    roles, ledgers = roles or {}, spending or [Spending() for _ in generators]
     going = [Going(g, id, derive(seed, id, 0), spent=spent) for g, id, spent in zip(generators, ids, ledgers, strict=True)]
     waiting: dict[int, Going] = {}
 
@@ -118,20 +118,19 @@ def perform(
         events = this.events()
         if len(this.answers) == len(events):
             got = [this.answers[k] for k in range(len(events))]
-            this.spent.add(cost(events, got, time.monotonic() - this.since, roles or {}))
+            this.spent.add(cost(events, got, time.monotonic() - this.since, roles))
             this.turns += [a for a in got if isinstance(a, Turn)]
-            failed = next((a for a in got if isinstance(a, Failed)), None)
+            failed = next((a for a, e in zip(got, events) if isinstance(a, Failed) and not getattr(e, "may_fail", False)), None)
             resume(i, failed if failed else got if isinstance(this.wanted, list) else got[0])
 
     for i in range(len(going)):
         resume(i, None)
     with ExitStack() as held:
-        for speaker in {id(s): s for s in (policy, *(roles or {}).values())}.values():
-            if hasattr(speaker, "remembering"):
-                held.enter_context(speaker.remembering())
+        for speaker in {id(s): s for s in (policy, *roles.values()) if hasattr(s, "remembering")}.values():
+            held.enter_context(speaker.remembering())
         judges = lazily(lambda: held.enter_context(Judges(verify)))
-        how = (take, seed, max_tokens, sampling, checks or partial(judged, judges))
-        in_rounds(waiting, take, lambda fresh: _round(policy, roles or {}, fresh, *how))
+        checks = checks or partial(judged, judges)
+        in_rounds(waiting, take, partial(_round, policy, roles, take, seed, max_tokens, sampling, checks))
 
 
 def in_rounds(
@@ -155,12 +154,12 @@ def in_rounds(
 def _round(
     policy: Speaker,
     roles: Roles,
-    waiting: Mapping[int, Going],
     take: Callable[[int, int, Any], None],
     seed: int,
     max_tokens: int,
     sampling: Sampling,
     checks: Checks,
+    waiting: Mapping[int, Going],
 ) -> Late:
     """Answer all that is waited for now, but what is done elsewhere: that is begun, and comes back by generator and place."""
     asks: dict[str, list[tuple[int, int, Ask, int]]] = {"": []}  # by role: generator, place in its list, ask, seed

@@ -95,6 +95,18 @@ def with_system(task: Task, system: str) -> tuple[Message, ...]:
     return after_system(task.prompt, system)
 
 
+FASTER = "Write a program that does the same as this one, and takes less time:\n```{language}\n{program}\n```"
+
+
+def rewrite_program(task: Task, system: str = "") -> RolloutGenerator:
+    """One answer to the request for a faster program than the task's worked one; to the question itself where it has none."""
+    if not task.solution:
+        return (yield Ask(with_system(task, system)))
+    text = FASTER.format(language=task.data.get("language", "python"), program=task.solution)
+    asked = replace(task, prompt=(*task.prompt[:-1], {**task.prompt[-1], "content": text}))
+    return (yield Ask(with_system(asked, system)))
+
+
 def with_insights(task: Task, most: int = 2, *, library: Mapping[str, Any]) -> RolloutGenerator:
     """One answer, after what the run has learnt for such questions (data/experience.py)."""
     turn = yield Ask(with_system(task, experience.told(experience.retrieved(library, task, most))))

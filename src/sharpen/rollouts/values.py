@@ -3,7 +3,7 @@
     by_verifier    the verifier that the task names, on whole answers: it knows the right one, so on tasks that a model is
                    measured with, this is an upper bound
     by_playouts    the same, of a few continuations from here to the end: Monte Carlo
-    by_steps       a function of task and text, such as one that checks each step so far
+    by_steps       a function of task and text, such as one that checks each step so far; of an answer that ended, the verifier
     by_likelihood  the mean probability of the turn's own tokens as they were drawn: costs nothing
     by_certainty   how far the student is from guessing, from entropies: one pass
     by_role        a number that a role names
@@ -51,9 +51,11 @@ def by_playouts(task: Task, turns: Sequence[Turn], playouts: int = 1, longest: i
 
 
 def by_steps(task: Task, turns: Sequence[Turn], check: Callable[[Task, str], float]) -> Generator[Any, Any, Sequence[float]]:
-    """`check(task, text so far)`, a function without I/O."""
-    yield from ()
-    return [check(task, turn.all_text) for turn in turns]
+    """`check(task, text so far)`, a function without I/O, of what goes on; the verifier's reward of what has ended, for a right
+    beginning that ends is no answer."""
+    whole = [turn for turn in turns if ended(turn)]
+    judged = iter((yield from by_verifier(task, whole)) if whole else ())
+    return [next(judged) if ended(turn) else check(task, turn.all_text) for turn in turns]
 
 
 def by_likelihood(task: Task, turns: Sequence[Turn]) -> Generator[Any, Any, Sequence[float]]:

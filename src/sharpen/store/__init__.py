@@ -1,7 +1,7 @@
 """The run's record: SQLite and checkpoints, one commit at a time.
 
 store.py is what the loop writes and reads; database.py is the file, checkpoints.py the weights beside it with their checksums,
-position.py what a commit says, place.py where the run is, growth.py the tasks that have grown, lineage.py what came of
+position.py what a commit says, place.py where the run is, growth.py (tables.py) what has grown, lineage.py what came of
 a task, evaluations.py the evaluations, served.py what a server was asked.
 
 May import: guard.

@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 
 from sharpen.core import Ledger, Rollout, Sample, Span, Task, Turn, UserError, Verdict
+from sharpen.store.tables import GROWTH
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 # NOT NULL and CHECK also refuse NaN, which SQLite would store as NULL.
-SCHEMA = """
+SCHEMA = f"""{GROWTH}
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tasks(id TEXT PRIMARY KEY, family TEXT NOT NULL, level INTEGER NOT NULL, split TEXT NOT NULL,
     prompt TEXT NOT NULL, answer TEXT, verifier TEXT NOT NULL, data TEXT NOT NULL, solution TEXT, parents TEXT NOT NULL,
@@ -55,10 +56,6 @@ CREATE TABLE decisions(round INTEGER PRIMARY KEY, answer TEXT NOT NULL CHECK (an
     reason TEXT NOT NULL, numbers TEXT NOT NULL);
 CREATE TABLE diagnoses(step INTEGER NOT NULL, name TEXT NOT NULL, fatal INTEGER NOT NULL, evidence TEXT NOT NULL,
     cure TEXT NOT NULL);
-CREATE TABLE grown(place INTEGER PRIMARY KEY, round INTEGER NOT NULL, task TEXT NOT NULL UNIQUE, tries INTEGER NOT NULL,
-    correct INTEGER NOT NULL);
-CREATE TABLE refusals(round INTEGER NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL, example TEXT NOT NULL,
-    PRIMARY KEY(round, reason));
 CREATE TABLE timings(session INTEGER NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL);
 CREATE TABLE commits(n INTEGER PRIMARY KEY, phase TEXT NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
     checkpoint TEXT, accepted TEXT, finished INTEGER NOT NULL, checksum TEXT);

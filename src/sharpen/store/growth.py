@@ -1,4 +1,4 @@
-"""Tasks as the store has them: those that have grown, and those of any condition."""
+"""Tasks as the store has them: those that have grown, those that were repaired, those in dispute, those of any condition."""
 
 from __future__ import annotations
 
@@ -20,3 +20,16 @@ def tasks(store: Store, condition: str) -> list[Task]:
     """The committed tasks for which a condition of SQL on `t` holds, in order of writing."""
     sql = f"SELECT {COLUMNS} FROM tasks t WHERE {condition} ORDER BY t.rowid"
     return [database.read_task(row) for row in store.rows(sql, deadline=DEADLINE)]
+
+
+def repairs(store: Store) -> dict[str, Task | None]:
+    """By the id of a training task what is drawn in its place, None where it is drawn no more; in the order of writing."""
+    sql = f"SELECT {COLUMNS}, r.task FROM repairs r LEFT JOIN tasks t ON t.id = r.mended ORDER BY r.place"
+    rows = [tuple(row) for row in store.rows(sql, deadline=DEADLINE)]
+    return {row[10]: database.read_task(row[:10]) if row[0] is not None else None for row in rows}
+
+
+def disputed(store: Store) -> list[tuple[Task, str, str]]:
+    """(task, reason, example) of every proposal whose label is in dispute, in the order of writing."""
+    sql = f"SELECT {COLUMNS}, d.reason, d.example FROM disputes d JOIN tasks t ON t.id = d.task ORDER BY d.rowid"
+    return [(database.read_task(tuple(row)[:10]), row["reason"], row["example"]) for row in store.rows(sql, deadline=DEADLINE)]

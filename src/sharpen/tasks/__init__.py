@@ -2,9 +2,9 @@
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
 arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, scheduling.py for rules, ranked.py
-for an order; grown.py makes tasks of others, and draws them; episodes.py has those of environments. A file is read by
-formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns mean; reading.py: what is in a
-cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
+for an order; grown.py makes tasks of others, and draws them; answering.py answers questions; episodes.py has those of
+environments. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns
+mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
 
 May import: terminal, environments, families, verify.maths, verify.code, verify.
 """
@@ -19,7 +19,8 @@ from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.families import BLOCKED, DEFAULT, VERIFIER, level_count
 from sharpen.hashing import question_key
 from sharpen.tasks import decisions, formats
-from sharpen.tasks.arithmetic import arithmetic, lines
+from sharpen.tasks.answering import answer_of, answered, knows
+from sharpen.tasks.arithmetic import arithmetic, line_of, lines
 from sharpen.tasks.chain import step_chain
 from sharpen.tasks.decisions import Ruling, content
 from sharpen.tasks.episodes import episodes, heuristics, seeds
@@ -37,6 +38,10 @@ from sharpen.tasks.tours import tours
 from sharpen.terminal import places
 
 __all__ = [
+    "Ruling",
+    "TaskFile",
+    "answer_of",
+    "answered",
     "arithmetic",
     "blocked",
     "clip",
@@ -54,6 +59,8 @@ __all__ = [
     "is_own",
     "jsonl",
     "kind",
+    "knows",
+    "line_of",
     "lines",
     "lines_of",
     "listing",

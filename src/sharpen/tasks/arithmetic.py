@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
+from typing import Any
 
 from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
 from sharpen.hashing import derive, question_key, split_of
@@ -172,7 +173,11 @@ def lines(source: TaskSource, n: int, seed: int = 0) -> Iterator[str]:
                 if (key := question_key(task.prompt)) in seen:
                     continue
                 seen.add(key)
-                fields = {"prompt": list(task.prompt) if len(task.prompt) > 1 else task.prompt[0]["content"]}
-                fields |= {"answer": task.answer, "verifier": task.verifier, "family": task.family, "level": task.level}
-                fields |= {"split": split} | ({"solution": task.solution} if task.solution else {}) | dict(task.data)
-                yield json.dumps(fields, ensure_ascii=False)
+                yield json.dumps(line_of(task), ensure_ascii=False)
+
+
+def line_of(task: Task) -> dict[str, Any]:
+    """The task as a line of a file."""
+    fields = {"prompt": list(task.prompt) if len(task.prompt) > 1 else task.prompt[0]["content"]}
+    fields |= {"answer": task.answer, "verifier": task.verifier, "family": task.family, "level": task.level}
+    return fields | {"split": task.split} | ({"solution": task.solution} if task.solution else {}) | dict(task.data)

@@ -2,7 +2,7 @@
 
     interpolated   between two levels of a family: family "chain_sum_between", level 35 between 3 and 4
     composed       two questions in one: family "chain_sum+gcd", level the sum of the two
-    with_grown     a source that draws them too
+    with_grown     a source that draws them too, and training tasks with mended labels
 
 Their right answers are a program's, and another one checks it: the data set's own scorer for `interpolated`, and for `composed`
 whatever checked the two parts.
@@ -11,7 +11,7 @@ whatever checked the two parts.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from sharpen.families import LISTED, SCORED, between, dataset_of
 from sharpen.hashing import derive, split_of
 from sharpen.tasks.gym import INDICES, TRIES, sound, task_of
 
+SKIPPED = 10_000  # tasks of an arm that a draw passes over, where they were dropped
 BOTH = "Answer both questions.\n1. {0}\n2. {1}\nGive the two answers in this order, with a {2} between them."
 
 
@@ -85,12 +86,15 @@ def composed(first: Task, second: Task, parents: tuple[str, ...] = ()) -> Task |
     )
 
 
-def with_grown(source: TaskSource, grown: Sequence[Task]) -> TaskSource:
+def with_grown(source: TaskSource, grown: Sequence[Task], repairs: Mapping[str, Task | None] | None = None) -> TaskSource:
     """The source with arms of grown tasks beside its own: training tasks, drawn as they came, again and again.
 
     More tasks leave all earlier indices below the old size as they are. The arms must be none of the source's.
+
+    repairs  by the id of a training task what is drawn in its place: the task with another label, or, where that is None, the
+             arm's next one
     """
-    if not grown:
+    if not grown and not repairs:
         return source
     own: dict[Arm, list[Task]] = {}
     for task in grown:
@@ -106,4 +110,21 @@ def with_grown(source: TaskSource, grown: Sequence[Task]) -> TaskSource:
             raise UserError(f"{arm} has grown, and grown tasks are for training: it has none of the {split} split.")
         return own[arm][index % len(own[arm])]
 
-    return TaskSource(f"{source.name} + grown", tuple(sorted({*source.arms, *own})), draw, size, source.notes)
+    name = f"{source.name} + grown" if grown else source.name
+    drawn = repaired(draw, repairs) if repairs else draw
+    return TaskSource(name, tuple(sorted({*source.arms, *own})), drawn, size, source.notes, source.languages)
+
+
+def repaired(draw: Callable[..., Task], repairs: Mapping[str, Task | None]) -> Callable[..., Task]:
+    """The same draw, of which training tasks are as they were repaired. UserError where SKIPPED in a row are dropped."""
+
+    def mended(arm: Arm, split: str, index: int, seed: int) -> Task:
+        for i in range(SKIPPED if split == "train" else 1):
+            task: Task | None = draw(arm, split, index + i, seed)
+            while split == "train" and task is not None and task.id in repairs:
+                task = repairs[task.id]
+            if task is not None:
+                return task
+        raise UserError(f"{arm}: the labels of {SKIPPED} training tasks in a row were found wrong, and none is left to draw.")
+
+    return mended

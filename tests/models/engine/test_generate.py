@@ -177,6 +177,14 @@ def test_a_batch_is_cut_where_its_cache_would_not_fit(model, monkeypatch):
         assert a.tokens.tolist() == b.tokens.tolist()
 
 
+def test_a_large_model_has_fewer_rows_together(model, monkeypatch):
+    given = requests(prompts(20), max_tokens=5)
+    monkeypatch.setattr(generate, "LARGE_CACHE_BYTES", 40_000)
+    assert len(generate.batches(model, given)) == 1
+    monkeypatch.setattr(generate, "LARGE", generate.token_bytes_of(model))
+    assert len(generate.batches(model, given)) > 1
+
+
 def test_a_prompt_is_run_once_for_its_group():
     """By hand: 3 rows on a prompt of 5 tokens and 2 on one of 9 hold 14 prompt tokens, padded to 18; not 33."""
     model = CAUSAL_LMS["llama"]().eval()

@@ -106,3 +106,18 @@ def test_what_the_library_does_not_take_is_torchs():
     x = half(4, 20)
     assert torch.equal(train_products.project(odd, x), odd(x))
     assert torch.equal(train_products.project(plain, x.float().repeat(1, 2)[:, :32]), plain(x.float().repeat(1, 2)[:, :32]))
+
+
+def test_a_layer_with_an_adapter_is_peft_s():
+    peft = pytest.importorskip("peft")
+    inner = nn.ModuleDict({"one": nn.Linear(64, 32, bias=False)})
+    model = peft.inject_adapter_in_model(peft.LoraConfig(r=4, lora_alpha=8, target_modules=["one"]), inner).bfloat16()
+    layer, x, back = model["one"], half(9, 64).requires_grad_(), half(9, 32, seed=1)
+    with torch.no_grad():
+        layer.lora_B["default"].weight.copy_(half(32, 4, seed=2))
+    learnt = [p for p in layer.parameters() if p.requires_grad]
+    found, wanted = train_products.project(layer, x), layer(x)
+    assert len(learnt) == 2 and train_products._adapted(layer)
+    slopes = zip(torch.autograd.grad(found, (x, *learnt), back), torch.autograd.grad(wanted, (x, *learnt), back), strict=True)
+    for a, b in ((found, wanted), *slopes):
+        close(a, b, 2**-7)
