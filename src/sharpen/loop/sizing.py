@@ -211,7 +211,7 @@ def told(recipe: Recipe, stats: Mapping[str, Any], step_s: float, look_s: float,
         said += f"; the budget's {steps} steps take {spoken(steps * (whole / recipe.round_steps))}"
     few = steps < 2 * FEWEST if "seconds" in left.kind else step_s > 60
     cheaper = []
-    if few and stats["truncated"] < CUT and 4 * length < recipe.max_tokens:
+    if few and stats.get("truncated", 0.0) < CUT and 4 * length < recipe.max_tokens:
         cheaper.append(f"--set max_tokens={math.ceil(3 * length / 16) * 16}")
     if few and recipe.prompts > PROMPTS[0]:
         cheaper.append(f"--set prompts={PROMPTS[0]}")
