@@ -20,7 +20,7 @@ def grow(
         list[str] | None,
         typer.Option("--role", metavar="NAME=WHO", help="Who writes and judges, as for `sharpen run`: proposer, teacher, …"),
     ] = None,
-    recipe: Annotated[str, typer.Option(metavar="RECIPE", help="A recipe whose grower is taken, such as looptool.")] = "",
+    recipe: Annotated[str, typer.Option(metavar="NAME", help="A recipe whose grower is taken, such as looptool.")] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of that recipe, such as grow=procedural.")
     ] = None,
