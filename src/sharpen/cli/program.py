@@ -98,7 +98,7 @@ Model = Annotated[
 def run(
     recipe: Annotated[
         str | None,
-        typer.Argument(metavar="RECIPE", help="A recipe, or path of a .py file. [default: quickstart, or frontier with --model]"),
+        typer.Argument(metavar="RECIPE", help="A recipe, or path of a .py file. [default: quickstart; frontier with --model]"),
     ] = None,
     run_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run goes. [default: runs/TIME-RECIPE]")] = None,
     budget: Annotated[
