@@ -222,7 +222,7 @@ def test_asking_for_what_there_is_not_names_what_there_is(tmp_path):
     def greedy(history, arms, prompts, samples, rng, *, crystal_ball):
         return []
 
-    with pytest.raises(UserError, match="crystal_ball.*attempts, evaluations, kept, progress, totals"):
+    with pytest.raises(UserError, match="crystal_ball.*attempts, embed, evaluations, kept, progress, totals"):
         going(tmp_path, replace(grpo.recipe(), curriculum=greedy, **SMALL))
 
 

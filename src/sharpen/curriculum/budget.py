@@ -110,4 +110,4 @@ def cures(
     p = (attempts.right[mine] + 1) / (attempts.tries[mine] + 2)
     spread = np.sqrt(p * (1 - p))
     chosen = weighted(np.exp((spread - 0.5) / temperature), prompts, rng)
-    return dealt(attempts, mine[chosen], prompts * samples, spread[chosen], low)
+    return dealt(attempts, mine[chosen], prompts * samples, weights=spread[chosen], low=low)

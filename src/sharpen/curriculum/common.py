@@ -88,7 +88,7 @@ def weighted(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarra
     return lowest(keys, min(n, int(np.count_nonzero(weights))))
 
 
-def dealt(attempts: Attempts, numbers: np.ndarray, total: int, weights: np.ndarray | None = None, low: int = 1) -> Choices:
+def dealt(attempts: Attempts, numbers: np.ndarray, total: int, *, weights: np.ndarray | None = None, low: int = 1) -> Choices:
     """The tasks with `total` rollouts between them, evenly or in proportion to the weights, each at least `low`."""
     quota = allot(np.ones(len(numbers)) if weights is None else weights, total, low)
     return [(attempts.draw(int(number)), int(n)) for number, n in zip(numbers, quota, strict=True)]
