@@ -107,11 +107,12 @@ def grow(
 
 def grower_of(base: Recipe, recipe: str, settings: Sequence[str], roles: Sequence[str], n: int) -> Recipe:
     """The run's recipe with the grower that is wanted, its roles bound. UserError."""
+    numbers = base
     if recipe or settings:
         other = catalog.build(recipe or "grpo", settings)
         if not isinstance(other, Recipe) or other.grow is growth.nothing:
             raise UserError(f"--recipe {recipe}: it grows nothing. `sharpen list` shows the family growth.")
-        grow, named = other.grow, other.roles
+        grow, named, numbers = other.grow, other.roles, other
     elif base.grow is not growth.nothing:
         grow, named = base.grow, base.roles
     elif any(text.startswith("proposer=") for text in roles):
@@ -125,7 +126,8 @@ def grower_of(base: Recipe, recipe: str, settings: Sequence[str], roles: Sequenc
     bound = models.roles.named([*own, *named], roles)
     for role in bound:
         models.roles.check(role)
-    made = dataclasses.replace(base, grow=grow, roles=tuple(bound), grow_limit=n)
+    tried = {name: getattr(numbers, name) for name in ("grow_tries", "grow_low", "grow_high")}
+    made = dataclasses.replace(base, grow=grow, roles=tuple(bound), grow_limit=n, **tried)
     offers.check(made)
     return made
 

@@ -120,8 +120,7 @@ def perform(
             got = [this.answers[k] for k in range(len(events))]
             this.spent.add(cost(events, got, time.monotonic() - this.since, roles))
             this.turns += [a for a in got if isinstance(a, Turn)]
-            failed = next((a for a, e in zip(got, events) if isinstance(a, Failed) and not getattr(e, "may_fail", False)), None)
-            resume(i, failed if failed else got if isinstance(this.wanted, list) else got[0])
+            resume(i, failed(events, got) or (got if isinstance(this.wanted, list) else got[0]))
 
     for i in range(len(going)):
         resume(i, None)
@@ -149,6 +148,11 @@ def in_rounds(
         for i, n in sorted(late):
             if late[i, n].over:
                 take(i, n, late.pop((i, n)).result())
+
+
+def failed(events: Sequence[Any], got: Sequence[Any]) -> Failed | None:
+    """The first failure that is to be raised where it was asked for: not that of an event that may fail."""
+    return next((a for e, a in zip(events, got) if isinstance(a, Failed) and not getattr(e, "may_fail", False)), None)
 
 
 def _round(
