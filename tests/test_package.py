@@ -19,7 +19,7 @@ import sharpen
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-IMPORTED_AS = {"mlflow_skinny": "mlflow"}
+IMPORTED_AS = {"mlflow_skinny": "mlflow", "openenv_core": "openenv", "vl_convert_python": "vl_convert"}
 DEVELOPERS = ("bench", "dev")  # extras for those who work on sharpen itself
 
 

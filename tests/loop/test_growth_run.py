@@ -221,6 +221,7 @@ def test_every_curriculum_sees_arms_that_come_later(tmp_path, name):
 def offered(knows, recipe, progress) -> dict:
     """What a curriculum asks for by name."""
     everything = {"progress": progress, **{n: getattr(knows, n) for n in ("totals", "evaluations", "attempts", "kept")}}
+    everything["embed"] = lambda listed: np.eye(len(listed))  # every question in a direction of its own
     return {name: everything[name] for name in asked_for(recipe.curriculum)}
 
 

@@ -26,6 +26,8 @@ ADD = {
     "fortran": "program p\ninteger a, b\nread *, a, b\nprint *, a + b\nend program",
     "ocaml": 'let () = Scanf.scanf " %d %d" (fun a b -> Printf.printf "%d\\n" (a + b))',
     "r": 'x <- scan(file("stdin"), quiet = TRUE)\ncat(x[1] + x[2], "\\n", sep = "")',
+    "verilog": 'module main;\ninteger a, b, n;\ninitial begin\nn = $fscanf(\'h8000_0000, "%d %d", a, b);\n'
+    '$display("%0d", a + b);\n$finish;\nend\nendmodule',
     "bash": "read a b; echo $((a + b))",
     "perl": 'my ($a, $b) = split " ", <STDIN>; print $a + $b, "\\n";',
 }
@@ -36,6 +38,7 @@ BROKEN = {  # compiled languages: text that is no program
     "java": "public class Main { void f() { return 1; } }",
     "fortran": "program p\nprint *, 'a\nend program",
     "ocaml": 'let () = print_int "a"',
+    "verilog": "module main(; endmodule",
 }
 
 
