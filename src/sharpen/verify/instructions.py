@@ -40,6 +40,7 @@ INSTRUCTIONS: Mapping[str, str] = {
     "json": "Answer with JSON and nothing else.{schema}",
     "tool_call": "",  # how to call a tool is said with the tools
     "rubric": "",
+    "tour": "",  # the question says how settings are written
     "judge": "",
     "environment": "",
     "code_io": "Answer with the {language} code, all of it in one block that begins with ```{language} and ends with ```.",
