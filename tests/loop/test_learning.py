@@ -151,7 +151,6 @@ def bare(function: Any) -> Any:
 ALONE = {
     "curriculum",
     "distillation",
-    "growth",
     "hybrid",
     "loop",
     "penalty",

@@ -192,7 +192,7 @@ def consistent(
         right = [bool(row) and w >= max(least, max(worth)) for row, w in zip(said, worth)]
         return [_ruled(s, yes, "consistent", {"consistent": w}) for s, yes, w in zip(group, right, worth)]
 
-    return _by_group(samples, judged)
+    return [sample for sample in _by_group(samples, judged) if sample.verdict.reward is not None]
 
 
 def _contradict(a: Prediction, b: Prediction) -> bool:
