@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from sharpen.core import Ask, Message, RolloutGenerator, Task, UserError
 from sharpen.data import discovery, experience, prompting
+from sharpen.recipe import asked_for
 from sharpen.rollouts.asking import after_system
 from sharpen.verify import final_answer, right_response
 
@@ -64,10 +65,11 @@ def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGe
 
 def demonstrating(rollout: Callable[[Task], RolloutGenerator]) -> Callable[[Task], RolloutGenerator]:
     """`demonstrate` after the same system message as this rollout's, so that what is shown is what will be asked. A strategy
-    with a parameter `shown` acts its worked solution out itself."""
+    with a parameter `shown` acts its worked solution out itself; what it recalls is nothing, before anything was done."""
     inner = rollout.func if isinstance(rollout, partial) else rollout
     if "shown" in inspect.signature(inner).parameters:
-        return partial(cast(Callable[..., RolloutGenerator], rollout), shown=True)
+        nothing: dict[str, Any] = {"recall": lambda words, k: []} if "recall" in asked_for(rollout) else {}
+        return partial(cast(Callable[..., RolloutGenerator], rollout), shown=True, **nothing)
     system = getattr(rollout, "keywords", {}).get("system", "")
     return partial(demonstrate, system=system) if system else demonstrate
 
