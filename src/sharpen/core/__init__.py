@@ -15,32 +15,19 @@ May import: nothing but the ground files.
 """
 
 from sharpen.core import growth
-from sharpen.core.environments import Act, Environment, Observation
+from sharpen.core.environments import Act, Ended, Environment, Observation
 from sharpen.core.errors import FatalDiagnosis, Interrupted, NotFinite, UserError, suggest
-from sharpen.core.events import (
-    Ask,
-    Check,
-    Ended,
-    Event,
-    Failed,
-    GrowthGenerator,
-    Measure,
-    Measured,
-    Ran,
-    RolloutGenerator,
-    Run,
-    Score,
-    Scored,
-    Study,
-    VerdictGenerator,
-)
+from sharpen.core.events import Ask, Event, Failed, GrowthGenerator, RolloutGenerator, VerdictGenerator
 from sharpen.core.growth import Refused, Repair, Weakness
 from sharpen.core.hooks import Beside, Hook, Step
 from sharpen.core.learning import Batch, Lesson, Tableau
 from sharpen.core.ledger import Ledger, Spending
+from sharpen.core.measures import Check, Measure, Measured, Score, Scored
 from sharpen.core.policy import Policy, Speaker
+from sharpen.core.programs import Ran, Run
 from sharpen.core.roles import Role
 from sharpen.core.rollouts import GREEDY, PLAIN, Branch, Rollout, Sampling, Searched, Span, Turn
+from sharpen.core.study import Study
 from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource, flat
 from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Tally, Verdict, came_out, tally
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from sharpen.core.rollouts import Turn
     from sharpen.core.verdicts import Verdict
 
 LONGEST = 2000  # characters of a tool's or an environment's words that come back; the middle is left out
@@ -47,3 +48,14 @@ class Observation:
     done: bool = False
     parts: Mapping[str, float] = field(default_factory=dict)
     verdict: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a rollout may return instead of its turns alone: with them what an environment says of the episode.
+
+    by  its verdict; or its last state, a text that the verifier judges in the place of the last turn
+    """
+
+    turns: Turn | tuple[Turn, ...]
+    by: Verdict | str

@@ -1,7 +1,8 @@
 """What a generator may yield, and what it is sent for it. Rollouts, verdicts that need a model and growth are such generators.
 
 1. A generator yields one event, or a list of them that happen side by side, and is sent the answer, or the list of answers in
-   the same order: Ask -> Turn, Run -> Ran, Act -> Observation, Measure -> Measured, Score -> Scored, Check -> Verdict.
+   the same order: Ask -> Turn (here), Run -> Ran (programs.py), Act -> Observation (environments.py), Measure -> Measured,
+   Score -> Scored and Check -> Verdict (measures.py).
 2. It does no I/O itself, so three `send`s test it without a model.
 3. Every event has a deadline. One that fails on our side is raised in the generator as `Failed`; a generator that does not
    catch it becomes a failed rollout, an unscorable verdict or an empty growth, and costs only itself.
@@ -10,34 +11,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from sharpen.core.environments import LONGEST, Act
+from sharpen.core.environments import Act, Ended
 from sharpen.core.hooks import Hook
+from sharpen.core.measures import Check, Measure, Score
+from sharpen.core.programs import Run
 from sharpen.core.rollouts import Sampling, Searched, Turn
-from sharpen.core.tasks import Message, Task
+from sharpen.core.study import Study
+from sharpen.core.tasks import Message
 from sharpen.core.verdicts import Verdict
-
-
-@dataclass(frozen=True)
-class Study:
-    """What a model reads into an adapter before it answers: test-time learning. Its weights are what they were, afterwards.
-
-    texts     cut into segments of `segment` tokens, which are one batch: their order says nothing
-    examples  (messages, answer): of these the answer alone is learnt
-    steps     of AdamW, at rate `lr`, on the mean loss of all tokens
-    rank      of the adapter, which lies beside the products that close attention and MLP
-    """
-
-    texts: tuple[str, ...] = ()
-    examples: tuple[tuple[tuple[Message, ...], str], ...] = ()
-    steps: int = 4
-    lr: float = 1e-3
-    rank: int = 8
-    segment: int = 128
 
 
 @dataclass(frozen=True)
@@ -85,92 +69,6 @@ class Ask:
     def goes_on(self) -> bool:
         """Whether this continues the model's own turn."""
         return self.after is not None and not self.messages and self.answer is None
-
-
-@dataclass(frozen=True)
-class Run:
-    """A program to be run in the sandbox. `seconds` and `memory_mb` are its limits, `longest` that of each of its outputs."""
-
-    code: str
-    language: str = "python"
-    stdin: str = ""
-    seconds: float = 5.0
-    memory_mb: int = 512
-    longest: int = LONGEST
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a program ended. status: "ok", "crash", "timeout", "limit" or "malformed" (it is no program).
-
-    seconds  that it took, its interpreter's start included, measured outside the sandbox
-    """
-
-    status: str
-    stdout: str
-    stderr: str
-    seconds: float = field(default=0.0, compare=False)  # no two runs take as long
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a rollout may return instead of its turns alone: with them what an environment says of the episode.
-
-    by  its verdict; or its last state, a text that the verifier judges in the place of the last turn
-    """
-
-    turns: Turn | tuple[Turn, ...]
-    by: Verdict | str
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A request for the log-probabilities of a given answer after messages, under the student or a role; nothing is sampled."""
-
-    messages: tuple[Message, ...]
-    answer: str
-    role: str = ""
-    turn: Turn | None = None  # where given, its own sampled tokens are measured, and nothing is tokenised again
-
-
-@dataclass(frozen=True)
-class Measured:
-    """(n,) each, of the answer's tokens and the mark that ends its turn, or of a turn's sampled tokens: log-probabilities, and
-    entropies in nats."""
-
-    logprobs: np.ndarray
-    entropies: np.ndarray
-
-
-@dataclass(frozen=True)
-class Score:
-    """A request for what a reward model says of an answer to messages: one number after each of the answer's steps.
-
-    steps  the answer in pieces, which joined are the whole of it; one piece is an outcome to be scored
-    """
-
-    messages: tuple[Message, ...]
-    steps: tuple[str, ...]
-    role: str
-
-
-@dataclass(frozen=True)
-class Scored:
-    """(n,) float32, a number for each step, on no scale of its own: `sigmoid` of it is a probability where it was so taught."""
-
-    values: np.ndarray
-
-
-@dataclass(frozen=True)
-class Check:
-    """A request for the verdict of the task's own verifier, made as any other is: in a process that can be killed.
-
-    What it decides is what a learnt reward is held against, and taught by. It knows the right answer: a search
-    that asks for it on tasks that it is measured with is an upper bound, and says so.
-    """
-
-    task: Task
-    response: str
 
 
 class Failed(Exception):
