@@ -16,6 +16,4 @@ settings.load_profile("any machine")
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--all-learn", action="store_true", help="learn with every recipe (tests/loop/test_learning.py); ten minutes"
-    )
+    parser.addoption("--all-recipes", action="store_true", help="learn with, and interrupt, each (tests/loop/test_learning.py)")
