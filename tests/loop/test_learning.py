@@ -46,11 +46,13 @@ OWN = {
     "score": ("rollout.again=?", "alpha=1"),  # a second turn that the warm-up has not shown
     "view_batch": ("views=2",),  # four tasks a step pull a student this small to and fro
 }
-OWN_TASKS = ("code_speed", "cycle_researcher", "reason_rank")  # judged by what only theirs have
+OWN_TASKS = ("reason_rank",)  # judged by an order
 # One pair a prompt, of its extremes, needs more prompts rather than more answers to each.
 OWN |= {info.name: ("prompts=32", "samples=4") for info in catalog.recipes() if info.family == "preference"}
 FEW = ("prompts=8", "samples=4", "round_steps=3")  # of a run that need not learn
-RECIPES = [info.name for info in catalog.recipes()]
+# Programs that are timed, and reviews that are scored, are nothing that this student writes.
+INFOS = [info for info in catalog.recipes() if info.name not in ("code_speed", "cycle_researcher")]
+RECIPES = [info.name for info in INFOS]
 
 
 class Cut(terminal.Quiet):
@@ -160,7 +162,7 @@ ALONE = {
     "staged",
     "supervised",
 }
-KINDS = {kind(info): info.name for info in reversed(list(catalog.recipes())) if info.family in ALONE}  # the first of each
+KINDS = {kind(info): info.name for info in reversed(INFOS) if info.family in ALONE}  # the first of each
 
 
 STATELESS = {"progress", "demos", "entropy", "logprobs", "retell", "decode", "mask_token", "rng", "source"}
@@ -176,7 +178,7 @@ def remembers(info: catalog.RecipeInfo) -> tuple[Any, ...]:
     return info.family, len(recipes), grows, frozenset(asked), frozenset(roles), any(r.replay or r.average for r in recipes)
 
 
-STATES = {remembers(info): info.name for info in reversed(list(catalog.recipes()))}  # the first of each
+STATES = {remembers(info): info.name for info in reversed(INFOS)}  # the first of each
 
 
 def pytest_generate_tests(metafunc):
