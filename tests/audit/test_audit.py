@@ -97,7 +97,7 @@ def test_programs_are_audited_with_their_solutions(tmp_path):
     unsteady = "import os\nprint(4 if len(open('/proc/self/stat').read()) and os.urandom(1)[0] % 2 else 5)"
     assert found(tmp_path, double, triple) == []
     assert found(tmp_path, weak, triple) == [("d", "spoilt", "correct")]  # its one test tells nothing apart
-    disputes = found(tmp_path, *({**CODE, "id": f"u{i}", "solution": unsteady + "\n" * i} for i in range(3)))
+    disputes = found(tmp_path, *({**CODE, "id": f"u{i}", "solution": unsteady + "\n" * i} for i in range(24)))
     assert "again" in {check for _, check, _ in disputes}
 
 
