@@ -1,5 +1,5 @@
 # make run    the default recipe, from nothing to a report
-# make real   a real chat model, from a package, made better at arithmetic in twelve minutes
+# make real   a real chat model, from a package, made better at arithmetic in a quarter of an hour
 # make test   the tests
 # make check  format, lint, types
 # make bench  speed beside TRL, and how it grows; ten minutes, on a machine that does nothing else
