@@ -24,7 +24,7 @@ from sharpen.store.store import Store
 from sharpen.tasks import jsonl
 from sharpen.terminal import terminal
 
-SMALL = dict(warmup_steps=0, prompts=2, samples=2, round_steps=1, validation=1, test=1, budget="2steps", max_tokens=8)
+SMALL = dict(warmup_steps=0, prompts=2, samples=2, round_steps=1, validation=1, test=1, retain=2, budget="2steps", max_tokens=8)
 WORK = {
     "curriculum": uniform,
     "rollout": rollouts.single,

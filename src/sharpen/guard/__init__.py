@@ -1,7 +1,8 @@
 """Keep a round, go on from it or go back; budgets and when to stop; the doctor.
 
-acceptance.py judges a round (the ratchet and others), looks.py with all rounds before it in view, by falls.py; handover.py what goes on from stage to stage, control.py reads budgets
-and stops, prediction.py stops by where the curve will end, doctor.py names what goes wrong in silence, learnt.py with a learnt reward, baseline.py before the first step.
+acceptance.py judges a round (the ratchet and others), looks.py with all rounds before it in view, by falls.py; handover.py
+what goes on from stage to stage; control.py reads budgets and stops, prediction.py stops by where the curve will end; doctor.py
+names what goes wrong in silence, learnt.py with a learnt reward, baseline.py before the first step.
 
 May import: nothing but the ground files.
 """
@@ -10,8 +11,8 @@ from sharpen.guard import baseline, control, doctor, handover, prediction
 from sharpen.guard.acceptance import always, evidence, ratchet
 from sharpen.guard.control import Budget, never, parse_budget, plateau
 from sharpen.guard.doctor import Diagnosis
-from sharpen.guard.prediction import predicted
 from sharpen.guard.looks import exhausted, half, needed, reported, sequential, visible
+from sharpen.guard.prediction import predicted
 
 __all__ = [
     "Budget",

@@ -359,9 +359,7 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     return rounds
 
 
-def decide(
-    this: Run, step: int, number: int, before: Evaluation, after: Evaluation, kept: Evaluation | None
-) -> Decision:
+def decide(this: Run, step: int, number: int, before: Evaluation, after: Evaluation, kept: Evaluation | None) -> Decision:
     """What the guard says. Of what is retained it is shown this round's too."""
     at = moment(this, step, number)
     at.made["retained"] = [*this.state.retained, *([kept] if kept else [])]

@@ -48,7 +48,9 @@ def questions(method: Method, recipes: Sequence[Recipe], source: TaskSource, see
     else:
         named = tasks.retention()
     if trained := sorted(str(arm) for arm in set(named.arms) & set(source.arms)):
-        raise UserError(f"retention={recipe.retention}: {', '.join(trained)} would be trained on too. Name other tasks, or '' for none.")
+        raise UserError(
+            f"retention={recipe.retention}: {', '.join(trained)} would be trained on too. Name other tasks, or '' for none."
+        )
     found = held_out(named, "test", max(recipe.retain // len(named.arms), 1), seed)
     shown = trained_on(source, seed)
     kept = {arm: [task for task in own if question_key(task.prompt) not in shown] for arm, own in found.items()}

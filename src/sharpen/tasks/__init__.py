@@ -87,9 +87,9 @@ REPEATS = 100  # draws in a row that bring nothing new before an arm counts as e
 
 def parse_spec(text: str, map: str = "", env: str = "") -> TaskSource:
     """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `arithmetic`, `programs`,
-    `step_chain`, `problems`, `retention`, or files and directories of tasks. `map` says which of a file's columns is the prompt, which the
-    answer: loading.py. With `env`, the SPEC of an environment, files hold episodes of it, and `episodes` are such that differ
-    in their seed alone: episodes.py.
+    `step_chain`, `problems`, `retention`, or files and directories of tasks. `map` says which of a file's columns is the
+    prompt, which the answer: loading.py. With `env`, the SPEC of an environment, files hold episodes of it, and `episodes` are
+    such that differ in their seed alone: episodes.py.
 
     Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
     """
