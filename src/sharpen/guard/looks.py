@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 
 from sharpen.core import Decision, Evaluation
-from sharpen.guard.acceptance import changes_between, numbers_of
+from sharpen.guard.changes import changes_between, numbers_of
 from sharpen.guard.falls import NORMAL, Fall, falls
 
 POWER = 0.9  # of what `visible` and `needed` promise
@@ -121,7 +121,7 @@ def half(evaluation: Evaluation, which: int) -> Evaluation:
 
     Of an arm with one task the second half has none, and leaves the arm out.
     """
-    return Evaluation({arm: own[which::2] for arm, own in evaluation.correct.items() if own[which::2]})
+    return Evaluation({arm: own[which::2] for arm, own in sorted(evaluation.correct.items()) if own[which::2]})
 
 
 def needed(fall: float, arms: int, looks: int, alpha: float = 0.1, changing: float = CHANGING) -> int:

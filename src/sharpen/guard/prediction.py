@@ -2,7 +2,7 @@
 
 A curve is a + b g(x) plus a random walk, x being the share of the budget that is used up and g one of a few shapes: a power
 law, an exponential that comes to rest, a line. For each shape, and each size of the walk, all else is linear and normal, so
-that the posterior is exact; the prediction is their mean, weighted by how well each explains the rounds. Nothing is drawn or searched.
+that the posterior is exact; the prediction is their mean, weighted by how well each explains the rounds. Nothing is drawn.
 
 Sources: Domhan, Springenberg, Hutter, "Speeding up automatic hyperparameter optimization of deep neural networks by
 extrapolation of learning curves" (IJCAI 2015), for the families and the Bayesian mean over them, found there by MCMC;

@@ -189,7 +189,6 @@ def run(
                 note(this, step, rounds, found)
         # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         stages.take_up(this, rounds)
-        reckoning.begin(this)
         while True:
             begun = round_start(this, step, len(rounds)) < step  # a round that has begun is closed, whatever the budget says
             if reason := None if begun else stop_reason(this, step, rounds):
@@ -198,8 +197,6 @@ def run(
                     break
                 rounds, this = handed, on
             else:
-                if not begun:
-                    retention.begin(this, step, rounds)
                 step = practise(this, step, rounds, interrupted)
                 rounds = close_round(this, step, rounds)
             if stopped(interrupted, pause):
@@ -231,7 +228,10 @@ def prepare(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
 
 def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted: Callable[[], bool]) -> int:
     """The steps of one round, or the rest of them. Returns the number of steps done."""
-    end, steps = round_end(this, round_start(this, step, len(rounds))), this.budget.kind == "steps"
+    first, steps = round_start(this, step, len(rounds)), this.budget.kind == "steps"
+    if first == step:
+        retention.begin(this, step, rounds)
+    end = round_end(this, first)
     this.progress.phase(this.at.name or "loop", total=int(this.budget.amount) if steps else None, done=step - this.at.step)
     while step < end and ((spent := share(this, step)) < 1 or untried(this, step)):
         try:

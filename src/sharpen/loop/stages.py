@@ -22,7 +22,7 @@ from sharpen.core import Decision, Evaluation, UserError
 from sharpen.curriculum import state
 from sharpen.data import replay
 from sharpen.guard import control, handover
-from sharpen.loop import growing, offers
+from sharpen.loop import growing, offers, reckoning
 from sharpen.loop.session import At, Run, extrapolate, like_student, measure, refer, save
 from sharpen.recipe import Method, Recipe, Stage, describe
 from sharpen.store import Position, Store, checkpoints
@@ -60,6 +60,7 @@ def take_up(this: Run, rounds: Sequence[Round]) -> None:
         this.memory.update(replay.restored(this.store.successes(replay.KEEP)))
     refer(this)
     keep(this, rounds)
+    reckoning.begin(this)
 
 
 def present(this: Run) -> Stage:
