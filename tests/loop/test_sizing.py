@@ -48,10 +48,10 @@ def test_a_guard_that_counts_its_looks_gets_what_it_needs_and_retention_its_shar
     values = sizing.chosen(watched(budget="600s"), FOUND, 16, set())
     assert (values["validation"], values["retain"], values["test"]) == (13, 64, 26)
     assert sizing.chosen(watched(budget="60s"), FOUND, 16, set())["retain"] == 8
-    long = sizing.chosen(watched(budget="1000h"), FOUND, 16, set())
+    long = sizing.chosen(watched(budget="1000h"), FOUND, 1, set())
     times = -(-int(1000 * 3600 * 0.9 / (40 * 8 * 0.1)) // long["round_steps"])
-    assert recipe().validation < long["validation"] == guard.needed(0.05, 16, times)
-    assert sizing.chosen(recipe(budget="1000h"), FOUND, 16, set())["validation"] == recipe().validation
+    assert recipe().validation < long["validation"] == guard.needed(0.05, 1, times)
+    assert sizing.chosen(recipe(budget="1000h"), FOUND, 1, set())["validation"] == recipe().validation
 
 
 def test_what_is_measured_before_the_sizes_are_known():

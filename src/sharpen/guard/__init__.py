@@ -1,8 +1,9 @@
 """Keep a round, go on from it or go back; budgets and when to stop; the doctor.
 
 acceptance.py judges a round (the ratchet and others), looks.py with all rounds before it in view (falls.py); changes.py is what
-changed between two; handover.py what goes on from stage to stage; control.py reads budgets and stops, prediction.py stops by where the curve will end; doctor.py
-names what goes wrong in silence, learnt.py with a learnt reward, baseline.py before the first step.
+changed between two; handover.py what goes on from stage to stage; control.py reads budgets and stops, prediction.py stops by
+where the curve will end; doctor.py names what goes wrong in silence, learnt.py with a learnt reward, baseline.py before the
+first step.
 
 May import: nothing but the ground files.
 """

@@ -82,8 +82,8 @@ def expected(
     weights = np.array([math.exp(evidence - best) for evidence, _, _ in found])
     weights /= weights.sum()
     parts = tuple((float(w), mean, sd) for w, (_, mean, sd) in zip(weights, found, strict=True))
-    low, middle, high = (quantile(parts, q) for q in ((1 - share) / 2, 0.5, (1 + share) / 2))
-    return Expected(*(min(max(v, 0.0), 1.0) for v in (middle, low, high)), parts)
+    low, middle, high = (min(max(quantile(parts, q), 0.0), 1.0) for q in ((1 - share) / 2, 0.5, (1 + share) / 2))
+    return Expected(middle, low, high, parts)
 
 
 def quantile(parts: Sequence[tuple[float, float, float]], q: float) -> float:
