@@ -102,7 +102,12 @@ def factory(spec: str) -> Callable[[], Any]:
         module = sys.modules[name] = importlib.util.module_from_spec(found)
         found.loader.exec_module(module)
     else:
-        module = importlib.import_module(kind)
+        try:
+            module = importlib.import_module(kind)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{kind}.".startswith(f"{error.name}."):
+                raise  # the module is there, and lacks one itself
+            raise UserError(f"There is no module {kind}: {error}. It must be installed, or lie on PYTHONPATH.") from error
     made = getattr(module, rest, None)
     if made is None:
         raise UserError(f"{kind} has no class {rest!r}.{suggest(rest, [n for n in vars(module) if not n.startswith('_')])}")
