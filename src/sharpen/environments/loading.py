@@ -93,6 +93,8 @@ def factory(spec: str) -> Callable[[], Any]:
     """What makes one environment. Imports its code. UserError where there is none."""
     kind, _, rest = WORLDS.get(spec, spec).partition(":")
     if kind in ADAPTERS:
+        if importlib.util.find_spec(kind) is None:  # the package has the adapter's name
+            raise UserError(f"{kind}: needs the package, not installed here: pip install 'sharpen[{kind}]'")
         return partial(importlib.import_module(ADAPTERS[kind]).make, rest)
     if kind.endswith(".py"):
         name = f"sharpen_environment_{digest(str(Path(kind).resolve()))}"
