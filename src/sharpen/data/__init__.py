@@ -54,6 +54,7 @@ from sharpen.data import (
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
+    finished,
     gate,
     higher_reward,
     keep_all,
@@ -81,6 +82,7 @@ __all__ = [
     "discovery",
     "experience",
     "fidelity",
+    "finished",
     "gate",
     "growth",
     "higher_reward",
