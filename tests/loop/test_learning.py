@@ -165,7 +165,7 @@ ALONE = {
 KINDS = {kind(info): info.name for info in reversed(INFOS) if info.family in ALONE}  # the first of each
 
 
-STATELESS = {"progress", "demos", "entropy", "logprobs", "retell", "decode", "mask_token", "rng", "source"}
+STATELESS = {"progress", "demos", "entropy", "logprobs", "retell", "decode", "mask_token", "rng", "source", "earlier", "stage", "likelihood"}
 
 
 def remembers(info: catalog.RecipeInfo) -> tuple[Any, ...]:
