@@ -168,6 +168,9 @@ class Stage:
     gate       (before, after) -> Decision: whether what is handed over is good enough, against the stage's first weights
     otherwise  where it is not: "back", to go on from the stage's first weights, or "stop", to end the run with what there is
     optimizer  "fresh" or "inherited": the optimizer and the value head with which the stage begins
+    merge      (list of {name: tensor}, shares) -> {name: tensor}: how the weights that are handed over become one, where that
+               is no weighted mean (models/merging.py); the first are those with which the stage began. None: the mean
+    arms       FAMILY/LEVEL of what the stage practises; (): all. Evaluations are of all arms in every stage
     """
 
     name: str
@@ -177,6 +180,8 @@ class Stage:
     gate: Callable[..., Decision]
     otherwise: str = "back"
     optimizer: str = "fresh"
+    arms: tuple[str, ...] = ()
+    merge: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -251,7 +256,7 @@ def first_objective(recipe: Recipe) -> Tableau:
 
     One that asks for the policy or the batch is given None for them.
     """
-    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=())
+    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=(), stage=1)
 
 
 def asked_for(function: Callable[..., Any]) -> set[str]:

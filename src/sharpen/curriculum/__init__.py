@@ -9,7 +9,7 @@ A curriculum is a pure function (history, arms, prompts, samples, rng) -> [(arm 
 4. No arms, knobs out of range, or weights that are not numbers raise UserError; statistics that are not numbers raise
    ValueError and name the arm.
 
-schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py and value_model.py choose
+schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py, value_model.py and ridge.py choose
 single tasks, clusters.py by where they lie, budget.py how often each is tried; gaussians.py works on task parameters.
 
 May import: data, objectives, store.
@@ -24,6 +24,7 @@ from sharpen.curriculum.common import History, allot, dealt, draw, lowest, poste
 from sharpen.curriculum.gaussians import alp_gmm
 from sharpen.curriculum.mixture import missing_skills, mixing, next_level, omni, outgrown, skill_it
 from sharpen.curriculum.pool import cyclical, epochs, pools, retrospective, views
+from sharpen.curriculum.ridge import analytic, error_memory
 from sharpen.curriculum.schedule import adaptive_order, ladder, threshold_ladder, uniform
 from sharpen.curriculum.state import State
 from sharpen.curriculum.value_model import pcl
@@ -33,6 +34,7 @@ __all__ = [
     "Attempts",
     "adaptive_order",
     "allot",
+    "analytic",
     "alp_gmm",
     "clustered",
     "cures",
@@ -41,6 +43,7 @@ __all__ = [
     "draw",
     "dump",
     "epochs",
+    "error_memory",
     "exact",
     "fitting",
     "greedy",

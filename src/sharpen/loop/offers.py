@@ -152,6 +152,23 @@ def seen(moment: Moment) -> list[tuple[np.ndarray, np.ndarray]]:
     return moment.made["seen"]
 
 
+def likelihood(moment: Moment) -> Callable[[Sequence[Sample]], np.ndarray]:
+    def of(samples: Sequence[Sample]) -> np.ndarray:
+        if not samples:
+            return np.zeros(0)
+        batch = make_batch(samples, moment.this.recipe.sampling)
+        logp = moment.this.policy.logprobs(batch)
+        rows = (logp * batch.mask).sum(axis=1) / np.maximum(batch.mask.sum(axis=1), 1)
+        last = (
+            np.arange(len(samples))
+            if batch.sample is None
+            else np.searchsorted(batch.sample, np.arange(len(samples)), "right") - 1
+        )
+        return rows[last]
+
+    return of
+
+
 def retell(moment: Moment, sample: Sample, messages: Sequence[Message], answer: str | None = None) -> Sample:
     """The sample with its answer, or with another that is worth the same, after other messages, as if it had been given there.
     Nothing is generated."""
@@ -246,6 +263,15 @@ OFFERS: Mapping[str, Offer] = {
         "what the rollout has cost: a `core.Spending` that grows, for rollouts; the `core.Ledger` of it all, for verifiers",
         lambda moment: None,
         True,
+    ),
+    "stage": Offer(EVERYWHERE, "number of the stage, 0 the first: the task set of a stream", attrgetter("this.at.number")),
+    "earlier": Offer(
+        ("select",), "right answers of the stages before, as samples, oldest first", lambda m: list(m.this.earlier)
+    ),
+    "likelihood": Offer(
+        ("select",),
+        "(samples) -> for each the mean log-probability of its answer's tokens under the present policy",
+        likelihood,
     ),
     "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
     "seen": Offer(("grow",), "the round's judged samples, right ones too, oldest first", lambda m: list(m.this.grown.seen)),
