@@ -1,7 +1,8 @@
 """Keep a round, go on from it or go back; budgets and when to stop; the doctor.
 
-acceptance.py judges a round (the ratchet and others), handover.py what goes on from stage to stage, control.py reads budgets
-and stops, doctor.py names what goes wrong in silence, learnt.py with a learnt reward, baseline.py before the first step.
+acceptance.py judges a round (the ratchet and others), percentiles.py by every part of the arms, handover.py what goes on from
+stage to stage, control.py reads budgets and stops, doctor.py names what goes wrong in silence, learnt.py with a learnt reward,
+baseline.py before the first step.
 
 May import: nothing but the ground files.
 """
@@ -10,6 +11,7 @@ from sharpen.guard import baseline, control, doctor, handover
 from sharpen.guard.acceptance import always, evidence, ratchet
 from sharpen.guard.control import Budget, never, parse_budget, plateau
 from sharpen.guard.doctor import Diagnosis
+from sharpen.guard.percentiles import percentiles
 
 __all__ = [
     "Budget",
@@ -22,6 +24,7 @@ __all__ = [
     "handover",
     "never",
     "parse_budget",
+    "percentiles",
     "plateau",
     "ratchet",
 ]

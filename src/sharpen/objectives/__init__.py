@@ -2,7 +2,8 @@
 
 advantage.py is what a response is credited with, tableau.py puts the parts together. policy_gradient.py has REINFORCE to
 CISPO and SFT; preferences.py DPO and its kin; hybrid.py worked solutions beside own answers; distillation.py a teacher's
-distribution; turns.py credits turns, steps.py parts of answers; penalties.py and entropy.py what is added; off_policy.py
+distribution; turns.py credits turns, steps.py parts of answers; contrast.py has
+rankings, principles and sharpening; penalties.py and entropy.py what is added; off_policy.py
 rollouts of earlier versions; games.py small matrix games to try preferences on; unrolled.py gradients through learning;
 rewards.py what reward models learn.
 
@@ -11,6 +12,7 @@ May import: data.
 
 from sharpen.objectives import (
     advantage,
+    contrast,
     distillation,
     entropy,
     games,
@@ -29,6 +31,7 @@ from sharpen.objectives.tableau import active, example, example_penalty, weigh
 __all__ = [
     "active",
     "advantage",
+    "contrast",
     "distillation",
     "entropy",
     "example",
