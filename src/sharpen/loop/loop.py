@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from sharpen import guard, models, rollouts, tasks
+from sharpen import environments, guard, models, rollouts, tasks
 from sharpen.core import FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
@@ -86,6 +86,9 @@ def start(
     for note in source.notes:
         progress.say(note)
     code.require(source, first.isolation)
+    for stage in stages.listed(recipe):
+        if spec := getattr(stage.recipe.rollout, "keywords", {}).get("env"):
+            environments.ready(spec)
     expected = sizing.supposed(request) if size else first
     choose = partial(processor.choose, expected) if origin is None else lambda _: processor.chosen_before(origin)
     made = build_policy(first, source, request.seed, nearest(request.directory), choose)
