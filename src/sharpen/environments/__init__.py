@@ -22,6 +22,7 @@ from sharpen.environments.toolbox import Toolbox
 from sharpen.environments.tools import TOOLS, cells, check_plan, draw
 from sharpen.environments.users import Traits, User, expected_success
 from sharpen.environments.worlds import (
+    airline,
     analysis,
     atomic,
     charts,
@@ -47,6 +48,7 @@ __all__ = [
     "WORLDS",
     "act",
     "acts",
+    "airline",
     "analysis",
     "asked",
     "atomic",

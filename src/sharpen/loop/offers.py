@@ -192,6 +192,10 @@ def embed(moment: Moment) -> Callable[[Sequence[Sequence[Message]]], np.ndarray]
     return lambda listed: models.embed(moment.this.policy, [Ask(tuple(messages)) for messages in listed])
 
 
+def angles(moment: Moment) -> Callable[[Sequence[Sequence[Message]]], np.ndarray]:
+    return lambda listed: models.angles(moment.this.policy, [Ask(tuple(messages)) for messages in listed])
+
+
 def recall(moment: Moment) -> Callable[[str, int], list[str]]:
     """A search among the latest right answers of each arm, by what they were shown."""
     memory = environments.Memory(most=RECALLED)
@@ -232,6 +236,11 @@ OFFERS: Mapping[str, Offer] = {
     "kept": Offer(("curriculum",), "a dict of arrays that it fills; goes back with the weights", working("kept")),
     "embed": Offer(
         ("curriculum", "select", "grow"), "(list of messages) -> (N, D) the student's hidden states, rows of length 1", embed
+    ),
+    "angles": Offer(
+        ("curriculum",),
+        "(list of messages) -> (N,) how closely the states of a prompt's tokens point, GAIN-RL's signal",
+        angles,
     ),
     "library": Offer(
         ("rollout", "select", "grow"),

@@ -48,6 +48,7 @@ from sharpen.rollouts.rollout import (
     self_correct,
     single,
     unaided,
+    under_each,
     with_insights,
 )
 from sharpen.rollouts.stages import advised, deliberated, staged, tutored
@@ -98,6 +99,7 @@ __all__ = [
     "single",
     "ticked_again",
     "unaided",
+    "under_each",
     "with_toolbox",
     "untried",
     "staged",
