@@ -3,7 +3,7 @@
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), corrections.py makes texts about mistakes, errors.py mistakes, edits.py texts with what somebody accepts of a
 revision; lengths.py pays for length, trees.py learns from what a search tried; replay.py remembers earlier successes,
-batching.py makes arrays of samples.
+shuffling.py deals verdicts anew, as a control; batching.py makes arrays of samples.
 
 lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py
 one reward of parts. growth.py makes new tasks of what failed: diagnose.py names it, propose.py writes (writing.py, worth.py:
@@ -65,6 +65,7 @@ from sharpen.data.selection import (
     soft_overlong,
     win_rate,
 )
+from sharpen.data.shuffling import shuffled
 
 __all__ = [
     "Memory",
@@ -109,6 +110,7 @@ __all__ = [
     "right_beginnings",
     "screen",
     "soft_overlong",
+    "shuffled",
     "stepping",
     "trees",
     "win_rate",

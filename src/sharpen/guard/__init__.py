@@ -8,7 +8,7 @@ May import: nothing but the ground files.
 
 from sharpen.guard import baseline, control, doctor, handover
 from sharpen.guard.acceptance import always, evidence, ratchet
-from sharpen.guard.control import Budget, never, parse_budget, plateau
+from sharpen.guard.control import Budget, enough, never, parse_budget, plateau
 from sharpen.guard.doctor import Diagnosis
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "baseline",
     "control",
     "doctor",
+    "enough",
     "evidence",
     "handover",
     "never",
