@@ -40,8 +40,8 @@ def solutions(method: Method) -> Recipe:
     first = opening(method)
     wrapped(first)
     source = first.tasks()
-    shown = [source.draw(arm, "train", 0, 0) for arm in curriculum.trainable(source)]
-    if all(task.solution is None and right_response(task) is None for task in shown):
+    shown = (source.draw(arm, "train", 0, 0) for arm in curriculum.trainable(source))
+    if not any(task.solution is not None or right_response(task) is not None for task in shown):
         raise UserError("its tasks have neither worked solutions nor answers that could be shown")
     return replace(
         first,
