@@ -53,6 +53,7 @@ class Recipe:
       refills          times that a step asks for more prompts where `select` left fewer than `prompts` groups
       pool             tasks of each endless arm among which a curriculum over single tasks chooses
       replay           earlier successes added to the batch of a step (data/replay.py)
+      shuffled         verdicts are dealt anew among the answers to a task before anything learns from them: a control
       lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
       passes           times that a step learns from its batch
@@ -112,6 +113,7 @@ class Recipe:
     refills: int = 0
     pool: int = 1000
     replay: int = 0
+    shuffled: bool = False
     lr: float = 3e-4
     lr_end: float = 1.0
     average: float = 0.0

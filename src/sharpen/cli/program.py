@@ -122,6 +122,12 @@ def run(
             "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
         ),
     ] = None,
+    as_control: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Run a control of the recipe instead: untrained, solutions, even, shuffled or prompt."
+        ),
+    ] = "",
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -153,6 +159,7 @@ def run(
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
         commit_s=commit_every,
+        as_control=as_control,
     )
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
     streaming.require(loop.build_recipe(request), named, stream)  # mistakes surface before anything is made

@@ -9,7 +9,7 @@ May import: nothing but the ground files.
 
 from sharpen.guard import baseline, control, doctor, forgetting, handover
 from sharpen.guard.acceptance import always, evidence, ratchet
-from sharpen.guard.control import Budget, never, parse_budget, plateau
+from sharpen.guard.control import Budget, enough, never, parse_budget, plateau
 from sharpen.guard.doctor import Diagnosis
 from sharpen.guard.percentiles import percentiles
 
@@ -20,6 +20,7 @@ __all__ = [
     "baseline",
     "control",
     "doctor",
+    "enough",
     "evidence",
     "forgetting",
     "handover",

@@ -26,6 +26,7 @@ from sharpen import environments, models, rollouts
 from sharpen.core import GREEDY, Ask, Batch, Message, Rollout, Sample, Task
 from sharpen.data import make_batch
 from sharpen.hashing import derive
+from sharpen.loop import worked
 from sharpen.recipe import SLOTS, Recipe, asked_for, call, wanted
 from sharpen.store import Store
 
@@ -233,7 +234,14 @@ OFFERS: Mapping[str, Offer] = {
     "attempts": Offer(
         ("curriculum",), "every task of the pool, what was tried of it, and `draw(number)`", attrgetter("this.state.attempts")
     ),
-    "kept": Offer(("curriculum",), "a dict of arrays that it fills; goes back with the weights", working("kept")),
+    "kept": Offer(
+        ("curriculum", "rollout"), "a dict of arrays that a curriculum fills; goes back with the weights", working("kept")
+    ),
+    "worked": Offer(
+        ("curriculum",),
+        "(number) -> the task whose worked solution the warm-up would show then, had it gone on",
+        lambda m: partial(worked.beyond, m.this),
+    ),
     "embed": Offer(
         ("curriculum", "select", "grow"), "(list of messages) -> (N, D) the student's hidden states, rows of length 1", embed
     ),
