@@ -230,6 +230,14 @@ OFFERS: Mapping[str, Offer] = {
         "validation results of the rounds whose weights are in use, oldest first: never to be trained on",
         attrgetter("this.state.evaluations"),
     ),
+    "retained": Offer(
+        ("guard",),
+        "the same on questions that are never trained on, with this round's; empty where there are none",
+        attrgetter("this.state.retained"),
+    ),
+    "looks": Offer(
+        ("guard",), "how often the stage has looked at the validation split, this time too", lambda m: m.round - m.this.at.round
+    ),
     "totals": Offer(("curriculum", "grow"), "{arm: scored training rollouts so far}", attrgetter("this.state.totals")),
     "attempts": Offer(
         ("curriculum",), "every task of the pool, what was tried of it, and `draw(number)`", attrgetter("this.state.attempts")
