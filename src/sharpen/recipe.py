@@ -53,6 +53,7 @@ class Recipe:
       refills          times that a step asks for more prompts where `select` left fewer than `prompts` groups
       pool             tasks of each endless arm among which a curriculum over single tasks chooses
       replay           earlier successes added to the batch of a step (data/replay.py)
+      shuffled         verdicts are dealt anew among the answers to a task before anything learns from them: a control
       lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
       passes           times that a step learns from its batch
@@ -116,6 +117,7 @@ class Recipe:
     refills: int = 0
     pool: int = 1000
     replay: int = 0
+    shuffled: bool = False
     lr: float = 3e-4
     lr_end: float = 1.0
     average: float = 0.0
@@ -174,6 +176,9 @@ class Stage:
     gate       (before, after) -> Decision: whether what is handed over is good enough, against the stage's first weights
     otherwise  where it is not: "back", to go on from the stage's first weights, or "stop", to end the run with what there is
     optimizer  "fresh" or "inherited": the optimizer and the value head with which the stage begins
+    merge      (list of {name: tensor}, shares) -> {name: tensor}: how the weights that are handed over become one, where that
+               is no weighted mean (models/merging.py); the first are those with which the stage began. None: the mean
+    arms       FAMILY/LEVEL of what the stage practises; (): all. Evaluations are of all arms in every stage
     """
 
     name: str
@@ -183,6 +188,8 @@ class Stage:
     gate: Callable[..., Decision]
     otherwise: str = "back"
     optimizer: str = "fresh"
+    arms: tuple[str, ...] = ()
+    merge: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -257,7 +264,7 @@ def first_objective(recipe: Recipe) -> Tableau:
 
     One that asks for the policy or the batch is given None for them.
     """
-    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=())
+    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=(), stage=1)
 
 
 def asked_for(function: Callable[..., Any]) -> set[str]:

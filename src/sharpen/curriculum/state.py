@@ -63,10 +63,13 @@ class State:
             self.attempts.source = source  # of which labels may have been mended
 
 
-def begin(recipe: Recipe, source: TaskSource, seed: int, store: Store, grown: TaskSource | None = None) -> State:
+def begin(
+    recipe: Recipe, source: TaskSource, seed: int, store: Store, grown: TaskSource | None = None, since: int = 0
+) -> State:
     """As of the last commit. Evaluations come later, by `recall`: a new run has none yet.
 
     grown  the source with what has grown so far
+    since  the first step whose attempts count: tasks of a stage with arms of its own are numbered anew
     """
     slots = recipe.curriculum, recipe.guard, recipe.control, recipe.grow
     state = State(frozenset().union(*map(asked_for, slots)))
@@ -75,7 +78,8 @@ def begin(recipe: Recipe, source: TaskSource, seed: int, store: Store, grown: Ta
         for _, found in groupby(stored.grown(store), key=itemgetter(0)):
             state.attempts.extend(grown or source, [task for _, task in found])
         state.attempts.source = grown or source
-        rows = store.rows("SELECT step, number, n, successes FROM task_stats ORDER BY rowid", deadline=600)
+        sql = "SELECT step, number, n, successes FROM task_stats WHERE step >= ? ORDER BY rowid"
+        rows = store.rows(sql, (since,), deadline=600)
         state.attempts.add([tuple(row) for row in rows])
     if "totals" in state.wanted:
         rows = store.rows("SELECT family, level, sum(n) FROM arm_stats GROUP BY family, level")

@@ -58,7 +58,7 @@ def sequential(
 
     Raises ValueError where arms or numbers of tasks differ, or no task is left.
     """
-    history = [*(evaluations or [before]), after]
+    history = [*([seen for seen in evaluations if alike(seen, after)] or [before]), after]
     since = rounds_since(before, history)
     spent = alpha * min(max(progress, 1e-6), 1.0) / max(looks, 1)
     whole, arms = falls(history, since)
@@ -85,6 +85,11 @@ def sequential(
             "unclear", f"unclear: accuracy rose by {mean:.2%}, but {suspect.arm} may have fallen; going on", numbers
         )
     return Decision("better", f"accepted: accuracy rose by {mean:.2%} on the half that chooses", numbers)
+
+
+def alike(one: Evaluation, other: Evaluation) -> bool:
+    """Whether two evaluations are of the same tasks, as far as their arms and numbers tell; those of another stage may not be."""
+    return {arm: len(own) for arm, own in one.correct.items()} == {arm: len(own) for arm, own in other.correct.items()}
 
 
 def harms(worst: Fall, arms: int, whole: Fall, kept: Fall | None, spent: float) -> list[Fall]:

@@ -20,13 +20,14 @@ from typing import Any, NoReturn
 
 import torch
 
-from sharpen import guard, models, rollouts, tasks
+from sharpen import environments, guard, models, rollouts, tasks
 from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
 from sharpen.loop import auditing, growing, processor, reckoning, resuming, retention, sizing, stages, telling, trust
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
+from sharpen.loop.referring import refer, refer_fixed
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
@@ -38,13 +39,12 @@ from sharpen.loop.session import (
     load_checkpoint,
     measure,
     moment,
-    refer,
-    refer_fixed,
     round_end,
     round_start,
     save,
     share,
     watching,
+    within,
 )
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
@@ -86,6 +86,9 @@ def start(
     for note in source.notes:
         progress.say(note)
     code.require(source, first.isolation)
+    for stage in stages.listed(recipe):
+        if spec := getattr(stage.recipe.rollout, "keywords", {}).get("env"):
+            environments.ready(spec)
     expected = sizing.supposed(request) if size else first
     choose = partial(processor.choose, expected) if origin is None else lambda _: processor.chosen_before(origin)
     made = build_policy(first, source, request.seed, nearest(request.directory), choose)
@@ -105,6 +108,8 @@ def start(
         "path": dataclasses.asdict(made.choice) if made.choice else None,
         **resuming.description(request, recipe, made),
     }
+    if any(stage.arms for stage in stages.listed(recipe)):
+        meta["stream"] = [[stage.name, list(stage.arms)] for stage in stages.listed(recipe)]
     meta["asking"] = dataclasses.asdict(telling.of_recipe(first, made.tokenizer))
     meta[trust.KEY] = trust.seal(trust.sealed(meta))
     if origin:
@@ -272,7 +277,9 @@ def going(
     processor.say_path(policy, progress)
     grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
     parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
-    knows = state.begin(recipe, source, seed, store, grown.source)
+    knows = state.begin(
+        recipe, within(source, listed[at.number]), seed, store, grown.source, at.step if listed[at.number].arms else 0
+    )
     return Run(
         *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at), due),
         asking=rollouts.asking.parsed(store.meta().get("asking", {})),

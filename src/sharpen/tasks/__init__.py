@@ -2,9 +2,10 @@
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
 arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, scheduling.py for rules, ranked.py
-for an order; grown.py makes tasks of others, and draws them; answering.py answers questions; episodes.py has those of
-environments. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns
-mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
+for an order, next_word.py for the next word of a text; grown.py makes tasks of others, and draws them; answering.py answers
+questions; episodes.py has those of environments. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py
+and code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py:
+rows in little memory).
 
 May import: terminal, environments, families, verify.maths, verify.code, verify.
 """
@@ -30,6 +31,7 @@ from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
 from sharpen.tasks.gym import gym
 from sharpen.tasks.loading import TaskFile, is_own, jsonl, lines_of, read_file
 from sharpen.tasks.mixture import mixture
+from sharpen.tasks.next_word import next_words
 from sharpen.tasks.programs import programs
 from sharpen.tasks.ranked import ranked
 from sharpen.tasks.scheduling import scheduling
@@ -66,6 +68,7 @@ __all__ = [
     "listing",
     "messages",
     "mixture",
+    "next_words",
     "parse",
     "parse_spec",
     "problems",
