@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving
+from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving, signals
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -350,7 +350,7 @@ app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
 offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
-for command in (*offline, *with_a_model):
+for command in (*offline, *with_a_model, signals.signal):
     app.command()(command)
 
 
