@@ -1,4 +1,4 @@
-"""`sharpen signal`: where a run's rollouts went."""
+"""`sharpen signal`: where a run's rollouts went; and the option that runs a control of a recipe."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from sharpen.cli.commands import AsJson
+
+AsControl = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Run a control of the recipe instead: untrained, solutions, even, shuffled or prompt."),
+]
 
 
 def signal(

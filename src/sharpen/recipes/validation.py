@@ -76,6 +76,8 @@ def validate(recipe: Recipe) -> None:
         raise UserError(f"adapt={recipe.adapt}: {sorted(unknown)[0]!r} cannot follow a run; {', '.join(adapting.NAMES)} can.")
     if (recipe.replay_focus or recipe.replay_half_life) and not recipe.replay:
         raise UserError("replay_focus and replay_half_life say what is replayed, and nothing is: set replay too.")
+    if recipe.early >= recipe.samples > 0 and recipe.early:
+        raise UserError(f"early={recipe.early} leaves nothing for later: it must be below samples={recipe.samples}.")
     parse_budget(recipe.budget)
     for slot in SLOTS:
         callable_as(slot, getattr(recipe, slot))

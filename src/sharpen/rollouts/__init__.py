@@ -51,6 +51,7 @@ from sharpen.rollouts.rollout import (
     self_correct,
     single,
     unaided,
+    under_each,
     with_insights,
     within,
 )
@@ -105,6 +106,7 @@ __all__ = [
     "single",
     "ticked_again",
     "unaided",
+    "under_each",
     "within",
     "with_toolbox",
     "untried",

@@ -37,6 +37,12 @@ def self_correct(
     return second
 
 
+def under_each(task: Task, principles: tuple[str, ...]) -> RolloutGenerator:
+    """An answer under each of these system messages; the last is judged, all are learnt from: SAMI (arXiv 2404.14313)."""
+    turns = yield [Ask(with_system(task, principle)) for principle in principles]
+    return tuple(turns)
+
+
 AGAIN = "Check your answer and correct it if it is wrong."
 
 
