@@ -18,7 +18,20 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, data, growing, lineage, listing, merging, playing, profiling, revising, serving, streaming
+from sharpen.cli import (
+    commands,
+    data,
+    growing,
+    lineage,
+    listing,
+    merging,
+    playing,
+    profiling,
+    revising,
+    serving,
+    signals,
+    streaming,
+)
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -122,12 +135,7 @@ def run(
             "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
         ),
     ] = None,
-    as_control: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Run a control of the recipe instead: untrained, solutions, even, shuffled or prompt."
-        ),
-    ] = "",
+    as_control: signals.AsControl = "",
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -351,18 +359,9 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
-offline = (
-    commands.verify,
-    commands.audit,
-    growing.grow,
-    commands.rewards,
-    commands.compare,
-    data.data,
-    lineage.lineage,
-    merging.merge,
-)
+offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
-for command in (*offline, *with_a_model):
+for command in (*offline, merging.merge, signals.signal, *with_a_model):
     app.command()(command)
 
 

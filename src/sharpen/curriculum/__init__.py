@@ -21,7 +21,7 @@ from sharpen.curriculum import agents, earlier, effects, federated, latent, orde
 from sharpen.curriculum.agents import allocated, mixing_agent
 from sharpen.curriculum.attempts import Attempts, trainable
 from sharpen.curriculum.bandit import dump, learning_progress, sec, thompson, values
-from sharpen.curriculum.budget import cures, exact, greedy, knapsack, knapsack_quota, value
+from sharpen.curriculum.budget import cures, exact, greedy, knapsack, knapsack_quota, undecided, value
 from sharpen.curriculum.clusters import clustered, fitting
 from sharpen.curriculum.common import History, allot, dealt, draw, lowest, posterior, statistics, weighted
 from sharpen.curriculum.earlier import again
@@ -103,6 +103,7 @@ __all__ = [
     "threshold_ladder",
     "trainable",
     "uniform",
+    "undecided",
     "value",
     "values",
     "views",

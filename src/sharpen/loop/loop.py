@@ -24,7 +24,7 @@ from sharpen import environments, guard, models, rollouts, tasks
 from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import auditing, growing, processor, reckoning, resuming, retention, sizing, stages, telling, trust
+from sharpen.loop import adapting, auditing, growing, processor, reckoning, resuming, retention, sizing, stages, telling, trust
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
 from sharpen.loop.referring import refer, refer_fixed
@@ -308,7 +308,7 @@ def untried(this: Run, step: int) -> bool:
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
     """One step, and the doctor's look at it."""
     began = time.monotonic()
-    stats = learn(this, step, len(rounds), spent)
+    stats = learn(adapting.adapted(this, step, rounds) if this.recipe.adapt else this, step, len(rounds), spent)
     if step == this.recipe.warmup_steps:
         look = this.phases["baseline"] * this.recipe.validation / (this.recipe.validation + this.recipe.test)
         this.progress.say(sizing.told(this.recipe, stats, time.monotonic() - began, look, this.budget))
