@@ -10,7 +10,8 @@ A curriculum is a pure function (history, arms, prompts, samples, rng) -> [(arm 
    ValueError and name the arm.
 
 schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py and value_model.py choose
-single tasks, clusters.py by where they lie, budget.py how often each is tried; gaussians.py works on task parameters.
+single tasks, clusters.py by where they lie, budget.py how often each is tried; gaussians.py works on task parameters; guided.py
+helps where nothing succeeds, or keeps to a part of the arms.
 
 May import: data, objectives, store.
 """
@@ -22,6 +23,7 @@ from sharpen.curriculum.budget import cures, exact, greedy, knapsack, knapsack_q
 from sharpen.curriculum.clusters import clustered, fitting
 from sharpen.curriculum.common import History, allot, dealt, draw, lowest, posterior, statistics, weighted
 from sharpen.curriculum.gaussians import alp_gmm
+from sharpen.curriculum.guided import few, laddered, only
 from sharpen.curriculum.mixture import missing_skills, mixing, next_level, omni, outgrown, skill_it
 from sharpen.curriculum.pool import cyclical, epochs, pools, retrospective, views
 from sharpen.curriculum.schedule import adaptive_order, ladder, threshold_ladder, uniform
@@ -42,6 +44,7 @@ __all__ = [
     "dump",
     "epochs",
     "exact",
+    "few",
     "fitting",
     "greedy",
     "History",
@@ -49,6 +52,7 @@ __all__ = [
     "knapsack",
     "knapsack_quota",
     "ladder",
+    "laddered",
     "learning_progress",
     "State",
     "lowest",
@@ -56,6 +60,7 @@ __all__ = [
     "mixing",
     "next_level",
     "omni",
+    "only",
     "outgrown",
     "pcl",
     "pools",

@@ -139,7 +139,11 @@ def run(
             if missing <= 0:
                 break
             rng = np.random.default_rng(derive(seed, step, "teach", refill))
-            offers = {name: getattr(trace.state, name) for name in NAMES} | {"progress": step / steps, "embed": embed}
+            offers = {name: getattr(trace.state, name) for name in NAMES} | {
+                "progress": step / steps,
+                "embed": embed,
+                "tried": [],
+            }
             choices = call(curriculum, history, world.arms, missing, samples, rng, **offers)
             results += attempt(trace, step, [c for c in choices if c[1]], seed, luck)
         note(trace, step, results)

@@ -11,7 +11,8 @@ how many for what), label.py checks labels, repair.py mends those of training ta
 teachers with known error rates; screen.py refuses what must not be trained on; near.py finds duplicates, containment.py sets
 within sets, clusters.py what lies together (quotas.py: how much of each), and measures.py says what a set is worth;
 curating.py keeps few and good answers. refining.py asks for tasks told anew; experience.py, prompting.py and discovery.py
-learn in words: insights, the prompt itself, rules.
+learn in words: insights, the prompt itself, rules. hints.py says what may be shown of a task and when, routing.py who learns
+how, weak.py what is learnt of supervisors that err.
 
 May import: verify, tasks.
 """
@@ -30,6 +31,7 @@ from sharpen.data import (
     experience,
     fidelity,
     growth,
+    hints,
     judgements,
     label,
     lengths,
@@ -45,9 +47,11 @@ from sharpen.data import (
     relabel,
     repair,
     replay,
+    routing,
     screen,
     stepping,
     trees,
+    weak,
     worth,
     writing,
 )
@@ -84,6 +88,7 @@ __all__ = [
     "gate",
     "growth",
     "higher_reward",
+    "hints",
     "keep_all",
     "keep_correct",
     "judgements",
@@ -107,10 +112,12 @@ __all__ = [
     "repair",
     "replay",
     "right_beginnings",
+    "routing",
     "screen",
     "soft_overlong",
     "stepping",
     "trees",
+    "weak",
     "win_rate",
     "worth",
     "writing",

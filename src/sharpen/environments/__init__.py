@@ -31,6 +31,7 @@ from sharpen.environments.worlds import (
     lookup,
     masked,
     planning,
+    rooms,
     table,
     tabular,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "open_env",
     "planning",
     "probe",
+    "rooms",
     "solution_of",
     "table",
     "tabular",
