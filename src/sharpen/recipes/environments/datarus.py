@@ -41,5 +41,8 @@ def check(made: Method) -> bool:
     """At first two answers in like form are paid alike, right or wrong; half way both halves count; in the end only the
     verdict."""
     right, wrong = (replace(s, verdict=replace(s.verdict, parts={"clean": 1.0})) for s in answers(("4", 1), ("5", 0)))
-    paid = [[s.verdict.reward for s in blending.handed_over([right, wrong], "clean", progress=p)] for p in (0.0, 0.5, 1.0)]
-    return paid[0] == [1, 1] and [round(r, 9) for r in paid[1]] == [1, 0.5] and [round(r, 9) for r in paid[2]] == [1, 0]
+    paid = [
+        [round(float(s.verdict.reward or 0), 9) for s in blending.handed_over([right, wrong], "clean", progress=p)]
+        for p in (0.0, 0.5, 1.0)
+    ]
+    return paid == [[1, 1], [1, 0.5], [1, 0]]

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from sharpen import curriculum
-from sharpen.core import Arm
+from sharpen.core import Arm, Task
 from sharpen.data import hints
 from sharpen.recipe import Recipe
 from sharpen.recipes.played import answers, asked_again
@@ -38,5 +38,6 @@ def check(made: Recipe) -> bool:
     solution = "two and two is 4"
     both = [*asked_again(failed, "why?", solution), *asked_again(solved, "what?", solution)]
     again = made.curriculum({}, [Arm("sums", 1)], 2, 2, np.random.default_rng(0), tried=both, progress=0.5)
+    asked = [str(what.prompt[0]["content"]) for what, _ in again if isinstance(what, Task)][0]
     kept = {s.group for s in made.select(both, progress=0.5)}
-    return kept == {1} and [n for _, n in again] == [2] and again[0][0].prompt[0]["content"].endswith(solution[:4])
+    return kept == {1} and [n for _, n in again] == [2] and asked.endswith(solution[:4])

@@ -9,6 +9,7 @@ Differs: routes to a number, worked solutions with exactly so many wrong turns, 
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from sharpen import guard, tasks
 from sharpen.core import Arm
@@ -20,7 +21,7 @@ from sharpen.recipes.supervised import sft
 
 
 def recipe(imitate: float = 0.4, backtracks: int = 1, permuted: bool = False, routes: bool = True) -> Stages:
-    same = dict(tasks=partial(tasks.searching, backtracks=backtracks, permuted=permuted)) if routes else {}
+    same: dict[str, Any] = dict(tasks=partial(tasks.searching, backtracks=backtracks, permuted=permuted)) if routes else {}
     return staging.sequence(
         Stage("imitate", replace(sft.recipe(), **same), imitate, handover.last, guard.always),
         Stage("rl", replace(grpo.recipe(), **same), 1 - imitate, handover.last, guard.always),
@@ -34,5 +35,5 @@ def check(made: Stages) -> bool:
     """Each worked solution has exactly one wrong turn, and its answer leads to the number that was asked for."""
     source = made.stages[0].recipe.tasks()
     drawn = [source.draw(arm, "train", i, 0) for arm in source.arms for i in range(4)]
-    leads = [tasks.route_end(task.prompt[0]["content"], task.answer) for task in drawn]
-    return source.arms[0] == Arm("searching", 1) and {tasks.turns_of(t.solution) for t in drawn} == {1} and all(leads)
+    leads = [tasks.route_end(task.prompt[0]["content"], str(task.answer)) for task in drawn]
+    return source.arms[0] == Arm("searching", 1) and {tasks.turns_of(str(t.solution)) for t in drawn} == {1} and all(leads)

@@ -8,6 +8,7 @@ Differs: lists of words under constraints, whose worked solutions preview the co
 """
 
 from dataclasses import replace
+from typing import Any
 
 from sharpen import guard, tasks, verify
 from sharpen.guard import handover
@@ -18,7 +19,7 @@ from sharpen.recipes.supervised import entropy_sft
 
 
 def recipe(imitate: float = 0.4, share: float = 0.8, weight: float = 0.01, lists: bool = True) -> Stages:
-    same = dict(tasks=tasks.constraints, max_tokens=96) if lists else {}
+    same: dict[str, Any] = dict(tasks=tasks.constraints, max_tokens=96) if lists else {}
     shown, practised = entropy_sft.recipe(share=share), adaptive_entropy.recipe(weight=weight)
     return staging.sequence(
         Stage("imitate", replace(shown, **same), imitate, handover.last, guard.always),
@@ -33,6 +34,6 @@ def check(made: Stages) -> bool:
     """Each worked solution previews, checks itself, and is right by the rules; its words with one left out are not."""
     source = made.stages[0].recipe.tasks()
     drawn = [source.draw(arm, "train", i, 0) for arm in source.arms for i in range(3)]
-    looks = all(t.solution.startswith("<think>") and "words yes" in t.solution for t in drawn)
-    right = all(verify.verify(t, t.solution).correct for t in drawn)
-    return looks and right and not any(verify.verify(t, t.answer.partition(" ")[2]).correct for t in drawn)
+    looks = all(str(t.solution).startswith("<think>") and "words yes" in str(t.solution) for t in drawn)
+    right = all(verify.verify(t, str(t.solution)).correct for t in drawn)
+    return looks and right and not any(verify.verify(t, str(t.answer).partition(" ")[2]).correct for t in drawn)

@@ -9,6 +9,7 @@ Differs: a short practice; then pairs of the student's own right answers, over t
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from sharpen import guard, verify
 from sharpen.data import pairs
@@ -22,7 +23,7 @@ from sharpen.recipes.preference import dpo
 
 
 def recipe(short: float = 0.2, prefer: float = 0.2, form: float = 0.5, weight: float = 1.0) -> Stages:
-    same = dict(verify=verify.hints)
+    same: dict[str, Any] = dict(verify=verify.hints)
     preferred = replace(dpo.recipe(), select=pairs.in_form, objective=partial(preferences.dpo, beta=0.1, nll=weight), **same)
     practised = replace(grpo.recipe(), select=partial(pairs.paid_for_form, form=form), **same) if form else grpo.recipe()
     return staging.sequence(

@@ -9,6 +9,7 @@ Differs: worked solutions are imitated, and dropped; for a share of the practice
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,8 @@ NEUTRAL = dict(offline=0.0, again=0)
 
 def check(made: Stages) -> bool:
     """While it warms up nothing is learnt and all is kept; after, old groups come whole, beside the new ones."""
-    select, buffer, rng = made.stages[-1].recipe.select, [], np.random.default_rng(0)
+    select, rng = made.stages[-1].recipe.select, np.random.default_rng(0)
+    buffer: list[Any] = []
     first = select(answers(("4", 1), ("5", 0)), progress=0.05, buffer=buffer, rng=rng)
     held = len(buffer)
     later = select(answers(("4", 1), ("6", 0), group=1), progress=0.5, buffer=buffer, rng=rng)
