@@ -32,6 +32,7 @@ from sharpen.environments.worlds import (
     lookup,
     masked,
     planning,
+    rooms,
     table,
     tabular,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "open_env",
     "planning",
     "probe",
+    "rooms",
     "ready",
     "solution_of",
     "table",

@@ -14,7 +14,7 @@ from sharpen.hashing import derive
 from sharpen.loop.offers import Moment
 from sharpen.loop.session import Run
 from sharpen.recipe import Recipe, describe
-from sharpen.rollouts import drive
+from sharpen.rollouts import drive, hints
 
 RECENT = 0.95  # of what an arm's rollouts said, for every step since
 MOST = 4  # times `samples` that one group may get beyond the early ones
@@ -102,6 +102,8 @@ def rolled(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int, done:
 
 def say_missing(this: Run) -> None:
     """Tell the user of arms without training tasks, which are left out, and of a pool that is smaller than a step."""
+    if never := hints.unfading(this.recipe.rollout):
+        this.progress.say(never)
     empty = sorted(set(this.source.arms) - set(trainable(this.source)))
     if empty:
         left = "they are measured, not practised" if len(empty) > 1 else "it is measured, not practised"

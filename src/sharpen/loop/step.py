@@ -28,6 +28,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> dict[str, Any]:
 
     Where `select` leaves fewer groups than the step has prompts, the curriculum is asked for the missing ones, `refills` times.
     """
+    this = steered(this)
     recipe = this.recipe
     start = time.monotonic()
     drawn: list[Task] = []  # by group
@@ -75,6 +76,13 @@ def learn(this: Run, step: int, number: int, spent: float) -> dict[str, Any]:
         told = {"reward": stats["reward"], "silent": stats["silent"], "tokens_per_second": rate}
     this.progress.advance(1, **told)
     return stats
+
+
+def steered(this: Run) -> Run:
+    """The run, for this step at the temperature that a function has noted for it, if one has: `entropy.tempered`."""
+    if "temperature" not in this.notes:
+        return this
+    return dataclasses.replace(this, recipe=dataclasses.replace(this.recipe, temperature=float(this.notes["temperature"])))
 
 
 def replayed(this: Run, step: int, drawn: Sequence[Task]) -> list[Sample]:
