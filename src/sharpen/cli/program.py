@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving
+from sharpen.cli import commands, data, growing, heads, lineage, listing, outer, playing, profiling, revising, serving, suite
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -344,6 +344,8 @@ app.command("tasks")(listing.show_tasks)
 offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
 for command in (*offline, *with_a_model):
+    app.command()(command)
+for command in (outer.tune, outer.evolve, suite.suite, heads.heads):
     app.command()(command)
 
 

@@ -5,7 +5,7 @@ runner.py takes turns (workers.py: side by side), paired.py has the statistics, 
 May import: terminal, sandbox, guard, store, recipes, loop, report.
 """
 
-from sharpen.compare import page, result
+from sharpen.compare import page, paired, result, runner
 from sharpen.compare.runner import compare, plan, read_plan
 
-__all__ = ["compare", "page", "plan", "read_plan", "result"]
+__all__ = ["compare", "page", "paired", "plan", "read_plan", "result", "runner"]

@@ -2,8 +2,8 @@
 
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), corrections.py makes texts about mistakes, errors.py mistakes, edits.py texts with what somebody accepts of a
-revision; lengths.py pays for length, trees.py learns from what a search tried; replay.py remembers earlier successes,
-batching.py makes arrays of samples.
+revision; balance.py weighs exploring and choosing, consuming.py mixes in real data; lengths.py pays for length, trees.py
+learns from what a search tried; replay.py remembers earlier successes, batching.py makes arrays of samples.
 
 lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py
 one reward of parts. growth.py makes new tasks of what failed: diagnose.py names it, propose.py writes (writing.py, worth.py:
@@ -17,9 +17,11 @@ May import: verify, tasks.
 """
 
 from sharpen.data import (
+    balance,
     batching,
     blending,
     clusters,
+    consuming,
     containment,
     corrections,
     curating,
@@ -68,9 +70,11 @@ from sharpen.data.selection import (
 
 __all__ = [
     "Memory",
+    "balance",
     "batching",
     "blending",
     "clusters",
+    "consuming",
     "corrections",
     "diagnose",
     "edits",

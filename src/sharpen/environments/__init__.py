@@ -33,6 +33,7 @@ from sharpen.environments.worlds import (
     planning,
     table,
     tabular,
+    tampering,
 )
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "solution_of",
     "table",
     "tabular",
+    "tampering",
     "told",
     "words",
 ]

@@ -39,6 +39,7 @@ from sharpen.rollouts.own_judge import best_by_own, co_evolved, ticked_again
 from sharpen.rollouts.retry import rethink, retry, untried
 from sharpen.rollouts.rollout import (
     again,
+    at_balance,
     demonstrate,
     demonstrating,
     evolving,
@@ -59,6 +60,7 @@ __all__ = [
     "advised",
     "again",
     "asking",
+    "at_balance",
     "best_by_own",
     "co_evolved",
     "conair",

@@ -2,9 +2,10 @@
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
 arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, scheduling.py for rules, ranked.py
-for an order; grown.py makes tasks of others, and draws them; answering.py answers questions; episodes.py has those of
-environments. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns
-mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
+for an order, travel.py for journeys; grown.py makes tasks of others, and draws them; answering.py answers questions;
+episodes.py has those of environments. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py and
+code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py:
+rows in little memory).
 
 May import: terminal, environments, families, verify.maths, verify.code, verify.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.families import BLOCKED, DEFAULT, VERIFIER, level_count
 from sharpen.hashing import question_key
-from sharpen.tasks import decisions, formats
+from sharpen.tasks import decisions, formats, travel
 from sharpen.tasks.answering import answer_of, answered, knows
 from sharpen.tasks.arithmetic import arithmetic, line_of, lines
 from sharpen.tasks.chain import step_chain
@@ -35,6 +36,7 @@ from sharpen.tasks.ranked import ranked
 from sharpen.tasks.scheduling import scheduling
 from sharpen.tasks.solutions import WRITERS
 from sharpen.tasks.tours import tours
+from sharpen.tasks.travel import journeys
 from sharpen.terminal import places
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "held_out",
     "interpolated",
     "is_own",
+    "journeys",
     "jsonl",
     "kind",
     "knows",
@@ -77,6 +80,7 @@ __all__ = [
     "TaskFile",
     "step_chain",
     "tours",
+    "travel",
     "scheduling",
     "with_grown",
 ]
