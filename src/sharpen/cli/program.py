@@ -18,7 +18,22 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, data, growing, heads, lineage, listing, outer, playing, profiling, revising, serving, suite
+from sharpen.cli import (
+    commands,
+    data,
+    growing,
+    heads,
+    lineage,
+    listing,
+    merging,
+    outer,
+    playing,
+    profiling,
+    revising,
+    serving,
+    streaming,
+    suite,
+)
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -107,6 +122,7 @@ def run(
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Model = None,
     tasks: Spec = None,
+    stream: streaming.Stream = None,
     env: commands.Env = None,
     agent: commands.Agent = None,
     columns: Columns = None,
@@ -121,6 +137,12 @@ def run(
             "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
         ),
     ] = None,
+    as_control: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Run a control of the recipe instead: untrained, solutions, even, shuffled or prompt."
+        ),
+    ] = "",
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -135,12 +157,14 @@ def run(
     named = recipe or ("frontier" if loop.brought(model) else "quickstart")
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
+    tasks, staged = streaming.streamed(stream, tasks)
     request = loop.Request(
         recipe=named,
         settings=(
             *map(places.here_setting, commands.with_columns(settings, columns)),
             *places.system_setting(system),
             *commands.acting(env, agent, tasks),
+            *staged,
         ),
         seed=seed,
         budget=budget,
@@ -150,9 +174,10 @@ def run(
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
         commit_s=commit_every,
+        as_control=as_control,
     )
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
-    loop.build_recipe(request)  # mistakes surface before anything is made
+    streaming.require(loop.build_recipe(request), named, stream)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
         _drive(partial(loop.start, size=size), request, directory, shown_in)
 
@@ -250,35 +275,6 @@ def list_recipes(
 
 
 @app.command()
-def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")]) -> None:
-    """What a recipe claims and is made of, and what --set takes."""
-    from sharpen.recipe import functions
-    from sharpen.recipes import catalog
-    from sharpen.verify import INSTRUCTIONS
-
-    info = catalog.find(recipe)
-    built = catalog.build(recipe)
-    print(info.claim)
-    for key in ("paper", "parent", "differs", "check", "status", "evidence", "tried", "tier", "path"):
-        if getattr(info, key):
-            print(f"{key:<9} {getattr(info, key)}")
-    print(f"\n{built}\n\nMore settings:")
-    knobs = dict(catalog.parameters(info))
-    for place, slot, function in functions(built):
-        knobs |= {f"{place}.{name}": p for name, p in catalog.arguments(slot, function).items()}
-    for name, parameter in knobs.items():
-        if parameter.default is None or isinstance(parameter.default, bool | int | float | str | tuple):
-            print(f"  {name}={parameter.default}")
-    for slot in dict.fromkeys(slot for _, slot, _ in functions(built)):
-        names = catalog.choices(slot)
-        if len(names) > 1:
-            print(f"  {slot}={'|'.join(names)}")
-    print("\nA chat model is told how its answer is read, by verifier (--system, or --set prompt_suffix=…, replaces it):")
-    for name in INSTRUCTIONS:
-        print(f"  {name:<25} {INSTRUCTIONS[name] or '-'}")
-
-
-@app.command()
 def export(
     directory: RunDir,
     model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="New directory for the model, or a new .gguf file.")],
@@ -341,11 +337,11 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
+app.command("show")(listing.show_recipe)
 offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
-with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
-for command in (*offline, *with_a_model):
-    app.command()(command)
-for command in (outer.tune, outer.evolve, suite.suite, heads.heads):
+with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise, merging.merge
+around_runs = outer.tune, outer.evolve, suite.suite, heads.heads
+for command in (*offline, *with_a_model, *around_runs):
     app.command()(command)
 
 

@@ -13,7 +13,9 @@ from sharpen.terminal import places
 
 
 def suite(
-    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A Hugging Face causal LM, or smollm2.")],
+    model_dir: Annotated[
+        Path, typer.Argument(metavar="MODEL_DIR", help="A Hugging Face causal LM, or smollm2; for continual a run.")
+    ],
     name: Annotated[
         str,
         typer.Option(
@@ -47,12 +49,14 @@ def suite(
     found = []
     with Terminal() as progress:
         for which in filter(None, (before, model_dir)):
-            where = Path(models.located(str(which)))
+            where = which if name == "continual" else Path(models.located(str(which)))
             key = digest([str(where.resolve()), name, n, seed, list(told)])[:8]
             directory = (
                 (out / ("before" if which is before else "after") if before else out) if out else Path(f"runs/suite-{key}")
             )
-            if suites.external.named(name):
+            if name == "continual":
+                made = suites.continual.run(where, directory)
+            elif suites.external.named(name):
                 made = suites.external.run(name, where, directory, n, seed, told, precision, device)
             else:
                 made = suites.run(where, name, directory, n, seed, progress, told, precision, device)

@@ -31,7 +31,8 @@ LONGEST = 20_000  # characters of a program
 FORM = '{"base": "grpo", "slots": {"curriculum": "sec"}, "settings": {"lr": "0.0003"}}'
 ASK = (
     "\n\nWrite a Python program between ```python and ``` that prints one JSON object on one line, the next recipe to "
-    f"try, such as\n{FORM}\nIt runs without network and without files. tasks, verify, student, validation and test cannot be changed."
+    f"try, such as\n{FORM}\nIt runs without network and without files. tasks, verify, student, validation and test cannot be "
+    "changed."
 )
 ASK_FILE = (
     "\n\nWrite a whole recipe file between ```python and ```: a docstring (claim; Paper:, Parent:, Differs:), and a function "

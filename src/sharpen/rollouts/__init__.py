@@ -38,18 +38,23 @@ from sharpen.rollouts.judges import RoleJudges, judging
 from sharpen.rollouts.own_judge import best_by_own, co_evolved, ticked_again
 from sharpen.rollouts.retry import rethink, retry, untried
 from sharpen.rollouts.rollout import (
+    INSTRUCTIONS,
     again,
     at_balance,
     demonstrate,
+    demonstrated,
     demonstrating,
     evolving,
+    instructed,
     prompted,
     rationalise,
     rewrite_program,
     self_correct,
     single,
     unaided,
+    under_each,
     with_insights,
+    within,
 )
 from sharpen.rollouts.stages import advised, deliberated, staged, tutored
 from sharpen.rollouts.tools import Calculator, with_tools
@@ -76,8 +81,11 @@ __all__ = [
     "episode",
     "Roles",
     "decoding",
+    "INSTRUCTIONS",
     "demonstrate",
+    "demonstrated",
     "demonstrating",
+    "instructed",
     "drive",
     "critique",
     "exploring",
@@ -100,6 +108,8 @@ __all__ = [
     "single",
     "ticked_again",
     "unaided",
+    "under_each",
+    "within",
     "with_toolbox",
     "untried",
     "staged",

@@ -2,13 +2,13 @@
 
 axis.py says what an axis is, runner.py asks and keeps; general.py (INSTRUCTEVAL's axes), critique.py, planning.py (blocks and
 journeys), reasoning.py (ARC, formulas: symbolic.py), insight.py (tables) and contamination.py are what ships, without any
-data set of elsewhere. external.py runs lm-eval and Inspect against `sharpen serve`; ranking.py puts models in order of
-quality and cost.
+data set of elsewhere. continual.py reads a run over task sets; external.py runs lm-eval and Inspect against `sharpen serve`;
+ranking.py puts models in order of quality and cost.
 
-May import: tasks, verify, models, rollouts, loop, serve, compare.
+May import: tasks, verify, models, rollouts, store, loop, serve, report, compare.
 """
 
-from sharpen.suites import external, ranking
+from sharpen.suites import continual, external, ranking
 from sharpen.suites.runner import SUITES, compared, run, show
 
-__all__ = ["SUITES", "compared", "external", "ranking", "run", "show"]
+__all__ = ["SUITES", "compared", "continual", "external", "ranking", "run", "show"]
