@@ -22,27 +22,47 @@ Where = Annotated[Path | None, typer.Option("--run-dir", metavar="DIR", help="Wh
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Everything random follows from it.")]
 
 
+What = Annotated[str, typer.Argument(metavar="RECIPE|MODEL_DIR", help="A recipe, or a finished model to be asked well.")]
+Over = Annotated[
+    str, typer.Option(metavar="NAME[=LOW..HIGH|=A|B],…", help="What to choose: lr,temperature=0.6..1.2,guard=always|evidence")
+]
+Trials = Annotated[int, typer.Option(min=1, help="Candidates, the recipe as it is among them.")]
+TunedBy = Annotated[str, typer.Option(help="Who proposes: gp or tpe (Optuna), kg, ei, es, random, or role.")]
+Each = Annotated[str, typer.Option(metavar="60steps|10m", help="What each candidate's loop may spend.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Runs of each candidate.")]
+Halving = Annotated[
+    int, typer.Option(min=1, max=5, help="Rungs: candidates begin with a third of the budget each, the best go on.")
+]
+Horizon = Annotated[
+    str | None, typer.Option(metavar="LOW..HIGH", help="With --by es: steps of a pair's runs, so that it suits any.")
+]
+Confirm = Annotated[int, typer.Option(min=0, help="Fresh seeds of the winner's report.")]
+Aim = Annotated[str, typer.Option("--for", help="accuracy; or of a model cost: tokens for a right answer.")]
+Number = Annotated[int, typer.Option("-n", min=1, help="Of a model: tasks of each arm.")]
+Samples = Annotated[int, typer.Option(min=1, help="Of a model: answers to each task, where they are not greedy.")]
+Root = Annotated[str, typer.Argument(metavar="RECIPE", help="The root: a recipe, or a .py file.")]
+Total = Annotated[
+    str | None, typer.Option("--budget", metavar="8h", help="Time of all runs together. [default: --runs alone ends it]")
+]
+Most = Annotated[int, typer.Option("--runs", min=1, help="Runs of changed recipes, failures counted.")]
+EvolvedBy = Annotated[str, typer.Option(help="Who is changed next: hgm, dgm or greedy.")]
+Trust = Annotated[bool, typer.Option("--trust", help="The proposer may write whole recipe files, which are imported.")]
+
+
 def tune(
-    what: Annotated[str, typer.Argument(metavar="RECIPE|MODEL_DIR", help="A recipe, or a finished model to be asked well.")],
-    over: Annotated[
-        str,
-        typer.Option(metavar="NAME[=LOW..HIGH|=A|B],…", help="What to choose: lr,temperature=0.6..1.2,guard=always|evidence"),
-    ],
-    trials: Annotated[int, typer.Option(min=1, help="Candidates, the recipe as it is among them.")] = 20,
-    by: Annotated[str, typer.Option(help="Who proposes: gp or tpe (Optuna), kg, ei, es, random, or role.")] = "gp",
-    budget: Annotated[str, typer.Option(metavar="60steps|10m", help="What each candidate's loop may spend.")] = "60steps",
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each candidate.")] = 1,
+    what: What,
+    over: Over,
+    trials: Trials = 20,
+    by: TunedBy = "gp",
+    budget: Each = "60steps",
+    seeds: Seeds = 1,
     seed: Seed = 0,
-    halving: Annotated[
-        int, typer.Option(min=1, max=5, help="Rungs: candidates begin with a third of the budget each, the best go on.")
-    ] = 1,
-    horizon: Annotated[
-        str | None, typer.Option(metavar="LOW..HIGH", help="With --by es: steps of a pair's runs, so that it suits any.")
-    ] = None,
-    confirm: Annotated[int, typer.Option(min=0, help="Fresh seeds of the winner's report.")] = 2,
-    aim: Annotated[str, typer.Option("--for", help="accuracy; or of a model cost: tokens for a right answer.")] = "accuracy",
-    n: Annotated[int, typer.Option("-n", min=1, help="Of a model: tasks of each arm.")] = 64,
-    samples: Annotated[int, typer.Option(min=1, help="Of a model: answers to each task, where they are not greedy.")] = 1,
+    halving: Halving = 1,
+    horizon: Horizon = None,
+    confirm: Confirm = 2,
+    aim: Aim = "accuracy",
+    n: Number = 64,
+    samples: Samples = 1,
     model: OuterModel = None,
     tasks: OuterTasks = None,
     columns: Columns = None,
@@ -65,25 +85,10 @@ def tune(
     others, proposer = parted(roles)
     if (by == "role") != bool(proposer):
         raise core.UserError("--by role and --role proposer=WHO belong together.")
+    numbers: dict[str, Any] = dict(trials=trials, by=by, budget=budget, seeds=seeds, seed=seed, rungs=halving)
+    numbers |= dict(confirm=confirm, aim=aim, n=n, samples=samples, horizon=tuning.lifetimes(horizon, by))
     plan = tuning.Plan(
-        what=places.here(what),
-        over=over,
-        trials=trials,
-        by=by,
-        budget=budget,
-        seeds=seeds,
-        seed=seed,
-        rungs=halving,
-        horizon=tuning.lifetimes(horizon, by),
-        confirm=confirm,
-        aim=aim,
-        n=n,
-        samples=samples,
-        model=places.here(model) if model else None,
-        tasks=places.here_tasks(tasks) if tasks else None,
-        settings=tuple(map(places.here_setting, with_columns(settings, columns))),
-        roles=others,
-        proposer=proposer,
+        places.here(what), over, **numbers, **shared(model, tasks, columns, settings), roles=others, proposer=proposer
     )
     if not plan.asks and (aim == "cost" or samples > 1):
         raise core.UserError("--for cost and --samples are about asking a finished model: name its directory.")
@@ -101,23 +106,19 @@ def tune(
 
 
 def evolve(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="The root: a recipe, or a .py file.")] = "grpo",
-    budget: Annotated[
-        str | None, typer.Option(metavar="8h", help="Time of all runs together. [default: --runs alone ends it]")
-    ] = None,
-    most: Annotated[int, typer.Option("--runs", min=1, help="Runs of changed recipes, failures counted.")] = 40,
-    each: Annotated[str, typer.Option(metavar="60steps", help="What each run's loop may spend.")] = "60steps",
-    by: Annotated[str, typer.Option(help="Who is changed next: hgm, dgm or greedy.")] = "hgm",
+    recipe: Root = "grpo",
+    budget: Total = None,
+    most: Most = 40,
+    each: Each = "60steps",
+    by: EvolvedBy = "hgm",
     seed: Seed = 0,
-    confirm: Annotated[int, typer.Option(min=0, help="Fresh seeds of the winner's report.")] = 3,
+    confirm: Confirm = 3,
     model: OuterModel = None,
     tasks: OuterTasks = None,
     columns: Columns = None,
     settings: Given = None,
     roles: Roles = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="The proposer may write whole recipe files, which are imported.")
-    ] = False,
+    trust: Trust = False,
     run_dir: Where = None,
     as_json: AsJson = False,
 ) -> None:
@@ -143,9 +144,7 @@ def evolve(
         by=by,
         seed=seed,
         confirm=confirm,
-        model=places.here(model) if model else None,
-        tasks=places.here_tasks(tasks) if tasks else None,
-        settings=tuple(map(places.here_setting, with_columns(settings, columns))),
+        **shared(model, tasks, columns, settings),
         roles=others,
         proposer=proposer,
         trust=trust,
@@ -186,6 +185,15 @@ def show_evolved(tables: Any, found: dict[str, Any]) -> None:
             f"(the best of as many equal ones would look like {optimism['luck']:+.1%} by luck)"
         )
     print(f"it is in {found['file']}, the tree in {found['page']}")
+
+
+def shared(model: str | None, tasks: str | None, columns: str | None, settings: list[str] | None) -> dict[str, Any]:
+    """What all candidates have, with paths that stay right when the search goes on from another directory."""
+    return {
+        "model": places.here(model) if model else None,
+        "tasks": places.here_tasks(tasks) if tasks else None,
+        "settings": tuple(map(places.here_setting, with_columns(settings, columns))),
+    }
 
 
 def parted(roles: list[str] | None) -> tuple[tuple[str, ...], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,7 +43,7 @@ def suite(
     """
     from sharpen import models, suites
     from sharpen.hashing import digest
-    from sharpen.terminal import Terminal, tables
+    from sharpen.terminal import Terminal
 
     told = (*(settings or []), *places.system_setting(system))
     found = []
@@ -65,8 +65,16 @@ def suite(
     change = suites.compared(found[0][0], directory) if before else []
     if as_json:
         print(json.dumps(after | ({"before": found[0][1], "change": change} if before else {}), indent=1))
-        return
-    tables.show(("axis", "measure", "value", "95 %", "n"), suites.show(after["rows"]))
+    else:
+        show(found, change)
+
+
+def show(found: list[tuple[Path, dict[str, Any]]], change: list[dict[str, Any]]) -> None:
+    """Rows, differences where there are two models, and which of the two is better for its cost."""
+    from sharpen import suites
+    from sharpen.terminal import tables
+
+    tables.show(("axis", "measure", "value", "95 %", "n"), suites.show(found[-1][1]["rows"]))
     if change:
         print()
         rows = [
@@ -75,8 +83,8 @@ def suite(
         ]
         tables.show(("axis", "measure", "after - before", "95 %", "n"), rows)
     known = {str(made["model"]): suites.ranking.figures(made["rows"]) for _, made in found}
-    if before and all(known.values()):
+    if len(known) > 1 and all(known.values()):
         print()
         ranks = suites.ranking.ranked({name: one for name, one in known.items() if one})
         tables.show(("model", "quality by cost"), [(name, f"{score:.3f}") for name, score in ranks])
-    tables.say(f"\nitems and rows are in {directory}")
+    tables.say(f"\nitems and rows are in {found[-1][0]}")

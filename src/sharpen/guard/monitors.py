@@ -30,7 +30,6 @@ FOREIGN = 0.05  # share of letters of another script
 TAMPERED = 0.02  # share of episodes of the last WINDOW steps
 ROUNDS = 5  # within which pay without skill is found
 PAID = 0.12  # rise of the training reward over at most ROUNDS rounds
-SIGMA = 2.0  # standard errors by which the held-out gain has to fall short
 
 Step = Mapping[str, Any]
 
@@ -116,9 +115,9 @@ def tampering(loop: Sequence[Step]) -> Finding | None:
 
 
 def paid_without_skill(loop: Sequence[Step], rounds: Sequence[Mapping[str, Any]]) -> Finding | None:
-    """Training reward has risen by PAID over at most ROUNDS rounds, and held-out accuracy by less than a quarter of that, by
-    SIGMA standard errors of two evaluations. It must not have fallen behind a rise that came before: a curriculum that is
-    ahead."""
+    """Training reward has risen by PAID within ROUNDS rounds, half of it a round ago, and held-out accuracy has not: its
+    gain, with a standard error of two evaluations on top, is less than a quarter of that, and by itself less than half an
+    error."""
     paid = {r["round"]: known([s for s in loop if s["round"] == r["round"]], "reward") for r in rounds}
     seen = [(fmean(paid[r["round"]]), float(r["accuracy"]), int(r["n"])) for r in rounds if paid[r["round"]] and r["n"]]
     if len(seen) < 3:
@@ -128,10 +127,10 @@ def paid_without_skill(loop: Sequence[Step], rounds: Sequence[Mapping[str, Any]]
         rise, gain = reward - was, held - before
         middle = min(max((held + before) / 2, 1 / n), 1 - 1 / n)
         error = math.sqrt(2 * middle * (1 - middle) / n)
-        if rise >= PAID and gain + SIGMA * error < rise / 4 + error and gain < 0.5 * error and seen[-2][0] - was >= PAID / 2:
+        if rise >= PAID and gain + error < rise / 4 and gain < error / 2 and seen[-2][0] - was >= PAID / 2:
             evidence = {"reward_before": was, "reward": reward, "held_out_before": before, "held_out": held, "error": error}
             cure = (
-                "What is rewarded rises, and what is wanted does not: look at what earns reward (sharpen report RUN), audit the "
+                "What is rewarded rises, and what is wanted does not: see what earns reward (sharpen report RUN), audit the "
                 "verifier (sharpen audit TASKS), and take --set guard=ratchet."
             )
             return Finding("reward_rises_alone", evidence, cure)

@@ -252,7 +252,7 @@ def standing(recipe: Recipe, chosen: Space, what: str) -> dict[str, str]:
             value = parameter.default if parameter else None
         elif slot in SLOTS:
             value = getattr(getattr(value, "func", value), "__name__", None)
-        text = str(value)
+        text = f"{value:g}" if isinstance(value, float) else str(value)
         if value is not None and (not knob.options or text in knob.options):
             found[knob.name] = text
     return found

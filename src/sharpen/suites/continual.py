@@ -1,7 +1,7 @@
 """What a run over task sets forgot and carried over, as rows of a suite: its matrix of accuracies, and what is read of it.
 
-Metrics are guard/forgetting.py's: average accuracy, forgetting, backward and forward transfer, worst-case accuracy, the stability
-gap, and the maintenance and recovery of L2M. A finished model alone has none: they need every moment of its run.
+Metrics are guard/forgetting.py's: average accuracy, forgetting, backward and forward transfer, worst-case accuracy, the
+stability gap, and the maintenance and recovery of L2M. A finished model alone has none: they need every moment of its run.
 """
 
 from __future__ import annotations
