@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,13 @@ def test_a_program_of_a_role_prints_a_recipe_and_can_do_nothing_else(tmp_path):
         with pytest.raises(UserError, match=why):
             trusted.printed(code, seconds=1.0)
     assert trusted.package() == before
+
+
+def test_a_process_of_a_role_that_never_ends_is_killed_with_all_that_it_began():
+    never = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'while True: pass'])\nwhile True: pass"
+    assert trusted.child([sys.executable, "-S", "-c", never], 1.0) == (None, "")
+    assert trusted.child([sys.executable, "-S", "-c", "import sys; sys.exit('no recipe')"], 60.0) == (1, "no recipe")
+    assert trusted.child([sys.executable, "-S", "-c", "import os; os._exit(7)"], 60.0) == (7, "it said nothing")
 
 
 def history_of(*entries):

@@ -124,6 +124,7 @@ def test_formulas_are_compared_as_trees():
     assert symbolic.distance("no formula!", "x", names) == 1 and symbolic.distance("x/0", "x", names) == 1
     assert symbolic.distance("__import__('os').system('x')", "x", names) == 1
     assert symbolic.distance(" + ".join(["sin(x)*y"] * 12 + ["cos(y)"]), "x", names) == 1
+    assert symbolic.distance("9**6" + "**6" * 9, "x", names) == 1 and symbolic.distance("(((2*x)**6)**6)**6", "x", names) == 1
     assert symbolic.distance("x**999999999", "x", names) == 1 and symbolic.distance("(" * 400, "x", names) == 1
     task = reasoning.formulas(1, 0)[0]
     assert reasoning.compared(task, "z = m * v") == {"accuracy": 1.0, "NED": 0.0, "same tree": 1.0}

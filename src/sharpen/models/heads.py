@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,12 +57,17 @@ def attributed(policy: LocalPolicy, pair: Pair, points: int = POINTS) -> np.ndar
     for k in range(points):
         mixed = [c + (k + 0.5) / points * (z - c) for z, c in zip(clean, corrupt)]
         mixed = [m.detach().requires_grad_() for m in mixed]
-        with replaced(policy, lambda layer, z, mixed=mixed: put(z, mixed[layer])), torch.enable_grad():
+        with replaced(policy, partial(swapped, mixed)), torch.enable_grad():
             loss = -torch.log_softmax(policy.model(prompt(policy, question)).logits[0, -1].float(), -1)[target]
             grads = torch.autograd.grad(loss, mixed)
         for layer, (g, z, c) in enumerate(zip(grads, clean, corrupt)):
             total[layer] += ((z - c) * g).reshape(heads, -1).sum(-1).float().cpu() / points
     return total.numpy()
+
+
+def swapped(states: Sequence[Tensor], layer: int, z: Tensor) -> Tensor:
+    """What a layer's heads give, with that of `states` at the last token."""
+    return put(z, states[layer])
 
 
 def put(z: Tensor, last: Tensor) -> Tensor:
@@ -152,7 +158,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     """Rank correlation; NaN where either is constant."""
     ranks = [np.argsort(np.argsort(x, kind="stable"), kind="stable").astype(float) for x in (a, b)]
     spread = [float(x.std()) for x in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1]) if min(spread) > 0 else float("nan")
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1]) if min(spread) > 0 else float("nan")
 
 
 def emerged(circuits: Sequence[Circuit]) -> Mapping[str, list[tuple[int, int]]]:

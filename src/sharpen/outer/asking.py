@@ -16,7 +16,7 @@ import numpy as np
 
 from sharpen import loop, models, tasks
 from sharpen.compare import paired
-from sharpen.core import GREEDY, Arm, Task, TaskSource, UserError
+from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.outer.history import Failed
 from sharpen.rollouts import single
 
@@ -79,8 +79,3 @@ def answered(model: Model, settings: Sequence[str], split: str, samples: int = 1
         raise Failed("none of its answers could be judged")
     tokens = float(np.mean([s.rollout.sampled.sum() for s in made]))
     return Answered(scores, tokens, str(told))
-
-
-def greedy() -> tuple[str, ...]:
-    """The settings that a model is measured with where nothing is said."""
-    return (f"temperature={GREEDY.temperature:g}",)

@@ -112,7 +112,7 @@ def read(path: Path) -> History:
 
 
 def entry(row: dict[str, Any]) -> Entry:
-    kind = KINDS[row.pop("kind")]
+    kind: Any = KINDS[row.pop("kind")]
     return kind(**{key: tuple(value) if key == "parents" else value for key, value in row.items()})
 
 

@@ -156,7 +156,9 @@ def gain(base: Measured, winner: Measured, split: str = "test") -> dict[str, Any
     if len(both[0]) != len(both[1]) or not both[0]:
         return None
     found = paired.difference(*([paired.scores(e) for e in one] for one in both))
-    return found and {"value": found.value, "ci95": [found.low, found.high], "p": found.p, "n": found.n}
+    if found is None:
+        return None
+    return {"value": found.value, "ci95": [found.low, found.high], "p": found.p, "n": found.n}
 
 
 def parse(budget: str) -> str:

@@ -113,7 +113,7 @@ def _given(name: str, said: str) -> Knob:
     return Knob(name, float(low), float(high), log, bool(known[3]))
 
 
-def values(space: Space, point: Sequence[float]) -> dict[str, str]:
+def values(space: Space, point: Sequence[float] | np.ndarray) -> dict[str, str]:
     """The settings at a point of the cube."""
     return {knob.name: knob.value(float(x)) for knob, x in zip(space, point, strict=True)}
 

@@ -106,7 +106,7 @@ def tune(directory: Path, plan: Plan, progress: Any) -> dict[str, Any]:
         return report(directory, plan, subject, history)
 
 
-def begin(path: Path, plan: Plan) -> None:
+def begin(path: Path, plan: Any) -> None:
     """Write the plan down, or find that it is the one that is there. UserError where it is another."""
     now = json.loads(json.dumps(asdict(plan)))
     if path.exists():
@@ -181,7 +181,7 @@ def trained(directory: Path, plan: Plan, chosen: Space) -> Subject:
         here, own, lasting = setting, seeds, steps
         if plan.horizon and 0 < candidate.number < plan.trials - 1:
             pair = (candidate.number - 1) // 2  # both of a pair have the same lifetime and the same seed
-            lasting = strategies.lifetime(*plan.horizon, plan.seed, pair)
+            lasting = strategies.lifetime(plan.horizon[0], plan.horizon[1], plan.seed, pair)
             here = replace(setting, budget=f"{lasting}steps")
             own = tuple(s + pair for s in seeds)
         found = runs.measured(here, f"t{candidate.number:03d}", plan.what, listed(candidate, lasting), share, own)
@@ -190,10 +190,11 @@ def trained(directory: Path, plan: Plan, chosen: Space) -> Subject:
 
     def confirm(base_: Candidate, winner: Candidate) -> dict[str, Any]:
         both = [runs.measured(setting, f"t{c.number:03d}", plan.what, listed(c)) for c in (base_, winner)]
-        found: dict[str, Any] = {"same_seeds": runs.gain(*both), "chosen": runs.gain(*both, split="validation")}
+        first, second = both
+        found: dict[str, Any] = {"same_seeds": runs.gain(first, second), "chosen": runs.gain(first, second, "validation")}
         if fresh:
             again = [runs.measured(setting, f"f{c.number:03d}", plan.what, listed(c), seeds=fresh) for c in (base_, winner)]
-            found["fresh_seeds"] = runs.gain(*again)
+            found["fresh_seeds"] = runs.gain(again[0], again[1])
         return found
 
     def write(winner: Candidate, claim: str) -> Path:
@@ -269,7 +270,7 @@ def asked_of(directory: Path, plan: Plan, chosen: Space, progress: Any) -> Subje
 
     def told(candidate: Candidate) -> list[str]:
         own = {} if candidate.number == 0 else dict(candidate.values)
-        return [*plan.settings, *(asking.greedy() if candidate.number == 0 else ()), *(f"{k}={v}" for k, v in own.items())]
+        return [*plan.settings, *(f"{k}={v}" for k, v in own.items())]  # greedy where no temperature is said
 
     def measure(candidate: Candidate, share: float) -> Score:
         found = asking.answered(model, told(candidate), "validation", plan.samples)

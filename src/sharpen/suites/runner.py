@@ -130,7 +130,8 @@ def played(speaker: tuple[Any, Any], axis: Axis, tasks: Sequence[Task], seed: in
             done[i] = Item(axis.name, tasks[i], seeds[i], said, failed=repr(returned)[:500])
         progress.advance(1)
 
-    made = [rollouts.asking.asked(axis.play(task), task, told) for task in tasks]
+    begun: list[Any] = [axis.play(task) for task in tasks]
+    made = [rollouts.asking.asked(one, task, told) for one, task in zip(begun, tasks)]
     ids = [f"suite.{axis.name}.{i:05d}" for i in range(len(tasks))]
     rollouts.perform(policy, made, ids, complete, seed=seed, max_tokens=told.max_tokens, sampling=told.sampling)
     if tasks and all(item.failed for item in done.values()):

@@ -20,7 +20,7 @@ import numpy as np
 from sharpen.core import UserError
 
 LONGEST, NODES = 300, 60  # characters, and nodes, of a formula that is read
-POWER = 6  # largest exponent that is read
+POWER, TOWER = 6, 2  # largest exponent that is read, and powers of powers: beyond, numbers grow without end
 FUNCTIONS = ("sin", "cos", "tan", "exp", "log", "sqrt", "tanh", "abs")
 
 
@@ -41,7 +41,15 @@ def parsed(text: str, names: tuple[str, ...]) -> ast.expr:
     nodes = list(ast.walk(tree))
     if len(nodes) > 3 * NODES or not all(allowed(node, names) for node in nodes):
         raise NoFormula("it is too large, or holds something else than variables, numbers and known functions")
+    if tower(tree) > TOWER:
+        raise NoFormula("it raises powers to powers")
     return tree
+
+
+def tower(node: ast.AST) -> int:
+    """The most powers within one another."""
+    own = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
+    return int(own) + max((tower(child) for child in ast.iter_child_nodes(node)), default=0)
 
 
 def allowed(node: ast.AST, names: tuple[str, ...]) -> bool:
@@ -61,8 +69,9 @@ def constant(node: ast.expr) -> float | None:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         inner = constant(node.operand)
         return None if inner is None else -inner
-    known = isinstance(node, ast.Constant) and type(node.value) in (int, float)
-    return float(node.value) if known else None  # type: ignore[union-attr, arg-type]
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, int | float):
+        return None
+    return float(node.value)
 
 
 def value(node: ast.expr, known: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -98,14 +107,15 @@ def normal(node: ast.expr) -> Any:
     except ImportError:
         raise UserError("comparing formulas needs sympy and zss: pip install 'sharpen[suite]'") from None
     if isinstance(node, ast.Constant):
-        return sympy.Integer(node.value) if type(node.value) is int else sympy.Float(node.value)  # type: ignore[arg-type]
+        return sympy.Float(node.value) if isinstance(node.value, float) else sympy.Integer(node.value)
     if isinstance(node, ast.Name):
         return {"pi": sympy.pi, "e": sympy.E}.get(node.id, sympy.Symbol(node.id, real=True))
     if isinstance(node, ast.UnaryOp):
         return normal(node.operand) * (-1 if isinstance(node.op, ast.USub) else 1)
     if isinstance(node, ast.Call):
-        name = node.func.id  # type: ignore[attr-defined]
-        return {"abs": sympy.Abs}.get(name, getattr(sympy, name, None))(normal(node.args[0]))
+        name = getattr(node.func, "id", "")
+        made: Any = sympy.Abs if name == "abs" else getattr(sympy, name)
+        return made(normal(node.args[0]))
     assert isinstance(node, ast.BinOp)
     a, b = normal(node.left), normal(node.right)
     if isinstance(node.op, ast.Add | ast.Sub):

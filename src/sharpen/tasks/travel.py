@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.hashing import derive, split_of
@@ -36,9 +37,11 @@ def drawn(rng: Random, level: int, split: str = "test", noise: bool = False) -> 
     names = rng.sample(PLACES, days + 2)
     plan = [(name, rng.randint(2, 9)) for name in names[:days]]
     budget = sum(price for _, price in plan) + rng.randint(0, 3)
-    offers = [{"name": n, "price": p, "days": sorted({d, rng.randint(1, days)})} for d, (n, p) in enumerate(plan, 1)]
+    offers: list[dict[str, Any]] = [
+        {"name": n, "price": p, "days": sorted({d, rng.randint(1, days)})} for d, (n, p) in enumerate(plan, 1)
+    ]
     offers += [{"name": name, "price": budget + rng.randint(1, 9), "days": [1]} for name in names[days:]]
-    lines = [f"{o['name']}: price {o['price']}, open on day {' and '.join(map(str, o['days']))}" for o in offers]  # type: ignore[arg-type]
+    lines = [f"{o['name']}: price {o['price']}, open on day {' and '.join(map(str, o['days']))}" for o in offers]
     lines += [f"note: the {rng.choice(('river', 'hotel', 'station'))} is {rng.randint(1, 9)} km away" for _ in range(4 * noise)]
     rng.shuffle(lines)
     data = {"days": days, "budget": budget, "offers": offers, "noise": int(noise)}
