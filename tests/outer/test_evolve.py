@@ -172,6 +172,17 @@ def test_a_file_of_a_role_counts_only_while_it_is_trusted_and_unchanged(tmp_path
         evolve.genome_of(untrusting, 1)
 
 
+def test_a_child_that_comes_out_as_its_parent_is_no_member(tmp_path):
+    """The guard of spo is that of grpo: a change in words only."""
+    this = going(tmp_path, evolve.Plan("grpo", settings=MICRO, tasks="chain_sum/1"))
+    values = {"base": "grpo", "slots": {"guard": "spo"}, "settings": {}, "change": "guard of spo"}
+    this.history.add(Candidate(1, values, "knobs", (0,)))
+    with pytest.raises(UserError, match="same recipe as member 0"):
+        evolve.fresh(this, 1)
+    this.history.add(Candidate(2, {"base": "grpo", "settings": {"lr": "0.0007"}, "change": "lr"}, "knobs", (0,)))
+    evolve.fresh(this, 2)
+
+
 def test_the_tree_is_a_page_that_escapes_what_a_role_wrote(tmp_path):
     history = history_of(
         Candidate(0, {"base": "grpo"}, "root"),

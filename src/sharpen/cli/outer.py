@@ -131,6 +131,7 @@ def evolve(
     """
     from sharpen.core import UserError
     from sharpen.outer import evolve as evolving
+    from sharpen.outer import tuning
     from sharpen.terminal import Terminal, tables
 
     others, proposer = parted(roles)
@@ -149,7 +150,7 @@ def evolve(
         proposer=proposer,
         trust=trust,
     )
-    directory = run_dir or evolving.place(plan)
+    directory = run_dir or tuning.place(plan, "evolve")
     with Terminal() as progress:
         try:
             found = evolving.evolve(directory, plan, progress)

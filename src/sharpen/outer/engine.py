@@ -111,7 +111,8 @@ def all_failed(history: History) -> str:
 
 
 def told(values: Mapping[str, Any]) -> str:
-    return " ".join(f"{key}={value}" for key, value in values.items())
+    """A candidate for people: what it changes, or its settings."""
+    return str(values["change"]) if "change" in values else " ".join(f"{key}={value}" for key, value in values.items())
 
 
 @dataclass(frozen=True)

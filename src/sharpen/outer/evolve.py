@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -35,7 +34,7 @@ from sharpen.outer.archive import Archive, Node
 from sharpen.outer.files import Genome
 from sharpen.outer.history import Candidate, Failed, Failure, History, Score, finished, read
 from sharpen.outer.tuning import FRESH, begin, told_verdict
-from sharpen.recipe import Recipe, identities
+from sharpen.recipe import Method, Recipe, identities
 from sharpen.recipes import catalog
 from sharpen.store import Store, checkpoints, database
 
@@ -89,11 +88,6 @@ class Loop:
 
     def file(self, number: int) -> Path:
         return self.directory / "recipes" / f"c{number:03d}.py"
-
-
-def place(plan: Plan) -> Path:
-    """The same for the same question, so that the same command goes on."""
-    return Path("runs") / f"evolve-{hashing.digest(json.loads(json.dumps(asdict(plan))))[:8]}"
 
 
 def evolve(directory: Path, plan: Plan, progress: Any) -> dict[str, Any]:
@@ -183,7 +177,7 @@ def change(this: Loop, archive: Archive, parent: int, rng: np.random.Generator) 
             genome, said = changes.changed(genome_of(this, parent), built(this, parent), genomes(this, archive), rng)
             values = files.as_json(genome) | {"change": said}
         this.history.add(Candidate(number, values, who, (parent,)))
-        built(this, number)
+        fresh(this, number)
         this.progress.say(f"{number} from {parent}: {values['change']}")
     except UserError as error:
         if len(this.history.candidates) == number:
@@ -248,6 +242,24 @@ def built(this: Loop, number: int) -> Recipe:
     return made
 
 
+def fresh(this: Loop, number: int) -> None:
+    """Refuse a child that comes out as a member that is there already: UserError. Files of a role's are not looked at."""
+    if foreign(this, genome_of(this, number)):
+        return
+    made, plan = same_by(built(this, number)), this.plan
+    others = [c.number for c in this.history.candidates if c.number not in (number, *this.history.failed)]
+    for other in others:
+        if not foreign(this, genome_of(this, other)):
+            file = str(this.file(other)) if other else plan.recipe
+            if same_by(catalog.build(file, plan.settings, model=plan.model, tasks=plan.tasks)) == made:
+                raise UserError(f"it comes out the same recipe as member {other}")
+
+
+def same_by(recipe: Method) -> dict[str, str]:
+    """What tells a recipe from others, without the budget, which the root has from its own file."""
+    return {name: text for name, text in identities(recipe).items() if name not in ("budget", "roles")}
+
+
 def tried(this: Loop, candidate: Candidate) -> Score:
     """One more trial of a member, with its next seed, beside the root's run of that seed."""
     seen = sum(s.number == candidate.number for s in this.history.of(Score))
@@ -281,20 +293,10 @@ def against(root: Evaluation, member: Evaluation) -> tuple[float, float]:
 def apart(this: Loop, candidate: Candidate, seed: int, by_root: float) -> Evaluation:
     """A run of a role's code in a process of its own, and its weights measured by this one. Raises Failed."""
     path, place = this.file(candidate.number), this.directory / "runs" / f"a{candidate.number:03d}-{seed}"
-    before = trusted.package()
     given = [x for s in this.plan.settings for x in ("--set", s)]
     given += [x for k, v in (("--model", this.plan.model), ("--tasks", this.plan.tasks)) if v for x in (k, v)]
-    budget = ["--budget", this.plan.each, "--seed", str(seed)]
-    again = (place / "run.db").is_file()
-    command = ["resume", str(place), "--trust"] if again else ["run", str(path), "--run-dir", str(place), *given, *budget]
-    seconds = max(LEAST_S, PATIENCE * by_root)
-    ended, said = trusted.child([sys.executable, "-m", "sharpen", *command], seconds)
-    if trusted.package() != before:
-        raise UserError(f"{path} has changed sharpen's own files. Install it anew: nothing that it says can be believed now.")
-    if ended is None:
-        raise Failed(f"it had not ended after {seconds:.0f} s")
-    if ended != 0:
-        raise Failed(f"its process ended with {ended}: {said}")
+    options = [*given, "--budget", this.plan.each, "--seed", str(seed)]
+    trusted.run(path, place, options, max(LEAST_S, PATIENCE * by_root))
     try:
         return measured_here(this, place, seed)
     except UserError as error:
@@ -327,11 +329,11 @@ def report(this: Loop) -> dict[str, Any]:
         raise UserError(engine.all_failed(this.history))
     winner = members.chosen(archive)
     gains = [float(s.more["gain"]) for s in this.history.of(Score) if s.number == winner and s.number]
-    fresh = tuple(range(this.plan.seed + FRESH, this.plan.seed + FRESH + this.plan.confirm))
+    seeds = tuple(range(this.plan.seed + FRESH, this.plan.seed + FRESH + this.plan.confirm))
     gain = None
-    if winner and fresh and not foreign(this, genome_of(this, winner)):
-        root = runs.measured(this.setting, "root", this.plan.recipe, (), seeds=fresh)
-        gain = runs.gain(root, runs.measured(this.setting, f"c{winner:03d}", str(this.file(winner)), (), seeds=fresh))
+    if winner and seeds and not foreign(this, genome_of(this, winner)):
+        root = runs.measured(this.setting, "root", this.plan.recipe, (), seeds=seeds)
+        gain = runs.gain(root, runs.measured(this.setting, f"c{winner:03d}", str(this.file(winner)), (), seeds=seeds))
     chosen = float(np.mean(gains)) if gains else 0.0
     tried_once = [float(s.more["gain"]) for s in this.history.of(Score) if s.number]
     spread = float(np.std(tried_once)) / math.sqrt(max(len(gains), 1)) if len(tried_once) > 1 else 0.0

@@ -22,6 +22,7 @@ import sharpen
 from sharpen.core import UserError
 from sharpen.outer.asked import objects
 from sharpen.outer.files import Genome, parsed
+from sharpen.outer.history import Failed
 from sharpen.sandbox import Limits, Program, shared
 
 SECONDS = 10.0  # of a program in the sandbox
@@ -61,7 +62,8 @@ def printed(code: str, seconds: float = SECONDS) -> Genome:
     or wants to change what may not be changed."""
     result = shared().run(Program(("python3", "main.py"), {"main.py": code.encode()}, limits=Limits(wall_s=seconds)))
     if result.status != "exited" or result.code != 0:
-        raise UserError(f"the role's program ended with {result.status} {result.code}: {_tail(result.stderr)}")
+        how = f"{result.status} {result.code}" if result.code is not None else result.status
+        raise UserError(f"the role's program ended with {how}: {_tail(result.stderr)}")
     found = objects(result.stdout.decode("utf-8", "replace"))
     if not found:
         raise UserError("the role's program printed no JSON object")
@@ -102,6 +104,21 @@ def child(command: Sequence[str], seconds: float) -> tuple[int | None, str]:
         os.killpg(process.pid, signal.SIGKILL)
         raise
     return process.returncode, _tail(said)
+
+
+def run(path: Path, place: Path, options: Sequence[str], seconds: float) -> None:
+    """A run of a role's recipe file, or the rest of it. Raises Failed for one that ends badly or not in time, and UserError
+    where it has edited this program: then nothing that it says can be believed."""
+    before = package()
+    again = (place / "run.db").is_file()
+    command = ["resume", str(place), "--trust"] if again else ["run", str(path), "--run-dir", str(place), *options]
+    ended, said = child([sys.executable, "-m", "sharpen", *command], seconds)
+    if package() != before:
+        raise UserError(f"{path} has changed sharpen's own files. Install it anew: nothing that it says can be believed now.")
+    if ended is None:
+        raise Failed(f"it had not ended after {seconds:.0f} s")
+    if ended != 0:
+        raise Failed(f"its process ended with {ended}: {said}")
 
 
 def package() -> str:

@@ -84,9 +84,9 @@ class Subject:
     write: Callable[[Candidate, str], Path]
 
 
-def place(plan: Plan) -> Path:
+def place(plan: Any, command: str = "tune") -> Path:
     """The same for the same question, so that the same command goes on."""
-    return Path("runs") / f"tune-{hashing.digest(json.loads(json.dumps(asdict(plan))))[:8]}"
+    return Path("runs") / f"{command}-{hashing.digest(json.loads(json.dumps(asdict(plan))))[:8]}"
 
 
 def tune(directory: Path, plan: Plan, progress: Any) -> dict[str, Any]:
