@@ -22,15 +22,18 @@ from sharpen.cli import (
     commands,
     data,
     growing,
+    heads,
     lineage,
     listing,
     merging,
+    outer,
     playing,
     profiling,
     revising,
     serving,
     signals,
     streaming,
+    suite,
 )
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
@@ -268,35 +271,6 @@ def list_recipes(
 
 
 @app.command()
-def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")]) -> None:
-    """What a recipe claims and is made of, and what --set takes."""
-    from sharpen.recipe import functions
-    from sharpen.recipes import catalog
-    from sharpen.verify import INSTRUCTIONS
-
-    info = catalog.find(recipe)
-    built = catalog.build(recipe)
-    print(info.claim)
-    for key in ("paper", "parent", "differs", "check", "status", "evidence", "tried", "tier", "path"):
-        if getattr(info, key):
-            print(f"{key:<9} {getattr(info, key)}")
-    print(f"\n{built}\n\nMore settings:")
-    knobs = dict(catalog.parameters(info))
-    for place, slot, function in functions(built):
-        knobs |= {f"{place}.{name}": p for name, p in catalog.arguments(slot, function).items()}
-    for name, parameter in knobs.items():
-        if parameter.default is None or isinstance(parameter.default, bool | int | float | str | tuple):
-            print(f"  {name}={parameter.default}")
-    for slot in dict.fromkeys(slot for _, slot, _ in functions(built)):
-        names = catalog.choices(slot)
-        if len(names) > 1:
-            print(f"  {slot}={'|'.join(names)}")
-    print("\nA chat model is told how its answer is read, by verifier (--system, or --set prompt_suffix=…, replaces it):")
-    for name in INSTRUCTIONS:
-        print(f"  {name:<25} {INSTRUCTIONS[name] or '-'}")
-
-
-@app.command()
 def export(
     directory: RunDir,
     model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="New directory for the model, or a new .gguf file.")],
@@ -359,9 +333,11 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
+app.command("show")(listing.show_recipe)
 offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
-with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
-for command in (*offline, merging.merge, signals.signal, *with_a_model):
+with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise, merging.merge
+around_runs = outer.tune, outer.evolve, suite.suite, heads.heads
+for command in (*offline, signals.signal, *with_a_model, *around_runs):
     app.command()(command)
 
 

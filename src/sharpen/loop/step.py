@@ -13,6 +13,7 @@ import numpy as np
 from sharpen import curriculum, guard
 from sharpen.core import Sample, Task
 from sharpen.data import make_batch, replay
+from sharpen.guard import monitors
 from sharpen.hashing import derive
 from sharpen.loop import learning
 from sharpen.loop.offers import Moment
@@ -146,6 +147,7 @@ def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
         "unscorable": sum(s.verdict.outcome == "unscorable" for s in samples) / n,
         **({"learnt": sum(learnt) / len(learnt)} if learnt else {}),
         **{name: sum(shown) / len(shown) for name in BEHAVIOURS if (shown := parts_of(scored, name))},
+        **drift(samples),
     }
 
 
@@ -158,3 +160,22 @@ def variety(scored: Sequence[Sample]) -> dict[str, float]:
         groups[s.group].append((s.rollout.response, s.verdict.correct))
     balance = guard.adapting.balance(groups.values())
     return {"entropy": surprise} | ({} if balance is None else {"balance": balance})
+
+
+def drift(samples: Sequence[Sample]) -> dict[str, Any]:
+    """What the monitors of drift read (guard/monitors.py), of what was sampled: means over answers."""
+    own = [s for s in samples if s.rollout.n_sampled and s.rollout.stop != "forced"]
+    if not own:
+        return {}
+    tampered = [s.verdict.parts["tampered"] for s in own if "tampered" in s.verdict.parts]
+    return {
+        "length": sum(s.rollout.n_sampled for s in own) / len(own),
+        "repeated": sum(monitors.repeated(s.rollout.response) for s in own) / len(own),
+        "foreign": sum(monitors.strange(asked(s.rollout.task), s.rollout.response) for s in own) / len(own),
+        **({"tampered": sum(tampered) / len(tampered)} if tampered else {}),
+    }
+
+
+def asked(task: Task) -> str:
+    """The words of a question."""
+    return " ".join(m["content"] for m in task.prompt if isinstance(m.get("content"), str))
