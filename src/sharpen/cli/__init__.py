@@ -1,10 +1,10 @@
 """The command line.
 
 program.py has the commands with a run (lineage.py: what came of a task), commands.py those without (data.py: what a set of
-tasks is worth), serving.py those for the neighbours, profiling.py where a step's time goes.
+tasks is worth), serving.py those for the neighbours, viewing.py the page, profiling.py where a step's time goes.
 
-May import: terminal, environments, verify, tasks, audit, data, guard, models, store, recipes, loop, serve, report, track,
-compare.
+May import: terminal, environments, verify, tasks, audit, data, guard, models, store, recipes, loop, serve, report, view,
+track, compare.
 """
 
 from sharpen.cli.program import app, main

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving
+from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving, viewing
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -172,8 +172,8 @@ def resume(
     """
     from sharpen import loop
 
-    step = partial(loop.resume, more=budget, accept=accept_changes, trusted=trust)
-    _drive(step, directory, directory, serving.tracked(directory, track), budget)
+    step = partial(loop.resume, accept=accept_changes, trusted=trust)
+    _drive(partial(step, more=budget), directory, directory, serving.tracked(directory, track), budget, step)
 
 
 @app.command()
@@ -343,7 +343,8 @@ app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
 offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
-for command in (*offline, *with_a_model):
+on_a_page = viewing.view, viewing.decide
+for command in (*offline, *with_a_model, *on_a_page):
     app.command()(command)
 
 
@@ -353,12 +354,15 @@ def main() -> None:
     app(prog_name="sharpen")
 
 
-def _drive(step: Any, what: Any, directory: Path, shown_in: list[str], more: str | None = None) -> None:
-    """Run the loop with progress, then print the result, or how to resume: with `more` budget, where that was not granted."""
+def _drive(step: Any, what: Any, directory: Path, shown_in: list[str], more: str | None = None, further: Any = None) -> None:
+    """Run the loop with progress, then print the result, or how to resume: with `more` budget, where that was not granted.
+
+    further  resumes a finished run that somebody asked to go on meanwhile (store/asked.py)
+    """
+    from sharpen import loop, track
     from sharpen import report as page
-    from sharpen import track
-    from sharpen.store import Store
-    from sharpen.terminal import Terminal, tables
+    from sharpen.store import Store, asked
+    from sharpen.terminal import Noted, Terminal, tables
 
     def again() -> str:
         with Store.open(directory, write=False) as store:
@@ -369,8 +373,13 @@ def _drive(step: Any, what: Any, directory: Path, shown_in: list[str], more: str
         serving.remember(directory, shown_in)
     with track.following(directory, shown_in, partial(tables.say, file=sys.stderr)):
         try:
-            with Terminal() as progress:
-                step(what, progress)
+            asked.forget_pauses(directory)  # asked for before: whoever runs it now wants it to go on
+            pause = partial(asked.forget_pauses, directory)
+            with Terminal() as shown:
+                progress = Noted(shown, directory)
+                step(what, progress, pause=pause)
+                while order := asked.extension(directory):
+                    (further or loop.resume)(directory, progress, pause=pause, more=order)
         except KeyboardInterrupt:
             _fail(again() if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
         with Store.open(directory, write=False) as store:
