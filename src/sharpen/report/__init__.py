@@ -6,9 +6,9 @@ draw it, report.py is the way in. searches.py: what searches reach, and at what 
 May import: terminal, verify, guard, store.
 """
 
-from sharpen.report import charts, page, searches
+from sharpen.report import charts, evidence, page, searches
 from sharpen.report.charts import Line, level, short
 from sharpen.report.markup import Markup
 from sharpen.report.report import render, summary
 
-__all__ = ["Line", "Markup", "charts", "level", "page", "render", "searches", "short", "summary"]
+__all__ = ["Line", "Markup", "charts", "evidence", "level", "page", "render", "searches", "short", "summary"]

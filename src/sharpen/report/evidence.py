@@ -161,10 +161,6 @@ def gather(store: Store) -> Evidence:
     ):
         outcomes.setdefault(r["purpose"], {})[r["outcome"]] = r["n"]
         cut[r["purpose"]] = cut.get(r["purpose"], 0) + r["cut"]
-    chosen = rows(
-        "SELECT s.round, a.family, a.level, sum(a.n) AS n, sum(a.successes) AS successes FROM arm_stats a"
-        " JOIN steps s ON s.step = a.step WHERE s.phase = 'loop' GROUP BY 1, 2, 3"
-    )
     shared = rows(
         "SELECT count(DISTINCT prompt) FROM tasks"
         " WHERE split = 'train' AND prompt IN (SELECT prompt FROM tasks WHERE split = 'test')"
@@ -173,14 +169,14 @@ def gather(store: Store) -> Evidence:
     return Evidence(
         meta=store.meta(),
         finished=bool(last and last.finished),
-        before=_skills(rows, "before"),
-        after=_skills(rows, "test"),
+        before=skills(rows, "before"),
+        after=skills(rows, "test"),
         change={arm: p.change for arm, p in pairs.items()},
         parts={"form": {a: p.form for a, p in pairs.items()}, "skill": {a: p.skill for a, p in pairs.items()}},
         pairs=sum(pairs.values(), Pairs()),
         answers={purpose: _answers(store, purpose) for purpose in ("before", "test")},
-        rounds=_rounds(store),
-        chosen={(r["round"], Arm(r["family"], r["level"])): (r["n"], r["successes"]) for r in chosen},
+        rounds=rounds(store),
+        chosen=chosen(rows),
         steps=[s for s in steps if s["phase"] == "loop"],
         warmup_steps=sum(s["phase"] == "warmup" for s in steps),
         seconds=dict(sorted(seconds.items(), key=lambda item: -item[1])),
@@ -204,7 +200,16 @@ def _tokens(rows: Rows) -> Mapping[str, tuple[int, int]]:
     return {r["purpose"]: (r["n"], r["tokens"]) for r in rows(sql)}
 
 
-def _skills(rows: Rows, purpose: str) -> Skills:
+def chosen(rows: Rows) -> Mapping[tuple[int, Arm], tuple[int, int]]:
+    """As in `Evidence`."""
+    found = rows(
+        "SELECT s.round, a.family, a.level, sum(a.n) AS n, sum(a.successes) AS successes FROM arm_stats a"
+        " JOIN steps s ON s.step = a.step WHERE s.phase = 'loop' GROUP BY 1, 2, 3"
+    )
+    return {(r["round"], Arm(r["family"], r["level"])): (r["n"], r["successes"]) for r in found}
+
+
+def skills(rows: Rows, purpose: str) -> Skills:
     """The last evaluation of this purpose."""
     sql = (
         "SELECT family, level, n, correct FROM evaluations WHERE purpose = ?"
@@ -228,7 +233,8 @@ def _answers(store: Store, purpose: str) -> Mapping[Arm, Tally]:
     return dict(sorted(found.tallies.items())) if found else {}
 
 
-def _rounds(store: Store) -> Sequence[Round]:
+def rounds(store: Store) -> Sequence[Round]:
+    """As in `Evidence`."""
     parts: dict[int, list[Estimate | None]] = {}
     for r in store.rows("SELECT round, n, correct FROM evaluations WHERE purpose = 'validation'"):
         parts.setdefault(r["round"], []).append(share(r["correct"], r["n"]))
