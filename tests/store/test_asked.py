@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sharpen.core import UserError
-from sharpen.store import Asked, Store, asked, database
+from sharpen.core import Task, UserError
+from sharpen.store import Asked, Position, Store, asked, database, growth
 
 ID = "0123456789abcdef"
 
@@ -94,3 +95,34 @@ def test_who_writes_is_seen_without_a_lock_of_ones_own(tmp_path):
     for odd in ("", "-1", "99999999999999999", "words", "0"):
         (tmp_path / "run" / "run.lock").write_text(odd)
         assert asked.holder(tmp_path / "run") is None
+
+
+def test_repairs_are_as_people_said(tmp_path):
+    """Six tasks whose label 0 was mended to 1: nobody said anything; accepted; rejected; edited to 2; edited to what its verifier
+    refuses; edited back to 0."""
+    tasks = [Task(({"role": "user", "content": str(i)},), "0", "f", 1) for i in range(6)]
+    mended = [dataclasses.replace(task, answer="1") for task in tasks]
+    edited = dataclasses.replace(tasks[3], answer="2")
+    said = [(), ("accept", None), ("reject", None), ("edit", edited.id), ("edit", None), ("edit", tasks[5].id)]
+    with Store.create(tmp_path / "run", {}) as store:
+        store.add_tasks([*tasks, *mended, edited])
+        rows = ((i, 1, tasks[i].id, mended[i].id, "label mended", "") for i in range(6))
+        store.add_rows("repairs", rows)
+        for task, (answer, made) in ((tasks[i], said[i]) for i in range(1, 6)):
+            ruling = Asked("repair", task.id, answer, "2" if answer == "edit" else None)
+            store.add_rows("asked", [asked.row(ruling, 2, 5, made)])
+        store.commit(Position("loop", 5, 2))
+        found = growth.repairs(store)
+    answers = [found[task.id] and found[task.id].answer if task.id in found else "0" for task in tasks]
+    assert answers == ["1", "1", "0", "2", None, "0"]
+
+
+def test_a_label_that_a_person_wrote_is_not_mended_further(tmp_path):
+    """A was mended to B, and B to C; somebody says that A's label is B's."""
+    a, b, c = (Task(({"role": "user", "content": "?"},), answer, "f", 1) for answer in "abc")
+    with Store.create(tmp_path / "run", {}) as store:
+        store.add_tasks([a, b, c])
+        store.add_rows("repairs", [(0, 1, a.id, b.id, "label mended", ""), (1, 2, b.id, c.id, "label mended", "")])
+        store.add_rows("asked", [asked.row(Asked("repair", a.id, "edit", "b"), 3, 5, b.id)])
+        store.commit(Position("loop", 5, 3))
+        assert growth.repairs(store) == {a.id: b}
