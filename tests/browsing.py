@@ -91,7 +91,7 @@ class Tab:
 
     def until(self, true: Callable[[], Any]) -> Any:
         """Look again and again; what hangs is ended by the tests' own deadline."""
-        for _ in range(100_000):
+        for _ in range(5000):
             try:
                 if found := true():
                     return found

@@ -31,7 +31,7 @@ POLICY = (
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # without one, a form has no origin to be known by
     "cache-control": "no-store",
     "cross-origin-resource-policy": "same-origin",
     "x-frame-options": "DENY",
