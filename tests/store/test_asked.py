@@ -98,8 +98,8 @@ def test_who_writes_is_seen_without_a_lock_of_ones_own(tmp_path):
 
 
 def test_repairs_are_as_people_said(tmp_path):
-    """Six tasks whose label 0 was mended to 1: nobody said anything; accepted; rejected; edited to 2; edited to what its verifier
-    refuses; edited back to 0."""
+    """Six tasks whose label 0 was mended to 1: nobody said anything; accepted; rejected; edited to 2; edited to what its
+    verifier refuses; edited back to 0."""
     tasks = [Task(({"role": "user", "content": str(i)},), "0", "f", 1) for i in range(6)]
     mended = [dataclasses.replace(task, answer="1") for task in tasks]
     edited = dataclasses.replace(tasks[3], answer="2")
