@@ -18,7 +18,21 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving, viewing
+from sharpen.cli import (
+    commands,
+    data,
+    driving,
+    growing,
+    lineage,
+    listing,
+    merging,
+    playing,
+    profiling,
+    revising,
+    serving,
+    streaming,
+    viewing,
+)
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -46,12 +60,12 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _fail("interrupted", INTERRUPTED)
+            driving.fail("interrupted", INTERRUPTED)
         except Exception as error:
             core = sys.modules.get("sharpen.core")  # where it is not imported yet, no error of its kind can have been raised
             if core is None or not isinstance(error, core.UserError | core.FatalDiagnosis):
                 raise
-            _fail(str(error), USER_ERROR if isinstance(error, core.UserError) else FATAL)
+            driving.fail(str(error), USER_ERROR if isinstance(error, core.UserError) else FATAL)
 
 
 app = typer.Typer(
@@ -107,6 +121,7 @@ def run(
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Model = None,
     tasks: Spec = None,
+    stream: streaming.Stream = None,
     env: commands.Env = None,
     agent: commands.Agent = None,
     columns: Columns = None,
@@ -121,6 +136,12 @@ def run(
             "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
         ),
     ] = None,
+    as_control: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Run a control of the recipe instead: untrained, solutions, even, shuffled or prompt."
+        ),
+    ] = "",
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -135,12 +156,14 @@ def run(
     named = recipe or ("frontier" if loop.brought(model) else "quickstart")
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
+    tasks, staged = streaming.streamed(stream, tasks)
     request = loop.Request(
         recipe=named,
         settings=(
             *map(places.here_setting, commands.with_columns(settings, columns)),
             *places.system_setting(system),
             *commands.acting(env, agent, tasks),
+            *staged,
         ),
         seed=seed,
         budget=budget,
@@ -150,11 +173,12 @@ def run(
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
         commit_s=commit_every,
+        as_control=as_control,
     )
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
-    loop.build_recipe(request)  # mistakes surface before anything is made
+    streaming.require(loop.build_recipe(request), named, stream)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
-        _drive(partial(loop.start, size=size), request, directory, shown_in)
+        driving.drive(partial(loop.start, size=size), request, directory, shown_in)
 
 
 @app.command()
@@ -173,7 +197,7 @@ def resume(
     from sharpen import loop
 
     step = partial(loop.resume, accept=accept_changes, trusted=trust)
-    _drive(partial(step, more=budget), directory, directory, serving.tracked(directory, track), budget, step)
+    driving.drive(partial(step, more=budget), directory, directory, serving.tracked(directory, track), budget, step)
 
 
 @app.command()
@@ -341,7 +365,16 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
-offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
+offline = (
+    commands.verify,
+    commands.audit,
+    growing.grow,
+    commands.rewards,
+    commands.compare,
+    data.data,
+    lineage.lineage,
+    merging.merge,
+)
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
 on_a_page = viewing.view, viewing.decide
 for command in (*offline, *with_a_model, *on_a_page):
@@ -354,49 +387,5 @@ def main() -> None:
     app(prog_name="sharpen")
 
 
-def _drive(step: Any, what: Any, directory: Path, shown_in: list[str], more: str | None = None, further: Any = None) -> None:
-    """Run the loop with progress, then print the result, or how to resume: with `more` budget, where that was not granted.
-
-    further  resumes a finished run that somebody asked to go on meanwhile (store/asked.py)
-    """
-    from sharpen import loop, track
-    from sharpen import report as page
-    from sharpen.store import Store, asked
-    from sharpen.terminal import Noted, Terminal, tables
-
-    def again() -> str:
-        with Store.open(directory, write=False) as store:
-            budget = f" --budget {more}" if more and (last := store.last_commit()) and last.finished else ""
-        return f"The last committed step is kept. Go on with: sharpen resume {directory}{budget}"
-
-    if shown_in:
-        serving.remember(directory, shown_in)
-    with track.following(directory, shown_in, partial(tables.say, file=sys.stderr)):
-        try:
-            asked.forget_pauses(directory)  # asked for before: whoever runs it now wants it to go on
-            pause = partial(asked.forget_pauses, directory)
-            with Terminal() as shown:
-                progress = Noted(shown, directory)
-                step(what, progress, pause=pause)
-                while order := asked.extension(directory):
-                    (further or loop.resume)(directory, progress, pause=pause, more=order)
-        except KeyboardInterrupt:
-            _fail(again() if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
-        with Store.open(directory, write=False) as store:
-            commit = store.last_commit()
-        if commit is None or not commit.finished:
-            _fail(again(), INTERRUPTED)
-        path = page.render(directory)
-        tables.show_change(page.summary(directory))
-        print(f"The report is at {path}", flush=True)
-
-
 def _json(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
-
-
-def _fail(message: str, code: int) -> None:
-    from sharpen.terminal import tables
-
-    tables.say(message, sys.stderr)
-    raise typer.Exit(code)

@@ -20,7 +20,7 @@ import jinja2
 
 from sharpen.core import Arm, UserError
 from sharpen.estimate import Estimate, mean
-from sharpen.report import answers, charts, flows
+from sharpen.report import answers, charts, flows, streams
 from sharpen.report.charts import level, percent, short
 from sharpen.report.evidence import STATES, Evidence, Round, Skills
 from sharpen.report.findings import checks, duration, verdict
@@ -46,6 +46,10 @@ METRICS = (  # step statistic, title, what it means, widest range
     ("malformed", "Malformed answers", "share without an answer that can be read", (0.0, 1.0)),
     ("entropy", "Entropy", "of the policy, in nats; a fall to zero ends exploration", None),
     ("grad_norm", "Gradient norm", "before clipping", None),
+    ("verifying", "Answers that check", "share of rollouts with words that show it", (0.0, 1.0)),
+    ("turning back", "Answers that turn back", "share of rollouts with words that show it", (0.0, 1.0)),
+    ("sub-goals", "Answers with sub-goals", "share of rollouts with words that show it", (0.0, 1.0)),
+    ("trying cases", "Answers that try cases", "share of rollouts with words that show it", (0.0, 1.0)),
 )
 KINDS = (  # (was, became) -> title, what to look for
     ((0, 1), "Newly solved", "wrong before, right after"),
@@ -83,6 +87,7 @@ def html(
         flows=flows.section(evidence.attempts),
         flow_words=flows.sentence(evidence.attempts["test"]) or flows.sentence(evidence.attempts["before"]),
         examples=[{**s, "gist": _gist(s["prompt"])} for s in examples],
+        stream=streams.section(evidence.stream),
         rounds=rounds(evidence.rounds),
         curriculum=curriculum(evidence.chosen),
         training=training(evidence.steps),
@@ -106,14 +111,8 @@ def style() -> Markup:
 
 def environment(loader: jinja2.BaseLoader | None = None) -> jinja2.Environment:
     """How pages are made: everything is escaped but Markup, and a name that is not given is an error."""
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=visible,
-    )
+    how: dict[str, Any] = dict(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(loader=loader, finalize=visible, **how)
     environment.filters |= {
         "percent": percent,
         "points": points,
