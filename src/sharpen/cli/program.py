@@ -21,6 +21,7 @@ from sharpen import __version__
 from sharpen.cli import (
     commands,
     data,
+    driving,
     growing,
     heads,
     lineage,
@@ -34,6 +35,7 @@ from sharpen.cli import (
     signals,
     streaming,
     suite,
+    viewing,
 )
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
@@ -62,12 +64,12 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _fail("interrupted", INTERRUPTED)
+            driving.fail("interrupted", INTERRUPTED)
         except Exception as error:
             core = sys.modules.get("sharpen.core")  # where it is not imported yet, no error of its kind can have been raised
             if core is None or not isinstance(error, core.UserError | core.FatalDiagnosis):
                 raise
-            _fail(str(error), USER_ERROR if isinstance(error, core.UserError) else FATAL)
+            driving.fail(str(error), USER_ERROR if isinstance(error, core.UserError) else FATAL)
 
 
 app = typer.Typer(
@@ -175,7 +177,7 @@ def run(
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
     streaming.require(loop.build_recipe(request), named, stream)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
-        _drive(partial(loop.start, size=size), request, directory, shown_in)
+        driving.drive(partial(loop.start, size=size), request, directory, shown_in)
 
 
 @app.command()
@@ -193,8 +195,8 @@ def resume(
     """
     from sharpen import loop
 
-    step = partial(loop.resume, more=budget, accept=accept_changes, trusted=trust)
-    _drive(step, directory, directory, serving.tracked(directory, track), budget)
+    step = partial(loop.resume, accept=accept_changes, trusted=trust)
+    driving.drive(partial(step, more=budget), directory, directory, serving.tracked(directory, track), budget, step)
 
 
 @app.command()
@@ -337,7 +339,8 @@ app.command("show")(listing.show_recipe)
 offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise, merging.merge
 around_runs = outer.tune, outer.evolve, suite.suite, heads.heads
-for command in (*offline, signals.signal, *with_a_model, *around_runs):
+on_a_page = viewing.view, viewing.decide
+for command in (*offline, signals.signal, *with_a_model, *around_runs, *on_a_page):
     app.command()(command)
 
 
@@ -347,41 +350,5 @@ def main() -> None:
     app(prog_name="sharpen")
 
 
-def _drive(step: Any, what: Any, directory: Path, shown_in: list[str], more: str | None = None) -> None:
-    """Run the loop with progress, then print the result, or how to resume: with `more` budget, where that was not granted."""
-    from sharpen import report as page
-    from sharpen import track
-    from sharpen.store import Store
-    from sharpen.terminal import Terminal, tables
-
-    def again() -> str:
-        with Store.open(directory, write=False) as store:
-            budget = f" --budget {more}" if more and (last := store.last_commit()) and last.finished else ""
-        return f"The last committed step is kept. Go on with: sharpen resume {directory}{budget}"
-
-    if shown_in:
-        serving.remember(directory, shown_in)
-    with track.following(directory, shown_in, partial(tables.say, file=sys.stderr)):
-        try:
-            with Terminal() as progress:
-                step(what, progress)
-        except KeyboardInterrupt:
-            _fail(again() if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
-        with Store.open(directory, write=False) as store:
-            commit = store.last_commit()
-        if commit is None or not commit.finished:
-            _fail(again(), INTERRUPTED)
-        path = page.render(directory)
-        tables.show_change(page.summary(directory))
-        print(f"The report is at {path}", flush=True)
-
-
 def _json(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
-
-
-def _fail(message: str, code: int) -> None:
-    from sharpen.terminal import tables
-
-    tables.say(message, sys.stderr)
-    raise typer.Exit(code)

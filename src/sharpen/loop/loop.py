@@ -49,7 +49,7 @@ from sharpen.loop.session import (
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
 from sharpen.recipe import Method, opening
-from sharpen.store import Fault, Position, Store, database, no_fault
+from sharpen.store import Asked, Fault, Position, Store, database, no_fault
 from sharpen.verify import code
 
 __all__ = ["Request", "build_recipe", "resume", "run", "start"]
@@ -130,14 +130,14 @@ def resume(
     progress: Any,
     fault: Fault = no_fault,
     pause: Callable[[], bool] = never,
-    more: str | None = None,
+    more: str | Asked | None = None,
     accept: bool = False,
     trusted: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Path:
     """Go on with a run that was interrupted or paused. Raises UserError where there is none, or it cannot go on (resuming.py).
 
-    more     a budget, such as "30m", that a finished run gets beyond its own
+    more     a budget, such as "30m", that a finished run gets beyond its own; or what a person asked (store/asked.py)
     accept   go on although what it was made of has changed; the run records that
     trusted  run the code that the directory names although it was not made here
     """
@@ -159,7 +159,7 @@ def run(
     began: float,
     due: Due,
     pause: Callable[[], bool] = never,
-    more: str | None = None,
+    more: str | Asked | None = None,
 ) -> None:
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
     stopped. `more` is what a finished run gets beyond its budget."""

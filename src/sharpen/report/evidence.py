@@ -165,10 +165,6 @@ def gather(store: Store) -> Evidence:
     ):
         outcomes.setdefault(r["purpose"], {})[r["outcome"]] = r["n"]
         cut[r["purpose"]] = cut.get(r["purpose"], 0) + r["cut"]
-    chosen = rows(
-        "SELECT s.round, a.family, a.level, sum(a.n) AS n, sum(a.successes) AS successes FROM arm_stats a"
-        " JOIN steps s ON s.step = a.step WHERE s.phase = 'loop' GROUP BY 1, 2, 3"
-    )
     shared = rows(
         "SELECT count(DISTINCT prompt) FROM tasks"
         " WHERE split = 'train' AND prompt IN (SELECT prompt FROM tasks WHERE split = 'test')"
@@ -177,15 +173,15 @@ def gather(store: Store) -> Evidence:
     return Evidence(
         meta=store.meta(),
         finished=bool(last and last.finished),
-        before=_skills(rows, "before"),
-        after=_skills(rows, "test"),
+        before=skills(rows, "before"),
+        after=skills(rows, "test"),
         change={arm: p.change for arm, p in pairs.items()},
         parts={"form": {a: p.form for a, p in pairs.items()}, "skill": {a: p.skill for a, p in pairs.items()}},
         pairs=sum(pairs.values(), Pairs()),
         answers={purpose: _answers(store, purpose) for purpose in ("before", "test")},
-        rounds=_rounds(store),
+        rounds=rounds(store),
         retained=_retained(rows),
-        chosen={(r["round"], Arm(r["family"], r["level"])): (r["n"], r["successes"]) for r in chosen},
+        chosen=chosen(rows),
         steps=[s for s in steps if s["phase"] == "loop"],
         warmup_steps=sum(s["phase"] == "warmup" for s in steps),
         seconds=dict(sorted(seconds.items(), key=lambda item: -item[1])),
@@ -210,7 +206,16 @@ def _tokens(rows: Rows) -> Mapping[str, tuple[int, int]]:
     return {r["purpose"]: (r["n"], r["tokens"]) for r in rows(sql)}
 
 
-def _skills(rows: Rows, purpose: str) -> Skills:
+def chosen(rows: Rows) -> Mapping[tuple[int, Arm], tuple[int, int]]:
+    """As in `Evidence`."""
+    found = rows(
+        "SELECT s.round, a.family, a.level, sum(a.n) AS n, sum(a.successes) AS successes FROM arm_stats a"
+        " JOIN steps s ON s.step = a.step WHERE s.phase = 'loop' GROUP BY 1, 2, 3"
+    )
+    return {(r["round"], Arm(r["family"], r["level"])): (r["n"], r["successes"]) for r in found}
+
+
+def skills(rows: Rows, purpose: str) -> Skills:
     """The last evaluation of this purpose."""
     sql = (
         "SELECT family, level, n, correct FROM evaluations WHERE purpose = ?"
@@ -234,7 +239,8 @@ def _answers(store: Store, purpose: str) -> Mapping[Arm, Tally]:
     return dict(sorted(found.tallies.items())) if found else {}
 
 
-def _rounds(store: Store) -> Sequence[Round]:
+def rounds(store: Store) -> Sequence[Round]:
+    """As in `Evidence`."""
     parts: dict[int, list[Estimate | None]] = {}
     decisions = store.decisions()
     first = 1 if split(decisions.values()) else 0  # of two tasks: those by which nothing was chosen
