@@ -18,8 +18,9 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving
+from sharpen.cli import commands, data, growing, lineage, listing, planning, playing, profiling, revising, serving
 from sharpen.cli.commands import AsJson, Columns, Spec, System
+from sharpen.cli.serving import Track
 from sharpen.terminal import places
 
 # How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, then a core is left to whom they wait for.
@@ -77,14 +78,6 @@ def options(
     """What can be said before a command."""
 
 
-Track = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--track",
-        metavar="NAME",
-        help="Show it in wandb, mlflow, trackio, tensorboard, or a tracker of yours, module:function.",
-    ),
-]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 Model = Annotated[
     str | None,
@@ -115,12 +108,11 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
     ] = None,
     system: System = None,
-    roles: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
-        ),
-    ] = None,
+    roles: serving.Roles = None,
+    engines: serving.Engines = None,
+    publish: serving.Publish = None,
+    ahead: serving.Steps = 0,
+    shard: serving.Shard = "",
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -135,13 +127,10 @@ def run(
     named = recipe or ("frontier" if loop.brought(model) else "quickstart")
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
+    more = (*places.system_setting(system), *commands.acting(env, agent, tasks))
     request = loop.Request(
         recipe=named,
-        settings=(
-            *map(places.here_setting, commands.with_columns(settings, columns)),
-            *places.system_setting(system),
-            *commands.acting(env, agent, tasks),
-        ),
+        settings=(*map(places.here_setting, commands.with_columns(settings, columns)), *more),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
@@ -150,7 +139,10 @@ def run(
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
         commit_s=commit_every,
+        **serving.afar(engines, publish, shard, ahead),
     )
+    if shard and loop.afar.rank():
+        return loop.afar.attend(request)
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
     loop.build_recipe(request)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
@@ -172,6 +164,8 @@ def resume(
     """
     from sharpen import loop
 
+    if loop.afar.rank() and loop.afar.sharded(directory):
+        return loop.afar.attend_resumed(directory, trust)
     step = partial(loop.resume, more=budget, accept=accept_changes, trusted=trust)
     _drive(step, directory, directory, serving.tracked(directory, track), budget)
 
@@ -342,7 +336,7 @@ def query(
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
 offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
-with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
+with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise, planning.plan
 for command in (*offline, *with_a_model):
     app.command()(command)
 

@@ -3,8 +3,8 @@
 advantage.py is what a response is credited with, tableau.py puts the parts together. policy_gradient.py has REINFORCE to
 CISPO and SFT; preferences.py DPO and its kin; hybrid.py worked solutions beside own answers; distillation.py a teacher's
 distribution; turns.py credits turns, steps.py parts of answers; penalties.py and entropy.py what is added; off_policy.py
-rollouts of earlier versions; games.py small matrix games to try preferences on; unrolled.py gradients through learning;
-rewards.py what reward models learn.
+rollouts of earlier versions, stale.py the correction for them where a run is ahead of its learner; games.py small matrix
+games to try preferences on; unrolled.py gradients through learning; rewards.py what reward models learn.
 
 May import: data.
 """
@@ -24,11 +24,13 @@ from sharpen.objectives import (
     turns,
     unrolled,
 )
+from sharpen.objectives.stale import decoupled
 from sharpen.objectives.tableau import active, example, example_penalty, weigh
 
 __all__ = [
     "active",
     "advantage",
+    "decoupled",
     "distillation",
     "entropy",
     "example",
