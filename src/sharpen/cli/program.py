@@ -28,6 +28,7 @@ from sharpen.cli import (
     listing,
     merging,
     outer,
+    planning,
     playing,
     profiling,
     revising,
@@ -38,6 +39,7 @@ from sharpen.cli import (
     viewing,
 )
 from sharpen.cli.commands import AsJson, Columns, Spec, System
+from sharpen.cli.serving import Track
 from sharpen.terminal import places
 
 # How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, then a core is left to whom they wait for.
@@ -95,14 +97,6 @@ def options(
     """What can be said before a command."""
 
 
-Track = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--track",
-        metavar="NAME",
-        help="Show it in wandb, mlflow, trackio, tensorboard, or a tracker of yours, module:function.",
-    ),
-]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 Model = Annotated[
     str | None,
@@ -134,13 +128,12 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
     ] = None,
     system: System = None,
-    roles: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
-        ),
-    ] = None,
+    roles: serving.Roles = None,
     as_control: signals.AsControl = "",
+    engines: serving.Engines = None,
+    publish: serving.Publish = None,
+    ahead: serving.Steps = 0,
+    shard: serving.Shard = "",
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -156,14 +149,10 @@ def run(
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
     tasks, staged = streaming.streamed(stream, tasks)
+    more = (*places.system_setting(system), *commands.acting(env, agent, tasks), *staged)
     request = loop.Request(
         recipe=named,
-        settings=(
-            *map(places.here_setting, commands.with_columns(settings, columns)),
-            *places.system_setting(system),
-            *commands.acting(env, agent, tasks),
-            *staged,
-        ),
+        settings=(*map(places.here_setting, commands.with_columns(settings, columns)), *more),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
@@ -173,7 +162,10 @@ def run(
         roles=tuple(places.here_role(role) for role in roles or []),
         commit_s=commit_every,
         as_control=as_control,
+        **serving.afar(engines, publish, shard, ahead),
     )
+    if shard and loop.afar.rank():
+        return loop.afar.attend(request)
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
     streaming.require(loop.build_recipe(request), named, stream)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
@@ -195,6 +187,8 @@ def resume(
     """
     from sharpen import loop
 
+    if loop.afar.rank() and loop.afar.sharded(directory):
+        return loop.afar.attend_resumed(directory, trust)
     step = partial(loop.resume, accept=accept_changes, trusted=trust)
     driving.drive(partial(step, more=budget), directory, directory, serving.tracked(directory, track), budget, step)
 
@@ -338,7 +332,7 @@ app.command("tasks")(listing.show_tasks)
 app.command("show")(listing.show_recipe)
 offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise, merging.merge
-around_runs = outer.tune, outer.evolve, suite.suite, heads.heads
+around_runs = planning.plan, outer.tune, outer.evolve, suite.suite, heads.heads
 on_a_page = viewing.view, viewing.decide
 for command in (*offline, signals.signal, *with_a_model, *around_runs, *on_a_page):
     app.command()(command)

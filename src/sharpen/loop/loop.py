@@ -24,7 +24,20 @@ from sharpen import environments, guard, models, rollouts, tasks
 from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import adapting, auditing, growing, processor, reckoning, resuming, retention, sizing, stages, telling, trust
+from sharpen.loop import (
+    adapting,
+    afar,
+    auditing,
+    growing,
+    processor,
+    reckoning,
+    resuming,
+    retention,
+    sizing,
+    stages,
+    telling,
+    trust,
+)
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
 from sharpen.loop.referring import refer, refer_fixed
@@ -91,7 +104,10 @@ def start(
             environments.ready(spec)
     expected = sizing.supposed(request) if size else first
     choose = partial(processor.choose, expected) if origin is None else lambda _: processor.chosen_before(origin)
-    made = build_policy(first, source, request.seed, nearest(request.directory), choose)
+    choose = (lambda _: None) if request.shard else choose
+    made: Any = build_policy(afar.whole(request, first), source, request.seed, nearest(request.directory), choose)
+    made = afar.shared(request, first, made)
+    served = afar.meet(request, made, progress)
     if size:
         models.roles.reach([role for stage in stages.listed(recipe) for role in stage.recipe.roles])
         request = size(request, made, source, progress)
@@ -115,7 +131,7 @@ def start(
     if origin:
         database.branch(origin, request.directory, meta)
     opened = Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault)
-    with opened as store, processor.threads(meta["threads"]):
+    with opened as store, processor.threads(meta["threads"]), afar.generating(made, served):
         run(store, recipe, request.seed, made, source, progress, began, Due(request.commit_s, clock), pause)
     return request.directory
 
@@ -144,8 +160,9 @@ def resume(
     began = time.monotonic()
     with Store.open(directory, write=True, fault=fault) as store, processor.threads(store.meta()["threads"]):
         request, recipe, source, policy = resuming.taken_up(store, progress, accept, trusted)
-        due = Due(request.commit_s, clock)
-        run(store, recipe, request.seed, policy, source, progress, began, due, pause, more)
+        due, served = Due(request.commit_s, clock), afar.meet(request, policy, progress)
+        with afar.generating(policy, served):
+            run(store, recipe, request.seed, policy, source, progress, began, due, pause, more)
     return directory
 
 
@@ -163,7 +180,7 @@ def run(
 ) -> None:
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
     stopped. `more` is what a finished run gets beyond its budget."""
-    this = going(store, recipe, seed, policy, source, progress, began, due)
+    this = afar.ahead_of(going(store, recipe, seed, policy, source, progress, began, due))
     this.add_seconds("set-up", time.monotonic() - began, 0)
     say_missing(this)
     refer_fixed(this)
@@ -181,7 +198,7 @@ def run(
     if last and last.checkpoint:
         load_checkpoint(this, last.checkpoint)
     step = last.step if last else 0
-    with this.judges, progress.interruptible() as interrupted:
+    with this.judges, afar.closing(this), progress.interruptible() as interrupted:
         this = dataclasses.replace(this, interrupted=interrupted)
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
