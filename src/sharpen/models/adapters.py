@@ -34,7 +34,8 @@ def inject(model: Any, rank: int) -> Any:
         exclude_modules=read_past or None,
         task_type="CAUSAL_LM",
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(0, "adapters", rank))  # else they would be what this process happened to draw before
         warnings.simplefilter("ignore")  # it says how it treats Conv1D and experts: rightly, which the probe tries
         return inject_adapter_in_model(settings, model, adapter_name=NAME)
 

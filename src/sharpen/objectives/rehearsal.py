@@ -145,6 +145,7 @@ def two_logits(base: Base, scale: float = 1.0, *, policy: Policy | None) -> Tabl
 def by_angle(logits: Tensor, other: Tensor | None, tokens: Tensor, vectors: Tensor | None, scale: float) -> Tensor:
     """(M,) cross-entropy of logits of class vectors that all have one length: its gradient by a vector has no part along it.
     `vectors` (V, D), into which gradients flow; None: all have that length."""
-    length = 1.0 if vectors is None else vectors.float().norm(dim=1)
+    # A vector of length 0, such as that of a token that stands for nothing, has no gradient by its length.
+    length = 1.0 if vectors is None else vectors.float().square().sum(dim=1).clamp(min=1e-12).sqrt()
     mean = length.detach().mean() if isinstance(length, Tensor) else 1.0
     return F.cross_entropy(scale * logits.float() * mean / length, tokens, reduction="none")
