@@ -1,9 +1,9 @@
 """Guards against forgetting, on a stream of six task sets, by the two-phase protocol: python bench/streams.py DIR [--minutes 9]
 
-Six rules on short words, learnt one after the other from worked solutions by an embedded student; that is a stream. Each guard has
-a few settings. Phase one: every setting on a first stream, one seed. Phase two: the best of each guard, by average accuracy, on a
-second stream, of other rules, with other seeds. So no setting is judged where it was chosen (arXiv 2403.09066). Two bounds stand
-beside them: naive, one set after the other without a guard, and joint, all sets at once for as many steps.
+Six rules on short words, learnt one after the other from worked solutions by an embedded student; that is a stream. Each guard
+has a few settings. Phase one: every setting on a first stream, one seed. Phase two: the best of each guard, by average
+accuracy, on a second stream, of other rules, with other seeds. So no setting is judged where it was chosen (arXiv 2403.09066).
+Two bounds stand beside them: naive, one set after the other without a guard, and joint, all sets at once for as many steps.
 
 It works in pieces: each run is one line of DIR/results.jsonl, and what is there is not done again. Called again, it goes on;
 what is finished is printed as a table, the cost in seconds of a method's own work.
@@ -79,7 +79,7 @@ def jobs(done: dict[str, dict[str, Any]], seeds: int) -> Iterator[tuple[str, str
         for knobs in listed if len(listed) > 1 else ():
             yield f"tune {guard} {' '.join(knobs)}", guard, knobs, TUNED, 0
     for seed in range(1, 1 + seeds):
-        for guard, listed in GUARDS.items():
+        for guard in GUARDS:
             knobs = chosen(done, guard)
             if knobs is not None:
                 yield f"judge {guard} {seed}", guard, knobs, JUDGED, seed
@@ -104,7 +104,9 @@ def run(folder: Path, guard: str, knobs: tuple[str, ...], rules: list[str], seed
     recipe = "sft" if guard in ("naive", "joint") else guard
     stream = () if guard == "joint" else (f"stream={','.join(files)}",)
     steps = STEPS * len(rules)
-    request = Request(recipe, (*SETTINGS, *knobs, *stream), seed, f"{steps}steps", None, ",".join(files), directory, commit_s=1e9)
+    request = Request(
+        recipe, (*SETTINGS, *knobs, *stream), seed, f"{steps}steps", None, ",".join(files), directory, commit_s=1e9
+    )
     began = time.monotonic()
     start(request, Quiet())
     found, made = report.summary(directory), time.monotonic() - began
@@ -124,16 +126,17 @@ def table(done: dict[str, dict[str, Any]]) -> str:
             mean = {k: fmean(v[k] for v in found if v.get(k) is not None) for k in found[0] if isinstance(found[0][k], float)}
             spread = max(v["average"] for v in found) - min(v["average"] for v in found)
             rows.append((mean, guard, " ".join(said), len(found), spread))
-    head = "| guard | setting | seeds | average | range | forgetting | worst case | stability gap | seconds |\n|---|---|---|---|---|---|---|---|---|"
+    names = ("guard", "setting", "seeds", "average", "range", "forgetting", "worst case", "stability gap", "seconds")
+    head = f"| {' | '.join(names)} |\n{'|---' * len(names)}|"
 
     def cell(mean: dict[str, float], name: str) -> str:
         return f"{100 * mean[name]:.1f}" if name in mean else "–"
 
-    lines = [
-        f"| {guard} | {said} | {n} | {cell(m, 'average')} | {100 * spread:.1f} | {cell(m, 'forgetting')} | {cell(m, 'worst_case')} "
-        f"| {cell(m, 'stability_gap')} | {m['seconds']:.0f} |"
-        for m, guard, said, n, spread in sorted(rows, key=lambda row: -row[0]["average"])
-    ]
+    lines = []
+    for m, guard, said, n, spread in sorted(rows, key=lambda row: -row[0]["average"]):
+        figures = [cell(m, name) for name in ("forgetting", "worst_case", "stability_gap")]
+        cells = [guard, said, str(n), cell(m, "average"), f"{100 * spread:.1f}", *figures, f"{m['seconds']:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([head, *lines])
 
 

@@ -165,7 +165,8 @@ ALONE = {
 KINDS = {kind(info): info.name for info in reversed(INFOS) if info.family in ALONE}  # the first of each
 
 
-STATELESS = {"progress", "demos", "entropy", "logprobs", "retell", "decode", "mask_token", "rng", "source", "earlier", "stage", "likelihood"}
+STATELESS = {"progress", "demos", "entropy", "logprobs", "retell", "decode", "mask_token", "rng", "source"}
+STATELESS |= {"earlier", "stage", "likelihood"}  # without a stream there is nothing to come back
 
 
 def remembers(info: catalog.RecipeInfo) -> tuple[Any, ...]:

@@ -344,7 +344,16 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
-offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage, merging.merge
+offline = (
+    commands.verify,
+    commands.audit,
+    growing.grow,
+    commands.rewards,
+    commands.compare,
+    data.data,
+    lineage.lineage,
+    merging.merge,
+)
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
 for command in (*offline, *with_a_model):
     app.command()(command)

@@ -35,6 +35,6 @@ def require(method: object, named: str, stream: str | None) -> None:
 
     if stream is None and (not isinstance(method, Stages) or len(method.stages) == 1) and streams.needs(opening(method)):
         raise UserError(
-            f"{named} carries something over from the task sets before, and this run has one: it would learn as its parent does. "
-            "Name two or more: --stream a.jsonl,b.jsonl"
+            f"{named} carries something over from the task sets before, and this run has one: it would learn as its parent "
+            "does. Name two or more: --stream a.jsonl,b.jsonl"
         )

@@ -9,8 +9,9 @@ A curriculum is a pure function (history, arms, prompts, samples, rng) -> [(arm 
 4. No arms, knobs out of range, or weights that are not numbers raise UserError; statistics that are not numbers raise
    ValueError and name the arm.
 
-schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py, value_model.py and ridge.py choose
-single tasks, clusters.py by where they lie, budget.py how often each is tried; gaussians.py works on task parameters.
+schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py, value_model.py and
+ridge.py choose single tasks, clusters.py by where they lie, budget.py how often each is tried; gaussians.py works on task
+parameters.
 
 May import: data, objectives, store.
 """

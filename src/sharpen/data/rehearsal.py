@@ -5,7 +5,8 @@
     hardest    those that the student has come to find least likely
     confused   those whose questions lie nearest to what is learnt now
 
-1. The memory is `size` of the right answers of earlier stages (`earlier`), chosen by their hash: each as likely as any other, and
+1. The memory is `size` of the right answers of earlier stages (`earlier`), chosen by their hash: each as likely as any other,
+and
    the same in every step, as a reservoir of so many would hold.
 2. What is added is a group of its own, with a number below 0, and has no log-probabilities of its sampling: another version of
    the student wrote it. objectives/rehearsal.py says what it does in the loss; a plain one learns from it as from the others.
@@ -28,6 +29,7 @@ Likelihood = Callable[[Sequence[Sample]], np.ndarray]
 Select = Callable[[Sequence[Sample]], list[Sample]]
 Embed = Callable[[Sequence[Sequence[Message]]], np.ndarray]
 
+
 def memory(earlier: Sequence[Sample], size: int) -> list[Sample]:
     """`size` of them, in order of their hashes; all, where there are fewer. UserError unless size is at least 1."""
     if size < 1:
@@ -49,7 +51,13 @@ def number(present: Sequence[Sample], share: float) -> int:
 
 
 def recalled(
-    samples: Sequence[Sample], share: float = 0.5, size: int = 512, base: Select = keep_correct, *, earlier: list[Sample], rng: np.random.Generator
+    samples: Sequence[Sample],
+    share: float = 0.5,
+    size: int = 512,
+    base: Select = keep_correct,
+    *,
+    earlier: list[Sample],
+    rng: np.random.Generator,
 ) -> list[Sample]:
     """What `base` selects, and of a memory any so that they are `share` of the batch (ER, arXiv 1902.10486)."""
     present = base(samples)
@@ -68,8 +76,10 @@ def spaced(
     notes: dict[str, Any],
     rng: np.random.Generator,
 ) -> list[Sample]:
-    """What `base` selects, and those of the memory that are most overdue: recalled once, one waits `grow` times as long as it did
-    before (spacing: View-batch, arXiv 2503.18371, section 3). `notes` has, for each, when it was recalled and how long it waits."""
+    """What `base` selects, and those of the memory that are most overdue: recalled once, one waits `grow` times as long as it
+    did before (spacing: View-batch, arXiv 2503.18371, section 3). `notes` has, for each, when it was recalled and how long it
+    waits.
+    """
     present, held = base(samples), memory(earlier, size)
     if not held:
         return present
@@ -97,8 +107,8 @@ def hardest(
     likelihood: Likelihood,
     rng: np.random.Generator,
 ) -> list[Sample]:
-    """What `base` selects, and of `candidates` times as many as are needed those with the lowest likelihood now (their loss is the
-    largest: what is being forgotten)."""
+    """What `base` selects, and of `candidates` times as many as are needed those with the lowest likelihood now (their loss is
+    the largest: what is being forgotten)."""
     present, held = base(samples), memory(earlier, size)
     n = number(present, share)
     if not held or not n:
@@ -119,9 +129,9 @@ def confused(
     embed: Embed,
     rng: np.random.Generator,
 ) -> list[Sample]:
-    """What `base` selects, and more of the memory's arms whose prototype is nearer to one of the present arms' (OnPro's adaptive
-    feedback, arXiv 2308.00301, section 3.3). A prototype is the mean direction of an arm's questions in the student's states;
-    arms are drawn by softmax(largest cosine / heat)."""
+    """What `base` selects, and more of the memory's arms whose prototype is nearer to one of the present arms' (OnPro's
+    adaptive feedback, arXiv 2308.00301, section 3.3). A prototype is the mean direction of an arm's questions in the student's
+    states; arms are drawn by softmax(largest cosine / heat)."""
     present, held = base(samples), memory(earlier, size)
     n = number(present, share)
     if not held or not n:

@@ -270,7 +270,9 @@ def going(
     processor.say_path(policy, progress)
     grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
     parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
-    knows = state.begin(recipe, within(source, listed[at.number]), seed, store, grown.source, at.step if listed[at.number].arms else 0)
+    knows = state.begin(
+        recipe, within(source, listed[at.number]), seed, store, grown.source, at.step if listed[at.number].arms else 0
+    )
     return Run(
         *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at), due),
         asking=rollouts.asking.parsed(store.meta().get("asking", {})),

@@ -159,7 +159,11 @@ def likelihood(moment: Moment) -> Callable[[Sequence[Sample]], np.ndarray]:
         batch = make_batch(samples, moment.this.recipe.sampling)
         logp = moment.this.policy.logprobs(batch)
         rows = (logp * batch.mask).sum(axis=1) / np.maximum(batch.mask.sum(axis=1), 1)
-        last = np.arange(len(samples)) if batch.sample is None else np.searchsorted(batch.sample, np.arange(len(samples)), "right") - 1
+        last = (
+            np.arange(len(samples))
+            if batch.sample is None
+            else np.searchsorted(batch.sample, np.arange(len(samples)), "right") - 1
+        )
         return rows[last]
 
     return of
@@ -261,9 +265,13 @@ OFFERS: Mapping[str, Offer] = {
         True,
     ),
     "stage": Offer(EVERYWHERE, "number of the stage, 0 the first: the task set of a stream", attrgetter("this.at.number")),
-    "earlier": Offer(("select",), "right answers of the stages before, as samples, oldest first", lambda m: list(m.this.earlier)),
+    "earlier": Offer(
+        ("select",), "right answers of the stages before, as samples, oldest first", lambda m: list(m.this.earlier)
+    ),
     "likelihood": Offer(
-        ("select",), "(samples) -> for each the mean log-probability of its answer's tokens under the present policy", likelihood
+        ("select",),
+        "(samples) -> for each the mean log-probability of its answer's tokens under the present policy",
+        likelihood,
     ),
     "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
     "seen": Offer(("grow",), "the round's judged samples, right ones too, oldest first", lambda m: list(m.this.grown.seen)),

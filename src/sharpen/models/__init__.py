@@ -5,9 +5,9 @@ from a directory; gguf.py: from a file or a package; saving.py: to a directory a
 on; adapters.py: LoRA; critic.py: a value head; reward.py: a reward model; logprobs.py: its passes, which fit memory.py), and
 probe.py tries one that is brought before it is paid for. roles.py says who stands behind a recipe's roles, endpoint.py is one
 behind a server. embedded.py builds the embedded student, scripted.py a policy that answers from a function; mixing.py
-averages checkpoints, merging.py makes one of several models. paths.py measures which way a model takes on this processor, cores.py whether others use its cores.
-embedding.py has texts as hidden states; steering.py makes a model play a trait, test_time.py lets
-one learn for a single question. Generation and training passes are in engine/.
+averages checkpoints, merging.py makes one of several models. paths.py measures which way a model takes on this processor,
+cores.py whether others use its cores. embedding.py has texts as hidden states; steering.py makes a model play a trait,
+test_time.py lets one learn for a single question. Generation and training passes are in engine/.
 
 May import: terminal, verify, objectives, models.engine.
 """

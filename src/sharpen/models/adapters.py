@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sharpen.core import UserError
+from sharpen.hashing import derive
 
 NAME = "default"  # peft's name for the only adapter of a model
 

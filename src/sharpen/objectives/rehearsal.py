@@ -60,7 +60,9 @@ def where_replayed(rows: Rows, *more: Any, base: Callable[..., Tensor], value: f
 
 
 def rehearse(base: Base, weight: float = 1.0) -> Tableau:
-    """The mean over the tokens of replayed rows has a loss of its own, `weight` times maximum likelihood. 0: they are not read."""
+    """The mean over the tokens of replayed rows has a loss of its own, `weight` times maximum likelihood. 0: they are not
+    read.
+    """
     made = base()
     return replace(
         made,
@@ -82,7 +84,9 @@ def present_only(rows: Rows) -> Tensor:
 
 
 def remember(base: Base, alpha: float = 0.5, beta: float = 0.5, *, stage: int) -> Tableau:
-    """DER++: `rehearse(base, beta)`, and alpha times the mean squared difference of logits, over replayed tokens. Both 0: `base`."""
+    """DER++: `rehearse(base, beta)`, and alpha times the mean squared difference of logits, over replayed tokens. Both 0:
+    `base`.
+    """
     if stage == 0 or not (alpha or beta):
         return base()
     made = rehearse(base, beta)
@@ -92,14 +96,16 @@ def remember(base: Base, alpha: float = 0.5, beta: float = 0.5, *, stage: int) -
 
 
 def squared(logits: Tensor, other: Tensor, tokens: Tensor, alpha: float) -> Tensor:
-    """(M,) alpha times the mean over the vocabulary of (logits - other)^2. A shift of all logits, which says nothing, counts not."""
+    """(M,) alpha times the mean over the vocabulary of (logits - other)^2. A shift of all logits, which says nothing, counts
+    not.
+    """
     gap = logits.float() - other.float()
     return alpha * (gap - gap.mean(-1, keepdim=True)).square().mean(-1)
 
 
 def distil_old(base: Base, alpha: float = 0.5, heat: float = 2.0, *, stage: int) -> Tableau:
-    """LwF: on what is learnt now, alpha times the cross-entropy between the old student's distribution and the new one's, both at
-    temperature `heat`. alpha 0: `base`."""
+    """LwF: on what is learnt now, alpha times the cross-entropy between the old student's distribution and the new one's, both
+    at temperature `heat`. alpha 0: `base`."""
     if stage == 0 or not alpha:
         return base()
     made = base()

@@ -88,10 +88,7 @@ def check(stage: Stage) -> None:
     said = f"hand_over={describe(stage.hand_over)}"
     for n in range(1, len(MADE_UP) + 1):
         given = stage.hand_over(MADE_UP[:n])
-        if (
-            not set(given) <= {r["round"] for r in MADE_UP[:n]}
-            or abs(sum(given.values()) - 1) > SLACK
-        ):
+        if not set(given) <= {r["round"] for r in MADE_UP[:n]} or abs(sum(given.values()) - 1) > SLACK:
             raise UserError(f"{said} makes {given} of rounds 4, 5, 7: shares of rounds that it was given must add up to 1.")
         if stage.recipe.lora and sum(share != 0 for share in given.values()) > 1:
             raise UserError(

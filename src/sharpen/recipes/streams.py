@@ -27,8 +27,8 @@ def sets_of(text: str) -> list[str]:
     found = [part.strip().replace("+", ",") for part in text.split(",") if part.strip()]
     if len(found) < 2:
         raise UserError(
-            f"--stream {text}: a stream is two task sets or more, one after the other, and this is {len(found)}. Name them with "
-            "commas between, such as a.jsonl,b.jsonl, and with + within a set; or take --tasks for a single one."
+            f"--stream {text}: a stream is two task sets or more, one after the other, and this is {len(found)}. Name them "
+            "with commas between, such as a.jsonl,b.jsonl, and with + within a set; or take --tasks for a single one."
         )
     if twice := next((part for part in found if found.count(part) > 1), None):
         raise UserError(f"--stream names {twice} twice, and what was learnt of it could not be told apart. Leave one out.")
@@ -42,8 +42,8 @@ def whole(text: str) -> str:
 
 def over(method: Method, text: str, map: str = "") -> Stages:
     """The method as stages, one for each task set with an equal share of the budget. What a single stage says of its hand-over
-    and gate, all have; of two stages the second is for all sets but the first. UserError where the method has more stages itself,
-    or a set shares arms with another."""
+    and gate, all have; of two stages the second is for all sets but the first. UserError where the method has more stages
+    itself, or a set shares arms with another."""
     stages = method.stages if isinstance(method, Stages) else (Stage("", method, 1.0, handover.last, guard.always),)
     if len(stages) > 2:
         names = ", ".join(stage.name for stage in stages)
@@ -69,8 +69,12 @@ def named(sets: list[str]) -> list[str]:
     """A word for each set: of a file its name without the ending."""
     words: list[str] = []
     for part in sets:
-        pieces = [re.sub(r"\.(jsonl|json|csv|tsv|parquet)(\.gz)?$", "", piece.rstrip("/").rpartition("/")[2])
-                  if re.search(r"\.\w+$", piece) else piece for piece in part.split(",")]
+        pieces = [
+            re.sub(r"\.(jsonl|json|csv|tsv|parquet)(\.gz)?$", "", piece.rstrip("/").rpartition("/")[2])
+            if re.search(r"\.\w+$", piece)
+            else piece
+            for piece in part.split(",")
+        ]
         word = re.sub(r"\W+", "_", "_".join(pieces)).strip("_") or "set"
         word = word if not word[0].isdigit() else f"set_{word}"
         words.append(word if word not in words else f"{word}_{len(words) + 1}")

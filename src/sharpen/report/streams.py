@@ -92,7 +92,8 @@ def summary(found: Streamed | None) -> dict[str, Any] | None:
         "start": found.curve[0].tolist(),
         "matrix": found.matrix.tolist(),
         "curve": [
-            {"round": r, "set": name[k], "accuracy": row} for (r, k), row in zip(found.moments, found.curve.tolist(), strict=True)
+            {"round": r, "set": name[k], "accuracy": row}
+            for (r, k), row in zip(found.moments, found.curve.tolist(), strict=True)
         ],
         "numbers": found.numbers,
     }
@@ -104,8 +105,9 @@ def section(found: Streamed | None) -> Markup:
         return Markup("")
     return Markup(
         '<section id="stream"><h2>What became of each task set?</h2>'
-        '<p class="lead">Accuracy on the validation stream. A row of the matrix is measured after a task set was learnt, a column '
-        "is a set; what stands below the diagonal was learnt before. The curves show every round between.</p>{}{}{}{}</section>"
+        '<p class="lead">Accuracy on the validation stream. A row of the matrix is measured after a task set was learnt, a '
+        "column is a set; what stands below the diagonal was learnt before. The curves show every round between.</p>"
+        "{}{}{}{}</section>"
     ).format(_matrix(found), _numbers(found), _key(found), _curves(found))
 
 
@@ -149,9 +151,7 @@ def _key(found: Streamed) -> Markup:
 
 def _curves(found: Streamed) -> Markup:
     xs = [r for r, _ in found.moments]
-    lines = [
-        Line(list(zip(xs, found.curve[:, i].tolist(), strict=True)), f"k{i % STYLES}") for i in range(len(found.sets))
-    ]
+    lines = [Line(list(zip(xs, found.curve[:, i].tolist(), strict=True)), f"k{i % STYLES}") for i in range(len(found.sets))]
     return plot(
         lines, label="Accuracy on each task set by round", form=percent, x_name="round", bounds=(0.0, 1.0), covers=(0.0, 1.0)
     )

@@ -1,4 +1,4 @@
-"""Nine tenths of what a task set changed can be dropped at random if the rest is made larger, and earlier skills are disturbed less.
+"""Nine tenths of what a set changed can go at random if the rest is made larger, and earlier skills are disturbed less.
 
 Paper: arXiv 2311.03099 (DARE), section 3; density 0.1 is a drop rate of 0.9
 Parent: sft

@@ -2,8 +2,8 @@
 
 Paper: arXiv 1908.04742 (MIR), section 3, for replay of what interferes most; here by the loss itself
 Parent: replay
-Differs: of four times as many candidates the least likely are replayed. From the paper: likelihood before the step, not how much the
-    step would change it
+Differs: of four times as many candidates the least likely are replayed. From the paper: likelihood before the step, not how
+    much the step would change it
 """
 
 from dataclasses import replace

@@ -2,8 +2,8 @@
 
 Paper: arXiv 2308.00301 (OnPro), section 3.3, adaptive prototypical feedback
 Parent: replay
-Differs: a prototype is the mean direction of an arm's questions in the student's own states; arms are replayed by the softmax of
-    their largest cosine with a present arm. From the paper: no contrastive loss of prototypes and no mix-up of images, and
+Differs: a prototype is the mean direction of an arm's questions in the student's own states; arms are replayed by the softmax
+    of their largest cosine with a present arm. From the paper: no contrastive loss of prototypes and no mix-up of images, and
     replay goes by nearness to the new ones, not among the old
 """
 

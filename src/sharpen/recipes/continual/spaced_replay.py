@@ -2,8 +2,8 @@
 
 Paper: arXiv 2503.18371 (View-Batch), section 3, for the recall interval; the rule of doubling is ours
 Parent: replay
-Differs: of the memory those are replayed that are most overdue, and one that was recalled waits `grow` times as long as before. At grow
-    1 all take turns
+Differs: of the memory those are replayed that are most overdue, and one that was recalled waits `grow` times as long as
+    before. At grow 1 all take turns
 """
 
 from dataclasses import replace

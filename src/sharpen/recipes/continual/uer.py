@@ -2,8 +2,9 @@
 
 Paper: arXiv 2309.04081 (UER), abstract: cosine logits for what is new, dot-product logits for what is replayed
 Parent: replay
-Differs: the present rows' logits are those of class vectors of one length, that of replayed rows and of answers are as they are.
-    From the paper: states keep their length, which scales all logits alike; the constant is the mean length (not stated there)
+Differs: the present rows' logits are those of class vectors of one length, that of replayed rows and of answers are as they
+    are. From the paper: states keep their length, which scales all logits alike; the constant is the mean length (not stated
+    there)
 """
 
 from dataclasses import replace
