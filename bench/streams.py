@@ -43,8 +43,8 @@ RULES: dict[str, Callable[[str], str]] = {
 TUNED, JUDGED = list(RULES)[:6], list(RULES)[6:]
 STEPS = 40  # of each set
 SETTINGS = (
-    *("student=micro", "precision=fp32", "warmup_steps=0", "prompts=64", "max_tokens=8", "round_steps=5", "validation=24"),
-    *("test=1", "lr=0.003", "unreadable_limit=1"),
+    *("student=micro", "precision=fp32", "warmup_steps=0", "prompts=48", "max_tokens=6", "round_steps=8", "validation=16"),
+    *("test=1", "lr=0.004", "unreadable_limit=1"),
 )
 GUARDS: dict[str, list[tuple[str, ...]]] = {
     "naive": [()],

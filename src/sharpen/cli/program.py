@@ -18,8 +18,9 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, data, growing, lineage, listing, merging, playing, profiling, revising, serving, streaming
+from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving, streaming
 from sharpen.cli.commands import AsJson, Columns, Spec, System
+from sharpen.cli.given import Roles, Settings
 from sharpen.terminal import places
 
 # How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, then a core is left to whom they wait for.
@@ -111,17 +112,9 @@ def run(
     env: commands.Env = None,
     agent: commands.Agent = None,
     columns: Columns = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
-    ] = None,
+    settings: Settings = None,
     system: System = None,
-    roles: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
-        ),
-    ] = None,
+    roles: Roles = None,
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -352,7 +345,7 @@ offline = (
     commands.compare,
     data.data,
     lineage.lineage,
-    merging.merge,
+    streaming.merge,
 )
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
 for command in (*offline, *with_a_model):

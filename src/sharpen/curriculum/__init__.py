@@ -16,7 +16,7 @@ parameters.
 May import: data, objectives, store.
 """
 
-from sharpen.curriculum import state, testbed
+from sharpen.curriculum import ridge, state, testbed
 from sharpen.curriculum.attempts import Attempts, trainable
 from sharpen.curriculum.bandit import dump, learning_progress, sec, thompson, values
 from sharpen.curriculum.budget import cures, exact, greedy, knapsack, knapsack_quota, value
@@ -65,6 +65,7 @@ __all__ = [
     "pools",
     "posterior",
     "retrospective",
+    "ridge",
     "sec",
     "skill_it",
     "state",

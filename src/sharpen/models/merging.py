@@ -123,7 +123,7 @@ def thinned(models: Sequence[Weights], shares: Sequence[float], density: float =
     def part(tau: Weights, i: int) -> Weights:
         found = {}
         for n, t in tau.items():
-            random = torch.Generator().manual_seed(derive(i, "thinned", n, float(t.abs().sum())) % 2**63)
+            random = torch.Generator().manual_seed(derive(i, "thinned", n, repr(float(t.abs().sum()))) % 2**63)
             found[n] = t * (torch.rand(t.shape, generator=random) < density) / density
         return found
 

@@ -6,7 +6,7 @@ of it for recipes of several stages, streams.py makes stages of task sets, galle
 May import: environments, verify, tasks, data, objectives, models, rollouts, guard, curriculum.
 """
 
-from sharpen.recipes import catalog, gallery
+from sharpen.recipes import catalog, gallery, streams
 from sharpen.recipes.catalog import build
 
-__all__ = ["build", "catalog", "gallery"]
+__all__ = ["build", "catalog", "gallery", "streams"]

@@ -46,8 +46,8 @@ def over(method: Method, text: str, map: str = "") -> Stages:
     itself, or a set shares arms with another."""
     stages = method.stages if isinstance(method, Stages) else (Stage("", method, 1.0, handover.last, guard.always),)
     if len(stages) > 2:
-        names = ", ".join(stage.name for stage in stages)
-        raise UserError(f"--stream makes a stage of each task set, and this recipe has stages already: {names}. Take another.")
+        own = ", ".join(stage.name for stage in stages)
+        raise UserError(f"--stream makes a stage of each task set, and this recipe has stages already: {own}. Take another.")
     sets = sets_of(text)
     names = named(sets)
     found = [(name, arms_of(part, map)) for name, part in zip(names, sets, strict=True)]

@@ -26,4 +26,4 @@ NEUTRAL = dict(candidates=1)
 
 def check(made: Recipe) -> bool:
     """The likelihoods of four old answers are -0, -1, -2, -3: the two least likely are taken."""
-    return all({*step} == {2, 3} for step in played(made.select.func, steps=3, share=0.5, size=4))
+    return all({*step} == {2, 3} for step in played(made.select, steps=3, share=0.5, size=4))

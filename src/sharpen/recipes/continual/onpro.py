@@ -26,5 +26,5 @@ NEUTRAL = dict(heat=0.0)
 
 def check(made: Recipe) -> bool:
     """Of two old arms one lies where the new one does: all that is replayed is of it, where the softmax is sharp."""
-    seen = played(made.select.func, steps=4, share=0.5, size=4, heat=1e-3)
+    seen = played(made.select, steps=4, share=0.5, size=4, heat=1e-3)
     return all(i in (1, 3) for step in seen for i in step)

