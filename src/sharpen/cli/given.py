@@ -14,3 +14,7 @@ Roles = Annotated[
     list[str] | None,
     typer.Option("--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."),
 ]
+Control = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Run a control of the recipe instead: untrained, solutions, even, shuffled or prompt."),
+]

@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from sharpen import __version__
 from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving, streaming
 from sharpen.cli.commands import AsJson, Columns, Spec, System
-from sharpen.cli.given import Roles, Settings
+from sharpen.cli.given import Control, Roles, Settings
 from sharpen.terminal import places
 
 # How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, then a core is left to whom they wait for.
@@ -115,6 +115,7 @@ def run(
     settings: Settings = None,
     system: System = None,
     roles: Roles = None,
+    as_control: Control = "",
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -146,6 +147,7 @@ def run(
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
         commit_s=commit_every,
+        as_control=as_control,
     )
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
     streaming.require(loop.build_recipe(request), named, stream)  # mistakes surface before anything is made

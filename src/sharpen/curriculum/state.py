@@ -18,7 +18,7 @@ from sharpen.recipe import Recipe, asked_for
 from sharpen.store import Store
 from sharpen.store import growth as stored
 
-NAMES = ("totals", "evaluations", "attempts", "kept")  # what of it can be asked for
+NAMES = ("totals", "evaluations", "retained", "attempts", "kept")  # what of it can be asked for
 
 
 @dataclass
@@ -26,13 +26,15 @@ class State:
     """Empty, and free of cost, where the recipe's curriculum asks for none of it; `attempts` is None then.
 
     evaluations  only of rounds whose weights are in use; a guard or `control` may ask for them too
+    retained     the same on the retention questions, which a guard alone may ask for
     kept         what the curriculum learns itself, by name
     """
 
     wanted: frozenset[str] = frozenset()
     totals: dict[Arm, int] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
-    settled: int = 0  # of the evaluations: those up to the accepted weights, which no later round takes back
+    retained: list[Evaluation] = field(default_factory=list)
+    settled: tuple[int, int] = (0, 0)  # of both: those up to the accepted weights, which no later round takes back
     attempts: Attempts | None = None
     kept: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -43,14 +45,15 @@ class State:
                 self.totals[s.rollout.task.arm] = self.totals.get(s.rollout.task.arm, 0) + (s.verdict.reward is not None)
         return self.attempts.observe(step, samples) if self.attempts else []
 
-    def close(self, answer: str, evaluation: Evaluation) -> None:
+    def close(self, answer: str, evaluation: Evaluation, retained: Evaluation | None = None) -> None:
         """Take in a round and what the guard said of it: one that is worse takes the unclear ones before it along."""
         if answer == "worse":
-            del self.evaluations[self.settled :]
+            del self.evaluations[self.settled[0] :], self.retained[self.settled[1] :]
         else:
             self.evaluations.append(evaluation)
+            self.retained += [retained] if retained else []
         if answer == "better":
-            self.settled = len(self.evaluations)
+            self.settled = len(self.evaluations), len(self.retained)
 
     def grow(self, source: TaskSource, tasks: Sequence[Task]) -> None:
         """Take in the tasks that a round has grown and the labels that it has mended, which `source` draws."""
@@ -86,7 +89,7 @@ def begin(
 
 def recall(state: State, store: Store) -> None:
     """Read the evaluations of the rounds so far."""
-    if "evaluations" in state.wanted:
+    if state.wanted & {"evaluations", "retained"}:
         for r in store.rounds():
             if (evaluation := store.evaluation(r["round"], "validation")) is not None:
-                state.close(r["answer"], evaluation)
+                state.close(r["answer"], evaluation, store.evaluation(r["round"], "retention"))

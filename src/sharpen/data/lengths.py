@@ -33,6 +33,31 @@ def triangle(length: float, budget: float) -> float:
     return max(0.0, 1.0 - abs(length - budget) / budget)
 
 
+def decaying(progress: float, start: float, end: float, decay: float) -> float:
+    """Tokens at this share of the run: start * decay^progress, never below `end`. RMT's dynamic token budget (arXiv
+    2509.24375), at the end of whose run it is start * decay."""
+    return max(end, start * decay**progress, 1.0)
+
+
+def within_decaying(
+    samples: Sequence[Sample],
+    start: float = 48,
+    end: float = 8,
+    decay: float = 0.1,
+    length: float = 0.2,
+    *,
+    progress: float,
+) -> list[Sample]:
+    """`keep_all`, with `length` * triangle(tokens, the budget of now) added to the reward of right answers, and divided by 1 +
+    length: so a wrong answer is worth 0, however long it is. The weight is ours (RMT, arXiv 2509.24375)."""
+    budget = decaying(progress, start, end, decay)
+    found = []
+    for s in keep_all(samples):
+        more = length * triangle(s.rollout.n_sampled, budget) if s.verdict.correct else 0.0
+        found.append(rewarded(s, ((s.verdict.reward or 0.0) + more) / (1 + length)))
+    return found
+
+
 def within_budget(
     samples: Sequence[Sample],
     start: float = 64,

@@ -26,6 +26,7 @@ from sharpen import environments, models, rollouts
 from sharpen.core import GREEDY, Ask, Batch, Message, Rollout, Sample, Task
 from sharpen.data import make_batch
 from sharpen.hashing import derive
+from sharpen.loop import worked
 from sharpen.recipe import SLOTS, Recipe, asked_for, call, wanted
 from sharpen.store import Store
 
@@ -192,6 +193,10 @@ def embed(moment: Moment) -> Callable[[Sequence[Sequence[Message]]], np.ndarray]
     return lambda listed: models.embed(moment.this.policy, [Ask(tuple(messages)) for messages in listed])
 
 
+def angles(moment: Moment) -> Callable[[Sequence[Sequence[Message]]], np.ndarray]:
+    return lambda listed: models.angles(moment.this.policy, [Ask(tuple(messages)) for messages in listed])
+
+
 def recall(moment: Moment) -> Callable[[str, int], list[str]]:
     """A search among the latest right answers of each arm, by what they were shown."""
     memory = environments.Memory(most=RECALLED)
@@ -225,13 +230,33 @@ OFFERS: Mapping[str, Offer] = {
         "validation results of the rounds whose weights are in use, oldest first: never to be trained on",
         attrgetter("this.state.evaluations"),
     ),
+    "retained": Offer(
+        ("guard",),
+        "the same on questions that are never trained on, with this round's; empty where there are none",
+        attrgetter("this.state.retained"),
+    ),
+    "looks": Offer(
+        ("guard",), "how often the stage has looked at the validation split, this time too", lambda m: m.round - m.this.at.round
+    ),
     "totals": Offer(("curriculum", "grow"), "{arm: scored training rollouts so far}", attrgetter("this.state.totals")),
     "attempts": Offer(
         ("curriculum",), "every task of the pool, what was tried of it, and `draw(number)`", attrgetter("this.state.attempts")
     ),
-    "kept": Offer(("curriculum",), "a dict of arrays that it fills; goes back with the weights", working("kept")),
+    "kept": Offer(
+        ("curriculum", "rollout"), "a dict of arrays that a curriculum fills; goes back with the weights", working("kept")
+    ),
+    "worked": Offer(
+        ("curriculum",),
+        "(number) -> the task whose worked solution the warm-up would show then, had it gone on",
+        lambda m: partial(worked.beyond, m.this),
+    ),
     "embed": Offer(
         ("curriculum", "select", "grow"), "(list of messages) -> (N, D) the student's hidden states, rows of length 1", embed
+    ),
+    "angles": Offer(
+        ("curriculum",),
+        "(list of messages) -> (N,) how closely the states of a prompt's tokens point, GAIN-RL's signal",
+        angles,
     ),
     "library": Offer(
         ("rollout", "select", "grow"),

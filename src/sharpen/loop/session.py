@@ -38,7 +38,7 @@ from sharpen.loop.growing import Grown
 from sharpen.loop.offers import Moment
 from sharpen.models import embedded, paths
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
-from sharpen.recipes import catalog
+from sharpen.recipes import catalog, controls
 from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles, asking
 from sharpen.store import Position, Store
 from sharpen.verify import Judges
@@ -62,12 +62,14 @@ class Request:
     argv: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()  # NAME=WHO
     commit_s: float = 120.0  # seconds between two commits within a round
+    as_control: str = ""  # name of a control of the recipe, run in its place (recipes/controls.py)
 
 
 def build_recipe(request: Request) -> Method:
     """The method that was asked for, its roles bound, and nothing asked of anybody that he cannot give. UserError."""
     model = models.located(request.model) if request.model else None
     built = catalog.build(request.recipe, list(request.settings), model=model, tasks=request.tasks, budget=request.budget)
+    built = controls.made(request.as_control, built) if request.as_control else built
     recipes = [built] if isinstance(built, Recipe) else [stage.recipe for stage in built.stages]
     bound = {role.name: role for role in models.roles.named([role for r in recipes for role in r.roles], request.roles)}
     recipes = [replace(recipe, roles=tuple(bound[role.name] for role in recipe.roles)) for recipe in recipes]
@@ -97,18 +99,8 @@ def build_policy(
     path = Path(models.located(recipe.student))
     model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
     choice = choose(model)
-    made = models.LocalPolicy(
-        model,
-        tokenizer,
-        recipe.precision,
-        recipe.average,
-        recipe.recompute,
-        recipe.lora,
-        recipe.device,
-        recipe.micro_tokens,
-        recipe.offload,
-        choice,
-    )
+    how = recipe.precision, recipe.average, recipe.recompute, recipe.lora, recipe.device, recipe.micro_tokens, recipe.offload
+    made = models.LocalPolicy(model, tokenizer, *how, choice)
     if path.is_dir():
         told = telling.of_recipe(recipe, tokenizer)
         asked = [asking.told(Ask(task.prompt), task, told) for task in embedded.example_tasks(source)]

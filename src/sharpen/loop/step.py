@@ -19,7 +19,7 @@ from sharpen.loop.offers import Moment
 from sharpen.loop.sampling_step import choose, say_short, try_out
 from sharpen.loop.session import Run
 from sharpen.loop.warmup import ramp
-from sharpen.verify import LEARNT
+from sharpen.verify import BEHAVIOURS, LEARNT
 
 
 def learn(this: Run, step: int, number: int, spent: float) -> dict[str, Any]:
@@ -91,6 +91,11 @@ def replayed(this: Run, step: int) -> list[Sample]:
     return found
 
 
+def parts_of(samples: Sequence[Sample], name: str) -> list[float]:
+    """A part of the verdicts that have it."""
+    return [s.verdict.parts[name] for s in samples if name in s.verdict.parts]
+
+
 def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
     """What a person and the doctor want to know of a step's rollouts. Shares are of all rollouts, or of all groups.
 
@@ -111,7 +116,7 @@ def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
     for s in scored:
         rewards[s.group].append(float(s.verdict.reward or 0.0))
     n = max(len(samples), 1)
-    learnt = [s.verdict.parts[LEARNT] for s in scored if LEARNT in s.verdict.parts]
+    learnt = parts_of(scored, LEARNT)
     return {
         "rollouts": len(samples),
         "tokens": sum(s.rollout.n_sampled for s in samples),
@@ -123,4 +128,5 @@ def describe_step(samples: Sequence[Sample]) -> dict[str, Any]:
         "timeout": sum(s.verdict.outcome == "timeout" for s in samples) / n,
         "unscorable": sum(s.verdict.outcome == "unscorable" for s in samples) / n,
         **({"learnt": sum(learnt) / len(learnt)} if learnt else {}),
+        **{name: sum(shown) / len(shown) for name in BEHAVIOURS if (shown := parts_of(scored, name))},
     }

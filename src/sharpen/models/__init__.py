@@ -14,7 +14,7 @@ May import: terminal, verify, objectives, models.engine.
 
 from sharpen.models import embedded, merging, paths, roles, steering, test_time
 from sharpen.models.cores import Watch
-from sharpen.models.embedding import embed
+from sharpen.models.embedding import angles, embed
 from sharpen.models.gguf import located
 from sharpen.models.likeliest import Likeliest, likeliest
 from sharpen.models.loading import fast_bf16, load_model, where
@@ -34,6 +34,7 @@ __all__ = [
     "ScriptedPolicy",
     "ScriptedScorer",
     "Watch",
+    "angles",
     "embed",
     "embedded",
     "fast_bf16",

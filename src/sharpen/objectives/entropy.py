@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,25 +94,76 @@ def window_reward(
     open tokens of a response beyond the prompt's target: easy and right pays less for more than enough, medium and right for
     straying to either side; hard and right is paid for more, wrong answers a little for having searched.
     """
-    held = [(s, h) for s, h in zip(samples, entropy, strict=True) if s.verdict.reward is not None]
-    means = [window_means(h[s.rollout.sampled], window) for s, h in held]
+    means, held = opening(samples, entropy, window)
     every = np.concatenate(means or [np.zeros(0)])
-    threshold = np.quantile(every, quantile) if len(every) else 0.0
+    return shaped(held, means, float(np.quantile(every, quantile)) if len(every) else 0.0, (strength,) * 3)[0]
+
+
+def hierarchical_reward(
+    samples: Sequence[Sample],
+    window: int = 4,
+    quantile: float = 0.8,
+    strength: float = 0.5,
+    rate: float = 0.05,
+    *,
+    entropy: Sequence[np.ndarray],
+    notes: dict[str, Any],
+) -> list[Sample]:
+    """`window_reward` with a strength for each bucket of difficulty, which adapts, and with one threshold for the whole run.
+
+    The threshold is the quantile of the first step that has any answer. After a step a bucket's strength rises by `rate` where
+    its answers stray from their target by more than the margin on average, and falls where they do not, within 0 and 2
+    (`adapted`); it begins at `strength`. Source: the ARES code's hierarchical entropy reward; what it adapts to is our reading.
+    """
+    means, held = opening(samples, entropy, window)
+    every = np.concatenate(means or [np.zeros(0)])
+    known = notes.setdefault("aepo", {"strengths": [strength] * 3})
+    if len(every):
+        known.setdefault("threshold", float(np.quantile(every, quantile)))
+    found, strayed = shaped(held, means, known.get("threshold", 0.0), known["strengths"])
+    known["strengths"] = adapted(known["strengths"], strayed, rate)
+    return found
+
+
+def adapted(strengths: Sequence[float], strayed: Sequence[float], rate: float) -> list[float]:
+    """Each strength after a step whose answers strayed by so many margins on average: up by `rate` times what is beyond one, at
+    most once the rate, down likewise. NaN, where a bucket had no answers, changes nothing."""
+    moves = [0.0 if np.isnan(far) else rate * float(np.clip(far - 1, -1, 1)) for far in strayed]
+    return [min(max(s + move, 0.0), 2.0) for s, move in zip(strengths, moves, strict=True)]
+
+
+Held = list[tuple[Sample, np.ndarray]]
+
+
+def opening(samples: Sequence[Sample], entropy: Sequence[np.ndarray], window: int) -> tuple[list[np.ndarray], Held]:
+    """For each scored sample the mean entropy of the tokens after each of its own; and these samples."""
+    held = [(s, h) for s, h in zip(samples, entropy, strict=True) if s.verdict.reward is not None]
+    return [window_means(h[s.rollout.sampled], window) for s, h in held], held
+
+
+def shaped(
+    held: Held, means: Sequence[np.ndarray], threshold: float, strengths: Sequence[float]
+) -> tuple[list[Sample], list[float]]:
+    """The samples with what their exploration is worth, and for each bucket by how many margins its answers strayed."""
     opened = np.array([int((m > threshold).sum()) for m in means])
     by_group: dict[int, list[int]] = {}
     for i, (s, _) in enumerate(held):
         by_group.setdefault(s.group, []).append(i)
     found: list[Sample] = []
+    strayed: list[list[float]] = [[], [], []]
     for members in by_group.values():
         accuracy = float(np.mean([held[i][0].verdict.correct for i in members]))
         bucket = 0 if accuracy >= 2 / 3 else 1 if accuracy >= 1 / 3 else 2
         low, high = opened[members].min(), opened[members].max()
-        target = low + (0.35, 0.5, 0.65)[bucket] * (high - low)
+        target = float(low + (0.35, 0.5, 0.65)[bucket] * (high - low))
         for i in members:
-            term = exploration(float(opened[i] - target), float(target), bucket, held[i][0].verdict.correct, strength)
+            beyond = float(opened[i] - target)
+            strayed[bucket].append(abs(beyond) / max(1.0, (0.15, 0.25, 0.35)[bucket] * target))
+            term = exploration(beyond, target, bucket, held[i][0].verdict.correct, strengths[bucket])
             found.append(paid(held[i][0], term, "exploration"))
     order = {s.rollout.id: n for n, (s, _) in enumerate(held)}
-    return sorted(found, key=lambda s: order[s.rollout.id])
+    far = [float(np.mean(each)) if each else float("nan") for each in strayed]
+    return sorted(found, key=lambda s: order[s.rollout.id]), far
 
 
 def exploration(beyond: float, target: float, bucket: int, right: bool, strength: float) -> float:

@@ -29,7 +29,7 @@ COMMON = (
         "isolation",
         "verdict_s",
     ),
-    *("validation", "test", "budget"),
+    *("validation", "test", "retention", "retain", "budget"),
 )
 OWN = ("share", "hand_over", "gate", "otherwise", "optimizer", "arms")
 CHOICES = {"otherwise": ("back", "stop"), "optimizer": ("fresh", "inherited")}

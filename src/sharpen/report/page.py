@@ -46,6 +46,10 @@ METRICS = (  # step statistic, title, what it means, widest range
     ("malformed", "Malformed answers", "share without an answer that can be read", (0.0, 1.0)),
     ("entropy", "Entropy", "of the policy, in nats; a fall to zero ends exploration", None),
     ("grad_norm", "Gradient norm", "before clipping", None),
+    ("verifying", "Answers that check", "share of rollouts with words that show it", (0.0, 1.0)),
+    ("turning back", "Answers that turn back", "share of rollouts with words that show it", (0.0, 1.0)),
+    ("sub-goals", "Answers with sub-goals", "share of rollouts with words that show it", (0.0, 1.0)),
+    ("trying cases", "Answers that try cases", "share of rollouts with words that show it", (0.0, 1.0)),
 )
 KINDS = (  # (was, became) -> title, what to look for
     ((0, 1), "Newly solved", "wrong before, right after"),

@@ -2,9 +2,10 @@
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
 arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, scheduling.py for rules, ranked.py
-for an order; grown.py makes tasks of others, and draws them; answering.py answers questions; episodes.py has those of
-environments. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns
-mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
+for an order, next_word.py for the next word of a text; grown.py makes tasks of others, and draws them; answering.py answers
+questions; episodes.py has those of environments. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py
+and code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py:
+rows in little memory).
 
 May import: terminal, environments, families, verify.maths, verify.code, verify.
 """
@@ -30,6 +31,7 @@ from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
 from sharpen.tasks.gym import gym
 from sharpen.tasks.loading import TaskFile, is_own, jsonl, lines_of, read_file
 from sharpen.tasks.mixture import mixture
+from sharpen.tasks.next_word import next_words
 from sharpen.tasks.programs import programs
 from sharpen.tasks.ranked import ranked
 from sharpen.tasks.scheduling import scheduling
@@ -66,12 +68,14 @@ __all__ = [
     "listing",
     "messages",
     "mixture",
+    "next_words",
     "parse",
     "parse_spec",
     "problems",
     "programs",
     "ranked",
     "read_file",
+    "retention",
     "seeds",
     "Ruling",
     "TaskFile",
@@ -86,7 +90,7 @@ REPEATS = 100  # draws in a row that bring nothing new before an arm counts as e
 
 def parse_spec(text: str, map: str = "", env: str = "") -> TaskSource:
     """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `arithmetic`, `programs`,
-    `step_chain`, `problems`, or files and directories of tasks. `map` says which of a file's columns is the prompt, which the
+    `step_chain`, `problems`, `retention`, or files and directories of tasks. `map` says which of a file's columns is the prompt, which the
     answer: loading.py. With `env`, the SPEC of an environment, files hold episodes of it, and `episodes` are such that differ
     in their seed alone: episodes.py.
 
@@ -138,11 +142,20 @@ def problems() -> TaskSource:
     return replace(jsonl(Path(__file__).with_name("problems.jsonl")), name="problems")
 
 
+def retention() -> TaskSource:
+    """200 general questions with exact answers: facts, opposites, spelling, units, logic, …, in eight families.
+
+    All are of the test split, so that no run can train on them: they measure what a model knew before.
+    """
+    return replace(jsonl(Path(__file__).with_name("retention.jsonl")), name="retention")
+
+
 # name: (source, what it is)
 OWN: Mapping[str, tuple[Callable[[], TaskSource], str]] = {
     "arithmetic": (arithmetic, "sums, products and short stories for a small chat model, judged by math"),
     "programs": (programs, "Python to write, generated, judged by code_io, worked solutions"),
     "step_chain": (step_chain, "numbers that change step by step, every step checkable, worked solutions"),
+    "retention": (retention, "200 general questions with exact answers, to measure with and never to train on"),
     "problems": (problems, "48 problems to solve in Python, judged by code_io, worked solutions"),
 }
 

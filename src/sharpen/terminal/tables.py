@@ -183,6 +183,9 @@ def show_comparison(found: Mapping[str, Any]) -> None:
     for row in found["contenders"]:
         for measure in row["versus"] or {}:
             print(safe(f"{row['name']}: {row['versus'][measure]['says']}"))
+    for row in found["contenders"]:
+        if row["explains"]:
+            print(safe(row["explains"]["says"][:1].upper() + row["explains"]["says"][1:]))
     for note in found["notes"]:
         print(safe(f"Note: {note}"))
 

@@ -6,7 +6,8 @@ rewards.py pays for form, length and rubrics, judge_model.py asks a judge behind
 answer, judged.py asks a role, speed.py times programs, tours.py runs a search with an answer's settings, credit.py says what
 each turn is worth, turns.py what happens between two, steps.py which steps of an answer are right. learnt.py and
 self_judged.py have rewards that a model says, judgement.py what is read of its words; ranking.py judges orders, scheduling.py
-rules that make orders, consistency.py selects what agrees with itself, pieces.py cuts answers. fields.py says what a line of
+rules that make orders, consistency.py selects what agrees with itself, pieces.py cuts answers. behaviour.py watches
+how answers go about it. fields.py says what a line of
 a file has for each verifier, instructions.py what a chat model is told. Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
@@ -26,6 +27,7 @@ from sharpen.verify import (
     turns,
 )
 from sharpen.verify.answers import answers_of, labelled
+from sharpen.verify.behaviour import BEHAVIOURS, graded, watched
 from sharpen.verify.calls import Call, Unreadable, calls_of
 from sharpen.verify.credit import (
     answer_of,
@@ -54,7 +56,7 @@ from sharpen.verify.instructions import INSTRUCTIONS, instructed, instruction, i
 from sharpen.verify.judged import judged, likelihood_of_gold, reviewed
 from sharpen.verify.judgement import asking, read_list, read_score, read_steps, read_yes
 from sharpen.verify.judging import Judges, join, judge
-from sharpen.verify.learnt import LEARNT, attributed, progressed, scored
+from sharpen.verify.learnt import LEARNT, attributed, gap, progressed, scored, trusted
 from sharpen.verify.ranking import listwise
 from sharpen.verify.rewards import hints, rubric_problem
 from sharpen.verify.scheduling import scheduled
@@ -87,6 +89,7 @@ from sharpen.verify.verdicts import (
 )
 
 __all__ = [
+    "BEHAVIOURS",
     "LEARNT",
     "agreed",
     "asking",
@@ -177,5 +180,9 @@ __all__ = [
     "rubric_problem",
     "speedup",
     "scored",
+    "gap",
+    "graded",
+    "trusted",
     "verify",
+    "watched",
 ]
