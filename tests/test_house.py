@@ -18,7 +18,7 @@ GROUND = ("hashing", "estimate", "core", "recipe")
 ROOMS = (
     *("terminal", "families", "sandbox", "verify.maths", "verify.code", "verify", "environments", "tasks", "audit", "data"),
     *("objectives", "models.engine", "models", "rollouts", "guard", "store", "curriculum", "recipes", "loop", "serve"),
-    *("report", "track", "compare", "cli"),
+    *("report", "view", "track", "compare", "outer", "suites", "cli"),
 )
 FILES = sorted(p for p in ROOT.rglob("*.py") if "drivers" not in p.parts)
 

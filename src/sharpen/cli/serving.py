@@ -42,9 +42,10 @@ def serve(
     is. Where SHARPEN_SERVE_KEY is set, clients have to send it as their key.
     """
     from sharpen.serve import app, opened
+    from sharpen.terminal import listening
 
     app.require()
-    at = app.listening(host, port)
+    at = listening(host, port)
     here = opened(where, (*(settings or []), *places.system_setting(system)), precision, device)
     shown = f"[{host}]" if ":" in host else host
     tell(here)

@@ -14,7 +14,7 @@ store, curriculum, recipes.
 
 from sharpen.loop import again, asked_growth, revising, session, telling, trust
 from sharpen.loop.difficulty import difficulty
-from sharpen.loop.evaluation import evaluate_model
+from sharpen.loop.evaluation import ask, evaluate_model
 from sharpen.loop.loop import build_recipe, resume, start
 from sharpen.loop.profiling import profile
 from sharpen.loop.searching import measure_searches
@@ -27,6 +27,7 @@ __all__ = [
     "WORK",
     "asked_growth",
     "again",
+    "ask",
     "beginning",
     "brought",
     "build_recipe",

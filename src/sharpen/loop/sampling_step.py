@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sharpen import curriculum
 from sharpen.core import Arm, Choices, Sample, Task, UserError
 from sharpen.curriculum import trainable
 from sharpen.data import shuffled
@@ -13,7 +14,10 @@ from sharpen.hashing import derive
 from sharpen.loop.offers import Moment
 from sharpen.loop.session import Run
 from sharpen.recipe import Recipe, describe
-from sharpen.rollouts import drive
+from sharpen.rollouts import drive, hints
+
+RECENT = 0.95  # of what an arm's rollouts said, for every step since
+MOST = 4  # times `samples` that one group may get beyond the early ones
 
 
 def choose(moment: Moment, refill: int, prompts: int, first: int) -> list[tuple[Task, int]]:
@@ -44,11 +48,41 @@ def checked(choices: Choices, recipe: Recipe) -> Choices:
 
 
 def try_out(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int) -> list[Sample]:
-    """Roll out each task as often as it is to be, and judge."""
+    """Roll out each task as often as it is to be, and judge. With `early`, that many of each first, and the others where they
+    may still mix a group."""
+    this, recipe = moment.this, moment.this.recipe
+    if recipe.early:
+        samples = rolled(moment, [(task, min(n, recipe.early)) for task, n in chosen], first)
+        more = further(this, chosen, samples, first)
+        samples += rolled(moment, [(task, n) for (task, _), n in zip(chosen, more, strict=True)], first, recipe.early)
+        samples.sort(key=lambda sample: sample.group)
+    else:
+        samples = rolled(moment, chosen, first)
+    if recipe.shuffled:
+        samples = shuffled(samples, np.random.default_rng(derive(this.seed, moment.step, "shuffle", first)))
+    this.grown.observe(samples)
+    return samples
+
+
+def further(this: Run, chosen: Sequence[tuple[Task, int]], samples: Sequence[Sample], first: int) -> list[int]:
+    """How many rollouts each of these tasks gets beyond the early ones, of those that were meant for all of them."""
+    right, tried = np.zeros((2, len(chosen)))
+    for sample in samples:
+        if sample.verdict.reward is not None:
+            tried[sample.group - first] += 1
+            right[sample.group - first] += sample.verdict.correct
+    history = this.store.history()
+    prior = np.array([curriculum.posterior(history.get(task.arm, ()), keep=RECENT) for task, _ in chosen]).reshape(-1, 2)
+    left = sum(max(n - this.recipe.early, 0) for _, n in chosen)
+    return curriculum.undecided(right, tried, prior, left, MOST * this.recipe.samples).tolist()
+
+
+def rolled(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int, done: int = 0) -> list[Sample]:
+    """Judged rollouts of each task, so many; `done` were made before. `first` is the first task's group number."""
     this, step = moment.this, moment.step
     recipe = this.recipe
     groups = [first + i for i, (_, n) in enumerate(chosen) for _ in range(n)]
-    ids = [f"s{step:06d}.{first + i:03d}.{j:03d}" for i, (_, n) in enumerate(chosen) for j in range(n)]
+    ids = [f"s{step:06d}.{first + i:03d}.{done + j:03d}" for i, (_, n) in enumerate(chosen) for j in range(n)]
     with this.timed("generate", step):
         rollouts = drive(
             this.policy,
@@ -63,15 +97,13 @@ def try_out(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int) -> l
             asking=this.asking,
         )
     with this.timed("verify", step):
-        samples = this.judges.judge(rollouts, groups)
-        if recipe.shuffled:
-            samples = shuffled(samples, np.random.default_rng(derive(this.seed, step, "shuffle", first)))
-    this.grown.observe(samples)
-    return samples
+        return this.judges.judge(rollouts, groups)
 
 
 def say_missing(this: Run) -> None:
     """Tell the user of arms without training tasks, which are left out, and of a pool that is smaller than a step."""
+    if never := hints.unfading(this.recipe.rollout):
+        this.progress.say(never)
     empty = sorted(set(this.source.arms) - set(trainable(this.source)))
     if empty:
         left = "they are measured, not practised" if len(empty) > 1 else "it is measured, not practised"

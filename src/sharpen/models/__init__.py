@@ -6,13 +6,14 @@ on; adapters.py: LoRA; critic.py: a value head; reward.py: a reward model; logpr
 probe.py tries one that is brought before it is paid for. roles.py says who stands behind a recipe's roles, endpoint.py is one
 behind a server. embedded.py builds the embedded student, scripted.py a policy that answers from a function; mixing.py
 averages checkpoints, merging.py makes one of several models. paths.py measures which way a model takes on this processor,
-cores.py whether others use its cores. embedding.py has texts as hidden states; steering.py makes a model play a trait,
-test_time.py lets one learn for a single question. Generation and training passes are in engine/.
+cores.py whether others use its cores. embedding.py has texts as hidden states; steering.py makes a model play a trait, heads.py
+says which attention heads carry an answer, knob.py finds the direction that weighs context against knowledge, test_time.py lets
+one learn for a single question. Generation and training passes are in engine/.
 
 May import: terminal, verify, objectives, models.engine.
 """
 
-from sharpen.models import embedded, merging, paths, roles, steering, test_time
+from sharpen.models import embedded, heads, knob, merging, paths, roles, steering, test_time
 from sharpen.models.cores import Watch
 from sharpen.models.embedding import angles, embed
 from sharpen.models.gguf import located
@@ -38,6 +39,8 @@ __all__ = [
     "embed",
     "embedded",
     "fast_bf16",
+    "heads",
+    "knob",
     "likeliest",
     "load_model",
     "located",
