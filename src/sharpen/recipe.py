@@ -267,12 +267,12 @@ def wanted(function: Callable[..., Any], offered: Collection[str]) -> set[str]:
     return names
 
 
-def first_objective(recipe: Recipe) -> Tableau:
+def first_objective(recipe: Recipe, stage: int = 1) -> Tableau:
     """The objective as it is before the first step: what it needs, such as a reference, does not change later.
 
-    One that asks for the policy or the batch is given None for them.
+    One that asks for the policy or the batch is given None for them. Stages may need different things: the first one less.
     """
-    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=(), stage=1)
+    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=(), stage=stage)
 
 
 def asked_for(function: Callable[..., Any]) -> set[str]:

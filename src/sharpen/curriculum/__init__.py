@@ -18,7 +18,7 @@ effects.py and agents.py learn from them.
 May import: data, objectives, store.
 """
 
-from sharpen.curriculum import agents, earlier, effects, federated, latent, orders, similarity, state, testbed
+from sharpen.curriculum import agents, earlier, effects, federated, latent, orders, ridge, similarity, state, testbed
 from sharpen.curriculum.agents import allocated, mixing_agent
 from sharpen.curriculum.attempts import Attempts, trainable
 from sharpen.curriculum.bandit import dump, learning_progress, sec, thompson, values
@@ -97,6 +97,7 @@ __all__ = [
     "posterior",
     "recovered",
     "retrospective",
+    "ridge",
     "sec",
     "similarity",
     "skill_it",
