@@ -11,6 +11,7 @@ from sharpen.core import Arm, ArmStats, Evaluation, Task, TaskSource, UserError
 from sharpen.curriculum import Attempts, agents, earlier, effects, federated, latent, orders, similarity, testbed
 from sharpen.curriculum.testbed import Bandit, run
 from sharpen.recipe import call
+from sharpen.recipes.policy_gradient import grpo
 from sharpen.store import Position, Store
 
 EVERY = ("shuffled", "ascending", "descending", "blocked", "blocked_ascending", "interleaved", "interleaved_ascending")
@@ -184,6 +185,15 @@ def test_a_run_that_is_none_or_learnt_nothing_is_refused(tmp_path):
         earlier.read(str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="evaluated 1 times"):
         earlier.read(finished(tmp_path / "short", [(0.1, 0.1)], []))
+
+
+def test_a_wrong_path_is_said_before_anything_is_done_and_a_run_that_goes_on_needs_it_no_more(tmp_path):
+    made = replace(grpo.recipe(), curriculum=partial(curriculum.again, earlier=str(tmp_path / "gone")))
+    with Store.create(tmp_path / "run", {}) as store:
+        with pytest.raises(UserError):
+            curriculum.state.begin(made, Bandit().source, 0, store)
+        store.commit(Position("loop", 1, 0))
+        assert curriculum.state.begin(made, Bandit().source, 0, store).wanted >= {"kept", "evaluations"}
 
 
 def test_again_follows_the_student_most_like_it_and_needs_its_store_only_once(runs, tmp_path):
