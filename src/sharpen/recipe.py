@@ -53,6 +53,7 @@ class Recipe:
       refills          times that a step asks for more prompts where `select` left fewer than `prompts` groups
       pool             tasks of each endless arm among which a curriculum over single tasks chooses
       replay           earlier successes added to the batch of a step (data/replay.py)
+      shuffled         verdicts are dealt anew among the answers to a task before anything learns from them: a control
       lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
       passes           times that a step learns from its batch
@@ -84,6 +85,9 @@ class Recipe:
                        would learn from right answers only, and has none; 1: never
       validation       validation tasks for each arm
       test             test tasks for each arm
+      retention        tasks that are never trained on, whose loss is harm to a guard that asks for them: a SPEC of tasks, "" for none;
+                       "auto": the suite `retention` for a model that is brought, two families of others for an embedded student
+      retain           retention questions in an evaluation, of all arms together; 0: none
       grow_limit       grown tasks that a round may add; what a grower returns beyond them is refused
       grow_tries       rollouts of each grown task before it is added: it must succeed in some and fail in some. 0: not tried
       grow_low         least share of those in which it must succeed
@@ -112,6 +116,7 @@ class Recipe:
     refills: int = 0
     pool: int = 1000
     replay: int = 0
+    shuffled: bool = False
     lr: float = 3e-4
     lr_end: float = 1.0
     average: float = 0.0
@@ -139,6 +144,8 @@ class Recipe:
     unreadable_limit: float = 0.98
     validation: int = 32
     test: int = 64
+    retention: str = "auto"
+    retain: int = 64
     grow_limit: int = 64
     grow_tries: int = 4
     grow_low: float = 0.0
@@ -168,6 +175,9 @@ class Stage:
     gate       (before, after) -> Decision: whether what is handed over is good enough, against the stage's first weights
     otherwise  where it is not: "back", to go on from the stage's first weights, or "stop", to end the run with what there is
     optimizer  "fresh" or "inherited": the optimizer and the value head with which the stage begins
+    merge      (list of {name: tensor}, shares) -> {name: tensor}: how the weights that are handed over become one, where that
+               is no weighted mean (models/merging.py); the first are those with which the stage began. None: the mean
+    arms       FAMILY/LEVEL of what the stage practises; (): all. Evaluations are of all arms in every stage
     """
 
     name: str
@@ -177,6 +187,8 @@ class Stage:
     gate: Callable[..., Decision]
     otherwise: str = "back"
     optimizer: str = "fresh"
+    arms: tuple[str, ...] = ()
+    merge: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -251,7 +263,7 @@ def first_objective(recipe: Recipe) -> Tableau:
 
     One that asks for the policy or the batch is given None for them.
     """
-    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=())
+    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=(), stage=1)
 
 
 def asked_for(function: Callable[..., Any]) -> set[str]:

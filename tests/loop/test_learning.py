@@ -166,7 +166,20 @@ KINDS = {kind(info): info.name for info in reversed(INFOS) if info.family in ALO
 
 
 DEAR = ("debate", "pedagogical", "self_prm")  # rollouts of so many turns that a step takes seconds
-STATELESS = {"progress", "demos", "entropy", "logprobs", "retell", "decode", "mask_token", "rng", "source"}
+STATELESS = {
+    "progress",
+    "demos",
+    "entropy",
+    "logprobs",
+    "retell",
+    "decode",
+    "mask_token",
+    "rng",
+    "source",
+    "earlier",
+    "stage",
+    "likelihood",
+}
 
 
 def remembers(info: catalog.RecipeInfo) -> set[Any]:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import pickle
+import zlib
 
 import numpy as np
 import pytest
@@ -69,6 +70,10 @@ def offered(given):
         library={},
         buffer=list(shown) * 4,
         rng=np.random.default_rng(2),
+        stage=1,
+        earlier=[dataclasses.replace(s, rollout=dataclasses.replace(s.rollout, id=f"old {s.rollout.id}")) for s in given[:4]],
+        likelihood=lambda listed: -np.arange(len(listed), dtype=float),
+        embed=lambda listed: np.eye(3)[[len(m[0]["content"]) % 3 for m in listed]],
     )
 
 
@@ -101,7 +106,7 @@ def coefficients(method):
         turn=rows([np.where(s.rollout.sampled, np.arange(len(s.rollout.tokens)) % 2, -1) for s in kept], np.int64),
         credit=rows([s.rollout.sampled * (0.5 + i) for i, s in enumerate(kept)], np.float32),
     )
-    objective = call(recipe.objective, progress=0.3, policy=None, batch=None, notes={}, losses=(0.9, 0.8, 0.7))
+    objective = call(recipe.objective, progress=0.3, policy=None, batch=None, notes={}, losses=(0.9, 0.8, 0.7), stage=1)
     if objective.before:
         batch = dataclasses.replace(batch, before=batch.sampling)
     drift = np.random.default_rng(0).choice([-0.5, -0.1, 0.1, 0.23, 0.5], batch.mask.shape) * batch.mask
@@ -111,7 +116,9 @@ def coefficients(method):
     found, factors = tableau.weigh(objective, batch, logp, reference=other if objective.reference else None, entropy=entropy)
     more = factors.numpy() * penalty_gradient(objective, batch.mask.shape) if objective.penalty else 0 * factors.numpy()
     both = np.concatenate([found.numpy(), more], axis=1)
-    return {f"{s.rollout.id}@{i}": row for i, (s, row) in enumerate(zip(kept, both, strict=True))}
+    held = {name: getattr(objective, name) for name in ("keep", "hold", "stir")}  # which show in weights alone
+    marks = {name: np.array([float(zlib.crc32(describe(f, True).encode()))]) for name, f in held.items() if f}
+    return marks | {f"{s.rollout.id}@{i}": row for i, (s, row) in enumerate(zip(kept, both, strict=True))}
 
 
 def penalty_gradient(objective, shape):

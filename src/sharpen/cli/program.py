@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from sharpen import __version__
-from sharpen.cli import commands, data, growing, lineage, listing, playing, profiling, revising, serving
+from sharpen.cli import commands, data, growing, lineage, listing, merging, playing, profiling, revising, serving, streaming
 from sharpen.cli.commands import AsJson, Columns, Spec, System
 from sharpen.terminal import places
 
@@ -107,6 +107,7 @@ def run(
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Model = None,
     tasks: Spec = None,
+    stream: streaming.Stream = None,
     env: commands.Env = None,
     agent: commands.Agent = None,
     columns: Columns = None,
@@ -121,6 +122,12 @@ def run(
             "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
         ),
     ] = None,
+    as_control: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Run a control of the recipe instead: untrained, solutions, even, shuffled or prompt."
+        ),
+    ] = "",
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -135,12 +142,14 @@ def run(
     named = recipe or ("frontier" if loop.brought(model) else "quickstart")
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
+    tasks, staged = streaming.streamed(stream, tasks)
     request = loop.Request(
         recipe=named,
         settings=(
             *map(places.here_setting, commands.with_columns(settings, columns)),
             *places.system_setting(system),
             *commands.acting(env, agent, tasks),
+            *staged,
         ),
         seed=seed,
         budget=budget,
@@ -150,9 +159,10 @@ def run(
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),
         commit_s=commit_every,
+        as_control=as_control,
     )
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
-    loop.build_recipe(request)  # mistakes surface before anything is made
+    streaming.require(loop.build_recipe(request), named, stream)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
         _drive(partial(loop.start, size=size), request, directory, shown_in)
 
@@ -341,7 +351,16 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
-offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
+offline = (
+    commands.verify,
+    commands.audit,
+    growing.grow,
+    commands.rewards,
+    commands.compare,
+    data.data,
+    lineage.lineage,
+    merging.merge,
+)
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
 for command in (*offline, *with_a_model):
     app.command()(command)

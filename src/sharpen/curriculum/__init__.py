@@ -9,7 +9,7 @@ A curriculum is a pure function (history, arms, prompts, samples, rng) -> [(arm 
 4. No arms, knobs out of range, or weights that are not numbers raise UserError; statistics that are not numbers raise
    ValueError and name the arm.
 
-schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py and value_model.py choose
+schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py, value_model.py and ridge.py choose
 single tasks, orders.py by how difficult somebody says they are, clusters.py, similarity.py and latent.py by where they lie,
 gates.py by who solves them, budget.py how often each is tried; gaussians.py works on task parameters, federated.py has
 clients. earlier.py reads the stores of other runs; effects.py and agents.py learn from them.
@@ -33,6 +33,7 @@ from sharpen.curriculum.latent import clutr
 from sharpen.curriculum.mixture import missing_skills, mixing, next_level, omni, outgrown, skill_it
 from sharpen.curriculum.orders import in_turn, paced, phased
 from sharpen.curriculum.pool import cyclical, epochs, pools, recovered, retrospective, views
+from sharpen.curriculum.ridge import analytic, error_memory
 from sharpen.curriculum.schedule import adaptive_order, ladder, threshold_ladder, uniform
 from sharpen.curriculum.similarity import by_angle, designer
 from sharpen.curriculum.state import State
@@ -46,6 +47,7 @@ __all__ = [
     "among_clients",
     "allocated",
     "allot",
+    "analytic",
     "alp_gmm",
     "Attempts",
     "by_angle",
@@ -60,6 +62,7 @@ __all__ = [
     "earlier",
     "effects",
     "epochs",
+    "error_memory",
     "estimated",
     "exact",
     "federated",

@@ -4,7 +4,7 @@ selection.py keeps and drops, pairs.py sets answers against each other, relabel.
 (hindsight), principles.py under principles, refusing.py not at all; corrections.py makes texts about mistakes, errors.py
 mistakes, edits.py texts with what somebody accepts of a revision; lengths.py pays for length, easing.py weighs what misleads
 less at first, vocabulary.py hides rare words, trees.py learns from what a search tried; replay.py remembers earlier successes,
-batching.py makes arrays of samples.
+rehearsal.py those of the stages before, shuffling.py deals verdicts anew, as a control; batching.py makes arrays of samples.
 
 lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py
 one reward of parts. growth.py makes new tasks of what failed: diagnose.py names it, propose.py writes (writing.py, worth.py:
@@ -47,6 +47,7 @@ from sharpen.data import (
     quotas,
     refining,
     refusing,
+    rehearsal,
     relabel,
     repair,
     replay,
@@ -60,6 +61,7 @@ from sharpen.data import (
 from sharpen.data.batching import make_batch, portions
 from sharpen.data.replay import Memory
 from sharpen.data.selection import (
+    finished,
     gate,
     higher_reward,
     keep_all,
@@ -71,6 +73,7 @@ from sharpen.data.selection import (
     soft_overlong,
     win_rate,
 )
+from sharpen.data.shuffling import shuffled
 
 __all__ = [
     "Memory",
@@ -88,6 +91,7 @@ __all__ = [
     "easing",
     "experience",
     "fidelity",
+    "finished",
     "gate",
     "graphs",
     "growth",
@@ -113,12 +117,14 @@ __all__ = [
     "quotas",
     "refining",
     "refusing",
+    "rehearsal",
     "relabel",
     "repair",
     "replay",
     "right_beginnings",
     "screen",
     "soft_overlong",
+    "shuffled",
     "stepping",
     "trees",
     "vocabulary",

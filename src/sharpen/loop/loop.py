@@ -21,12 +21,13 @@ from typing import Any, NoReturn
 import torch
 
 from sharpen import environments, guard, models, rollouts, tasks
-from sharpen.core import FatalDiagnosis, Interrupted, Policy, TaskSource
+from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import auditing, growing, processor, resuming, sizing, stages, telling, trust
+from sharpen.loop import auditing, growing, processor, reckoning, resuming, retention, sizing, stages, telling, trust
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
+from sharpen.loop.referring import refer, refer_fixed
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
@@ -38,13 +39,12 @@ from sharpen.loop.session import (
     load_checkpoint,
     measure,
     moment,
-    refer,
-    refer_fixed,
     round_end,
     round_start,
     save,
     share,
     watching,
+    within,
 )
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
@@ -108,6 +108,8 @@ def start(
         "path": dataclasses.asdict(made.choice) if made.choice else None,
         **resuming.description(request, recipe, made),
     }
+    if any(stage.arms for stage in stages.listed(recipe)):
+        meta["stream"] = [[stage.name, list(stage.arms)] for stage in stages.listed(recipe)]
     meta["asking"] = dataclasses.asdict(telling.of_recipe(first, made.tokenizer))
     meta[trust.KEY] = trust.seal(trust.sealed(meta))
     if origin:
@@ -192,6 +194,7 @@ def run(
                 note(this, step, rounds, found)
         # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         stages.take_up(this, rounds)
+        reckoning.begin(this)
         while True:
             begun = round_start(this, step, len(rounds)) < step  # a round that has begun is closed, whatever the budget says
             if reason := None if begun else stop_reason(this, step, rounds):
@@ -200,6 +203,8 @@ def run(
                     break
                 rounds, this = handed, on
             else:
+                if not begun:
+                    retention.begin(this, step, rounds)
                 step = practise(this, step, rounds, interrupted)
                 rounds = close_round(this, step, rounds)
             if stopped(interrupted, pause):
@@ -262,6 +267,7 @@ def going(
     recipe = listed[at.number].recipe
     sizes = {"validation": recipe.validation, "test": recipe.test}
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
+    held_out[retention.PURPOSE] = retention.questions(method, [stage.recipe for stage in listed], source, seed)
     phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
     bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe, policy))
@@ -271,7 +277,9 @@ def going(
     processor.say_path(policy, progress)
     grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
     parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
-    knows = state.begin(recipe, source, seed, store, grown.source)
+    knows = state.begin(
+        recipe, within(source, listed[at.number]), seed, store, grown.source, at.step if listed[at.number].arms else 0
+    )
     return Run(
         *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at), due),
         asking=rollouts.asking.parsed(store.meta().get("asking", {})),
@@ -331,12 +339,13 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     extrapolate(this)
     try:
         after = measure(this, "validation", step, number, stops=not this.recipe.extrapolation)
+        kept = retention.measure(this, step, number, stops=not this.recipe.extrapolation)
     except Interrupted as asked:
         leave(this, step, rounds, asked)
     auditing.look(this, step, number)
-    decision = moment(this, step, number).ask("guard", before, after)
+    decision = decide(this, step, number, before, after, kept)
     this.store.add_decision(number, decision)
-    this.state.close(decision.answer, after)
+    this.state.close(decision.answer, after, kept)
     if decision.answer == "worse":
         go_back(this)
     if found := growing.grow(this, step, number, share(this, step)):
@@ -348,13 +357,20 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
         save(this, Position("loop", step, number, accepted="keep"), wait=False)
     else:
         save(this, Position("loop", step, number, accepted="back"), write=False)
-    this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
-    this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")
+    this.progress.advance(0, accuracy=guard.reported(decision, after if decision.accepted else before))
     told = {"round": number, "answer": decision.answer, "accepted": decision.accepted}
     rounds = [*rounds, {**told, "accuracy": after.accuracy, "n": after.n}]
+    this.progress.say(reckoning.closed(this, step, decision, after, rounds))
     if decision.accepted:
         stages.keep(this, rounds)
     return rounds
+
+
+def decide(this: Run, step: int, number: int, before: Evaluation, after: Evaluation, kept: Evaluation | None) -> Decision:
+    """What the guard says. Of what is retained it is shown this round's too."""
+    at = moment(this, step, number)
+    at.made["retained"] = [*this.state.retained, *([kept] if kept else [])]
+    return at.ask("guard", before, after)
 
 
 def go_back(this: Run) -> None:
@@ -380,3 +396,5 @@ def finish(this: Run, step: int, rounds: Sequence[dict[str, Any]], handed: Seque
     save(this, Position("done", step, len(handed) - 1, accepted, finished=True), write=changed)
     stages.forget(this.store)
     this.progress.say(f"test accuracy {after.accuracy:.1%}")
+    if looked := reckoning.ended(this):
+        this.progress.say(looked)

@@ -8,6 +8,7 @@ import numpy as np
 
 from sharpen.core import Arm, Choices, Sample, Task, UserError
 from sharpen.curriculum import trainable
+from sharpen.data import shuffled
 from sharpen.hashing import derive
 from sharpen.loop.offers import Moment
 from sharpen.loop.session import Run
@@ -63,6 +64,8 @@ def try_out(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int) -> l
         )
     with this.timed("verify", step):
         samples = this.judges.judge(rollouts, groups)
+        if recipe.shuffled:
+            samples = shuffled(samples, np.random.default_rng(derive(this.seed, step, "shuffle", first)))
     this.grown.observe(samples)
     return samples
 

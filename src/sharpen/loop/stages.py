@@ -22,8 +22,9 @@ from sharpen.core import Decision, Evaluation, UserError
 from sharpen.curriculum import state
 from sharpen.data import replay
 from sharpen.guard import control, handover
-from sharpen.loop import growing, offers
-from sharpen.loop.session import At, Run, extrapolate, like_student, measure, refer, save
+from sharpen.loop import growing, lasting, offers
+from sharpen.loop.referring import refer
+from sharpen.loop.session import At, Run, extrapolate, like_student, measure, save, within
 from sharpen.recipe import Method, Recipe, Stage, describe
 from sharpen.store import Position, Store, checkpoints
 
@@ -59,6 +60,7 @@ def take_up(this: Run, rounds: Sequence[Round]) -> None:
     if this.recipe.replay:
         this.memory.update(replay.restored(this.store.successes(replay.KEEP)))
     refer(this)
+    lasting.take_up(this)
     keep(this, rounds)
 
 
@@ -167,7 +169,7 @@ def load(this: Run, rounds: Sequence[Round], mixture: dict[int, float], followin
     assert last is not None and last.accepted is not None
     paths = {place / f"{n:05d}" if n != newest else this.store.checkpoint_path(last.accepted): s for n, s in mixture.items()}
     gone = [path.name for path in paths if not path.exists()]
-    if gone or min(mixture.values()) < 0 or abs(sum(mixture.values()) - 1) > 1e-6:
+    if gone or abs(sum(mixture.values()) - 1) > 1e-6:
         raise UserError(
             f"hand_over={describe(stage.hand_over)} of stage {stage.name} asks for {mixture}"
             + (f", and round {gone[0]} is not kept: it was given nothing before." if gone else ": shares must add up to 1.")
@@ -176,7 +178,7 @@ def load(this: Run, rounds: Sequence[Round], mixture: dict[int, float], followin
         checkpoints.verify(path)
     mixed = this.store.directory / "mixed"
     shutil.rmtree(mixed, ignore_errors=True)
-    models.mix(paths, mixed, fresh=bool(following) and following[0].optimizer == "fresh")
+    models.mix(paths, mixed, fresh=bool(following) and following[0].optimizer == "fresh", merge=stage.merge)
     version = this.policy.version
     this.policy.load(str(mixed))
     this.policy.version = version
@@ -219,8 +221,10 @@ def entered(this: Run, step: int, rounds: Sequence[Round]) -> Run:
     this.store.add_meta("stages", [*this.store.meta().get("stages", [asdict(this.at)]), asdict(at)])
     this.store.settle()
     this.grown.tokens = 0  # those so far are in what is used
-    knows = state.begin(recipe, this.grown.base, this.seed, this.store, this.grown.source)
+    stage = this.stages[number]
+    base = within(this.grown.base, stage)
+    knows = state.begin(recipe, base, this.seed, this.store, this.grown.source, at.step if stage.arms else 0)
     this.roles.clear()  # in place: who judges holds them too
     this.roles.update(models.roles.bind(recipe.roles, this.policy, partial(like_student, recipe, this.policy)))
     own = replace(this, recipe=recipe, at=at, budget=budget(this.stages, at), state=knows)
-    return replace(own, steps=[], memory={}, buffer=[], notes={}, library={})
+    return replace(own, steps=[], memory={}, buffer=[], notes={}, library={}, earlier=[])

@@ -5,14 +5,14 @@ from a directory; gguf.py: from a file or a package; saving.py: to a directory a
 on; adapters.py: LoRA; critic.py: a value head; reward.py: a reward model; logprobs.py: its passes, which fit memory.py), and
 probe.py tries one that is brought before it is paid for. roles.py says who stands behind a recipe's roles, endpoint.py is one
 behind a server. embedded.py builds the embedded student, scripted.py a policy that answers from a function; mixing.py
-averages checkpoints. paths.py measures which way a model takes on this processor, cores.py whether others use its cores.
+averages checkpoints, merging.py makes one of several models. paths.py measures which way a model takes on this processor, cores.py whether others use its cores.
 embedding.py has texts as hidden states; steering.py makes a model play a trait, test_time.py lets
 one learn for a single question. Generation and training passes are in engine/.
 
 May import: terminal, verify, objectives, models.engine.
 """
 
-from sharpen.models import embedded, paths, roles, steering, test_time
+from sharpen.models import embedded, merging, paths, roles, steering, test_time
 from sharpen.models.cores import Watch
 from sharpen.models.embedding import angles, embed
 from sharpen.models.gguf import located
@@ -41,6 +41,7 @@ __all__ = [
     "likeliest",
     "load_model",
     "located",
+    "merging",
     "mix",
     "paths",
     "probe",

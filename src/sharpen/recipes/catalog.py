@@ -27,7 +27,7 @@ from typing import Any
 from sharpen import core, hashing
 from sharpen.core import UserError, suggest
 from sharpen.recipe import SLOTS, Method, Recipe, Stages, asked_for, opening
-from sharpen.recipes import brought, staging
+from sharpen.recipes import brought, staging, streams
 from sharpen.recipes.validation import CALLS, validate
 
 RECIPES = Path(__file__).parent
@@ -258,7 +258,10 @@ def _idle(key: str, info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], gi
 
 def _apply(info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], given: Mapping[str, str]) -> Method:
     built = load(info).recipe(**{k: typed(k, v, knobs[k]) for k, v in given.items() if k in knobs})
-    rest = {k: v for k, v in given.items() if k not in knobs}
+    rest = {k: v for k, v in given.items() if k not in knobs and k != "stream"}
+    if "stream" in given:
+        built = streams.over(built, given["stream"], rest.get("tasks.map", ""))
+        rest = {"tasks": streams.whole(given["stream"]), **rest}
     if isinstance(built, Stages):
         return staging.changed(info.name, built, rest, functools.partial(_changed, info.name, ()))
     if not isinstance(built, Recipe):

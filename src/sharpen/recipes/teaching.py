@@ -94,7 +94,7 @@ def teaches(recipe: Recipe, n: int, same: bool) -> bool:
                 return True
             if kept:
                 batch = make_batch(kept)
-                given: dict[str, Any] = dict(progress=progress, batch=batch, notes={}, losses=[1.0, 0.9])
+                given: dict[str, Any] = dict(progress=progress, batch=batch, notes={}, losses=[1.0, 0.9], stage=0)
                 tableau = call(recipe.objective, **{k: v for k, v in given.items() if k in asked_for(recipe.objective)})
                 if moves(tableau, batch):
                     return True
@@ -146,6 +146,10 @@ def selected(recipe: Recipe, samples: Sequence[Sample], progress: float) -> list
         notes={},
         library={},
         rng=np.random.default_rng(0),
+        stage=0,
+        earlier=[],
+        likelihood=lambda listed: np.zeros(len(listed)),
+        embed=lambda listed: np.ones((len(listed), 2)),
     )
     return call(recipe.select, samples, **{name: made[name] for name in asked_for(recipe.select)})
 

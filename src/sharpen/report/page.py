@@ -20,7 +20,7 @@ import jinja2
 
 from sharpen.core import Arm, UserError
 from sharpen.estimate import Estimate, mean
-from sharpen.report import answers, charts, flows
+from sharpen.report import answers, charts, flows, streams
 from sharpen.report.charts import level, percent, short
 from sharpen.report.evidence import STATES, Evidence, Round, Skills
 from sharpen.report.findings import checks, duration, verdict
@@ -87,6 +87,7 @@ def html(
         flows=flows.section(evidence.attempts),
         flow_words=flows.sentence(evidence.attempts["test"]) or flows.sentence(evidence.attempts["before"]),
         examples=[{**s, "gist": _gist(s["prompt"])} for s in examples],
+        stream=streams.section(evidence.stream),
         rounds=_rounds(evidence.rounds),
         curriculum=_curriculum(evidence),
         training=_training(evidence.steps),

@@ -38,10 +38,13 @@ from sharpen.rollouts.judges import RoleJudges, judging
 from sharpen.rollouts.own_judge import best_by_own, co_evolved, ticked_again
 from sharpen.rollouts.retry import rethink, retry, untried
 from sharpen.rollouts.rollout import (
+    INSTRUCTIONS,
     again,
     demonstrate,
+    demonstrated,
     demonstrating,
     evolving,
+    instructed,
     prompted,
     rationalise,
     rewrite_program,
@@ -50,6 +53,7 @@ from sharpen.rollouts.rollout import (
     unaided,
     under_each,
     with_insights,
+    within,
 )
 from sharpen.rollouts.stages import advised, deliberated, staged, tutored
 from sharpen.rollouts.tools import Calculator, with_tools
@@ -75,8 +79,11 @@ __all__ = [
     "episode",
     "Roles",
     "decoding",
+    "INSTRUCTIONS",
     "demonstrate",
+    "demonstrated",
     "demonstrating",
+    "instructed",
     "drive",
     "critique",
     "exploring",
@@ -100,6 +107,7 @@ __all__ = [
     "ticked_again",
     "unaided",
     "under_each",
+    "within",
     "with_toolbox",
     "untried",
     "staged",

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from sharpen.core import Ask, Message, RolloutGenerator, Task, UserError
 from sharpen.data import discovery, experience, prompting
@@ -60,10 +60,58 @@ def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
     return turn
 
 
+def demonstrated(task: Task, rollout: Callable[..., RolloutGenerator] = single) -> RolloutGenerator:
+    """What `rollout` would be shown in a warm-up, in its place; the model is measured with `rollout` itself."""
+    return (yield from demonstrating(rollout)(task))
+
+
+# The first asks as ever. What helps one model harms another, so several ways are tried and one is chosen by measuring.
+INSTRUCTIONS = (
+    "",
+    "Think step by step, then give the answer.",
+    "Work it out carefully and check the result before you answer.",
+    "Answer in one short sentence.",
+    "Give only the final answer.",
+    "Write down the numbers, then calculate.",
+    "Repeat the question in your own words, then answer it.",
+    "You are an expert. Take your time and be exact.",
+)
+
+
+def instructed(
+    task: Task,
+    rollout: Callable[..., RolloutGenerator] = single,
+    instructions: tuple[str, ...] = INSTRUCTIONS,
+    *,
+    kept: Mapping[str, Any],
+) -> RolloutGenerator:
+    """`rollout` with an instruction behind the question: the one whose number is `kept["instruction"]`; none before that."""
+    text = instructions[int(kept["instruction"][0])] if "instruction" in kept else ""
+    return (yield from rollout(with_instruction(task, text)))
+
+
+def with_instruction(task: Task, text: str) -> Task:
+    """The task with a text behind its question; in a system message, where the question is not plain text."""
+    if not text:
+        return task
+    *before, question = task.prompt
+    if not isinstance(question["content"], str):
+        return replace(task, prompt=after_system(task.prompt, text))
+    return replace(task, prompt=(*before, {**question, "content": f"{question['content']}\n\n{text}"}))
+
+
+def within(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
+    """The rollout that `demonstrated` or `instructed` stands for; any other is itself."""
+    whole = rollout if isinstance(rollout, partial) else partial(rollout)
+    return whole.keywords.get("rollout", single) if whole.func in (demonstrated, instructed) else rollout
+
+
 def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
     """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself, and
     an episode without what is shown."""
     whole = rollout if isinstance(rollout, partial) else partial(rollout)
+    if whole.func is demonstrated:
+        return unaided(within(rollout))
     if whole.keywords.get("shown"):
         return partial(whole.func, *whole.args, **{k: v for k, v in whole.keywords.items() if k != "shown"})
     return partial(single, *whole.args, **whole.keywords) if whole.func is demonstrate else rollout
@@ -72,10 +120,11 @@ def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGe
 def demonstrating(rollout: Callable[[Task], RolloutGenerator]) -> Callable[[Task], RolloutGenerator]:
     """`demonstrate` after the same system message as this rollout's, so that what is shown is what will be asked. A strategy
     with a parameter `shown` acts its worked solution out itself; what it recalls is nothing, before anything was done."""
+    rollout = within(rollout)
     inner = rollout.func if isinstance(rollout, partial) else rollout
     if "shown" in inspect.signature(inner).parameters:
         nothing: dict[str, Any] = {"recall": lambda words, k: []} if "recall" in asked_for(rollout) else {}
-        return partial(cast(Callable[..., RolloutGenerator], rollout), shown=True, **nothing)
+        return partial(rollout, shown=True, **nothing)
     system = getattr(rollout, "keywords", {}).get("system", "")
     return partial(demonstrate, system=system) if system else demonstrate
 

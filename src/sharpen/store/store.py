@@ -340,9 +340,10 @@ class Store:
         """The samples with these ids, in this order, each with weight 1."""
         return self._samples(database.NAMED, {"ids": json.dumps(list(ids))})
 
-    def successes(self, keep: int) -> list[Sample]:
-        """Each arm's latest `keep` right answers in warm-up and training, oldest first; of each group and task the first."""
-        return self._samples(database.SUCCESSES, {"keep": keep})
+    def successes(self, keep: int, before: int = 2**62) -> list[Sample]:
+        """Each arm's latest `keep` right answers in warm-up and training, oldest first; of each group and task the first.
+        Only of steps `before` this one."""
+        return self._samples(database.SUCCESSES, {"keep": keep, "before": before})
 
     def _samples(self, sql: str, params: Mapping[str, Any]) -> list[Sample]:
         tasks: dict[str, Task] = {}

@@ -75,6 +75,7 @@ __all__ = [
     "programs",
     "ranked",
     "read_file",
+    "retention",
     "seeds",
     "Ruling",
     "TaskFile",
@@ -89,7 +90,7 @@ REPEATS = 100  # draws in a row that bring nothing new before an arm counts as e
 
 def parse_spec(text: str, map: str = "", env: str = "") -> TaskSource:
     """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `arithmetic`, `programs`,
-    `step_chain`, `problems`, or files and directories of tasks. `map` says which of a file's columns is the prompt, which the
+    `step_chain`, `problems`, `retention`, or files and directories of tasks. `map` says which of a file's columns is the prompt, which the
     answer: loading.py. With `env`, the SPEC of an environment, files hold episodes of it, and `episodes` are such that differ
     in their seed alone: episodes.py.
 
@@ -141,11 +142,20 @@ def problems() -> TaskSource:
     return replace(jsonl(Path(__file__).with_name("problems.jsonl")), name="problems")
 
 
+def retention() -> TaskSource:
+    """200 general questions with exact answers: facts, opposites, spelling, units, logic, …, in eight families.
+
+    All are of the test split, so that no run can train on them: they measure what a model knew before.
+    """
+    return replace(jsonl(Path(__file__).with_name("retention.jsonl")), name="retention")
+
+
 # name: (source, what it is)
 OWN: Mapping[str, tuple[Callable[[], TaskSource], str]] = {
     "arithmetic": (arithmetic, "sums, products and short stories for a small chat model, judged by math"),
     "programs": (programs, "Python to write, generated, judged by code_io, worked solutions"),
     "step_chain": (step_chain, "numbers that change step by step, every step checkable, worked solutions"),
+    "retention": (retention, "200 general questions with exact answers, to measure with and never to train on"),
     "problems": (problems, "48 problems to solve in Python, judged by code_io, worked solutions"),
 }
 

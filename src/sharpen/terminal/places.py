@@ -17,6 +17,7 @@ NAMED = (
     "programs",
     "step_chain",
     "problems",
+    "retention",
 )  # what --tasks knows by name, whatever directories there are
 META = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # of a data set, beside its data
 
