@@ -89,8 +89,9 @@ class Recipe:
                        would learn from right answers only, and has none; 1: never
       validation       validation tasks for each arm
       test             test tasks for each arm
-      retention        tasks that are never trained on, whose loss is harm to a guard that asks for them: a SPEC of tasks, "" for none;
-                       "auto": the suite `retention` for a model that is brought, two families of others for an embedded student
+      retention        tasks that are never trained on, whose loss is harm to a guard that asks for them: a SPEC of tasks, ""
+                       for none; "auto": the suite `retention` for a model that is brought, for an embedded student two families
+                       of others
       retain           retention questions in an evaluation, of all arms together; 0: none
       grow_limit       grown tasks that a round may add; what a grower returns beyond them is refused
       grow_tries       rollouts of each grown task before it is added: it must succeed in some and fail in some. 0: not tried
@@ -266,12 +267,12 @@ def wanted(function: Callable[..., Any], offered: Collection[str]) -> set[str]:
     return names
 
 
-def first_objective(recipe: Recipe) -> Tableau:
+def first_objective(recipe: Recipe, stage: int = 1) -> Tableau:
     """The objective as it is before the first step: what it needs, such as a reference, does not change later.
 
-    One that asks for the policy or the batch is given None for them.
+    One that asks for the policy or the batch is given None for them. Stages may need different things: the first one less.
     """
-    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=(), stage=1)
+    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=(), stage=stage)
 
 
 def asked_for(function: Callable[..., Any]) -> set[str]:

@@ -258,7 +258,8 @@ def test_timeouts_are_said():
 def told(rewards: list[float], accuracies: list[float], n: int = 640) -> list[Diagnosis]:
     history = [s for i, reward in enumerate(rewards) for s in steps(4, first=4 * i, round=i + 1, reward=reward)]
     rounds = [{"round": i + 1, "accepted": False, "accuracy": a, "n": n} for i, a in enumerate(accuracies)]
-    return diagnose(history, [{"round": 0, "accepted": True, "accuracy": 0.5, "n": n}, *rounds])
+    found = diagnose(history, [{"round": 0, "accepted": True, "accuracy": 0.5, "n": n}, *rounds])
+    return [d for d in found if d.name != "reward_rises_alone"]  # which comes before the fall: test_monitors.py
 
 
 RISING, FALLING = [0.40, 0.43, 0.46, 0.52, 0.56, 0.60], [0.52, 0.50, 0.48, 0.42, 0.40, 0.38]

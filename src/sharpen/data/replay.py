@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sharpen.core import Arm, Sample, Task
+from sharpen.data.selection import keep_all
 
 KEEP = 1000
 
@@ -90,3 +91,32 @@ def restored(successes: Iterable[Sample]) -> Memory:
     for sample in successes:
         memory.setdefault(sample.rollout.task.arm, deque(maxlen=KEEP)).append(sample)
     return memory
+
+
+def warmed(
+    samples: Sequence[Sample],
+    warm: float = 0.1,
+    again: int = 20,
+    most: int = 2000,
+    *,
+    progress: float,
+    buffer: list[Sample],
+    rng: np.random.Generator,
+) -> list[Sample]:
+    """Nothing to learn while the share `warm` of the budget lasts, in which what the frozen student tries is kept; then every
+    scored sample of the step, and up to `again` whole groups of those before, drawn evenly. WSRL (arXiv 2412.07762).
+
+    most  samples that are kept, the latest ones. For an objective that reads the log-probabilities at sampling time: what is
+          drawn again is an older version's
+    """
+    new = keep_all(samples)
+    old: dict[tuple[int, int], list[Sample]] = {}
+    for sample in buffer:
+        old.setdefault((sample.rollout.version, sample.group), []).append(sample)
+    buffer += new
+    del buffer[: max(len(buffer) - most, 0)]
+    if progress < warm or not old:
+        return [] if progress < warm else new
+    keys, first = sorted(old), 1 + max((s.group for s in samples), default=-1)
+    chosen = rng.permutation(len(keys))[:again]
+    return new + [replace(s, group=first + n) for n, i in enumerate(chosen) for s in old[keys[i]]]

@@ -9,8 +9,8 @@ Pure functions of stored rows, so a run that is going and `sharpen check RUN` us
    What only wastes part of the budget, or what the ratchet catches, is said and not stopped.
 
 Read from a step: step, phase, round; its stats reward, correct, silent, truncated, malformed, timeout, unscorable, rollouts,
-tokens, loss, grad_norm, mismatch, entropy, lr, temperature, unscorable_limit, solutions_right; a check whose numbers
-are missing is quiet. From a round: round, accuracy, n.
+tokens, loss, grad_norm, mismatch, entropy, lr, temperature, unscorable_limit, solutions_right, and what monitors.py names; a
+check whose numbers are missing is quiet. From a round: round, accuracy, n.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-from sharpen.guard import learnt
+from sharpen.guard import learnt, monitors
 
 Step = Mapping[str, Any]
 
@@ -80,6 +80,7 @@ def diagnose(
         answers_lengthen(loop),
         held_out_falls(loop, rounds),
         *(Diagnosis(f.name, False, f.evidence, f.cure) for f in learnt.look(loop, rounds, audits)),
+        *(Diagnosis(f.name, False, f.evidence, f.cure) for f in monitors.look(loop, rounds)),
     )
     return sorted((found for found in checks if found), key=lambda found: not found.fatal)
 

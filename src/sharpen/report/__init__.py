@@ -6,9 +6,22 @@ draw it, report.py is the way in. signal.py: where rollouts went; searches.py: w
 May import: terminal, verify, guard, store.
 """
 
-from sharpen.report import charts, page, searches, signal
+from sharpen.report import charts, evidence, page, searches, signal, streams
 from sharpen.report.charts import Line, level, short
 from sharpen.report.markup import Markup
 from sharpen.report.report import render, summary
 
-__all__ = ["Line", "Markup", "charts", "level", "page", "render", "searches", "short", "signal", "summary"]
+__all__ = [
+    "Line",
+    "Markup",
+    "charts",
+    "evidence",
+    "level",
+    "page",
+    "render",
+    "searches",
+    "short",
+    "signal",
+    "streams",
+    "summary",
+]
