@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from sharpen import __version__
 from sharpen.cli import (
     commands,
+    comparing,
     data,
     driving,
     growing,
@@ -105,6 +106,14 @@ Model = Annotated[
     ),
 ]
 
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
+]
+Budget = Annotated[
+    str | None, typer.Option(metavar="600s|10m|2h|40steps|2Mtokens", help="Time, learning steps, or tokens sampled.")
+]
+
 
 @app.command()
 def run(
@@ -113,9 +122,7 @@ def run(
         typer.Argument(metavar="RECIPE", help="A recipe, or path of a .py file. [default: quickstart; frontier with --model]"),
     ] = None,
     run_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run goes. [default: runs/TIME-RECIPE]")] = None,
-    budget: Annotated[
-        str | None, typer.Option(metavar="600s|10m|2h|40steps|2Mtokens", help="Time, learning steps, or tokens sampled.")
-    ] = None,
+    budget: Budget = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Model = None,
     tasks: Spec = None,
@@ -123,10 +130,7 @@ def run(
     env: commands.Env = None,
     agent: commands.Agent = None,
     columns: Columns = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
-    ] = None,
+    settings: Changes = None,
     system: System = None,
     roles: serving.Roles = None,
     as_control: signals.AsControl = "",
@@ -330,7 +334,7 @@ def query(
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
 app.command("show")(listing.show_recipe)
-offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
+offline = commands.verify, commands.audit, growing.grow, commands.rewards, comparing.compare, data.data, lineage.lineage
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise, merging.merge
 around_runs = planning.plan, outer.tune, outer.evolve, suite.suite, heads.heads
 on_a_page = viewing.view, viewing.decide

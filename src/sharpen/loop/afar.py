@@ -36,7 +36,7 @@ def meet(request: Request, policy: Any, progress: Any) -> Served | None:
 
 def ahead_of(this: Run) -> Run:
     """The run with what is on its way, where it was asked to be ahead of its learner. UserError where it cannot be."""
-    k = int(this.store.meta()["request"].get("ahead", 0))
+    k = int(this.store.meta().get("request", {}).get("ahead", 0))
     if not k:
         return this
     if isinstance(this.judges, RoleJudges) or "student" in {role.bound for role in this.recipe.roles}:

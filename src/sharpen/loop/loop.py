@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,9 +19,8 @@ from typing import Any, NoReturn
 
 import torch
 
-from sharpen import environments, guard, models, rollouts, tasks
+from sharpen import environments, guard, models
 from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
-from sharpen.curriculum import state
 from sharpen.guard import doctor
 from sharpen.loop import (
     adapting,
@@ -40,6 +38,7 @@ from sharpen.loop import (
 )
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
+from sharpen.loop.opening import going
 from sharpen.loop.referring import refer, refer_fixed
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
@@ -48,7 +47,6 @@ from sharpen.loop.session import (
     build_policy,
     build_recipe,
     extrapolate,
-    like_student,
     load_checkpoint,
     measure,
     moment,
@@ -57,11 +55,10 @@ from sharpen.loop.session import (
     save,
     share,
     watching,
-    within,
 )
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
-from sharpen.recipe import Method, opening
+from sharpen.recipe import Method, Recipe, opening
 from sharpen.store import Asked, Fault, Position, Store, database, no_fault
 from sharpen.verify import code
 
@@ -113,6 +110,17 @@ def start(
         request = size(request, made, source, progress)
         recipe = build_recipe(request)
         first = opening(recipe)
+    meta = described(request, recipe, first, made)
+    if origin:
+        database.branch(origin, request.directory, meta)
+    opened = Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault)
+    with opened as store, processor.threads(meta["threads"]), afar.generating(made, served):
+        run(store, recipe, request.seed, made, source, progress, began, Due(request.commit_s, clock), pause)
+    return request.directory
+
+
+def described(request: Request, recipe: Method, first: Recipe, made: Any) -> dict[str, Any]:
+    """What the store keeps of what a run is made of."""
     meta: dict[str, Any] = {
         "recipe": request.recipe,
         "request": dataclasses.asdict(request) | {"directory": str(request.directory)},
@@ -128,12 +136,7 @@ def start(
         meta["stream"] = [[stage.name, list(stage.arms)] for stage in stages.listed(recipe)]
     meta["asking"] = dataclasses.asdict(telling.of_recipe(first, made.tokenizer))
     meta[trust.KEY] = trust.seal(trust.sealed(meta))
-    if origin:
-        database.branch(origin, request.directory, meta)
-    opened = Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault)
-    with opened as store, processor.threads(meta["threads"]), afar.generating(made, served):
-        run(store, recipe, request.seed, made, source, progress, began, Due(request.commit_s, clock), pause)
-    return request.directory
+    return meta
 
 
 def nearest(path: Path) -> Path:
@@ -273,34 +276,6 @@ def leave(this: Run, step: int, rounds: Sequence[dict[str, Any]], asked: Interru
     """Commit the steps that are done, and end as the user asked."""
     save(this, Position("loop", step, len(rounds) - 1))
     raise KeyboardInterrupt from asked
-
-
-def going(
-    store: Store, method: Method, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float, due: Due
-) -> Run:
-    """What a run holds in memory, with what its store says of the past."""
-    listed = stages.listed(method)
-    at = stages.standing(store, listed)
-    recipe = listed[at.number].recipe
-    sizes = {"validation": recipe.validation, "test": recipe.test}
-    held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
-    held_out[retention.PURPOSE] = retention.questions(method, [stage.recipe for stage in listed], source, seed)
-    phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
-    reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
-    bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe, policy))
-    judges = rollouts.judging(recipe.verify, policy, bound, seed, recipe.verdict_s)
-    first = next((stage["step"] for stage in store.meta().get("stages", ()) if stage["number"] == at.number), at.step)
-    spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= first or not at.number]
-    processor.say_path(policy, progress)
-    grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
-    parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
-    knows = state.begin(
-        recipe, within(source, listed[at.number]), seed, store, grown.source, at.step if listed[at.number].arms else 0
-    )
-    return Run(
-        *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at), due),
-        asking=rollouts.asking.parsed(store.meta().get("asking", {})),
-    )
 
 
 def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:
