@@ -225,7 +225,7 @@ def test_more_budget_that_was_not_granted_yet_is_asked_for_again(tmp_path: Path,
     run = tmp_path / "run"
     assert sharpen("run", *SMALL, "--run-dir", run).exit_code == 0
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     for step, wanted in ((interrupted, f"sharpen resume {run} --budget 7m"), (extended, f"sharpen resume {run}")):
@@ -234,7 +234,7 @@ def test_more_budget_that_was_not_granted_yet_is_asked_for_again(tmp_path: Path,
         assert capsys.readouterr().err.replace("\n", " ").strip().endswith(wanted)
 
 
-def extended(run: Path, progress: object) -> None:
+def extended(run: Path, progress: object, **_: object) -> None:
     """What an interrupt leaves once the budget is granted: a run that is not finished."""
     with Store.open(run, write=True) as store:
         last = store.last_commit()
