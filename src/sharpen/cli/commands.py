@@ -76,6 +76,7 @@ Feedback = Annotated[
         help="unary, verdict, first_error, execution, own_critique, explained, critic, checklist or person.",
     ),
 ]
+WithControls = Annotated[bool, typer.Option("--controls", help="Each beside its controls, and the share that they explain.")]
 Asked = Annotated[
     list[str] | None,
     typer.Option(
@@ -325,9 +326,7 @@ def compare(
     roles: Annotated[
         list[str] | None, typer.Option("--role", metavar="NAME=WHO", help="As for `sharpen run`, for recipes with such a role.")
     ] = None,
-    with_controls: Annotated[
-        bool, typer.Option("--controls", help="Each beside its controls, and what share of its gain they explain.")
-    ] = False,
+    with_controls: WithControls = False,
     run_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where it goes; alone: what goes on. [default: runs/compare-HASH]")
     ] = None,
@@ -343,8 +342,6 @@ def compare(
     """
     from sharpen import compare as comparing
     from sharpen import core
-    from sharpen.compare import page as compare_page
-    from sharpen.compare import result
     from sharpen.terminal import Terminal, tables
 
     given = (budget, seeds, model, tasks, with_columns(settings, columns) or None, jobs)
@@ -361,8 +358,8 @@ def compare(
         except KeyboardInterrupt:
             progress.say(f"What is done is kept. Go on with: sharpen compare --run-dir {directory}")
             raise
-    found = result.result(directory, plan, target)
-    page = compare_page.render(directory, found)
+    found = comparing.result.result(directory, plan, target)
+    page = comparing.page.render(directory, found)
     if as_json:
         print(json.dumps(found, indent=1))
     else:

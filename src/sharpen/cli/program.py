@@ -123,10 +123,7 @@ def run(
     env: commands.Env = None,
     agent: commands.Agent = None,
     columns: Columns = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
-    ] = None,
+    settings: signals.Changes = None,
     system: System = None,
     roles: serving.Roles = None,
     as_control: signals.AsControl = "",

@@ -1,4 +1,4 @@
-"""`sharpen signal`: where a run's rollouts went; and the option that runs a control of a recipe."""
+"""`sharpen signal`: where a run's rollouts went; and options of `sharpen run`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import typer
 
 from sharpen.cli.commands import AsJson
 
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
+]
 AsControl = Annotated[
     str,
     typer.Option(metavar="NAME", help="Run a control of the recipe instead: untrained, solutions, even, shuffled or prompt."),
