@@ -19,7 +19,7 @@ from sharpen.recipe import Recipe, asked_for
 from sharpen.store import Store
 from sharpen.store import growth as stored
 
-NAMES = ("totals", "evaluations", "retained", "attempts", "kept")  # what of it can be asked for
+NAMES = ("totals", "evaluations", "attempts", "kept")  # what of it a curriculum can ask for
 
 
 @dataclass

@@ -24,7 +24,20 @@ from sharpen import environments, guard, models, rollouts, tasks
 from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import auditing, growing, processor, reckoning, resuming, retention, sizing, stages, telling, trust
+from sharpen.loop import (
+    adapting,
+    afar,
+    auditing,
+    growing,
+    processor,
+    reckoning,
+    resuming,
+    retention,
+    sizing,
+    stages,
+    telling,
+    trust,
+)
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
 from sharpen.loop.referring import refer, refer_fixed
@@ -49,7 +62,7 @@ from sharpen.loop.session import (
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
 from sharpen.recipe import Method, opening
-from sharpen.store import Fault, Position, Store, database, no_fault
+from sharpen.store import Asked, Fault, Position, Store, database, no_fault
 from sharpen.verify import code
 
 __all__ = ["Request", "build_recipe", "resume", "run", "start"]
@@ -91,7 +104,10 @@ def start(
             environments.ready(spec)
     expected = sizing.supposed(request) if size else first
     choose = partial(processor.choose, expected) if origin is None else lambda _: processor.chosen_before(origin)
-    made = build_policy(first, source, request.seed, nearest(request.directory), choose)
+    choose = (lambda _: None) if request.shard else choose
+    made: Any = build_policy(afar.whole(request, first), source, request.seed, nearest(request.directory), choose)
+    made = afar.shared(request, first, made)
+    served = afar.meet(request, made, progress)
     if size:
         models.roles.reach([role for stage in stages.listed(recipe) for role in stage.recipe.roles])
         request = size(request, made, source, progress)
@@ -115,7 +131,7 @@ def start(
     if origin:
         database.branch(origin, request.directory, meta)
     opened = Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault)
-    with opened as store, processor.threads(meta["threads"]):
+    with opened as store, processor.threads(meta["threads"]), afar.generating(made, served):
         run(store, recipe, request.seed, made, source, progress, began, Due(request.commit_s, clock), pause)
     return request.directory
 
@@ -130,22 +146,23 @@ def resume(
     progress: Any,
     fault: Fault = no_fault,
     pause: Callable[[], bool] = never,
-    more: str | None = None,
+    more: str | Asked | None = None,
     accept: bool = False,
     trusted: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Path:
     """Go on with a run that was interrupted or paused. Raises UserError where there is none, or it cannot go on (resuming.py).
 
-    more     a budget, such as "30m", that a finished run gets beyond its own
+    more     a budget, such as "30m", that a finished run gets beyond its own; or what a person asked (store/asked.py)
     accept   go on although what it was made of has changed; the run records that
     trusted  run the code that the directory names although it was not made here
     """
     began = time.monotonic()
     with Store.open(directory, write=True, fault=fault) as store, processor.threads(store.meta()["threads"]):
         request, recipe, source, policy = resuming.taken_up(store, progress, accept, trusted)
-        due = Due(request.commit_s, clock)
-        run(store, recipe, request.seed, policy, source, progress, began, due, pause, more)
+        due, served = Due(request.commit_s, clock), afar.meet(request, policy, progress)
+        with afar.generating(policy, served):
+            run(store, recipe, request.seed, policy, source, progress, began, due, pause, more)
     return directory
 
 
@@ -159,11 +176,11 @@ def run(
     began: float,
     due: Due,
     pause: Callable[[], bool] = never,
-    more: str | None = None,
+    more: str | Asked | None = None,
 ) -> None:
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
     stopped. `more` is what a finished run gets beyond its budget."""
-    this = going(store, recipe, seed, policy, source, progress, began, due)
+    this = afar.ahead_of(going(store, recipe, seed, policy, source, progress, began, due))
     this.add_seconds("set-up", time.monotonic() - began, 0)
     say_missing(this)
     refer_fixed(this)
@@ -181,7 +198,7 @@ def run(
     if last and last.checkpoint:
         load_checkpoint(this, last.checkpoint)
     step = last.step if last else 0
-    with this.judges, progress.interruptible() as interrupted:
+    with this.judges, afar.closing(this), progress.interruptible() as interrupted:
         this = dataclasses.replace(this, interrupted=interrupted)
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
@@ -194,7 +211,6 @@ def run(
                 note(this, step, rounds, found)
         # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         stages.take_up(this, rounds)
-        reckoning.begin(this)
         while True:
             begun = round_start(this, step, len(rounds)) < step  # a round that has begun is closed, whatever the budget says
             if reason := None if begun else stop_reason(this, step, rounds):
@@ -203,8 +219,6 @@ def run(
                     break
                 rounds, this = handed, on
             else:
-                if not begun:
-                    retention.begin(this, step, rounds)
                 step = practise(this, step, rounds, interrupted)
                 rounds = close_round(this, step, rounds)
             if stopped(interrupted, pause):
@@ -236,7 +250,10 @@ def prepare(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
 
 def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted: Callable[[], bool]) -> int:
     """The steps of one round, or the rest of them. Returns the number of steps done."""
-    end, steps = round_end(this, round_start(this, step, len(rounds))), this.budget.kind == "steps"
+    first, steps = round_start(this, step, len(rounds)), this.budget.kind == "steps"
+    if first == step:
+        retention.begin(this, step, rounds)
+    end = round_end(this, first)
     this.progress.phase(this.at.name or "loop", total=int(this.budget.amount) if steps else None, done=step - this.at.step)
     while step < end and ((spent := share(this, step)) < 1 or untried(this, step)):
         try:
@@ -308,7 +325,7 @@ def untried(this: Run, step: int) -> bool:
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
     """One step, and the doctor's look at it."""
     began = time.monotonic()
-    stats = learn(this, step, len(rounds), spent)
+    stats = learn(adapting.adapted(this, step, rounds) if this.recipe.adapt else this, step, len(rounds), spent)
     if step == this.recipe.warmup_steps:
         look = this.phases["baseline"] * this.recipe.validation / (this.recipe.validation + this.recipe.test)
         this.progress.say(sizing.told(this.recipe, stats, time.monotonic() - began, look, this.budget))
