@@ -11,6 +11,7 @@ from test_policy_gradient import sample
 from sharpen.core import Ask, Rollout, Sample, Task, Turn, Verdict
 from sharpen.data import relabel, selection
 from sharpen.models.scripted import ScriptedPolicy
+from sharpen.recipes.policy_gradient import frontier
 from sharpen.rollouts import rollout
 
 SUM = Task(({"role": "user", "content": "7 - 3 + 9"},), "13", "sum", 1)
@@ -50,6 +51,17 @@ def test_win_rates_of_a_taste_that_goes_in_circles():
     assert [s.verdict.reward for s in selection.win_rate(each, beats)] == [0.5, 0.5, 0.5]
     crowd = [sample(0.3, text=name) for name in ("rock", "rock", "paper")]
     assert [s.verdict.reward for s in selection.win_rate(crowd, beats)] == [0.25, 0.25, 1]
+
+
+def test_what_was_cut_off_earns_nothing_and_is_not_paid_for_being_wrong():
+    """Right, wrong and punished, each ended and cut off."""
+    some = [sample(reward) for reward in (1, 0, -1)]
+    cut = [dataclasses.replace(s, rollout=dataclasses.replace(s.rollout, stop="length")) for s in some]
+    found = selection.finished([*some, *cut, sample(None, 0, "unscorable")])
+    assert [s.verdict.reward for s in found] == [1, 0, -1, 0, 0, -1]
+    assert found[3].verdict.parts["cut off"] == -1 and found[3].verdict.outcome == some[0].verdict.outcome
+    kept = frontier.varied([cut[0], *some[1:2], some[0], some[1]], share=0.5)
+    assert sorted(s.verdict.reward for s in kept) == [0, 1] and all(s is not cut[0] for s in kept if s.verdict.reward)
 
 
 def test_one_pair_of_each_group_with_both_sides():

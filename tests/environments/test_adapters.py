@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from sharpen.core import UserError
-from sharpen.environments import arena, gymnastics, openenv, prime, tools
+from sharpen.environments import arena, gymnastics, loading, openenv, prime, tools
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what others' packages warn of is theirs
 
@@ -22,19 +22,11 @@ def needs(*packages):
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
-@pytest.mark.parametrize(
-    "make, package, where",
-    [
-        (gymnastics.make, "gymnasium", "CartPole-v1"),
-        (arena.make, "textarena", "TicTacToe-v0"),
-        (openenv.make, "openenv", "http://127.0.0.1:9"),
-        (prime.make, "verifiers", "sums"),
-    ],
-)
-def test_what_is_missing_is_said_with_the_command_that_installs_it(make, package, where):
+@pytest.mark.parametrize("package", loading.ADAPTERS)
+def test_what_is_missing_is_said_with_the_command_that_installs_it(package):
     installed = importlib.util.find_spec(package) is not None
     with pytest.raises(UserError, match=None if installed else rf"pip install 'sharpen\[{package}\]'"):
-        make(where if not installed else "nothing such")
+        loading.factory(f"{package}:nothing such")()
 
 
 class Wandering:

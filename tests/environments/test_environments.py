@@ -197,6 +197,8 @@ def test_a_class_that_cannot_be_is_said():
     with pytest.raises(UserError, match="has no class 'Shup'. Did you mean 'Shop'"):
         missing = environments.open_env(f"{HERE / 'odd_env.py'}:Shup", task())
         do(missing, kind="reset")
+    with pytest.raises(UserError, match="There is no module nowhere_at_all: .*PYTHONPATH"):
+        environments.ready("nowhere_at_all:Shop")
 
 
 def test_a_schema_says_types_defaults_and_words():

@@ -6,7 +6,7 @@ import torch
 
 from sharpen import tasks
 from sharpen.core import Ask, UserError
-from sharpen.models import LocalPolicy, ScriptedPolicy, embed, embedded
+from sharpen.models import LocalPolicy, ScriptedPolicy, angles, embed, embedded
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +40,20 @@ def test_a_text_has_the_same_alone_and_among_others_of_any_length(policy):
 def test_who_is_no_model_in_this_process_has_none():
     with pytest.raises(UserError, match="hidden states"):
         embed(ScriptedPolicy(lambda messages: "4"), asks("a"))
+
+
+def test_angles_are_mean_cosines_of_pairs(policy):
+    """Of a prompt's own tokens, and eight times those of its own with what all prompts begin with; alone there is no beginning
+    in common."""
+    (one, other) = asks("What is 2 + 3?", "Why 7?")
+    tokens = [policy.prompt_tokens(ask).tolist() for ask in (one, other)]
+    common = next(i for i, (a, b) in enumerate(zip(*tokens)) if a != b)
+    with torch.no_grad():
+        states = policy.model(torch.tensor([tokens[0]]), output_hidden_states=True).hidden_states[-1][0][:-1]
+    unit = torch.nn.functional.normalize(states, dim=1).numpy()
+    pairs = unit[common:] @ unit[common:].T
+    n = len(pairs)
+    wanted = (pairs.sum() - n) / (n * (n - 1)) + 8 * (unit[common:] @ unit[:common].T).mean()
+    assert common > 0 and np.isclose(angles(policy, [one, other])[0], wanted, atol=1e-4)
+    whole = unit @ unit.T
+    assert np.isclose(angles(policy, [one])[0], (whole.sum() - len(unit)) / (len(unit) * (len(unit) - 1)), atol=1e-4)

@@ -14,10 +14,11 @@ from packaging.utils import canonicalize_name
 
 import sharpen
 from sharpen import curriculum, recipe
-from sharpen.core import UserError
+from sharpen.core import Sampling, UserError
 from sharpen.objectives import policy_gradient
 from sharpen.recipe import describe
 from sharpen.recipes import catalog, validation
+from sharpen.rollouts import Asking, asking
 
 OWN = '''"""Curiosity pays.
 
@@ -119,6 +120,14 @@ def test_a_model_in_a_directory_counts_as_trained_unless_told_otherwise(own: str
     assert catalog.build("quickstart", model=str(tmp_path)).lr == 1e-5
     assert catalog.build("quickstart", ["lr=2e-5"], model=str(tmp_path)).lr == 2e-5
     assert catalog.build("quickstart", model="tiny").warmup_steps == catalog.build("quickstart").warmup_steps
+
+
+def test_a_directory_says_how_long_answers_are_and_what_ends_them(tmp_path: Path) -> None:
+    asking.write(Asking(max_tokens=40, sampling=Sampling(stop=("\n\n", "Q:, "))), tmp_path)
+    assert catalog.build("grpo", model=str(tmp_path)).stop == ("\n\n", "Q:, ")
+    assert catalog.build("grpo", ["stop=END"], model=str(tmp_path)).stop == ("END",)
+    assert {s.recipe.stop for s in catalog.build("tulu", model=str(tmp_path)).stages} == {("\n\n", "Q:, ")}
+    assert catalog.build("grpo", model=str(tmp_path)).max_tokens == 40
 
 
 @pytest.mark.parametrize(

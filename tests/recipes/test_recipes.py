@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import pickle
+import zlib
 
 import numpy as np
 import pytest
@@ -25,13 +26,14 @@ def samples():
     """Groups that are mixed, all right, all wrong, of one, and with a member that cannot be scored; equal answers; lengths up
     to the limit of 64; outcomes of every reward."""
     found = []
-    for group, rewards in enumerate([(1, 0, 0, 1, 1), (1, 1), (0, 0, 0), (1,), (0.5, 1, None), (0, 1)]):
+    for group, rewards in enumerate([(1, 0, 0, 1, 1), (1, 1), (0, 0, 0), (1,), (0.5, 1, None), (0, 1), (0, 0, 1, 0)]):
         for i, reward in enumerate(rewards):
             n = [3, 60, 64, 7, 3][(group + i) % 5]
             task = Task(({"role": "user", "content": f"question {group}"},), "4", "sum", group % 3)
             outcome = "unscorable" if reward is None else "correct" if reward == 1 else "wrong"
             tokens, sampled = np.arange(n + 2, dtype=np.int32), np.arange(n + 2) >= 2
             logprobs = np.where(sampled, -1.0 - 0.01 * i, 0).astype(np.float32)
+            logprobs[-1] = 0 if group == 0 and i in (0, 1) else logprobs[-1]  # a word that was put into the answer
             answer = "4" if i in (0, 3) else f"{i}"
             turn = Turn(answer, tokens, sampled, logprobs, "end")
             tried = (Branch(turn, 2, -1, 0.9, 3), Branch(turn, 2, -1, 0.1, 1))
@@ -69,7 +71,17 @@ def offered(given):
         library={},
         buffer=list(shown) * 4,
         rng=np.random.default_rng(2),
+        stage=1,
+        earlier=[dataclasses.replace(s, rollout=dataclasses.replace(s.rollout, id=f"old {s.rollout.id}")) for s in given[:4]],
+        likelihood=lambda listed: -np.arange(len(listed), dtype=float),
+        embed=lambda listed: np.eye(3)[[len(m[0]["content"]) % 3 for m in listed]],
     )
+
+
+def said_by_another(sample):
+    """The first answer of a group as another model's: forced, and unlike all others."""
+    told = dataclasses.replace(sample.rollout, stop="forced", turns=("17",), logprobs=np.zeros_like(sample.rollout.logprobs))
+    return dataclasses.replace(sample, rollout=told)
 
 
 def parts(method):
@@ -84,6 +96,9 @@ def coefficients(method):
         return {f"{n} {key}": row for n, one in enumerate(parts(method)) for key, row in coefficients(one).items()}
     recipe, given = method, samples()
     kept = call(recipe.select, given, **offered(given))
+    if not kept:  # it learns from what another model said
+        given = [said_by_another(s) if i == 0 or given[i - 1].group != s.group else s for i, s in enumerate(given)]
+        kept = call(recipe.select, given, **offered(given))
     width = max(len(s.rollout.tokens) for s in kept)
 
     def rows(values, dtype):
@@ -101,7 +116,7 @@ def coefficients(method):
         turn=rows([np.where(s.rollout.sampled, np.arange(len(s.rollout.tokens)) % 2, -1) for s in kept], np.int64),
         credit=rows([s.rollout.sampled * (0.5 + i) for i, s in enumerate(kept)], np.float32),
     )
-    objective = call(recipe.objective, progress=0.3, policy=None, batch=None, notes={}, losses=(0.9, 0.8, 0.7))
+    objective = call(recipe.objective, progress=0.3, policy=None, batch=None, notes={}, losses=(0.9, 0.8, 0.7), stage=1)
     if objective.before:
         batch = dataclasses.replace(batch, before=batch.sampling)
     drift = np.random.default_rng(0).choice([-0.5, -0.1, 0.1, 0.23, 0.5], batch.mask.shape) * batch.mask
@@ -111,7 +126,9 @@ def coefficients(method):
     found, factors = tableau.weigh(objective, batch, logp, reference=other if objective.reference else None, entropy=entropy)
     more = factors.numpy() * penalty_gradient(objective, batch.mask.shape) if objective.penalty else 0 * factors.numpy()
     both = np.concatenate([found.numpy(), more], axis=1)
-    return {f"{s.rollout.id}@{i}": row for i, (s, row) in enumerate(zip(kept, both, strict=True))}
+    held = {name: getattr(objective, name) for name in ("keep", "hold", "stir")}  # which show in weights alone
+    marks = {name: np.array([float(zlib.crc32(describe(f, True).encode()))]) for name, f in held.items() if f}
+    return marks | {f"{s.rollout.id}@{i}": row for i, (s, row) in enumerate(zip(kept, both, strict=True))}
 
 
 def penalty_gradient(objective, shape):

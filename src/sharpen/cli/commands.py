@@ -325,6 +325,9 @@ def compare(
     roles: Annotated[
         list[str] | None, typer.Option("--role", metavar="NAME=WHO", help="As for `sharpen run`, for recipes with such a role.")
     ] = None,
+    with_controls: Annotated[
+        bool, typer.Option("--controls", help="Each beside its controls, and what share of its gain they explain.")
+    ] = False,
     run_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where it goes; alone: what goes on. [default: runs/compare-HASH]")
     ] = None,
@@ -347,7 +350,8 @@ def compare(
     given = (budget, seeds, model, tasks, with_columns(settings, columns) or None, jobs)
     if recipes:
         directory, plan = comparing.plan(recipes, *given, run_dir, first_seed, roles)
-    elif run_dir and not any((*given, first_seed, roles)):
+        directory, plan = comparing.controls.beside(run_dir, plan) if with_controls else (directory, plan)
+    elif run_dir and not any((*given, first_seed, roles, with_controls)):
         directory, plan = run_dir, comparing.read_plan(run_dir)
     else:
         raise core.UserError("Name recipes to compare, such as: sharpen compare grpo rloo. With --run-dir alone one goes on.")

@@ -72,7 +72,7 @@ def data(
     if embedded is not None:
         figures["diversity"]["dimensions"] = measures.dimensions(embedded)
     if against:
-        other, _, _ = read(against, "", n, seed)
+        other, _, _ = read(against, "", n, seed, whole=True)
         figures["contamination"][against] = contaminated(tasks, other)
         figures["contained"] = containment({source: tasks, against: other})
     if as_json:
@@ -81,7 +81,9 @@ def data(
         show(figures, tables)
 
 
-def read(source: str, columns: str, n: int | None, seed: int) -> tuple[list[Task], dict[str, int], tuple[int, int]]:
+def read(
+    source: str, columns: str, n: int | None, seed: int, whole: bool = False
+) -> tuple[list[Task], dict[str, int], tuple[int, int]]:
     """All tasks of a file, or n of each arm and split; how many rows were left out, by reason; and of these how many ask a
     question again, to the same answer and to another one."""
     from sharpen import core, tasks
@@ -90,7 +92,7 @@ def read(source: str, columns: str, n: int | None, seed: int) -> tuple[list[Task
     left: dict[str, int] = {}
     again = 0, 0
     if len(files) == 1 and source.strip() == files[0]:
-        file = tasks.read_file(Path(places.here_tasks(files[0])), columns, lenient=True)
+        file = tasks.read_file(Path(places.here_tasks(files[0])), columns, lenient=True, whole=whole)
         found, left = file.source, {reason: count for reason, (count, _) in file.left_out.items()}
         again = file.again
     else:

@@ -84,6 +84,7 @@ def serve(
     """
     from sharpen.core import UserError
     from sharpen.serve import app, contract, opened
+    from sharpen.terminal import listening
 
     if fault and not engine:
         raise UserError(f"--fault {fault} is one of an engine's: add --engine.")
@@ -92,7 +93,7 @@ def serve(
         contract.serve(here, host, port, fault, lambda url: print(f"{url}  (Ctrl-C stops it)", flush=True))
         return
     app.require()
-    at = app.listening(host, port)
+    at = listening(host, port)
     here = opened(where, (*(settings or []), *places.system_setting(system)), precision, device)
     shown = f"[{host}]" if ":" in host else host
     tell(here)

@@ -50,6 +50,7 @@ def html(directory: Path, found: Found) -> str:
         rows=[tables.comparison_row(row, found) for row in contenders],
         curves=curves(found),
         forests=[forest(found, *measure) for measure in MEASURES],
+        shares=shares(found),
     )
 
 
@@ -73,6 +74,25 @@ def headline(found: Found) -> tuple[str, str, str]:
         return ("better", "Better", sentence) if better else ("worse", "Worse", sentence)
     counted = [f"{n} {w}" for n, w in ((better, "better"), (worse, "worse")) if n]
     return "better" if better else "worse", f"{' and '.join(counted)} of {len(known)}", sentence
+
+
+def shares(found: Found) -> Mapping[str, Any] | None:
+    """What share of a method's gain each of its controls explains, on one scale; None where there is nothing to show."""
+    said = [row["explains"] for row in found["contenders"] if row["explains"]]
+    known = [one for one in said if one["ci95"]]
+    if not said:
+        return None
+    ends = [v for one in known for v in one["ci95"]] or [0.0]
+    levels = charts.ticks(max(min(0.0, *ends), -2.0), min(max(1.0, *ends), 3.0), 6)
+    span = (levels[0], levels[-1])
+    rows = []
+    for one in said:
+        chart = Markup("")
+        if one["ci95"]:
+            low, high = one["ci95"]
+            chart = charts.interval(one["value"], low, high, span, title=one["says"], style="open")
+        rows.append({"name": f"{one['of']} [{one['control']}]", "chart": chart, "says": one["says"]})
+    return {"rows": rows, "scale": scaled(levels)}
 
 
 def style(number: int) -> str:
@@ -135,7 +155,10 @@ def forest(found: Found, measure: str, title: str, meaning: str) -> Mapping[str,
         chart = charts.interval(d["value"], low, high, span, title=f"{name}: {numbers}", style=TONES[d["verdict"]])
         p = "p < 0.001" if d["p_corrected"] < 0.001 else f"p = {d['p_corrected']:.2g}"
         shown.append({"name": name, "chart": chart, "numbers": numbers, "p": p, "verdict": d["verdict"]})
-    scale = [
-        (f"{100 * (v - span[0]) / (span[1] - span[0]):.2f}%", short(round(100 * v, 6)).replace("-", "\u2212")) for v in levels
-    ]
-    return {"title": title, "meaning": meaning, "rows": shown, "scale": scale}
+    return {"title": title, "meaning": meaning, "rows": shown, "scale": scaled(levels)}
+
+
+def scaled(levels: Sequence[float]) -> list[tuple[str, str]]:
+    """Where each of some values stands on a scale from the first to the last, and what it is in hundredths."""
+    low, high = levels[0], levels[-1]
+    return [(f"{100 * (v - low) / (high - low):.2f}%", short(round(100 * v, 6)).replace("-", "\u2212")) for v in levels]

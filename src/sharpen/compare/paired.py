@@ -96,6 +96,57 @@ def difference(first: Sequence[Scores], second: Sequence[Scores]) -> Difference 
     return Difference(middle, middle - half, middle + half, p, n)
 
 
+@dataclass(frozen=True)
+class Share:
+    """A ratio of two gains, between low and high with 95 % certainty."""
+
+    value: float
+    low: float
+    high: float
+
+
+def share_of_gain(whole: Sequence[tuple[Scores, Scores]], part: Sequence[tuple[Scores, Scores]]) -> Share | None:
+    """The gain of `part` as a share of that of `whole`, each (before, after) by seed; None where no gain of the whole is shown.
+
+    Fieller's interval: all shares r for which the mean of `part - r * whole` may be 0, judged by seeds and by tasks as
+    `difference` judges; the wider of both. Gains may be below 0, and shares above 1.
+
+    Raises ValueError as `difference` does.
+    """
+    if len(whole) != len(part) or not whole:
+        raise ValueError(f"{len(whole)} seeds and {len(part)} seeds cannot be paired")
+    gains, noise = [], np.zeros((2, 2))
+    for (a, b), (c, d) in zip(whole, part):
+        if a.keys() != c.keys() or any(len(a[arm]) != len(c[arm]) for arm in a):
+            raise ValueError("the two runs do not have the same tasks, so they cannot be paired")
+        changes = [np.stack([d[arm] - c[arm], b[arm] - a[arm]]) for arm in a]
+        changes = [both[:, known] for both in changes if (known := ~np.isnan(both).any(axis=0)).any()]
+        if not changes:
+            return None
+        gains.append(np.mean([both.mean(axis=1) for both in changes], axis=0))
+        noise += sum((both @ both.T + np.eye(2)) / (both.shape[1] + 2) ** 2 for both in changes) / len(changes) ** 2
+    seeds = len(gains)
+    middle = np.mean(gains, axis=0)
+    sides = [(Z, noise / seeds**2)]
+    if seeds > 1:
+        sides.append((student_quantile(seeds - 1), np.cov(np.array(gains).T) / seeds))
+    ends = [_fieller(middle, z * z * spread) for z, spread in sides]
+    if middle[1] <= 0 or any(pair is None for pair in ends):
+        return None
+    known = [pair for pair in ends if pair]
+    return Share(float(middle[0] / middle[1]), min(low for low, _ in known), max(high for _, high in known))
+
+
+def _fieller(middle: np.ndarray, spread: np.ndarray) -> tuple[float, float] | None:
+    """The r with (x - r y)^2 at most the spread of x - r y; None where they have no end, because y may be 0."""
+    (x, y), ((xx, xy), (_, yy)) = middle, spread
+    a, b, c = y * y - yy, x * y - xy, x * x - xx
+    if a <= 0:
+        return None
+    root = math.sqrt(max(b * b - a * c, 0.0))
+    return float((b - root) / a), float((b + root) / a)
+
+
 def holm(ps: Sequence[float]) -> list[float]:
     """p-values adjusted for being several: the smallest times their number, the next times one less, …, never falling."""
     order = sorted(range(len(ps)), key=lambda i: ps[i])

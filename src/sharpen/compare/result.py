@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.compare import paired, runner
+from sharpen.compare import controls, paired, runner
 from sharpen.core import Evaluation
 from sharpen.estimate import Estimate
 from sharpen.guard import Budget, parse_budget
@@ -82,6 +82,8 @@ def result(directory: Path, plan: runner.Plan, target: float | None = None) -> d
         for contender, runs in zip(plan.contenders, outcomes)
     ]
     versus(found, outcomes)
+    measured = [[(o.before, o.after) for o in runs if o.before and o.after and o.whole] for runs in outcomes]
+    controls.explain(found, plan, measured)
     budget = parse_budget(runner.loop_budget(plan.budget))
     return {
         "budget": {"kind": budget.kind, "amount": budget.amount},
@@ -243,7 +245,7 @@ def notes(plan: runner.Plan, recipes: Sequence[Method], found: Sequence[Mapping[
         if not row["complete"]:
             done = sum(run["accuracy"] is not None for run in row["runs"])
             said.append(f"{row['name']} is not compared: {done} of its {len(plan.seeds)} runs came to their end.")
-    return said
+    return said + controls.missing(plan)
 
 
 def _run(o: Outcome, target: float | None) -> dict[str, Any]:

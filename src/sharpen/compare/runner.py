@@ -43,6 +43,7 @@ class Contender:
     name: str
     recipe: str
     settings: tuple[str, ...] = ()
+    as_control: str = ""  # made of that recipe (recipes/controls.py)
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,12 @@ def plan(
         max(torch.get_num_threads() // jobs, 1),
         tuple(map(places.here_role, roles or ())),
     )
-    return directory or Path("runs") / f"compare-{hashing.digest(_asked(made))[:8]}", made
+    return directory or place(made), made
+
+
+def place(plan: Plan) -> Path:
+    """Where a comparison goes unless the user says where."""
+    return Path("runs") / f"compare-{hashing.digest(_asked(plan))[:8]}"
 
 
 def contender(text: str) -> Contender:
@@ -137,7 +143,7 @@ def check(plan: Plan) -> list[Method]:
             if key in (*SAME, "budget", "seed"):
                 cure = f"Give it to all: --{'model' if key == 'student' else key}" + f", or --set {setting}." * (key in SAME)
                 raise UserError(f"{one.name}: {key} is the same for all that is compared, or it would not be fair. {cure}")
-    asked = [_build(plan, one) for one in plan.contenders]
+    asked = [_asking(plan, one) for one in plan.contenders]
     if idle := [role for role in plan.roles if not any(role in one["roles"] for one in asked)]:
         raise UserError(f"--role {idle[0]}: no recipe of this comparison has a role of that name.")
     built = [session.build_recipe(Request(**one)) for one in asked]
@@ -158,7 +164,12 @@ def check(plan: Plan) -> list[Method]:
     return built
 
 
-def _build(plan: Plan, one: Contender) -> dict[str, Any]:
+def build(plan: Plan, one: Contender) -> Method:
+    """A contender's recipe. UserError where it cannot be made."""
+    return session.build_recipe(Request(**_asking(plan, one)))
+
+
+def _asking(plan: Plan, one: Contender) -> dict[str, Any]:
     """Arguments of `Request`; a contender's own setting stands before the one for all."""
     own = {setting.partition("=")[0].strip() for setting in one.settings}
     common = [setting for setting in plan.settings if setting.partition("=")[0].strip() not in own]
@@ -168,8 +179,9 @@ def _build(plan: Plan, one: Contender) -> dict[str, Any]:
         model=plan.model,
         tasks=plan.tasks,
         budget=loop_budget(plan.budget),
+        as_control=one.as_control,
     )
-    made = catalog.build(**asked) if plan.roles else None
+    made = catalog.build(**{k: v for k, v in asked.items() if k != "as_control"}) if plan.roles else None
     recipes = [made] if isinstance(made, Recipe) else [stage.recipe for stage in made.stages] if made else []
     names = {role.name for recipe in recipes for role in recipe.roles}
     return asked | {"roles": tuple(role for role in plan.roles if role.partition("=")[0] in names)}
@@ -190,7 +202,9 @@ def read_plan(directory: Path) -> Plan:
     """The plan of the comparison in a directory. UserError where there is none."""
     try:
         found = json.loads((directory / "compare.json").read_text("utf-8"))
-        contenders = tuple(Contender(c["name"], c["recipe"], tuple(c["settings"])) for c in found.pop("contenders"))
+        contenders = tuple(
+            Contender(c["name"], c["recipe"], tuple(c["settings"]), c.get("as_control", "")) for c in found.pop("contenders")
+        )
         settings, seeds, roles = (tuple(found.pop(name)) for name in ("settings", "seeds", "roles"))
         return Plan(contenders, seeds, settings=settings, roles=roles, **found)
     except FileNotFoundError as error:
@@ -282,9 +296,10 @@ def slug(name: str) -> str:
 
 def request(plan: Plan, one: Contender, seed: int, directory: Path) -> Request:
     """What a trial asks of the loop; `argv` is the command that makes the same run alone."""
-    asked = _build(plan, one)
+    asked = _asking(plan, one)
     chosen = [part for setting in asked["settings"] for part in ("--set", setting)]
-    options = [part for key in ("model", "tasks", "budget") if asked[key] is not None for part in (f"--{key}", asked[key])]
+    named = {f"--{key.replace('_', '-')}": asked[key] for key in ("model", "tasks", "budget", "as_control")}
+    options = [part for name, value in named.items() if value for part in (name, value)]
     played = [part for role in asked["roles"] for part in ("--role", role)]
     argv = ("sharpen", "run", one.recipe, "--seed", str(seed), *options, *chosen, *played)
     return Request(seed=seed, directory=directory, argv=argv, **asked)

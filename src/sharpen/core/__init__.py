@@ -20,7 +20,7 @@ from sharpen.core.errors import FatalDiagnosis, Interrupted, NotFinite, UserErro
 from sharpen.core.events import Ask, Event, Failed, GrowthGenerator, RolloutGenerator, VerdictGenerator
 from sharpen.core.growth import Refused, Repair, Weakness
 from sharpen.core.hooks import Beside, Hook, Step
-from sharpen.core.learning import Batch, Lesson, Tableau
+from sharpen.core.learning import Batch, Lesson, Passage, Tableau
 from sharpen.core.ledger import Ledger, Spending
 from sharpen.core.measures import Check, Measure, Measured, Score, Scored
 from sharpen.core.policy import Policy, Speaker
@@ -83,6 +83,7 @@ __all__ = [
     "Spending",
     "Step",
     "Study",
+    "Passage",
     "Tableau",
     "Tally",
     "Task",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -85,6 +85,24 @@ class Lesson:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """From one stage of a run to the next: what there is to keep of the stages so far.
+
+    policy   with the weights that the new stage begins with
+    stage    number of the stage that begins; 0 is the first, before which there was nothing
+    batches  what the stage before it learnt from last, in small batches; empty before the first
+    past     what was kept until now
+    seed     for what is drawn at random
+    """
+
+    policy: Any
+    stage: int
+    batches: Sequence[Batch]
+    past: Mapping[str, Any]
+    seed: int
+
+
+@dataclass(frozen=True)
 class Tableau:
     """A training objective as exchangeable parts; objectives/tableau.py computes with them.
 
@@ -107,6 +125,10 @@ class Tableau:
     before      whether they read the log-probabilities of the policy before the step (`Rows.before`)
     returns     Batch -> (B, T) float array, what a value head learns to expect before each token, and then the batch has
                 `values`, which the advantage may read; None: there is no value head
+    keep        (Passage) -> {name: tensor}: what is kept of the stages so far, asked as each stage begins. It is `past` to hold
+    hold        (weights, past) -> None: changes the weights' gradients (`.grad`) in place, before they are clipped
+    stir        (weights) -> None: moves the weights along their gradients, in place; then gradients are taken again, and the
+                step goes on from where the weights are now
     """
 
     advantage: Callable[[Batch], np.ndarray]
@@ -121,3 +143,6 @@ class Tableau:
     together: bool = False
     before: bool = False
     returns: Callable[[Batch], np.ndarray] | None = None
+    keep: Callable[[Passage], Mapping[str, Any]] | None = None
+    hold: Callable[[Mapping[str, Any], Mapping[str, Any]], None] | None = None
+    stir: Callable[[Mapping[str, Any]], None] | None = None

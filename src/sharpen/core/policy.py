@@ -39,6 +39,7 @@ class Policy(Speaker, Protocol):
     # Told between two tokens of a batch and between two passes what share is done, of "answers" or "learnt", 0 to 1. What it
     # raises ends the work in hand, before any weight is touched.
     tick: Callable[[str, float], None]
+    past: dict[str, Any]  # what a tableau keeps of earlier stages (`Tableau.keep`), by name
 
     def text(self, tokens: np.ndarray) -> str:
         """The words that tokens stand for, without marks."""

@@ -120,11 +120,43 @@ def retrospective(
     place = attempts.level[attempts.starts[:-1]].astype(int)
     height = np.array([place[family == f].max() + 1 for f in family])
     phase = np.repeat(place * phases // height, np.diff(attempts.starts))
-    now = min(int(progress * phases), int(phase.max()))
+    return with_hardest(attempts, phase, min(int(progress * phases), int(phase.max())), back, prompts, samples, rng)
+
+
+def with_hardest(
+    attempts: Attempts, phase: np.ndarray, now: int, back: float, prompts: int, samples: int, rng: np.random.Generator
+) -> Choices:
+    """Tasks of the phase `now`, (N,) phases of the pool being given, and a share `back` of earlier ones by 1 / first
+    success."""
     first = np.maximum(np.nan_to_num(attempts.first, nan=np.inf), 1 / (2 * samples))
     old = weighted(np.where(phase < now, 1 / first, 0.0), round(back * prompts), rng)
     new = lowest(np.where(phase == now, attempts.visits + rng.random(len(attempts)), np.inf), prompts - len(old))
     return dealt(attempts, np.concatenate([old, new[phase[new] == now]]), prompts * samples)
+
+
+def recovered(
+    history: History,
+    arms: Sequence[Arm],
+    prompts: int,
+    samples: int,
+    rng: np.random.Generator,
+    share: float = 0.25,
+    window: int = 10,
+    *,
+    attempts: Attempts,
+) -> Choices:
+    """Recent sample recovery (Confucius3-Math, arXiv 2506.18330, whose abstract names it; the rule is ours): a share of the
+    prompts are tasks of the last `window` steps that still teach, solved in some of their latest tries and not in all; the
+    others are the least visited. The hardest of those that teach come first. share=0: `epochs`."""
+    if not (0 <= share <= 1 and window >= 1):
+        raise UserError(f"recovered needs 0 <= share <= 1 and window >= 1, got {share}, {window}")
+    late = (attempts.seen > attempts.newest - window) & (attempts.latest > 0) & (attempts.latest < 1)
+    keys = np.where(late, attempts.latest + 1e-6 * rng.random(len(attempts)), np.inf)
+    old = lowest(keys, min(round(share * prompts), int(late.sum())))
+    rest = attempts.visits + rng.random(len(attempts))
+    rest[old] = np.inf
+    new = lowest(rest, prompts - len(old))
+    return dealt(attempts, np.concatenate([old, new[np.isfinite(rest[new])]]), prompts * samples)
 
 
 def pools(

@@ -139,7 +139,12 @@ def run(
             if missing <= 0:
                 break
             rng = np.random.default_rng(derive(seed, step, "teach", refill))
-            offers = {name: getattr(trace.state, name) for name in NAMES} | {"progress": step / steps, "embed": embed}
+            offers = {name: getattr(trace.state, name) for name in NAMES} | {
+                "progress": step / steps,
+                "embed": embed,
+                "tried": [],
+                "angles": angles,
+            }
             choices = call(curriculum, history, world.arms, missing, samples, rng, **offers)
             results += attempt(trace, step, [c for c in choices if c[1]], seed, luck)
         note(trace, step, results)
@@ -150,6 +155,11 @@ def run(
 def embed(listed: Sequence[Sequence[Message]]) -> np.ndarray:
     """What stands for a student's hidden states: the wording."""
     return measures.embed([" ".join(str(message["content"]) for message in messages) for messages in listed])
+
+
+def angles(listed: Sequence[Sequence[Message]]) -> np.ndarray:
+    """What stands for the concentration of a student's states: how short the wording is."""
+    return np.array([1 / (1 + len(" ".join(str(message["content"]) for message in messages))) for messages in listed])
 
 
 Result = tuple[Arm | Task, int, int]  # what was tried, how often, and how often it succeeded

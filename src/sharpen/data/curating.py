@@ -156,3 +156,32 @@ def consistent(samples: Sequence[Sample], share: float = 0.5) -> list[Sample]:
         order = np.argsort(between(group).sum(axis=1), kind="stable")[:keep]
         kept += [group[i] for i in sorted(order.tolist())]
     return kept
+
+
+def likeliest(samples: Sequence[Sample], mean: bool = False, *, logprobs: Sequence[np.ndarray]) -> list[Sample]:
+    """Of each prompt's answers the one that the student itself finds likeliest, right or wrong, the first of equals.
+
+    mean  by the mean log-probability of its tokens, not the sum, which prefers short answers. An answer of no tokens is left
+    out. Source: SFT-sharpening, arXiv 2412.01951, section 3.1.
+    """
+    found: dict[int, tuple[float, Sample]] = {}
+    for s, row in zip(samples, logprobs, strict=True):
+        own = row[s.rollout.sampled]
+        if s.verdict.reward is None or not len(own):
+            continue
+        score = float(own.mean() if mean else own.sum())
+        if s.group not in found or score > found[s.group][0]:
+            found[s.group] = score, s
+    return [s for _, s in found.values()]
+
+
+def liked(samples: Sequence[Sample], part: str = "learnt") -> list[Sample]:
+    """Of each prompt's right answers the one that a reward model likes best, the first of equals: rejection sampling as in
+    Qwen2.5-Math (arXiv 2409.12122, section 3.2). Where no model has said anything, the first right answer."""
+    best: dict[int, Sample] = {}
+    for s in samples:
+        if s.verdict.correct:
+            held = best.setdefault(s.group, s)
+            if s.verdict.parts.get(part, 0.0) > held.verdict.parts.get(part, 0.0):
+                best[s.group] = s
+    return list(best.values())

@@ -16,7 +16,7 @@ import numpy as np
 
 from sharpen.core import Sample, Task
 from sharpen.data.relabel import Retell
-from sharpen.data.selection import keep_all, keep_correct, paid
+from sharpen.data.selection import gate, keep_all, keep_correct, paid
 from sharpen.hashing import digest
 
 # Train long, think short: arXiv 2508.08940
@@ -31,6 +31,31 @@ def budget_at(progress: float, start: float, end: float, drops: int) -> float:
 def triangle(length: float, budget: float) -> float:
     """1 at the budget, 0 at nothing and at twice the budget and beyond, linear between. Source: section 3."""
     return max(0.0, 1.0 - abs(length - budget) / budget)
+
+
+def decaying(progress: float, start: float, end: float, decay: float) -> float:
+    """Tokens at this share of the run: start * decay^progress, never below `end`. RMT's dynamic token budget (arXiv
+    2509.24375), at the end of whose run it is start * decay."""
+    return max(end, start * decay**progress, 1.0)
+
+
+def within_decaying(
+    samples: Sequence[Sample],
+    start: float = 48,
+    end: float = 8,
+    decay: float = 0.1,
+    length: float = 0.2,
+    *,
+    progress: float,
+) -> list[Sample]:
+    """`keep_all`, with `length` * triangle(tokens, the budget of now) added to the reward of right answers, and divided by 1 +
+    length: so a wrong answer is worth 0, however long it is. The weight is ours (RMT, arXiv 2509.24375)."""
+    budget = decaying(progress, start, end, decay)
+    found = []
+    for s in keep_all(samples):
+        more = length * triangle(s.rollout.n_sampled, budget) if s.verdict.correct else 0.0
+        found.append(rewarded(s, ((s.verdict.reward or 0.0) + more) / (1 + length)))
+    return found
 
 
 def within_budget(
@@ -48,6 +73,18 @@ def within_budget(
     correct 1 the rewards are as judged. The weight of the form is not in the paper."""
     budget = budget_at(progress, start, end, drops)
     return [rewarded(s, within(s, budget, correct, length, form)) for s in keep_all(samples)]
+
+
+def unended(samples: Sequence[Sample], penalty: float = 1.0) -> list[Sample]:
+    """`keep_all`; an answer that ran out of tokens earns -penalty, whatever it says: TULU 3's -10 beside 10 for a right one
+    (arXiv 2411.15124). Without it what is said before the end is paid, and nobody learns to end."""
+    return [rewarded(s, -penalty) if penalty and s.rollout.stop == "length" else s for s in keep_all(samples)]
+
+
+def ended(samples: Sequence[Sample]) -> list[Sample]:
+    """`gate`, of the answers that ended by themselves alone: an overlong filter, which keeps short answers from being
+    preferred only because long ones are cut (AceReason-Nemotron 1.1, arXiv 2506.13284)."""
+    return gate([s for s in keep_all(samples) if s.rollout.stop != "length"])
 
 
 def within(sample: Sample, budget: float, correct: float, length: float, form: float) -> float:

@@ -68,6 +68,20 @@ def preferences(samples: Sequence[Sample], hardest: int = 0, score: str = "learn
     return found
 
 
+def gaps(samples: Sequence[Sample], again: str) -> list[Lesson]:
+    """Each rollout's first and last answer as answers to "improve on the first", to be compared by what they are worth: what a
+    gap model learns (PIT, arXiv 2310.00898, section 3.2). Pairs that are worth the same teach nothing. `verify.gap` leaves what
+    the first was worth in the part `first`."""
+    found = []
+    for number, s in enumerate(keep_all(samples)):
+        first, last = s.rollout.turns[0], s.rollout.response
+        worth = {first: s.verdict.parts.get("first", math.nan), last: float(s.verdict.correct)}
+        if len(worth) == 2 and worth[first] != worth[last]:
+            asked = ({"role": "assistant", "content": first}, {"role": "user", "content": again})
+            found += [Lesson((*s.rollout.task.prompt, *asked), (said,), (w,), number) for said, w in worth.items()]
+    return found
+
+
 def as_outcome(samples: Sequence[Sample], split: Split = pieces.steps) -> list[Lesson]:
     """Each answer's outcome at every step: what a value function learns from its own rollouts (Monte Carlo, one each), and
     noisy labels of steps where nobody can check a step."""

@@ -80,6 +80,15 @@ def _penalised(sample: Sample, free: float, cache: float, penalty: float) -> Sam
     return paid(sample, -cut, "overlong") if cut else sample
 
 
+def finished(samples: Sequence[Sample]) -> list[Sample]:
+    """`keep_all`; an answer that ran out of tokens earns at most nothing, however right what it had said by then. Where that is
+    paid, a model learns to run on. Its outcome stays."""
+    return [
+        paid(s, -s.verdict.reward, "cut off") if s.rollout.stop == "length" and (s.verdict.reward or 0.0) > 0 else s
+        for s in keep_all(samples)
+    ]
+
+
 def paid(sample: Sample, more: float, part: str) -> Sample:
     """The sample with `more` added to its reward and noted as a part of it; its outcome stays."""
     verdict = sample.verdict

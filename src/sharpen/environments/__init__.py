@@ -13,7 +13,7 @@ from sharpen.core import Act as act
 from sharpen.environments import calls
 from sharpen.environments.agents import Program, completion
 from sharpen.environments.heuristics import asked, heuristic
-from sharpen.environments.hosted import Hosted, open_env
+from sharpen.environments.hosted import Hosted, open_env, ready
 from sharpen.environments.loading import WORLDS, acts, checked, file_of, here, solution_of
 from sharpen.environments.memory import Memory, told
 from sharpen.environments.probes import probe
@@ -22,6 +22,7 @@ from sharpen.environments.toolbox import Toolbox
 from sharpen.environments.tools import TOOLS, cells, check_plan, draw
 from sharpen.environments.users import Traits, User, expected_success
 from sharpen.environments.worlds import (
+    airline,
     analysis,
     atomic,
     charts,
@@ -31,8 +32,10 @@ from sharpen.environments.worlds import (
     lookup,
     masked,
     planning,
+    rooms,
     table,
     tabular,
+    tampering,
 )
 
 __all__ = [
@@ -47,6 +50,7 @@ __all__ = [
     "WORLDS",
     "act",
     "acts",
+    "airline",
     "analysis",
     "asked",
     "atomic",
@@ -69,9 +73,12 @@ __all__ = [
     "open_env",
     "planning",
     "probe",
+    "rooms",
+    "ready",
     "solution_of",
     "table",
     "tabular",
+    "tampering",
     "told",
     "words",
 ]

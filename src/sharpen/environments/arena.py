@@ -19,11 +19,9 @@ MOST = 200  # turns of the others in a row
 
 
 def make(id: str) -> Arena:
-    """UserError where the package, or the game, is missing."""
-    try:
-        import textarena
-    except ImportError as error:
-        raise UserError("textarena: needs the package, not installed here: pip install 'sharpen[textarena]'") from error
+    """UserError where the game is missing."""
+    import textarena
+
     try:
         textarena.make(id)
     except ValueError as error:

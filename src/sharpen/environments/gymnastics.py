@@ -21,11 +21,9 @@ WORD = re.compile(r"-?[\w.]+")
 
 
 def make(id: str) -> Gymnastics:
-    """UserError where the package, or the environment, is missing."""
-    try:
-        import gymnasium
-    except ImportError as error:
-        raise UserError("gymnasium: needs the package, not installed here: pip install 'sharpen[gymnasium]'") from error
+    """UserError where the environment, or a package of its own, is missing."""
+    import gymnasium
+
     if module := next((module for start, module in MODULES.items() if id.startswith(start)), None):
         try:
             importlib.import_module(module)

@@ -141,6 +141,11 @@ def host_of(spec: str, id: int) -> Host:
     return found
 
 
+def ready(spec: str) -> None:
+    """Load an environment's code in its host, so that a mistake in it shows before anything else is done. UserError."""
+    host_of(checked(spec), 0)
+
+
 @atexit.register
 def close() -> None:
     """End all hosts, and with them all environments."""

@@ -34,6 +34,7 @@ WORLDS: Mapping[str, str] = {
     "tabular": "sharpen.environments.worlds.tabular:Tabular",
     "diagnosis": "sharpen.environments.worlds.diagnosis:Diagnosis",
     "atomic": "sharpen.environments.worlds.atomic:Atomic",
+    "tampering": "sharpen.environments.worlds.tampering:Tampering",
     "table": "sharpen.environments.worlds.table:Table",
     "charts": "sharpen.environments.worlds.charts:Charts",
     "circuits": "sharpen.environments.worlds.circuits:Circuits",
@@ -41,6 +42,8 @@ WORLDS: Mapping[str, str] = {
     "planning": "sharpen.environments.worlds.planning:Planning",
     "lookup": "sharpen.environments.worlds.lookup:Lookup",
     "numbers": "sharpen.environments.worlds.numbers:Numbers",
+    "rooms": "sharpen.environments.worlds.rooms:Rooms",
+    "beacons": "sharpen.environments.worlds.rooms:Beacons",
 }
 FORMS = "a file.py:Class, module:Class, gymnasium:ID, textarena:ID, openenv:URL, verifiers:NAME, or one of: "
 
@@ -93,6 +96,8 @@ def factory(spec: str) -> Callable[[], Any]:
     """What makes one environment. Imports its code. UserError where there is none."""
     kind, _, rest = WORLDS.get(spec, spec).partition(":")
     if kind in ADAPTERS:
+        if importlib.util.find_spec(kind) is None:  # the package has the adapter's name
+            raise UserError(f"{kind}: needs the package, not installed here: pip install 'sharpen[{kind}]'")
         return partial(importlib.import_module(ADAPTERS[kind]).make, rest)
     if kind.endswith(".py"):
         name = f"sharpen_environment_{digest(str(Path(kind).resolve()))}"
@@ -102,7 +107,12 @@ def factory(spec: str) -> Callable[[], Any]:
         module = sys.modules[name] = importlib.util.module_from_spec(found)
         found.loader.exec_module(module)
     else:
-        module = importlib.import_module(kind)
+        try:
+            module = importlib.import_module(kind)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{kind}.".startswith(f"{error.name}."):
+                raise  # the module is there, and lacks one itself
+            raise UserError(f"There is no module {kind}: {error}. It must be installed, or lie on PYTHONPATH.") from error
     made = getattr(module, rest, None)
     if made is None:
         raise UserError(f"{kind} has no class {rest!r}.{suggest(rest, [n for n in vars(module) if not n.startswith('_')])}")

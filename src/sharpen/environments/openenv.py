@@ -19,11 +19,9 @@ WORDS = ("observation", "message", "text", "content", "output", "result", "echoe
 
 
 def make(where: str) -> OpenEnv:
-    """UserError where the package is missing, or nobody answers."""
-    try:
-        from openenv.core import GenericEnvClient
-    except ImportError as error:
-        raise UserError("openenv: needs the package, not installed here: pip install 'sharpen[openenv]'") from error
+    """UserError where nobody answers."""
+    from openenv.core import GenericEnvClient
+
     url, _, field = where.partition("#")
     if not url.startswith(("http://", "https://")):
         raise UserError(f"openenv:{where}: name a server, such as openenv:http://localhost:8000.")

@@ -18,11 +18,9 @@ MOST = 10_000  # tasks of an endless taskset
 
 
 def make(name: str) -> Prime:
-    """UserError where the package or the taskset is missing, or it needs an agent of its own."""
-    try:
-        import verifiers.v1 as vf
-    except ImportError as error:
-        raise UserError("verifiers: needs the package, not installed here: pip install 'sharpen[verifiers]'") from error
+    """UserError where the taskset is missing, or it needs an agent of its own."""
+    import verifiers.v1 as vf
+
     module_name = name.rpartition("/")[2].partition("@")[0].replace("-", "_")
     try:
         module = importlib.import_module(module_name)

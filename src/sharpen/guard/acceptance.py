@@ -6,16 +6,15 @@ answers, and what follows from each, stand there. A guard that never says "uncle
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from sharpen.core import Arm, Decision, Evaluation
+from sharpen.guard.changes import changes_between, numbers_of, standard_error
 
 
 def always(before: Evaluation, after: Evaluation) -> Decision:
     """Accept whatever happened, for control runs; the numbers are the ratchet's."""
-    return Decision("better", "accepted: every round is kept", _numbers(_differences(before, after)))
+    return Decision("better", "accepted: every round is kept", numbers_of(changes_between(before, after)))
 
 
 def ratchet(before: Evaluation, after: Evaluation, gain: float = 0.0, tolerance: float = 0.05, z: float = 2.5) -> Decision:
@@ -44,9 +43,9 @@ def ratchet(before: Evaluation, after: Evaluation, gain: float = 0.0, tolerance:
     Tasks that could not be judged, before or after, and arms without tasks are passed over. Raises ValueError where arms or
     numbers of tasks differ, or no task is left.
     """
-    changes = _differences(before, after)
+    changes = changes_between(before, after)
     fallen = _fallen(changes, tolerance, z)
-    numbers = _numbers(changes) | {"fallen": float(len(fallen)), "gain": gain, "tolerance": tolerance, "z": z}
+    numbers = numbers_of(changes) | {"fallen": float(len(fallen)), "gain": gain, "tolerance": tolerance, "z": z}
     mean = numbers["mean"]
     if fallen:
         return Decision("worse", f"rolled back: {_told(fallen)}", numbers)
@@ -75,9 +74,9 @@ def evidence(before: Evaluation, after: Evaluation, z: float = 2.0, tolerance: f
 
     Raises ValueError as the ratchet does.
     """
-    changes = _differences(before, after)
+    changes = changes_between(before, after)
     fallen = _fallen(changes, tolerance, arm_z)
-    numbers = _numbers(changes) | {"fallen": float(len(fallen)), "z": z, "tolerance": tolerance, "arm_z": arm_z}
+    numbers = numbers_of(changes) | {"fallen": float(len(fallen)), "z": z, "tolerance": tolerance, "arm_z": arm_z}
     mean, noise = numbers["mean"], z * numbers["standard_error"]
     if fallen:
         return Decision("worse", f"rolled back: {_told(fallen)}", numbers)
@@ -90,7 +89,7 @@ def evidence(before: Evaluation, after: Evaluation, z: float = 2.0, tolerance: f
 
 def _fallen(changes: dict[Arm, np.ndarray], tolerance: float, z: float) -> list[tuple[float, Arm, float]]:
     """(fall, arm, what is allowed) of every arm that fell by more than is allowed, the deepest first."""
-    limits = {arm: max(tolerance, z * _standard_error(change)) for arm, change in changes.items()}
+    limits = {arm: max(tolerance, z * standard_error(change)) for arm, change in changes.items()}
     return sorted(((float(-d.mean()), arm, limits[arm]) for arm, d in changes.items() if -d.mean() > limits[arm]), reverse=True)
 
 
@@ -98,39 +97,3 @@ def _told(fallen: list[tuple[float, Arm, float]]) -> str:
     fall, arm, limit = fallen[0]
     more = f"; {len(fallen) - 1} other arms fell too" if len(fallen) > 1 else ""
     return f"{arm} fell by {fall:.1%}, more than the {limit:.1%} allowed{more}"
-
-
-def _differences(before: Evaluation, after: Evaluation) -> dict[Arm, np.ndarray]:
-    """For each arm that has tasks judged both times, (n,) of +1 newly solved, -1 no longer solved, 0 unchanged."""
-    if set(before.correct) != set(after.correct):
-        odd = sorted(set(before.correct) ^ set(after.correct))
-        raise ValueError(f"the two evaluations differ in arms: {', '.join(map(str, odd))}")
-    changes = {}
-    for arm in sorted(before.correct):
-        old, new = before.correct[arm], after.correct[arm]
-        if len(old) != len(new):
-            raise ValueError(f"the two evaluations differ in tasks: {arm} has {len(old)} before and {len(new)} after")
-        pairs = [(was, now) for was, now in zip(old, new) if was is not None and now is not None]
-        if pairs:
-            changes[arm] = np.array([float(now) - float(was) for was, now in pairs])
-    if not changes:
-        raise ValueError("the evaluations hold no tasks, so there is nothing to decide on")
-    return changes
-
-
-def _standard_error(difference: np.ndarray) -> float:
-    """Of the mean paired difference if nothing had changed (McNemar): sqrt(tasks that changed) / tasks."""
-    return math.sqrt(float(np.abs(difference).sum())) / len(difference)
-
-
-def _numbers(changes: dict[Arm, np.ndarray]) -> dict[str, float]:
-    means = [float(d.mean()) for d in changes.values()]
-    errors = [_standard_error(d) for d in changes.values()]
-    return {
-        "mean": sum(means) / len(means),
-        "standard_error": math.sqrt(sum(e * e for e in errors)) / len(errors),
-        "worst": min(means),
-        "worst_z": min(m / e if e else 0.0 for m, e in zip(means, errors, strict=True)),
-        "arms": float(len(changes)),
-        "tasks": float(sum(len(d) for d in changes.values())),
-    }

@@ -82,6 +82,12 @@ def never(rounds: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
+def enough(rounds: Sequence[Mapping[str, Any]], most: int = 10) -> str | None:
+    """Stop after `most` rounds; with 0 nothing is learnt at all."""
+    done = len(rounds) - 1  # the first is what everything is compared with
+    return f"{done} rounds were made" if done >= most else None
+
+
 def plateau(rounds: Sequence[Mapping[str, Any]], patience: int = 10, min_gain: float = 0.005) -> str | None:
     """Stop when the best accepted accuracy of the last `patience` rounds is not `min_gain` above the best before them.
 

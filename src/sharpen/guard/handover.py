@@ -48,6 +48,20 @@ def mean(rounds: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     return {r["round"]: 1 / len(learned) for r in learned}
 
 
+def both(rounds: Sequence[Mapping[str, Any]], scale: float = 1.0) -> dict[int, float]:
+    """The first weights and the last ones, 1 - scale and scale: for a `Stage.merge` that goes from the first to the last."""
+    return {rounds[0]["round"]: 1 - scale, rounds[-1]["round"]: scale} if len(rounds) > 1 else {rounds[0]["round"]: 1.0}
+
+
+def away(rounds: Sequence[Mapping[str, Any]], weight: float = 0.5) -> dict[int, float]:
+    """(1 + weight) * the first weights - weight * the last ones: away from what a stage that learnt from its own samples did.
+
+    Source: Neon, arXiv 2510.03597, equation 4. weight -1 is the last weights, 0 the first.
+    """
+    first, last = rounds[0]["round"], rounds[-1]["round"]
+    return {n: s for n, s in {first: 1 + weight, last: -weight}.items() if s} if len(rounds) > 1 else {first: 1.0}
+
+
 def reached(before: Evaluation, after: Evaluation, least: float = 0.5) -> Decision:
     """A gate: the accuracy on the validation stream, mean over arms, is at least `least`."""
     numbers = {"before": before.accuracy, "after": after.accuracy, "least": least}

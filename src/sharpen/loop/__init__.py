@@ -15,7 +15,7 @@ store, engines, curriculum, recipes.
 
 from sharpen.loop import afar, again, asked_growth, revising, session, telling, trust
 from sharpen.loop.difficulty import difficulty
-from sharpen.loop.evaluation import evaluate_model
+from sharpen.loop.evaluation import ask, evaluate_model
 from sharpen.loop.loop import build_recipe, resume, start
 from sharpen.loop.profiling import profile
 from sharpen.loop.searching import measure_searches
@@ -29,6 +29,7 @@ __all__ = [
     "afar",
     "asked_growth",
     "again",
+    "ask",
     "beginning",
     "brought",
     "build_recipe",

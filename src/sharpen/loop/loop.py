@@ -20,13 +20,27 @@ from typing import Any, NoReturn
 
 import torch
 
-from sharpen import guard, models, rollouts, tasks
-from sharpen.core import FatalDiagnosis, Interrupted, Policy, TaskSource
+from sharpen import environments, guard, models, rollouts, tasks
+from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import afar, auditing, growing, processor, resuming, sizing, stages, telling, trust
+from sharpen.loop import (
+    adapting,
+    afar,
+    auditing,
+    growing,
+    processor,
+    reckoning,
+    resuming,
+    retention,
+    sizing,
+    stages,
+    telling,
+    trust,
+)
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
+from sharpen.loop.referring import refer, refer_fixed
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
@@ -38,18 +52,17 @@ from sharpen.loop.session import (
     load_checkpoint,
     measure,
     moment,
-    refer,
-    refer_fixed,
     round_end,
     round_start,
     save,
     share,
     watching,
+    within,
 )
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
 from sharpen.recipe import Method, opening
-from sharpen.store import Fault, Position, Store, database, no_fault
+from sharpen.store import Asked, Fault, Position, Store, database, no_fault
 from sharpen.verify import code
 
 __all__ = ["Request", "build_recipe", "resume", "run", "start"]
@@ -86,6 +99,9 @@ def start(
     for note in source.notes:
         progress.say(note)
     code.require(source, first.isolation)
+    for stage in stages.listed(recipe):
+        if spec := getattr(stage.recipe.rollout, "keywords", {}).get("env"):
+            environments.ready(spec)
     expected = sizing.supposed(request) if size else first
     choose = partial(processor.choose, expected) if origin is None else lambda _: processor.chosen_before(origin)
     choose = (lambda _: None) if request.shard else choose
@@ -108,6 +124,8 @@ def start(
         "path": dataclasses.asdict(made.choice) if made.choice else None,
         **resuming.description(request, recipe, made),
     }
+    if any(stage.arms for stage in stages.listed(recipe)):
+        meta["stream"] = [[stage.name, list(stage.arms)] for stage in stages.listed(recipe)]
     meta["asking"] = dataclasses.asdict(telling.of_recipe(first, made.tokenizer))
     meta[trust.KEY] = trust.seal(trust.sealed(meta))
     if origin:
@@ -128,14 +146,14 @@ def resume(
     progress: Any,
     fault: Fault = no_fault,
     pause: Callable[[], bool] = never,
-    more: str | None = None,
+    more: str | Asked | None = None,
     accept: bool = False,
     trusted: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Path:
     """Go on with a run that was interrupted or paused. Raises UserError where there is none, or it cannot go on (resuming.py).
 
-    more     a budget, such as "30m", that a finished run gets beyond its own
+    more     a budget, such as "30m", that a finished run gets beyond its own; or what a person asked (store/asked.py)
     accept   go on although what it was made of has changed; the run records that
     trusted  run the code that the directory names although it was not made here
     """
@@ -158,7 +176,7 @@ def run(
     began: float,
     due: Due,
     pause: Callable[[], bool] = never,
-    more: str | None = None,
+    more: str | Asked | None = None,
 ) -> None:
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
     stopped. `more` is what a finished run gets beyond its budget."""
@@ -232,7 +250,10 @@ def prepare(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
 
 def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted: Callable[[], bool]) -> int:
     """The steps of one round, or the rest of them. Returns the number of steps done."""
-    end, steps = round_end(this, round_start(this, step, len(rounds))), this.budget.kind == "steps"
+    first, steps = round_start(this, step, len(rounds)), this.budget.kind == "steps"
+    if first == step:
+        retention.begin(this, step, rounds)
+    end = round_end(this, first)
     this.progress.phase(this.at.name or "loop", total=int(this.budget.amount) if steps else None, done=step - this.at.step)
     while step < end and ((spent := share(this, step)) < 1 or untried(this, step)):
         try:
@@ -263,6 +284,7 @@ def going(
     recipe = listed[at.number].recipe
     sizes = {"validation": recipe.validation, "test": recipe.test}
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
+    held_out[retention.PURPOSE] = retention.questions(method, [stage.recipe for stage in listed], source, seed)
     phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
     reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
     bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe, policy))
@@ -272,7 +294,9 @@ def going(
     processor.say_path(policy, progress)
     grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
     parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
-    knows = state.begin(recipe, source, seed, store, grown.source)
+    knows = state.begin(
+        recipe, within(source, listed[at.number]), seed, store, grown.source, at.step if listed[at.number].arms else 0
+    )
     return Run(
         *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at), due),
         asking=rollouts.asking.parsed(store.meta().get("asking", {})),
@@ -301,7 +325,7 @@ def untried(this: Run, step: int) -> bool:
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
     """One step, and the doctor's look at it."""
     began = time.monotonic()
-    stats = learn(this, step, len(rounds), spent)
+    stats = learn(adapting.adapted(this, step, rounds) if this.recipe.adapt else this, step, len(rounds), spent)
     if step == this.recipe.warmup_steps:
         look = this.phases["baseline"] * this.recipe.validation / (this.recipe.validation + this.recipe.test)
         this.progress.say(sizing.told(this.recipe, stats, time.monotonic() - began, look, this.budget))
@@ -332,12 +356,13 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
     extrapolate(this)
     try:
         after = measure(this, "validation", step, number, stops=not this.recipe.extrapolation)
+        kept = retention.measure(this, step, number, stops=not this.recipe.extrapolation)
     except Interrupted as asked:
         leave(this, step, rounds, asked)
     auditing.look(this, step, number)
-    decision = moment(this, step, number).ask("guard", before, after)
+    decision = decide(this, step, number, before, after, kept)
     this.store.add_decision(number, decision)
-    this.state.close(decision.answer, after)
+    this.state.close(decision.answer, after, kept)
     if decision.answer == "worse":
         go_back(this)
     if found := growing.grow(this, step, number, share(this, step)):
@@ -349,13 +374,20 @@ def close_round(this: Run, step: int, rounds: list[dict[str, Any]]) -> list[dict
         save(this, Position("loop", step, number, accepted="keep"), wait=False)
     else:
         save(this, Position("loop", step, number, accepted="back"), write=False)
-    this.progress.advance(0, accuracy=(after if decision.accepted else before).accuracy)
-    this.progress.say(f"round {number}: held-out {after.accuracy:.1%}, {decision.reason}")
+    this.progress.advance(0, accuracy=guard.reported(decision, after if decision.accepted else before))
     told = {"round": number, "answer": decision.answer, "accepted": decision.accepted}
     rounds = [*rounds, {**told, "accuracy": after.accuracy, "n": after.n}]
+    this.progress.say(reckoning.closed(this, step, decision, after, rounds))
     if decision.accepted:
         stages.keep(this, rounds)
     return rounds
+
+
+def decide(this: Run, step: int, number: int, before: Evaluation, after: Evaluation, kept: Evaluation | None) -> Decision:
+    """What the guard says. Of what is retained it is shown this round's too."""
+    at = moment(this, step, number)
+    at.made["retained"] = [*this.state.retained, *([kept] if kept else [])]
+    return at.ask("guard", before, after)
 
 
 def go_back(this: Run) -> None:
@@ -381,3 +413,5 @@ def finish(this: Run, step: int, rounds: Sequence[dict[str, Any]], handed: Seque
     save(this, Position("done", step, len(handed) - 1, accepted, finished=True), write=changed)
     stages.forget(this.store)
     this.progress.say(f"test accuracy {after.accuracy:.1%}")
+    if looked := reckoning.ended(this):
+        this.progress.say(looked)

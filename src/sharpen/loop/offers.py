@@ -26,6 +26,7 @@ from sharpen import environments, models, rollouts
 from sharpen.core import GREEDY, Ask, Batch, Message, Rollout, Sample, Task
 from sharpen.data import make_batch
 from sharpen.hashing import derive
+from sharpen.loop import worked
 from sharpen.recipe import SLOTS, Recipe, asked_for, call, wanted
 from sharpen.store import Store
 
@@ -77,7 +78,7 @@ class Moment:
     def see(self, samples: Sequence[Sample], drawn: Sequence[Task]) -> None:
         """The step has these samples now: what select was given is made again."""
         self.samples, self.drawn, self.shown, self.told = samples, drawn, [], []
-        for name in ("seen", *names("select")):
+        for name in ("seen", "tried", *names("select")):
             self.made.pop(name, None)
 
     def adopt(self) -> None:
@@ -152,6 +153,23 @@ def seen(moment: Moment) -> list[tuple[np.ndarray, np.ndarray]]:
     return moment.made["seen"]
 
 
+def likelihood(moment: Moment) -> Callable[[Sequence[Sample]], np.ndarray]:
+    def of(samples: Sequence[Sample]) -> np.ndarray:
+        if not samples:
+            return np.zeros(0)
+        batch = make_batch(samples, moment.this.recipe.sampling)
+        logp = moment.this.policy.logprobs(batch)
+        rows = (logp * batch.mask).sum(axis=1) / np.maximum(batch.mask.sum(axis=1), 1)
+        last = (
+            np.arange(len(samples))
+            if batch.sample is None
+            else np.searchsorted(batch.sample, np.arange(len(samples)), "right") - 1
+        )
+        return rows[last]
+
+    return of
+
+
 def retell(moment: Moment, sample: Sample, messages: Sequence[Message], answer: str | None = None) -> Sample:
     """The sample with its answer, or with another that is worth the same, after other messages, as if it had been given there.
     Nothing is generated."""
@@ -173,6 +191,10 @@ def plainly(moment: Moment, task: Task) -> Ask:
 
 def embed(moment: Moment) -> Callable[[Sequence[Sequence[Message]]], np.ndarray]:
     return lambda listed: models.embed(moment.this.policy, [Ask(tuple(messages)) for messages in listed])
+
+
+def angles(moment: Moment) -> Callable[[Sequence[Sequence[Message]]], np.ndarray]:
+    return lambda listed: models.angles(moment.this.policy, [Ask(tuple(messages)) for messages in listed])
 
 
 def recall(moment: Moment) -> Callable[[str, int], list[str]]:
@@ -208,13 +230,33 @@ OFFERS: Mapping[str, Offer] = {
         "validation results of the rounds whose weights are in use, oldest first: never to be trained on",
         attrgetter("this.state.evaluations"),
     ),
+    "retained": Offer(
+        ("guard",),
+        "the same on questions that are never trained on, with this round's; empty where there are none",
+        attrgetter("this.state.retained"),
+    ),
+    "looks": Offer(
+        ("guard",), "how often the stage has looked at the validation split, this time too", lambda m: m.round - m.this.at.round
+    ),
     "totals": Offer(("curriculum", "grow"), "{arm: scored training rollouts so far}", attrgetter("this.state.totals")),
     "attempts": Offer(
         ("curriculum",), "every task of the pool, what was tried of it, and `draw(number)`", attrgetter("this.state.attempts")
     ),
-    "kept": Offer(("curriculum",), "a dict of arrays that it fills; goes back with the weights", working("kept")),
+    "kept": Offer(
+        ("curriculum", "rollout"), "a dict of arrays that a curriculum fills; goes back with the weights", working("kept")
+    ),
+    "worked": Offer(
+        ("curriculum",),
+        "(number) -> the task whose worked solution the warm-up would show then, had it gone on",
+        lambda m: partial(worked.beyond, m.this),
+    ),
     "embed": Offer(
         ("curriculum", "select", "grow"), "(list of messages) -> (N, D) the student's hidden states, rows of length 1", embed
+    ),
+    "angles": Offer(
+        ("curriculum",),
+        "(list of messages) -> (N,) how closely the states of a prompt's tokens point, GAIN-RL's signal",
+        angles,
     ),
     "library": Offer(
         ("rollout", "select", "grow"),
@@ -247,7 +289,24 @@ OFFERS: Mapping[str, Offer] = {
         lambda moment: None,
         True,
     ),
-    "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
+    "stage": Offer(
+        ("select", "objective"), "number of the stage, 0 the first: the task set of a stream", attrgetter("this.at.number")
+    ),
+    "earlier": Offer(
+        ("select",), "right answers of the stages before, as samples, oldest first", lambda m: list(m.this.earlier)
+    ),
+    "likelihood": Offer(
+        ("select",),
+        "(samples) -> for each the mean log-probability of its answer's tokens under the present policy",
+        likelihood,
+    ),
+    "place": Offer(
+        ("rollout",), "(which of its task's rollouts this is, from 0, and how many these are)", lambda moment: (0, 1), True
+    ),
+    "tried": Offer(
+        ("curriculum",), "the step's judged samples so far: none before it asks again (`refills`)", lambda m: list(m.samples)
+    ),
+    "source": Offer(("rollout", "grow"), "draws tasks, grown ones too", attrgetter("this.source")),
     "seen": Offer(("grow",), "the round's judged samples, right ones too, oldest first", lambda m: list(m.this.grown.seen)),
     "ask": Offer(("grow",), "(task) -> the Ask with which the student is asked it", lambda m: partial(plainly, m)),
     "history": Offer(("grow",), "{arm: its latest ArmStats, oldest first}", lambda m: m.this.store.history()),

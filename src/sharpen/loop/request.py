@@ -20,6 +20,7 @@ class Request:
     shard     "fsdp": learning is shared by the processes of a torchrun job
     publish   where weights go for them; None: into the run
     commit_s  seconds between two commits within a round
+    as_control  name of a control of the recipe, run in its place (recipes/controls.py)
     """
 
     recipe: str = "quickstart"
@@ -36,6 +37,7 @@ class Request:
     shard: str = ""
     ahead: int = 0
     commit_s: float = 120.0
+    as_control: str = ""
 
 
 def recalled(asked: Mapping[str, Any]) -> Request:

@@ -8,13 +8,18 @@ from functools import partial
 
 import numpy as np
 
+from sharpen import curriculum
 from sharpen.core import Arm, Choices, Policy, Rollout, RolloutGenerator, Sample, Task, UserError
 from sharpen.curriculum import trainable
+from sharpen.data import shuffled
 from sharpen.hashing import derive
 from sharpen.loop.offers import Moment
 from sharpen.loop.session import Run
 from sharpen.recipe import Recipe, describe
-from sharpen.rollouts import drive
+from sharpen.rollouts import drive, hints
+
+RECENT = 0.95  # of what an arm's rollouts said, for every step since
+MOST = 4  # times `samples` that one group may get beyond the early ones
 
 LAST = 2**31  # a step that no run comes to
 
@@ -47,14 +52,42 @@ def checked(choices: Choices, recipe: Recipe) -> Choices:
 
 
 def try_out(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int) -> list[Sample]:
-    """Roll out each task as often as it is to be, and judge."""
-    this, step = moment.this, moment.step
-    with this.timed("generate", step):
-        rollouts = generated(moment, moment.bound("rollout"), chosen, first, this.policy)
-    with this.timed("verify", step):
-        samples = this.judges.judge(rollouts, groups_of(chosen, first))
+    """Roll out each task as often as it is to be, and judge. With `early`, that many of each first, and the others where they
+    may still mix a group."""
+    this, recipe = moment.this, moment.this.recipe
+    if recipe.early:
+        samples = rolled(moment, [(task, min(n, recipe.early)) for task, n in chosen], first)
+        more = further(this, chosen, samples, first)
+        samples += rolled(moment, [(task, n) for (task, _), n in zip(chosen, more, strict=True)], first, recipe.early)
+        samples.sort(key=lambda sample: sample.group)
+    else:
+        samples = rolled(moment, chosen, first)
+    if recipe.shuffled:
+        samples = shuffled(samples, np.random.default_rng(derive(this.seed, moment.step, "shuffle", first)))
     this.grown.observe(samples)
     return samples
+
+
+def further(this: Run, chosen: Sequence[tuple[Task, int]], samples: Sequence[Sample], first: int) -> list[int]:
+    """How many rollouts each of these tasks gets beyond the early ones, of those that were meant for all of them."""
+    right, tried = np.zeros((2, len(chosen)))
+    for sample in samples:
+        if sample.verdict.reward is not None:
+            tried[sample.group - first] += 1
+            right[sample.group - first] += sample.verdict.correct
+    history = this.store.history()
+    prior = np.array([curriculum.posterior(history.get(task.arm, ()), keep=RECENT) for task, _ in chosen]).reshape(-1, 2)
+    left = sum(max(n - this.recipe.early, 0) for _, n in chosen)
+    return curriculum.undecided(right, tried, prior, left, MOST * this.recipe.samples).tolist()
+
+
+def rolled(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int, done: int = 0) -> list[Sample]:
+    """Judged rollouts of each task, so many; `done` were made before. `first` is the first task's group number."""
+    this, step = moment.this, moment.step
+    with this.timed("generate", step):
+        rollouts = generated(moment, moment.bound("rollout"), chosen, first, this.policy, done)
+    with this.timed("verify", step):
+        return this.judges.judge(rollouts, groups_of(chosen, first))
 
 
 def groups_of(chosen: Sequence[tuple[Task, int]], first: int) -> list[int]:
@@ -63,16 +96,21 @@ def groups_of(chosen: Sequence[tuple[Task, int]], first: int) -> list[int]:
 
 
 def generated(
-    moment: Moment, roll_out: Callable[..., RolloutGenerator], chosen: Sequence[tuple[Task, int]], first: int, policy: Policy
+    moment: Moment,
+    roll_out: Callable[..., RolloutGenerator],
+    chosen: Sequence[tuple[Task, int]],
+    first: int,
+    policy: Policy,
+    done: int = 0,
 ) -> list[Rollout]:
-    """The rollouts of what was chosen, by this policy; their judging is begun."""
+    """The rollouts of what was chosen, by this policy; their judging is begun. `done` of each task were made before."""
     this, step = moment.this, moment.step
     recipe = this.recipe
     return drive(
         policy,
         roll_out,
         [task for task, n in chosen for _ in range(n)],
-        [f"s{step:06d}.{first + i:03d}.{j:03d}" for i, (_, n) in enumerate(chosen) for j in range(n)],
+        [f"s{step:06d}.{first + i:03d}.{done + j:03d}" for i, (_, n) in enumerate(chosen) for j in range(n)],
         seed=derive(this.seed, step, "rollout"),
         max_tokens=recipe.max_tokens,
         sampling=recipe.sampling,
@@ -118,6 +156,8 @@ def last_step(this: Run) -> int:
 
 def say_missing(this: Run) -> None:
     """Tell the user of arms without training tasks, which are left out, and of a pool that is smaller than a step."""
+    if never := hints.unfading(this.recipe.rollout):
+        this.progress.say(never)
     empty = sorted(set(this.source.arms) - set(trainable(this.source)))
     if empty:
         left = "they are measured, not practised" if len(empty) > 1 else "it is measured, not practised"

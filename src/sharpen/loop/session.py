@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -41,9 +40,9 @@ from sharpen.loop.offers import Moment
 from sharpen.loop.request import Request
 from sharpen.models import embedded, paths
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
-from sharpen.recipes import catalog
+from sharpen.recipes import catalog, controls
 from sharpen.rollouts import UNTOLD, Asking, RoleJudges, Roles, asking
-from sharpen.store import Position, Store, checkpoints
+from sharpen.store import Position, Store
 from sharpen.verify import Judges
 
 TICK = 0.2  # seconds between two looks of the progress within a step
@@ -55,6 +54,7 @@ def build_recipe(request: Request) -> Method:
     """The method that was asked for, its roles bound, and nothing asked of anybody that he cannot give. UserError."""
     model = models.located(request.model) if request.model else None
     built = catalog.build(request.recipe, list(request.settings), model=model, tasks=request.tasks, budget=request.budget)
+    built = controls.made(request.as_control, built) if request.as_control else built
     recipes = [built] if isinstance(built, Recipe) else [stage.recipe for stage in built.stages]
     bound = {role.name: role for role in models.roles.named([role for r in recipes for role in r.roles], request.roles)}
     recipes = [replace(recipe, roles=tuple(bound[role.name] for role in recipe.roles)) for recipe in recipes]
@@ -84,23 +84,23 @@ def build_policy(
     path = Path(models.located(recipe.student))
     model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
     choice = choose(model)
-    made = models.LocalPolicy(
-        model,
-        tokenizer,
-        recipe.precision,
-        recipe.average,
-        recipe.recompute,
-        recipe.lora,
-        recipe.device,
-        recipe.micro_tokens,
-        recipe.offload,
-        choice,
-    )
+    how = recipe.precision, recipe.average, recipe.recompute, recipe.lora, recipe.device, recipe.micro_tokens, recipe.offload
+    made = models.LocalPolicy(model, tokenizer, *how, choice)
     if path.is_dir():
         told = telling.of_recipe(recipe, tokenizer)
         asked = [asking.told(Ask(task.prompt), task, told) for task in embedded.example_tasks(source)]
         models.probe(made, str(path), asked, recipe.max_tokens, beside)
     return made
+
+
+def within(source: TaskSource, stage: Stage) -> TaskSource:
+    """What of a source a stage practises. UserError where it holds none of the stage's arms."""
+    if not stage.arms:
+        return source
+    arms = tuple(arm for arm in source.arms if str(arm) in stage.arms)
+    if not arms:
+        raise UserError(f"stage {stage.name} practises {', '.join(stage.arms)}, and {source.name} has none of these arms.")
+    return replace(source, arms=arms)
 
 
 def nobody() -> bool:
@@ -149,6 +149,7 @@ class Run:
     buffer: list[Sample] = field(default_factory=list)  # what the select function keeps from step to step (offers.py)
     notes: dict[str, Any] = field(default_factory=dict)  # what the objective keeps
     library: dict[str, Any] = field(default_factory=dict)  # what is known in words
+    earlier: list[Sample] = field(default_factory=list)  # right answers of the stages before (lasting.py)
     interrupted: Callable[[], bool] = nobody  # whether the user has asked to stop
     ahead: Ahead | None = None  # rollouts of steps to come, where the run is ahead of its learner
     asking: Asking = UNTOLD  # what the student is told beside the questions
@@ -156,8 +157,8 @@ class Run:
 
     @property
     def source(self) -> TaskSource:
-        """Where tasks are drawn from: the recipe's, and what has grown so far."""
-        return self.grown.source
+        """Where tasks are drawn from: the recipe's, and what has grown so far; of a stage with arms of its own only these."""
+        return within(self.grown.source, self.stages[self.at.number])
 
     def seconds(self) -> float:
         """Wall time spent on the run so far, by earlier processes too."""
@@ -314,47 +315,6 @@ def load_checkpoint(this: Run, name: str) -> None:
     this.policy.load(str(path))
     models.roles.load(this.recipe.roles, this.roles, path, this.policy, partial(like_student, this.recipe, this.policy))
     offers.load(this, path)
-
-
-def refer(this: Run) -> None:
-    """Give the policy the reference that the objective names, and the roles that are snapshots their models: when the loop
-    begins, and after each round that was kept."""
-    kind = first_objective(this.recipe).reference
-    who = {role.name: role.bound for role in this.recipe.roles}
-    wanted = {who.get(kind, kind), *who.values()}
-    like = partial(like_student, this.recipe, this.policy)
-    for name, path in snapshots(this, wanted):
-        models.roles.take(this.recipe.roles, this.roles, name, path, this.policy, like)
-        if who.get(kind, kind) == name:
-            this.policy.refer(str(path))
-    refer_fixed(this)
-
-
-def refer_fixed(this: Run) -> None:
-    """Give the policy the reference that stays the same, where the objective names one: before anything is measured, so that
-    one that does not load, or does not share the vocabulary, costs nothing."""
-    kind = first_objective(this.recipe).reference
-    who = {role.name: role.bound for role in this.recipe.roles}
-    if kind in who and who[kind] not in models.roles.SNAPSHOTS:
-        this.policy.refer(who[kind])
-
-
-def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:
-    """Directories of the student as it was when the loop began ("start") and at the last round that was kept ("accepted")."""
-    if "start" in wanted:
-        path = this.store.directory / (f"start-{this.at.number}" if this.at.number else "start")
-        if not path.exists():
-            aside = path.with_name("start.partial")
-            shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed here
-            this.policy.save(str(aside))
-            checkpoints.stamp(aside)
-            aside.rename(path)
-        yield "start", checkpoints.verify(path)
-    if "accepted" in wanted:
-        this.store.settle()
-        last = this.store.last_commit()
-        assert last is not None and last.accepted is not None
-        yield "accepted", this.store.verified(last.accepted)
 
 
 def like_student(recipe: Recipe, student: Policy, path: Path) -> models.LocalPolicy:

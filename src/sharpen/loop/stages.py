@@ -22,10 +22,11 @@ from sharpen.core import Decision, Evaluation, UserError
 from sharpen.curriculum import state
 from sharpen.data import replay
 from sharpen.guard import control, handover
-from sharpen.loop import growing, offers
-from sharpen.loop.session import At, Run, extrapolate, like_student, measure, refer, save
+from sharpen.loop import growing, lasting, offers, reckoning
+from sharpen.loop.referring import refer
+from sharpen.loop.session import At, Run, extrapolate, like_student, measure, save, within
 from sharpen.recipe import Method, Recipe, Stage, describe
-from sharpen.store import Position, Store, checkpoints
+from sharpen.store import Asked, Position, Store, asked, checkpoints
 
 Round = dict[str, Any]  # as `Store.rounds` has them
 
@@ -59,7 +60,9 @@ def take_up(this: Run, rounds: Sequence[Round]) -> None:
     if this.recipe.replay:
         this.memory.update(replay.restored(this.store.successes(replay.KEEP)))
     refer(this)
+    lasting.take_up(this)
     keep(this, rounds)
+    reckoning.begin(this)
 
 
 def present(this: Run) -> Stage:
@@ -167,7 +170,7 @@ def load(this: Run, rounds: Sequence[Round], mixture: dict[int, float], followin
     assert last is not None and last.accepted is not None
     paths = {place / f"{n:05d}" if n != newest else this.store.checkpoint_path(last.accepted): s for n, s in mixture.items()}
     gone = [path.name for path in paths if not path.exists()]
-    if gone or min(mixture.values()) < 0 or abs(sum(mixture.values()) - 1) > 1e-6:
+    if gone or abs(sum(mixture.values()) - 1) > 1e-6:
         raise UserError(
             f"hand_over={describe(stage.hand_over)} of stage {stage.name} asks for {mixture}"
             + (f", and round {gone[0]} is not kept: it was given nothing before." if gone else ": shares must add up to 1.")
@@ -176,19 +179,22 @@ def load(this: Run, rounds: Sequence[Round], mixture: dict[int, float], followin
         checkpoints.verify(path)
     mixed = this.store.directory / "mixed"
     shutil.rmtree(mixed, ignore_errors=True)
-    models.mix(paths, mixed, fresh=bool(following) and following[0].optimizer == "fresh")
+    models.mix(paths, mixed, fresh=bool(following) and following[0].optimizer == "fresh", merge=stage.merge)
     version = this.policy.version
     this.policy.load(str(mixed))
     this.policy.version = version
     shutil.rmtree(mixed)
 
 
-def extend(this: Run, budget: str) -> Run:
+def extend(this: Run, asked_for: str | Asked) -> Run:
     """Give a finished run more budget: it goes on from its accepted weights, in its last stage, as a round without steps says.
+
+    asked_for  the budget, or what a person asked, which is then recorded as taken in
 
     Learning rates, `progress` and `control` are relative to the new budget, as those of a stage are to its own. UserError where
     the run is not finished, or the budget is none.
     """
+    budget = asked_for if isinstance(asked_for, str) else asked_for.answer
     more, last, rounds = control.parse_budget(budget), this.store.last_commit(), this.store.rounds()
     if last is None or not last.finished:
         raise UserError(
@@ -205,6 +211,8 @@ def extend(this: Run, budget: str) -> Run:
     used = this.used(more.kind, last.step - this.recipe.warmup_steps)
     at = replace(this.at, step=last.step, round=len(rounds) - 1, used=float(used), more=budget)
     this.store.add_meta("stages", [*this.store.meta().get("stages", [asdict(this.at)]), asdict(at)])
+    if not isinstance(asked_for, str):
+        this.store.add_rows("asked", [asked.row(asked_for, len(rounds) - 1, last.step)])
     this.store.commit(Position("loop", last.step, len(rounds) - 1))
     this.grown.tokens = 0  # those so far are in what is used
     return replace(this, at=at, budget=more)
@@ -219,8 +227,10 @@ def entered(this: Run, step: int, rounds: Sequence[Round]) -> Run:
     this.store.add_meta("stages", [*this.store.meta().get("stages", [asdict(this.at)]), asdict(at)])
     this.store.settle()
     this.grown.tokens = 0  # those so far are in what is used
-    knows = state.begin(recipe, this.grown.base, this.seed, this.store, this.grown.source)
+    stage = this.stages[number]
+    base = within(this.grown.base, stage)
+    knows = state.begin(recipe, base, this.seed, this.store, this.grown.source, at.step if stage.arms else 0)
     this.roles.clear()  # in place: who judges holds them too
     this.roles.update(models.roles.bind(recipe.roles, this.policy, partial(like_student, recipe, this.policy)))
     own = replace(this, recipe=recipe, at=at, budget=budget(this.stages, at), state=knows)
-    return replace(own, steps=[], memory={}, buffer=[], notes={}, library={})
+    return replace(own, steps=[], memory={}, buffer=[], notes={}, library={}, earlier=[])

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sharpen import models, verify
+from sharpen import models, rollouts, verify
 from sharpen.core import GREEDY, Sampling, UserError, suggest
 from sharpen.recipe import Recipe
 from sharpen.recipes import catalog
@@ -92,7 +92,7 @@ def changed(found: Asking, settings: Iterable[str]) -> Asking:
 
 def write(this: Run, directory: Path) -> None:
     """Put beside a checkpoint how its model is asked, with the system message of the recipe's rollout."""
-    system = getattr(this.recipe.rollout, "keywords", {}).get("system", "")
+    system = getattr(rollouts.within(this.recipe.rollout), "keywords", {}).get("system", "")
     both = asking.after_system(({"role": "system", "content": system},) if system else (), this.asking.system)
     longest = max(stage.recipe.max_tokens for stage in this.stages)
     told = dataclasses.replace(

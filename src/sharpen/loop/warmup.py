@@ -14,7 +14,8 @@ import numpy as np
 from sharpen import rollouts
 from sharpen.core import GREEDY, Arm, NotFinite, Sample
 from sharpen.data import make_batch
-from sharpen.hashing import derive, digest
+from sharpen.hashing import digest
+from sharpen.loop import worked
 from sharpen.loop.learning import refused
 from sharpen.loop.session import Run, save
 from sharpen.objectives import policy_gradient
@@ -23,9 +24,10 @@ from sharpen.store import Position
 
 # What has no part in a run until its first learning step. A slot or number that is not named here counts as having one.
 LATER = (
-    *("curriculum", "select", "objective", "guard", "control", "prompts", "samples", "replay", "refills", "pool", "lr"),
-    *("lr_end", "passes", "minibatches", "roles", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
-    *("grow", "grow_limit", "grow_tries", "unreadable_limit"),
+    *("curriculum", "select", "objective", "guard", "control", "prompts", "samples", "replay", "refills", "pool"),
+    *("shuffled", "replay_focus", "replay_half_life", "adapt", "early"),
+    *("lr", "lr_end", "passes", "minibatches", "roles", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
+    *("grow", "grow_limit", "grow_tries", "unreadable_limit", "retention", "retain"),
 )
 RAMP = 20  # steps over which a learning rate rises to its value …
 RISE = 0.1  # … or the share of the budget of the loop, where that has fewer than two hundred steps
@@ -42,7 +44,7 @@ def signature(recipe: Recipe, seed: int) -> str:
 def beginning(recipe: Recipe) -> dict[str, str]:
     """What has a part in a run before its first learning step, by name of slot or number."""
     parts = {f.name: identity(getattr(recipe, f.name)) for f in fields(recipe) if f.name not in LATER}
-    return parts | {"rollout": identity(rollouts.unaided(recipe.rollout))}
+    return parts | {"rollout": identity(rollouts.unaided(rollouts.within(recipe.rollout)))}
 
 
 def warm_up(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
@@ -50,7 +52,7 @@ def warm_up(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
     recipe = this.recipe
     if recipe.warmup_steps == 0:
         return 0
-    arms = warm_up_arms(this)
+    arms = worked.warm_up_arms(this)
     this.progress.phase("warm-up", total=recipe.warmup_steps, done=step)
     shown = past_demonstrations(this) if step and recipe.warmup_demos else {}
     while step < recipe.warmup_steps:
@@ -75,16 +77,6 @@ def warm_up(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
     return step
 
 
-def warm_up_arms(this: Run) -> list[Arm]:
-    """The easiest levels of each family that has worked solutions; never its hardest, unless it is the only one."""
-    chosen = []
-    for family in sorted({arm.family for arm in this.source.arms}):
-        arms = sorted(arm for arm in this.source.arms if arm.family == family)
-        chosen += arms[: min(this.recipe.warmup_levels, max(len(arms) - 1, 1))]
-    solved = [arm for arm in chosen if this.source.draw(arm, "train", 0, this.seed).solution is not None]
-    return solved or chosen
-
-
 def demonstrations(this: Run, arms: Sequence[Arm], step: int, shown: dict[tuple[Arm, int], Sample]) -> list[Sample]:
     """The rows of one step: arms in turn, each with one of its `warmup_demos` worked solutions, verified like an answer.
 
@@ -93,10 +85,9 @@ def demonstrations(this: Run, arms: Sequence[Arm], step: int, shown: dict[tuple[
     recipe, first = this.recipe, step * this.recipe.warmup_rows
     wanted = []
     for number in range(first, first + recipe.warmup_rows):
-        index = derive(this.seed, "warmup", number) % recipe.warmup_demos if recipe.warmup_demos else number
-        wanted.append((arms[number % len(arms)], index))
+        wanted.append((arms[number % len(arms)], worked.index(this, number)))
     new = [key for key in dict.fromkeys(wanted) if key not in shown]
-    drawn = [this.source.draw(arm, "train", index, derive(this.seed, "demonstrations")) for arm, index in new]
+    drawn = [worked.task(this, arm, index) for arm, index in new]
     ids = [f"demo.{arm}.{index:08d}" for arm, index in new]
     demonstrated = rollouts.demonstrating(recipe.rollout)
     made = rollouts.drive(

@@ -6,7 +6,7 @@ better placed to say what is near for this one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -22,11 +22,44 @@ def embed(policy: object, asks: Sequence[Ask]) -> np.ndarray:
 
     Raises UserError where the policy is no model in this process.
     """
+    made = over_states(policy, asks, lambda states: states.mean(dim=0).cpu().numpy())
+    width = len(next((row for row in made if row is not None), np.zeros(0)))
+    rows = np.stack([np.zeros(width) if row is None else row for row in made]) if made else np.zeros((0, 0))
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return (rows / np.where(length > 0, length, 1)).astype(np.float32)
+
+
+def angles(policy: object, asks: Sequence[Ask], weight: float = 8.0) -> np.ndarray:
+    """(N,) how closely the states of each prompt's tokens point: the mean cosine of pairs among its own tokens, plus `weight`
+    times that of its own with those that all prompts begin with. GAIN-RL's signal (arXiv 2506.02281), which reads the states
+    that enter the last layer's projection; these are those behind it. A prompt of one token of its own counts 1 in the first;
+    where prompts begin with nothing in common, or there is only one, the second is 0. Errors as in `embed`.
+    """
+    common = 0
+    if isinstance(policy, LocalPolicy) and len(asks) > 1:
+        prompts = [policy.prompt_tokens(ask).tolist() for ask in asks]
+        first, last = min(prompts), max(prompts)  # what these two have in common, all between them have
+        common = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+
+    def concentrated(found: torch.Tensor) -> np.ndarray:
+        states = found.cpu().numpy()
+        unit = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-9)
+        before, own = unit[:common], unit[min(common, len(unit) - 1) :]
+        n, total = len(own), own.sum(axis=0)
+        inside = (total @ total - n) / (n * (n - 1)) if n > 1 else 1.0
+        across = float(own.mean(axis=0) @ before.mean(axis=0)) if len(before) else 0.0
+        return np.array(inside + weight * across)
+
+    return np.array([0.0 if row is None else float(row) for row in over_states(policy, asks, concentrated)])
+
+
+def over_states(policy: object, asks: Sequence[Ask], of: Callable[[torch.Tensor], np.ndarray]) -> list[np.ndarray | None]:
+    """What `of` makes of the last hidden states (T - 1, D), float32, of each ask's prompt; None for a prompt of one token."""
     if not isinstance(policy, LocalPolicy):
         raise UserError("embeddings are the hidden states of a model in this process, and the student is none.")
     prompts = [policy.prompt_tokens(ask) for ask in asks]
     if not prompts:
-        return np.zeros((0, 0), np.float32)
+        return []
     lengths = np.array([len(prompt) for prompt in prompts])
     tokens = np.full((len(prompts), int(lengths.max())), policy.pad_id, np.int64)
     for row, prompt in zip(tokens, prompts, strict=True):
@@ -43,12 +76,9 @@ def embed(policy: object, asks: Sequence[Ask]) -> np.ndarray:
             start = 0
             for row in rows.tolist():
                 end = start + int(lengths[row]) - 1
-                found[row] = states[start:end].float().mean(dim=0).cpu().numpy()
+                found[row] = of(states[start:end].float())
                 start = end
 
     with torch.no_grad(), native.left_out(not policy.path.compiled):
         _, policy.micro_tokens = memory.halving(over, policy.micro_tokens, lambda: None)
-    width = len(next(iter(found.values()), np.zeros(1)))
-    rows = np.stack([found.get(i, np.zeros(width, np.float32)) for i in range(len(prompts))])
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.where(length > 0, length, 1)).astype(np.float32)
+    return [found.get(i) for i in range(len(prompts))]

@@ -5,25 +5,27 @@ from __future__ import annotations
 import functools
 import operator
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from sharpen.core import UserError
 
 
-def mix(parts: Mapping[Path, float], out: Path, fresh: bool) -> None:
+def mix(parts: Mapping[Path, float], out: Path, fresh: bool, merge: Callable[..., dict[str, Tensor]] | None = None) -> None:
     """Write the mean of checkpoints of one run, weighted by shares that add up to 1, into the new directory `out`.
 
     Of one checkpoint, or with a share of 1, its weights go on bit for bit. All else is that of the last one named. The sum is
     taken in float32, in the order given.
 
     fresh  without the optimizer's moments and the value head
+    merge  (list of {name: tensor}, shares) -> {name: tensor}, in the place of the mean
 
     Raises UserError where adapters would be averaged: the mean of two products is not the product of two means.
     """
-    chosen = {path: share for path, share in parts.items() if share}
+    chosen = {path: share for path, share in parts.items() if share or merge}
     last = list(chosen)[-1]
     shutil.copytree(last, out)
     state = load_file(out / "optimizer.safetensors")
@@ -32,6 +34,9 @@ def mix(parts: Mapping[Path, float], out: Path, fresh: bool) -> None:
             raise UserError("The mean of adapters is not the adapter of the mean: hand over the last or the best weights.")
         for file in sorted(out.glob("model*.safetensors")):
             tensors = [load_file(path / file.name) for path in chosen]
+            if merge:
+                save_file(merge(tensors, list(chosen.values())), file, {"format": "pt"})
+                continue
             parts_of = {n: [share * t[n] for share, t in zip(chosen.values(), tensors, strict=True)] for n in tensors[0]}
             mean = {n: functools.reduce(operator.add, scaled) for n, scaled in parts_of.items()}
             save_file(mean, file, {"format": "pt"})

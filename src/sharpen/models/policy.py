@@ -76,6 +76,7 @@ class LocalPolicy:
         self.referred = ""  # where that is from
         self.critic: ValueHead | None = None
         self.tick: Callable[[str, float], None] = unheard
+        self.past: dict[str, Tensor] = {}
         device = where(device)
         if precision not in PRECISIONS:
             raise UserError(f"precision={precision}: there are {', '.join(PRECISIONS)}.")
@@ -247,6 +248,15 @@ class LocalPolicy:
         """
         measured = self.accumulate(batch, tableau)
         learnt = measured["rows_trained"] > 0
+        if learnt and tableau.stir:
+            with torch.no_grad():
+                tableau.stir(self.trained)
+            self.optimizer.zero_grad()
+            self.refresh()
+            self.accumulate(batch, tableau)
+        if learnt and tableau.hold:
+            with torch.no_grad():
+                tableau.hold(self.trained, self.past)
         norm = self.step(lr) if learnt else 0.0
         if learnt and tableau.returns and self.critic is not None:
             self.critic.step()

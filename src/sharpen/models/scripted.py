@@ -24,6 +24,7 @@ class ScriptedPolicy:
     def __init__(self, reply: Callable[[Sequence[Message]], str]):
         self.reply, self.version, self.pad_id = reply, 0, 0
         self.tick: Callable[[str, float], None] = lambda what, share: None
+        self.past: dict[str, Any] = {}
 
     def text(self, tokens: np.ndarray) -> str:
         return bytes(tokens.astype(np.uint8)).decode(errors="replace")

@@ -7,16 +7,17 @@ differentiable entropy into the loss.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sharpen.core import Batch, Sample, Tableau
-from sharpen.data import paid
+from sharpen.core import Batch, Sample, Tableau, UserError
+from sharpen.data import keep_all, paid
 from sharpen.objectives import advantage, policy_gradient
 from sharpen.objectives.tableau import Rows
 
@@ -49,6 +50,59 @@ def down_sample(
     least = np.sort(scores)[-many] if many < len(scores) else -1.0  # ties with the last one kept are kept
     everything = [only(s, (score[i] >= least) & s.rollout.sampled) for i, (s, _) in enumerate(held)]
     return [s if i in set(chosen) else only(s, np.zeros_like(s.rollout.sampled)) for i, s in enumerate(everything)]
+
+
+COOLEST, HOTTEST = 0.2, 2.0
+
+
+def tempered(
+    samples: Sequence[Sample],
+    target: float = 0.3,
+    rate: float = 0.1,
+    start: float = 1.0,
+    then: Callable[[Sequence[Sample]], list[Sample]] = keep_all,
+    *,
+    entropy: Sequence[np.ndarray],
+    notes: dict[str, Any],
+) -> list[Sample]:
+    """What `then` keeps; and the temperature of the next step moves so that the mean entropy of the tokens, as they are drawn,
+    goes to `target` nats: AceReason-Nemotron 1.1's rule (arXiv 2506.13284, section on RL).
+
+    notes  `temperature`, which the loop draws with from the next step on, is multiplied by exp(rate * (target - entropy) /
+           target) and kept within COOLEST and HOTTEST; `entropy` is what was measured. It begins at `start`, which is to be the
+           recipe's own. UserError unless target > 0
+    """
+    if target <= 0:
+        raise UserError(f"target={target}: this is an entropy in nats, above 0.")
+    found = [h[s.rollout.sampled] for s, h in zip(samples, entropy, strict=True) if s.verdict.reward is not None]
+    if sum(map(len, found)):
+        mean = float(np.concatenate(found).mean())
+        now = float(notes.get("temperature", start)) * float(np.exp(rate * (target - mean) / target))
+        notes |= {"entropy": mean, "temperature": min(max(now, COOLEST), HOTTEST)}
+    return then(samples)
+
+
+def temperature_for(
+    logits: np.ndarray, target: float, lowest: float = COOLEST, highest: float = HOTTEST, near: float = 0.01
+) -> float | None:
+    """The temperature at which the mean entropy of these next-token logits, (M, V), is `target` nats, to `near`: by bisection,
+    for entropy rises with temperature (dH/dT = Var(logit) / T^3). None where no temperature between the two gives it."""
+
+    def mean_entropy(temperature: float) -> float:
+        scaled = logits / temperature
+        logp = scaled - scaled.max(axis=1, keepdims=True)
+        logp = logp - np.log(np.exp(logp).sum(axis=1, keepdims=True))
+        return float(-(np.exp(logp) * logp).sum(axis=1).mean())
+
+    if not mean_entropy(lowest) <= target <= mean_entropy(highest):
+        return None
+    for _ in range(20):
+        middle = (lowest + highest) / 2
+        reached = mean_entropy(middle)
+        if abs(reached - target) <= near:
+            return middle
+        lowest, highest = (middle, highest) if reached < target else (lowest, middle)
+    return middle
 
 
 def most_varied(values: np.ndarray, count: int) -> list[int]:
@@ -93,25 +147,76 @@ def window_reward(
     open tokens of a response beyond the prompt's target: easy and right pays less for more than enough, medium and right for
     straying to either side; hard and right is paid for more, wrong answers a little for having searched.
     """
-    held = [(s, h) for s, h in zip(samples, entropy, strict=True) if s.verdict.reward is not None]
-    means = [window_means(h[s.rollout.sampled], window) for s, h in held]
+    means, held = opening(samples, entropy, window)
     every = np.concatenate(means or [np.zeros(0)])
-    threshold = np.quantile(every, quantile) if len(every) else 0.0
+    return shaped(held, means, float(np.quantile(every, quantile)) if len(every) else 0.0, (strength,) * 3)[0]
+
+
+def hierarchical_reward(
+    samples: Sequence[Sample],
+    window: int = 4,
+    quantile: float = 0.8,
+    strength: float = 0.5,
+    rate: float = 0.05,
+    *,
+    entropy: Sequence[np.ndarray],
+    notes: dict[str, Any],
+) -> list[Sample]:
+    """`window_reward` with a strength for each bucket of difficulty, which adapts, and with one threshold for the whole run.
+
+    The threshold is the quantile of the first step that has any answer. After a step a bucket's strength rises by `rate` where
+    its answers stray from their target by more than the margin on average, and falls where they do not, within 0 and 2
+    (`adapted`); it begins at `strength`. Source: the ARES code's hierarchical entropy reward; what it adapts to is our reading.
+    """
+    means, held = opening(samples, entropy, window)
+    every = np.concatenate(means or [np.zeros(0)])
+    known = notes.setdefault("aepo", {"strengths": [strength] * 3})
+    if len(every):
+        known.setdefault("threshold", float(np.quantile(every, quantile)))
+    found, strayed = shaped(held, means, known.get("threshold", 0.0), known["strengths"])
+    known["strengths"] = adapted(known["strengths"], strayed, rate)
+    return found
+
+
+def adapted(strengths: Sequence[float], strayed: Sequence[float], rate: float) -> list[float]:
+    """Each strength after a step whose answers strayed by so many margins on average: up by `rate` times what is beyond one, at
+    most once the rate, down likewise. NaN, where a bucket had no answers, changes nothing."""
+    moves = [0.0 if np.isnan(far) else rate * float(np.clip(far - 1, -1, 1)) for far in strayed]
+    return [min(max(s + move, 0.0), 2.0) for s, move in zip(strengths, moves, strict=True)]
+
+
+Held = list[tuple[Sample, np.ndarray]]
+
+
+def opening(samples: Sequence[Sample], entropy: Sequence[np.ndarray], window: int) -> tuple[list[np.ndarray], Held]:
+    """For each scored sample the mean entropy of the tokens after each of its own; and these samples."""
+    held = [(s, h) for s, h in zip(samples, entropy, strict=True) if s.verdict.reward is not None]
+    return [window_means(h[s.rollout.sampled], window) for s, h in held], held
+
+
+def shaped(
+    held: Held, means: Sequence[np.ndarray], threshold: float, strengths: Sequence[float]
+) -> tuple[list[Sample], list[float]]:
+    """The samples with what their exploration is worth, and for each bucket by how many margins its answers strayed."""
     opened = np.array([int((m > threshold).sum()) for m in means])
     by_group: dict[int, list[int]] = {}
     for i, (s, _) in enumerate(held):
         by_group.setdefault(s.group, []).append(i)
     found: list[Sample] = []
+    strayed: list[list[float]] = [[], [], []]
     for members in by_group.values():
         accuracy = float(np.mean([held[i][0].verdict.correct for i in members]))
         bucket = 0 if accuracy >= 2 / 3 else 1 if accuracy >= 1 / 3 else 2
         low, high = opened[members].min(), opened[members].max()
-        target = low + (0.35, 0.5, 0.65)[bucket] * (high - low)
+        target = float(low + (0.35, 0.5, 0.65)[bucket] * (high - low))
         for i in members:
-            term = exploration(float(opened[i] - target), float(target), bucket, held[i][0].verdict.correct, strength)
+            beyond = float(opened[i] - target)
+            strayed[bucket].append(abs(beyond) / max(1.0, (0.15, 0.25, 0.35)[bucket] * target))
+            term = exploration(beyond, target, bucket, held[i][0].verdict.correct, strengths[bucket])
             found.append(paid(held[i][0], term, "exploration"))
     order = {s.rollout.id: n for n, (s, _) in enumerate(held)}
-    return sorted(found, key=lambda s: order[s.rollout.id])
+    far = [float(np.mean(each)) if each else float("nan") for each in strayed]
+    return sorted(found, key=lambda s: order[s.rollout.id]), far
 
 
 def exploration(beyond: float, target: float, bucket: int, right: bool, strength: float) -> float:

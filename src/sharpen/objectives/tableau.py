@@ -36,6 +36,7 @@ class Rows:
     forced     (R, 1) bool, rows that were put into the policy's mouth
     group      (R,) rows of one group share a number
     turn       (R, T) number of the student's turn that each token belongs to, -1 elsewhere; None where the batch has none
+    replayed   (R, 1) bool, rows that are practised again: their groups have numbers below 0
     """
 
     logp: Tensor
@@ -50,6 +51,7 @@ class Rows:
     forced: Tensor
     group: Tensor
     turn: Tensor | None = None
+    replayed: Tensor | None = None
 
 
 def _scales(tableau: Tableau, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
@@ -165,6 +167,7 @@ def _view(
         forced=torch.as_tensor(forced[rows], device=logp.device)[:, None],
         group=torch.as_tensor(index[rows], device=logp.device),
         turn=None if batch.turn is None else torch.as_tensor(batch.turn[rows][:, :width], device=logp.device),
+        replayed=torch.as_tensor(batch.group[rows] < 0, device=logp.device)[:, None],
     )
 
 

@@ -27,7 +27,7 @@ from typing import Any
 from sharpen import core, hashing
 from sharpen.core import UserError, suggest
 from sharpen.recipe import SLOTS, Method, Recipe, Stages, asked_for, opening
-from sharpen.recipes import staging
+from sharpen.recipes import brought, staging, streams
 from sharpen.recipes.validation import CALLS, validate
 
 RECIPES = Path(__file__).parent
@@ -49,8 +49,6 @@ ROOM_OF = {
 TIERS = {"setting": (0, 30), "piece": (1, 60), "loop": (99, 120)}  # new functions, lines
 STATUSES = ("claimed", "reproduced on a toy", "reproduced", "refuted here")
 
-# For a model that is trained already: the embedded student's learning rate would wreck it, and its answers are longer.
-TRAINED = {"warmup_steps": "0", "lr": "1e-5", "max_tokens": "512"}
 WARMUP = ("warmup_levels", "warmup_demos", "warmup_rows", "warmup_lr")  # these do nothing where warmup_steps is 0
 GROWTH = ("grow_limit", "grow_tries", "grow_low", "grow_high")  # and these where nothing grows
 
@@ -194,7 +192,7 @@ def build(
     number before them, `dpo.lr` or `2.lr`, of that one alone, which goes before. `dpo.share` and the like are the stage's own.
 
     `model`, `tasks` and `budget` are the settings `student`, `tasks` and `budget`. A model in a directory is taken to be
-    trained already, and gets the settings of TRAINED where no others are given.
+    trained already, and gets the settings of brought.py where no others are given.
 
     Raises UserError for an unknown key, a value of the wrong type or that makes no sense, and a setting that would do nothing.
     """
@@ -206,9 +204,11 @@ def build(
                 raise UserError(f"{key} is given twice, once as an option and once with --set. Leave one out.")
             given[key] = value
     if model is not None and Path(model).is_dir():
-        given = {**TRAINED, **limits(Path(model)), **given}
+        given = {**brought.settings(Path(model)), **given}
     knobs = parameters(info)
     built = _apply(info, knobs, given)
+    if model is not None:
+        built = brought.ending(built, Path(model))
     if isinstance(built, Stages):
         staging.validate(built)
     else:
@@ -223,14 +223,6 @@ def build(
         for key in [k for k in GROWTH if k in given]:
             raise UserError(f"{key}={given[key]} would do nothing: no task is grown. Set grow too.")
     return built
-
-
-def limits(model: Path) -> dict[str, str]:
-    """The longest answer that a model's directory says it was trained for, as a setting; nothing where it says none."""
-    from sharpen.rollouts import asking
-
-    known = asking.read(model)
-    return {"max_tokens": str(known.max_tokens)} if known and known.max_tokens else {}
 
 
 def parameters(info: RecipeInfo) -> dict[str, inspect.Parameter]:
@@ -266,7 +258,10 @@ def _idle(key: str, info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], gi
 
 def _apply(info: RecipeInfo, knobs: Mapping[str, inspect.Parameter], given: Mapping[str, str]) -> Method:
     built = load(info).recipe(**{k: typed(k, v, knobs[k]) for k, v in given.items() if k in knobs})
-    rest = {k: v for k, v in given.items() if k not in knobs}
+    rest = {k: v for k, v in given.items() if k not in knobs and k != "stream"}
+    if "stream" in given:
+        built = streams.over(built, given["stream"], rest.get("tasks.map", ""))
+        rest = {"tasks": streams.whole(given["stream"]), **rest}
     if isinstance(built, Stages):
         return staging.changed(info.name, built, rest, functools.partial(_changed, info.name, ()))
     if not isinstance(built, Recipe):
@@ -311,7 +306,9 @@ def choices(slot: str) -> dict[str, Callable[..., Any]]:
     found = {default.__name__: default} if default else {}
     for module in (room, *filter(inspect.ismodule, offered)):
         for name, function in vars(module).items():
-            if not name.startswith("_") and inspect.isfunction(function) and fits(slot, function, room.__name__):
+            # What a module has from elsewhere in its room is a helper there, or offered by the room itself.
+            own = inspect.isfunction(function) and (module is room or function.__module__ == module.__name__)
+            if own and not name.startswith("_") and fits(slot, function, room.__name__):
                 found[name] = function
     return dict(sorted(found.items()))
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from sharpen.core import UserError, suggest
-from sharpen.recipe import SLOTS, Recipe, Stage, Stages, describe, identity
+from sharpen.recipe import SLOTS, Recipe, Stage, Stages, asked_for, describe, identity
 from sharpen.recipes import validation
 
 # What a run has once, so that it is the same in every stage.
@@ -29,9 +29,9 @@ COMMON = (
         "isolation",
         "verdict_s",
     ),
-    *("validation", "test", "budget"),
+    *("validation", "test", "retention", "retain", "budget"),
 )
-OWN = ("share", "hand_over", "gate", "otherwise", "optimizer")
+OWN = ("share", "hand_over", "gate", "otherwise", "optimizer", "arms")
 CHOICES = {"otherwise": ("back", "stop"), "optimizer": ("fresh", "inherited")}
 SLACK = 1e-6  # of the sum of shares: thirds are written with few digits
 MADE_UP = tuple({"round": n, "accepted": True, "accuracy": a, "n": 100} for n, a in ((4, 0.2), (5, 0.4), (7, 0.3)))
@@ -82,19 +82,20 @@ def check(stage: Stage) -> None:
         raise UserError(f"share={stage.share}: this is a part of the budget, above 0 and at most 1.")
     for slot in ("hand_over", "gate"):
         validation.callable_as(slot, getattr(stage, slot))
+        if asked := sorted(asked_for(getattr(stage, slot))):
+            raise UserError(
+                f"{slot}={describe(getattr(stage, slot))} asks for {', '.join(asked)}, and between stages nothing is offered. "
+                "Take evidence or ratchet as a gate."
+            )
     for name, known in CHOICES.items():
         if (value := getattr(stage, name)) not in known:
             raise UserError(f"{name}={value!r}:{suggest(str(value), known)} There are: {', '.join(known)}.")
     said = f"hand_over={describe(stage.hand_over)}"
     for n in range(1, len(MADE_UP) + 1):
         given = stage.hand_over(MADE_UP[:n])
-        if (
-            not set(given) <= {r["round"] for r in MADE_UP[:n]}
-            or min(given.values()) < 0
-            or abs(sum(given.values()) - 1) > SLACK
-        ):
+        if not set(given) <= {r["round"] for r in MADE_UP[:n]} or abs(sum(given.values()) - 1) > SLACK:
             raise UserError(f"{said} makes {given} of rounds 4, 5, 7: shares of rounds that it was given must add up to 1.")
-        if stage.recipe.lora and sum(share > 0 for share in given.values()) > 1:
+        if stage.recipe.lora and sum(share != 0 for share in given.values()) > 1:
             raise UserError(
                 f"{said} averages weights, and lora={stage.recipe.lora} trains adapters: the mean of two products is not the "
                 "product of two means. Take hand_over=last or best, or lora=0."

@@ -17,7 +17,7 @@ from typing import Any
 from sharpen.core import Arm, Tally
 from sharpen.estimate import Estimate, mean, share
 from sharpen.guard import baseline
-from sharpen.report import answers, growth, page
+from sharpen.report import answers, growth, page, streams
 from sharpen.report.evidence import Skills, gather, samples
 from sharpen.store import Store, evaluations
 from sharpen.verify import turns
@@ -30,6 +30,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
     rounds      decided ones, without the start: round, answer, accepted (the answer is better), reason, numbers, stage where
                 there are several; accuracy,
                 ci95, n of the validation stream
+    retention   of each evaluation on questions that are never trained on: round, accuracy, ci95, n; empty where there was none
     before, after  test split: accuracy = mean over arms of the arm's accuracy, ci95 = MOVER of the arms' Wilson intervals
                 (`estimate.mean`), n = tasks, share = the same of all answers together, outcomes = their numbers by how they
                 came out (`core.Tally`; null where not known), readable and right_of_readable = shares of these;
@@ -39,6 +40,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
                 whose answers could be read both times; says = that in words; fell, rose: the arms whose own interval leaves out
                 zero
     growth      what was diagnosed, grown, refused, repaired, and is in dispute (growth.py); null where nothing grows
+    stream      of a run over task sets: sets, start, matrix, curve and numbers (streams.py); null of any other
     turns       before, after: accuracy by attempt, friction, and between each two attempts what was mended and spoilt, with
                 confidence level, critique score, copies and cost (`verify.turns.figures`); null where nobody tried twice
     examples    in `after`, else in `before`: three answers, verbatim; findings = what is wrong with them
@@ -69,10 +71,12 @@ def summary(directory: Path | str) -> dict[str, Any]:
                 for r in evidence.rounds
                 if r.decision and r.state != "start"
             ],
+            "retention": [{"round": number} | _fields(e) for number, e in evidence.retained],
             "before": _measured(evidence.before, evidence.answers["before"], shown["before"]),
             "after": _measured(evidence.after, evidence.answers["test"], shown["test"]),
             "difference": difference,
             "growth": growth.summary(evidence.grown),
+            "stream": streams.summary(evidence.stream),
             "turns": {
                 name: turns.figures(evidence.attempts[purpose]) or None
                 for name, purpose in (("before", "before"), ("after", "test"))

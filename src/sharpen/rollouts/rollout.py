@@ -10,10 +10,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from sharpen.core import Ask, Message, RolloutGenerator, Task, UserError
-from sharpen.data import discovery, experience, prompting
+from sharpen.core import Ask, Message, RolloutGenerator, Sampling, Task, UserError
+from sharpen.data import balance, discovery, experience, prompting
 from sharpen.recipe import asked_for
 from sharpen.rollouts.asking import after_system
 from sharpen.verify import final_answer, right_response
@@ -37,12 +37,27 @@ def self_correct(
     return second
 
 
+def under_each(task: Task, principles: tuple[str, ...]) -> RolloutGenerator:
+    """An answer under each of these system messages; the last is judged, all are learnt from: SAMI (arXiv 2404.14313)."""
+    turns = yield [Ask(with_system(task, principle)) for principle in principles]
+    return tuple(turns)
+
+
 AGAIN = "Check your answer and correct it if it is wrong."
 
 
 def again(rollout: Callable[..., RolloutGenerator]) -> str:
     """What `self_correct` says before the second attempt, with its settings."""
     return str(getattr(rollout, "keywords", {}).get("again", AGAIN))
+
+
+def at_balance(task: Task, *, library: dict[str, Any]) -> RolloutGenerator:
+    """One answer at the temperature at which exploration and exploitation are in balance (data/balance.py); in evaluations as
+    they draw."""
+    if task.split != "train":
+        return (yield Ask(task.prompt))
+    temperature = balance.temperature_of(task, library.get(balance.KEY, {}))
+    return (yield Ask(task.prompt, sampling=Sampling(temperature=temperature)))
 
 
 def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
@@ -54,10 +69,63 @@ def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
     return turn
 
 
-def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
-    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself, and
-    an episode without what is shown."""
+def demonstrated(task: Task, rollout: Callable[..., RolloutGenerator] = single) -> RolloutGenerator:
+    """What `rollout` would be shown in a warm-up, in its place; the model is measured with `rollout` itself."""
+    return (yield from demonstrating(rollout)(task))
+
+
+# The first asks as ever. What helps one model harms another, so several ways are tried and one is chosen by measuring.
+INSTRUCTIONS = (
+    "",
+    "Think step by step, then give the answer.",
+    "Work it out carefully and check the result before you answer.",
+    "Answer in one short sentence.",
+    "Give only the final answer.",
+    "Write down the numbers, then calculate.",
+    "Repeat the question in your own words, then answer it.",
+    "You are an expert. Take your time and be exact.",
+)
+
+
+def instructed(
+    task: Task,
+    rollout: Callable[..., RolloutGenerator] = single,
+    instructions: tuple[str, ...] = INSTRUCTIONS,
+    *,
+    kept: Mapping[str, Any],
+) -> RolloutGenerator:
+    """`rollout` with an instruction behind the question: the one whose number is `kept["instruction"]`; none before that."""
+    text = instructions[int(kept["instruction"][0])] if "instruction" in kept else ""
+    return (yield from rollout(with_instruction(task, text)))
+
+
+def with_instruction(task: Task, text: str) -> Task:
+    """The task with a text behind its question; in a system message, where the question is not plain text."""
+    if not text:
+        return task
+    *before, question = task.prompt
+    if not isinstance(question["content"], str):
+        return replace(task, prompt=after_system(task.prompt, text))
+    return replace(task, prompt=(*before, {**question, "content": f"{question['content']}\n\n{text}"}))
+
+
+def within(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
+    """The rollout that `demonstrated` or `instructed` stands for; any other is itself."""
     whole = rollout if isinstance(rollout, partial) else partial(rollout)
+    return whole.keywords.get("rollout", single) if whole.func in (demonstrated, instructed) else rollout
+
+
+AIDED = ("sharpen.rollouts.hints", "sharpen.rollouts.weak")  # modules of rollouts that ask a held-out task as `single` does
+
+
+def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
+    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself, and for
+    those of hints.py and weak.py, which help in training only; and an episode without what is shown."""
+    whole = rollout if isinstance(rollout, partial) else partial(rollout)
+    if whole.func.__module__ in AIDED:
+        return partial(single, system=whole.keywords["system"]) if whole.keywords.get("system") else single
+    if whole.func is demonstrated:
+        return unaided(within(rollout))
     if whole.keywords.get("shown"):
         return partial(whole.func, *whole.args, **{k: v for k, v in whole.keywords.items() if k != "shown"})
     return partial(single, *whole.args, **whole.keywords) if whole.func is demonstrate else rollout
@@ -66,10 +134,11 @@ def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGe
 def demonstrating(rollout: Callable[[Task], RolloutGenerator]) -> Callable[[Task], RolloutGenerator]:
     """`demonstrate` after the same system message as this rollout's, so that what is shown is what will be asked. A strategy
     with a parameter `shown` acts its worked solution out itself; what it recalls is nothing, before anything was done."""
+    rollout = within(rollout)
     inner = rollout.func if isinstance(rollout, partial) else rollout
     if "shown" in inspect.signature(inner).parameters:
         nothing: dict[str, Any] = {"recall": lambda words, k: []} if "recall" in asked_for(rollout) else {}
-        return partial(cast(Callable[..., RolloutGenerator], rollout), shown=True, **nothing)
+        return partial(rollout, shown=True, **nothing)
     system = getattr(rollout, "keywords", {}).get("system", "")
     return partial(demonstrate, system=system) if system else demonstrate
 

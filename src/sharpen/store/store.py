@@ -161,7 +161,7 @@ class Store:
         self._pending[table].extend(rows)
 
     def add_evaluation(self, round: int, purpose: str, evaluation: Evaluation) -> None:
-        """purpose is validation, before or test."""
+        """purpose is validation, retention, before or test."""
         self._pending["evaluations"].extend(evaluations.rows(round, purpose, evaluation))
 
     def add_decision(self, round: int, decision: Decision) -> None:
@@ -340,9 +340,10 @@ class Store:
         """The samples with these ids, in this order, each with weight 1."""
         return self._samples(database.NAMED, {"ids": json.dumps(list(ids))})
 
-    def successes(self, keep: int) -> list[Sample]:
-        """Each arm's latest `keep` right answers in warm-up and training, oldest first; of each group and task the first."""
-        return self._samples(database.SUCCESSES, {"keep": keep})
+    def successes(self, keep: int, before: int = 2**62) -> list[Sample]:
+        """Each arm's latest `keep` right answers in warm-up and training, oldest first; of each group and task the first.
+        Only of steps `before` this one."""
+        return self._samples(database.SUCCESSES, {"keep": keep, "before": before})
 
     def _samples(self, sql: str, params: Mapping[str, Any]) -> list[Sample]:
         tasks: dict[str, Task] = {}

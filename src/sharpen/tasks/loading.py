@@ -79,15 +79,15 @@ def jsonl(path: str | Path) -> TaskSource:
     return read_file(Path(path)).source
 
 
-def read_file(path: Path, map: str = "", large: int = LARGE, lenient: bool = False) -> TaskFile:
+def read_file(path: Path, map: str = "", large: int = LARGE, lenient: bool = False, whole: bool = False) -> TaskFile:
     """A file or directory of tasks, of any format and shape; `map` as parse_map reads it. Raises UserError as `jsonl` does.
 
     Lines of a file of more than `large` bytes stay on disk. lenient: rows that are no task, or come again, are left out of our
-    own shape too."""
+    own shape too. whole: also an arm too small to have something of every split, which no run could use."""
     kind = formats.kind_of(path)
     shape, own = understood(path, kind, map)
     strict = own and kind == "jsonl" and not map and not lenient
-    seen = Seen(path, kind, shape, strict, large)
+    seen = Seen(path, kind, shape, strict, large, whole)
     for row in formats.rows(path, shape.reads or None):
         seen.add(row)
     return seen.finish()
@@ -165,8 +165,8 @@ OWN = Shape(OWN_FIELDS, own_line)
 class Seen:
     """The rows of one file, as they are looked at, one after the other."""
 
-    def __init__(self, path: Path, kind: str, shape: Shape, strict: bool, large: int):
-        self.path, self.kind, self.shape, self.strict = path, kind, shape, strict
+    def __init__(self, path: Path, kind: str, shape: Shape, strict: bool, large: int, whole: bool = False):
+        self.path, self.kind, self.shape, self.strict, self.whole = path, kind, shape, strict, whole
         self.family = family_of(path)
         self.unused = decisions.unused(path)
         self.numbers, self.keys, self.others = array("Q"), array("Q"), array("Q")  # line or row, hash of question, of the rest
@@ -281,7 +281,7 @@ class Seen:
         for members in np.split(rows, np.flatnonzero(np.diff(arms[rows])) + 1) if len(rows) else ():
             arm = Arm(*list(self.names)[arms[members[0]]])
             parts = [members[splits[members] == at] for at in range(len(SPLITS))]
-            if not placed[members].any():
+            if not placed[members].any() and not (self.whole and len(members) < len(SPLITS)):
                 if len(members) < len(SPLITS) and not self.strict:
                     where = f"{formats.label(self.kind)} {self.numbers[members[0]]}: {arm}"
                     self.leave_out(TOO_FEW, f"{where}: {TOO_FEW}", len(members))

@@ -16,7 +16,11 @@ NAMED = (
     "arithmetic",
     "programs",
     "step_chain",
+    "constraints",
+    "facts",
+    "searching",
     "problems",
+    "retention",
 )  # what --tasks knows by name, whatever directories there are
 META = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # of a data set, beside its data
 

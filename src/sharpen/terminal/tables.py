@@ -123,6 +123,8 @@ def show_change(summary: Mapping[str, Any]) -> None:
     """Test accuracy before and after, arm by arm, of the tasks tried both times, and how the answers came out; of a run that
     has not come so far, what is known before."""
     before, after, difference = summary["before"], summary["after"], summary["difference"]
+    if summary.get("stream"):
+        show_stream(summary["stream"])
     if before and not after:
         show_evaluation(before)
     if not before or not after or not difference:
@@ -152,6 +154,19 @@ def show_change(summary: Mapping[str, Any]) -> None:
     show_findings(after)
 
 
+def show_stream(found: Mapping[str, Any]) -> None:
+    """The accuracy matrix of a run over task sets, a row after each, and what it comes to."""
+    rows = [("before", found["start"]), *(("after " + name, row) for name, row in zip(found["sets"], found["matrix"]))]
+    show(("validation", *found["sets"]), [(name, *map(_percent, row)) for name, row in rows])
+    numbers = found["numbers"] or {}
+    told = [f"{n.replace('_', ' ')} {100 * numbers[n]:.1f}" for n in STREAM if numbers.get(n) is not None]
+    if told:
+        say(f"In points: {', '.join(told)}.")
+
+
+STREAM = ("average", "worst_case", "forgetting", "backward_transfer", "forward_transfer", "stability_gap")
+
+
 def _came_out(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Shares before and after: wrong, malformed, cut off, readable."""
     counts = [f["outcomes"] for f in (before, after) if f.get("outcomes")]
@@ -168,6 +183,9 @@ def show_comparison(found: Mapping[str, Any]) -> None:
     for row in found["contenders"]:
         for measure in row["versus"] or {}:
             print(safe(f"{row['name']}: {row['versus'][measure]['says']}"))
+    for row in found["contenders"]:
+        if row["explains"]:
+            print(safe(row["explains"]["says"][:1].upper() + row["explains"]["says"][1:]))
     for note in found["notes"]:
         print(safe(f"Note: {note}"))
 

@@ -133,6 +133,31 @@ def progressed(
     return replace(verdict, parts={**verdict.parts, LEARNT: after[-1]})
 
 
+def trusted(task: Task, response: str, role: str = "reward", alpha: float = 0.5) -> VerdictGenerator:
+    """A reward model's score among right answers, and among wrong ones, but never across: sigma(alpha * score) + right - 1,
+    from -1 to 1, here (r + 1) / 2. Source: Qwen2.5-Math, arXiv 2409.12122, equation 3."""
+    known = yield from truth(task, response)
+    found = yield Score(task.prompt, (response,), role)
+    own = sigmoid(alpha * float(found.values[-1]))
+    verdict = ruled(known, (own + float(known.correct)) / 2, {}, f"scored by {role}")
+    return replace(verdict, parts={**verdict.parts, LEARNT: own})
+
+
+IMPROVE = "Give a better answer."
+
+
+def gap(task: Task, response: str, role: str = "reward", again: str = IMPROVE, *, turns: Sequence[str]) -> VerdictGenerator:
+    """How much better a reward model finds the last of two answers than the first, both read after the first: sigma of the
+    difference of their scores. 1/2 for one that is the first again, whatever the prompt is worth. The part `first` is 1 where
+    the first answer was right. Source: PIT, arXiv 2310.00898, section 3."""
+    known = yield from truth(task, response)
+    first = yield from truth(task, turns[0])
+    asked = (*task.prompt, {"role": "assistant", "content": turns[0]}, {"role": "user", "content": again})
+    after, before = yield [Score(asked, (said,), role) for said in (response, turns[0])]
+    own = sigmoid(float(after.values[-1]) - float(before.values[-1]))
+    return ruled(known, own, {"first": float(first.correct)}, f"gap by {role}")
+
+
 def rehearse(
     verdict: Callable[..., Any], outcome: str, scores: Sequence[float] = (), words: Sequence[str] = (), **given: Any
 ) -> Any:

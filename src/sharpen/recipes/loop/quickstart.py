@@ -1,9 +1,9 @@
-"""Practice at the edge of one's ability, old successes replayed, only better rounds kept: 15 points in six minutes.
+"""Practice at the edge of one's ability, old successes replayed, harm taken back: 15 points in six minutes.
 
 Paper: none; GRPO (arXiv 2402.03300, section 4.1) on the arms that SEC (arXiv 2505.14970) chooses
 Parent: grpo
 Differs: prompts go to the arms with the largest mean |advantage|; earlier successes, worked solutions among them, are imitated
-    in the same step; what is measured and kept is a running mean of the weights; a round that did not help is rolled back
+    in the same step; measured and kept is a running mean of the weights; rounds are rolled back on evidence of harm only
 Status: reproduced: python bench/controls.py --seeds 0 1 2 (+17.0, +19.3 and +19.7 points on the test split)
 """
 
@@ -21,7 +21,7 @@ from sharpen.recipes.policy_gradient import grpo
 
 def recipe(
     adaptive: bool = True,
-    ratchet: bool = True,
+    guarded: bool = True,
     replay: int = 96,
     average: float = 0.97,
     lr: float = 8e-4,
@@ -31,7 +31,7 @@ def recipe(
     return replace(
         parent,
         curriculum=partial(curriculum.sec, floor=0.1) if adaptive else parent.curriculum,
-        guard=guard.ratchet if ratchet else parent.guard,
+        guard=guard.sequential if guarded else parent.guard,
         objective=policy_gradient.practice if replay else parent.objective,
         replay=replay,
         average=average,
@@ -40,7 +40,7 @@ def recipe(
     )
 
 
-NEUTRAL = dict(adaptive=False, ratchet=False, replay=0, average=0.0, lr=1e-4, lr_end=1.0)
+NEUTRAL = dict(adaptive=False, guarded=False, replay=0, average=0.0, lr=1e-4, lr_end=1.0)
 
 
 def check(made: Recipe) -> bool:
