@@ -35,7 +35,7 @@ class InTurn(Quiet):
         if self.looping:
             self.since = time.process_time()
     def advance(self, n, **named):
-        if self.looping:
+        if self.looping and n:  # not for what moves within a step
             print(time.process_time() - self.since, flush=True)
             if not sys.stdin.readline():
                 sys.exit()

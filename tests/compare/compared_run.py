@@ -47,7 +47,7 @@ def main(root: Path, tasks: str, seed: int) -> None:
     while kills.attempt(lambda: go_on("killed"), arm):
         killed += 1
         arm = kills.at(rng.randint(1, killed * total // PARTS))
-    print(killed)
+    print(killed, flush=True)
 
 
 def side_by_side(root: Path, tasks: str, seed: int, jobs: int) -> None:
@@ -58,7 +58,7 @@ def side_by_side(root: Path, tasks: str, seed: int, jobs: int) -> None:
 
     started = workers.workers.__wrapped__
     arm = kills.at(random.Random(seed).randint(1, kills.events(lambda: go_on("whole"), started) // 2), after=started)
-    print(int(kills.attempt(lambda: go_on("killed"), arm)))
+    print(int(kills.attempt(lambda: go_on("killed"), arm)), flush=True)  # a child would write it again
     assert not kills.attempt(lambda: go_on("killed"))
 
 

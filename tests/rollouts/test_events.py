@@ -33,6 +33,7 @@ from sharpen.models import ScriptedPolicy
 from sharpen.recipe import asked_for
 from sharpen.recipes import catalog
 from sharpen.rollouts import answers, drive
+from sharpen.sandbox import probe
 from sharpen.verify import judged, likelihood_of_gold
 
 TASK = Task(({"role": "user", "content": "17 * 23 ="},), "391", "products", 1)
@@ -268,7 +269,12 @@ class Anybody(dict):
         return True
 
 
-@pytest.mark.parametrize("name", sorted(set(catalog.choices("rollout")) - {"agent"}))  # which needs a program: test_agents.py
+boxed = pytest.mark.skipif(probe().level != "full", reason="; ".join(probe().reasons))
+PROGRAMS = {"efficient", "worked_by_program"}  # they run one in the sandbox; `agent` needs one of its own: test_agents.py
+EACH = [pytest.param(name, marks=boxed) if name in PROGRAMS else name for name in sorted(catalog.choices("rollout"))]
+
+
+@pytest.mark.parametrize("name", [name for name in EACH if name != "agent"])
 def test_every_rollout_says_who_wrote_what(name):
     """Driven by a script: each token that is learnt from lies in a span, each span is of a turn, and context is in none."""
     task = Task(TASK.prompt, "391", "products", 1, solution="so <answer>391</answer>")

@@ -7,7 +7,7 @@ runs of a sweep early.
 May import: terminal, sandbox, guard, store, recipes, loop, report.
 """
 
-from sharpen.compare import controls, gaps, halving, page, result
+from sharpen.compare import controls, gaps, halving, page, paired, result, runner
 from sharpen.compare.runner import compare, plan, read_plan
 
-__all__ = ["compare", "controls", "gaps", "halving", "page", "plan", "read_plan", "result"]
+__all__ = ["compare", "controls", "gaps", "halving", "page", "paired", "plan", "read_plan", "result", "runner"]

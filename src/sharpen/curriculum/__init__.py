@@ -10,19 +10,19 @@ A curriculum is a pure function (history, arms, prompts, samples, rng) -> [(arm 
    ValueError and name the arm.
 
 schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py, value_model.py and
-ridge.py choose single tasks, orders.py by how difficult somebody says they are, clusters.py, similarity.py and latent.py by where they
-lie, gates.py by who solves them, budget.py how often each is tried; gaussians.py works on task parameters, federated.py has
-clients. guided.py helps where nothing succeeds, or keeps to a part of the arms. earlier.py reads the stores of other runs;
-effects.py and agents.py learn from them.
+ridge.py choose single tasks, orders.py by how difficult somebody says they are, clusters.py, similarity.py and latent.py by
+where they lie, gates.py by who solves them, budget.py how often each is tried; gaussians.py works on task parameters,
+federated.py has clients. guided.py helps where nothing succeeds, or keeps to a part of the arms. earlier.py reads the stores
+of other runs; effects.py and agents.py learn from them.
 
 May import: data, objectives, store.
 """
 
-from sharpen.curriculum import agents, earlier, effects, federated, latent, orders, similarity, state, testbed
+from sharpen.curriculum import agents, earlier, effects, federated, latent, orders, ridge, similarity, state, testbed
 from sharpen.curriculum.agents import allocated, mixing_agent
 from sharpen.curriculum.attempts import Attempts, trainable
 from sharpen.curriculum.bandit import dump, learning_progress, sec, thompson, values
-from sharpen.curriculum.budget import cures, exact, greedy, knapsack, knapsack_quota, value
+from sharpen.curriculum.budget import cures, exact, greedy, knapsack, knapsack_quota, undecided, value
 from sharpen.curriculum.clusters import clustered, fitting
 from sharpen.curriculum.common import History, allot, dealt, draw, lowest, posterior, statistics, weighted
 from sharpen.curriculum.earlier import again
@@ -97,6 +97,7 @@ __all__ = [
     "posterior",
     "recovered",
     "retrospective",
+    "ridge",
     "sec",
     "similarity",
     "skill_it",
@@ -108,6 +109,7 @@ __all__ = [
     "threshold_ladder",
     "trainable",
     "uniform",
+    "undecided",
     "value",
     "values",
     "views",

@@ -2,9 +2,10 @@
 
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), principles.py under principles, refusing.py not at all; corrections.py makes texts about mistakes, errors.py
-mistakes, edits.py texts with what somebody accepts of a revision; lengths.py pays for length, easing.py weighs what misleads
-less at first, vocabulary.py hides rare words, trees.py learns from what a search tried; replay.py remembers earlier successes,
-rehearsal.py those of the stages before, shuffling.py deals verdicts anew, as a control; batching.py makes arrays of samples.
+mistakes, edits.py texts with what somebody accepts of a revision; balance.py weighs exploring and choosing, consuming.py
+mixes in real data; lengths.py pays for length, easing.py weighs what misleads less at first, vocabulary.py hides rare words,
+trees.py learns from what a search tried; replay.py remembers earlier successes, rehearsal.py those of the stages before,
+shuffling.py deals verdicts anew, as a control; batching.py makes arrays of samples.
 
 lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py
 one reward of parts. growth.py makes new tasks of what failed: diagnose.py names it, propose.py writes (writing.py, worth.py:
@@ -19,9 +20,11 @@ May import: verify, tasks.
 """
 
 from sharpen.data import (
+    balance,
     batching,
     blending,
     clusters,
+    consuming,
     containment,
     corrections,
     curating,
@@ -81,9 +84,11 @@ from sharpen.data.shuffling import shuffled
 
 __all__ = [
     "Memory",
+    "balance",
     "batching",
     "blending",
     "clusters",
+    "consuming",
     "corrections",
     "diagnose",
     "edits",

@@ -35,6 +35,7 @@ from sharpen.environments.worlds import (
     rooms,
     table,
     tabular,
+    tampering,
 )
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "solution_of",
     "table",
     "tabular",
+    "tampering",
     "told",
     "words",
 ]

@@ -34,6 +34,7 @@ WORLDS: Mapping[str, str] = {
     "tabular": "sharpen.environments.worlds.tabular:Tabular",
     "diagnosis": "sharpen.environments.worlds.diagnosis:Diagnosis",
     "atomic": "sharpen.environments.worlds.atomic:Atomic",
+    "tampering": "sharpen.environments.worlds.tampering:Tampering",
     "table": "sharpen.environments.worlds.table:Table",
     "charts": "sharpen.environments.worlds.charts:Charts",
     "circuits": "sharpen.environments.worlds.circuits:Circuits",

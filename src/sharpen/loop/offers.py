@@ -289,7 +289,9 @@ OFFERS: Mapping[str, Offer] = {
         lambda moment: None,
         True,
     ),
-    "stage": Offer(EVERYWHERE, "number of the stage, 0 the first: the task set of a stream", attrgetter("this.at.number")),
+    "stage": Offer(
+        ("select", "objective"), "number of the stage, 0 the first: the task set of a stream", attrgetter("this.at.number")
+    ),
     "earlier": Offer(
         ("select",), "right answers of the stages before, as samples, oldest first", lambda m: list(m.this.earlier)
     ),

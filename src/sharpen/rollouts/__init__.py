@@ -45,6 +45,7 @@ from sharpen.rollouts.retry import rethink, retry, untried
 from sharpen.rollouts.rollout import (
     INSTRUCTIONS,
     again,
+    at_balance,
     demonstrate,
     demonstrated,
     demonstrating,
@@ -69,6 +70,7 @@ __all__ = [
     "advised",
     "again",
     "asking",
+    "at_balance",
     "best_by_own",
     "co_evolved",
     "conair",

@@ -3,10 +3,11 @@
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
 arithmetic.py for numbers, chain.py for chains of steps, constraints.py for lists of words, facts.py for what is so,
 searching.py for searches with so many wrong turns, tours.py for settings of a search, scheduling.py for rules, ranked.py for
-an order, next_word.py for the next word of a text; grown.py makes tasks of others, and draws them; answering.py answers
-questions; episodes.py has those of environments. suites.py keeps families unseen, overlap.py finds evaluations in training
-texts. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py and code_shapes.py (what columns mean;
-reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py: rows in little memory).
+an order, next_word.py for the next word of a text, travel.py for journeys; grown.py makes tasks of others, and draws them;
+answering.py answers questions; episodes.py has those of environments. suites.py keeps families unseen, overlap.py finds
+evaluations in training texts. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py and
+code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py:
+rows in little memory).
 
 May import: terminal, environments, families, verify.maths, verify.code, verify.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.families import BLOCKED, DEFAULT, VERIFIER, level_count
 from sharpen.hashing import question_key
-from sharpen.tasks import decisions, formats, overlap
+from sharpen.tasks import decisions, formats, overlap, travel
 from sharpen.tasks.answering import answer_of, answered, knows
 from sharpen.tasks.arithmetic import arithmetic, line_of, lines
 from sharpen.tasks.chain import step_chain
@@ -43,6 +44,7 @@ from sharpen.tasks.searching import route_end, searching, turns_of
 from sharpen.tasks.solutions import WRITERS
 from sharpen.tasks.suites import unseen
 from sharpen.tasks.tours import tours
+from sharpen.tasks.travel import journeys
 from sharpen.terminal import places
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "held_out",
     "interpolated",
     "is_own",
+    "journeys",
     "jsonl",
     "kind",
     "knows",
@@ -92,6 +95,7 @@ __all__ = [
     "TaskFile",
     "step_chain",
     "tours",
+    "travel",
     "turns_of",
     "unseen",
     "scheduling",
