@@ -182,13 +182,13 @@ def look(directory: Path) -> None:
         server.kill()
 
 
-def work(directory: Path, steps: int) -> float:
-    """Seconds of the processor that a writer takes for so many committed steps beside arithmetic, as a run does."""
+def work(directory: Path, steps: int) -> tuple[float, float]:
+    """(seconds of the processor, of the clock) that so many committed steps take beside arithmetic, as a run does."""
     pool = {arm: [task_of(arm, i, "train") for i in range(40)] for arm in ARMS}
     matrix = np.random.default_rng(0).random((300, 300))
     with Store.open(directory, write=True) as store:
         (step,) = store.rows("SELECT count(*) FROM steps")[0]
-        began = time.monotonic()
+        began, used = time.monotonic(), time.process_time()
         for i in range(steps):
             for _ in range(60):
                 matrix = matrix @ matrix
@@ -196,7 +196,7 @@ def work(directory: Path, steps: int) -> float:
             one_step(store, step + i, pool)
             if i % 5 == 4:
                 store.commit(Position("loop", step + i + 1, 0))
-        return time.monotonic() - began
+        return time.process_time() - used, time.monotonic() - began
 
 
 def watch(seconds: float) -> None:
@@ -207,7 +207,8 @@ def watch(seconds: float) -> None:
             close(store, 0, 0)
             store.commit(Position("loop", 0, 0))
         work(directory, 20)
-        times: dict[str, list[float]] = {"alone": [], "watched": []}
+        times: dict[str, list[tuple[float, float]]] = {"alone": [], "watched": []}
+        page = []
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             times["alone"].append(work(directory, 20))
@@ -220,13 +221,14 @@ def watch(seconds: float) -> None:
                     stream.read(1000)
                     before = status(server.pid)["used"]
                     times["watched"].append(work(directory, 20))
-                    used = (status(server.pid)["used"] - before) / 100
+                    page.append((status(server.pid)["used"] - before) / 100 / times["watched"][-1][1])
             finally:
                 server.kill()
-            print(json.dumps({k: round(v[-1], 3) for k, v in times.items()} | {"the page's processor": used}), flush=True)
-        alone, watched = (statistics.median(times[k]) for k in ("alone", "watched"))
-        slower = 100 * (watched / alone - 1)
-        print(f"{len(times['alone'])} pairs, medians {alone:.3f} s alone and {watched:.3f} s watched: {slower:+.1f} %")
+            print(json.dumps({k: [round(t, 3) for t in v[-1]] for k, v in times.items()}), flush=True)
+        for i, name in enumerate(("of the processor", "of the clock")):
+            alone, watched = (statistics.median(t[i] for t in times[k]) for k in ("alone", "watched"))
+            print(f"seconds {name}: {alone:.3f} alone, {watched:.3f} watched, {100 * (watched / alone - 1):+.1f} %")
+        print(f"{len(page)} pairs; the page took {statistics.median(page):.2%} of one processor meanwhile")
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ class Written:
 
 
 def going(tmp_path, plan, history=None, speak=None):
-    root = catalog.build(plan.recipe, plan.settings)
+    root = catalog.build(plan.recipe, plan.settings, tasks=plan.tasks)
     (tmp_path / "recipes").mkdir(exist_ok=True)
     history = history or history_of(Candidate(0, {"base": plan.recipe}, "root"))
     return evolve.Loop(tmp_path, plan, root, history, speak, terminal.Quiet())

@@ -246,7 +246,7 @@ def test_a_look_is_made_after_a_commit_and_not_too_often(run):
     with Store.open(run, write=True) as store:
         steps(store, 8, 2, 3)
         store.commit(Position("loop", 10, 2))
-    assert watched.look().step == 8 and watched.version == 1  # it is not due: a look may take a hundredth of the time
+    assert watched.look().step == 8 and watched.version == 1  # it is not due: a look may take a two-hundredth of the time
     now[0] += 1000
     assert watched.look().step == 10 and watched.version == 2
 

@@ -93,7 +93,7 @@ def undecided(right: np.ndarray, tried: np.ndarray, prior: np.ndarray, total: in
     A group that has both kinds teaches already, and gets nothing while another can come to do so. The k-th further rollout of
     a silent group is the first of the other kind with chance (1 - q)^(k - 1) q, with q from the posterior mean p, and
     worth p (1 - p)^2 then, as in `value`: an arm that is nearly always right, or nearly never, is left. Of 200 tasks of
-    three arms (0.02, 0.3, 0.95) with 4 rollouts each, 2 of them early, mixed groups are worth 26 to 41 % more so; with 8, 5 to 8.
+    three arms (0.02, 0.3, 0.95) with 4 rollouts each, 2 of them early, mixed groups are worth 26 to 41 % more so.
     """
     p = (prior[:, 0] + right) / (prior.sum(axis=1) + tried)
     mixed = (right > 0) & (right < tried)

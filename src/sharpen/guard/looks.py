@@ -88,7 +88,7 @@ def sequential(
 
 
 def alike(one: Evaluation, other: Evaluation) -> bool:
-    """Whether two evaluations are of the same tasks, as far as their arms and numbers tell; those of another stage may not be."""
+    """Whether two evaluations are of the same tasks, by their arms and numbers; those of another stage may not be."""
     return {arm: len(own) for arm, own in one.correct.items()} == {arm: len(own) for arm, own in other.correct.items()}
 
 

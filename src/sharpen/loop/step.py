@@ -17,7 +17,7 @@ from sharpen.guard import monitors
 from sharpen.hashing import derive
 from sharpen.loop import learning
 from sharpen.loop.offers import Moment
-from sharpen.loop.sampling_step import choose, say_short, try_out
+from sharpen.loop.sampling_step import practise, say_short
 from sharpen.loop.session import Run
 from sharpen.loop.warmup import ramp
 from sharpen.verify import BEHAVIOURS, LEARNT
@@ -40,9 +40,8 @@ def learn(this: Run, step: int, number: int, spent: float) -> dict[str, Any]:
         missing, seen = recipe.prompts - len({s.group for s in kept}), len(samples)
         if refill and missing <= 0:
             break
-        with this.timed("curriculum", step):
-            chosen = choose(moment, refill, missing, len(drawn))
-        samples += try_out(moment, chosen, len(drawn))
+        chosen, new = practise(moment, refill, missing, len(drawn))
+        samples += new
         tried += this.state.observe(step, samples[seen:])
         drawn += [task for task, _ in chosen]
         with this.timed("learn", step):
@@ -61,6 +60,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> dict[str, Any]:
         this.policy.version = step + 1
     with this.timed("store", step):
         stats = {**describe_step(samples), **stats, "lr": lr, "temperature": recipe.temperature}
+        stats |= staleness(this, kept, step)
         stats["unscorable_limit"] = recipe.unscorable_limit
         this.store.add_samples("train", step, number, samples)
         this.store.add_samples("demo", step, number, moment.shown)
@@ -84,6 +84,12 @@ def steered(this: Run) -> Run:
     if "temperature" not in this.notes:
         return this
     return dataclasses.replace(this, recipe=dataclasses.replace(this.recipe, temperature=float(this.notes["temperature"])))
+
+
+def staleness(this: Run, kept: Sequence[Sample], step: int) -> dict[str, float]:
+    """How many updates ago what a step learnt from was written, in the mean; nothing of a run that is not ahead."""
+    written = [step - s.rollout.version for s in kept if s.rollout.stop != "forced"]
+    return {"staleness": sum(written) / len(written)} if this.ahead and written else {}
 
 
 def replayed(this: Run, step: int, drawn: Sequence[Task]) -> list[Sample]:

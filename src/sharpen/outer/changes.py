@@ -14,7 +14,7 @@ from numpy.random import Generator
 from sharpen.core import UserError
 from sharpen.outer import space
 from sharpen.outer.files import Genome
-from sharpen.recipe import Recipe, describe
+from sharpen.recipe import Recipe, describe, identity
 from sharpen.recipes import catalog
 
 Change = tuple[Genome, str]
@@ -47,13 +47,14 @@ def turned(parent: Genome, recipe: Recipe, rng: Generator) -> Change:
     return made, f"{name} from {now:g} to {text}"
 
 
-def recombined(parent: Genome, others: Sequence[Genome], rng: Generator) -> Change:
-    """A slot of another member, or of a recipe of the folder."""
+def recombined(parent: Genome, recipe: Recipe, others: Sequence[Genome], rng: Generator) -> Change:
+    """A slot of another member, or of a recipe of the folder. UserError where that is what the parent has already."""
     slot = str(rng.choice(LENT))
     lenders = [info.name for info in catalog.recipes() if info.family in DONORS[slot]]
     known = [g.slots[slot] for g in others if slot in g.slots]
     donor = str(rng.choice([*lenders, *known]))
-    if parent.slots.get(slot) == donor:
+    lender = catalog.build(donor)
+    if not isinstance(lender, Recipe) or identity(getattr(lender, slot)) == identity(getattr(recipe, slot)):
         raise UserError(f"{slot} is that of {donor} already")
     return Genome(parent.base, {**parent.slots, slot: donor}, parent.settings), f"{slot} of {donor}"
 
@@ -81,7 +82,7 @@ def changed(parent: Genome, recipe: Recipe, others: Sequence[Genome], rng: Gener
             kind = rng.choice(["turn", "lend", "cross"], p=[0.5, 0.35, 0.15])
             if kind == "turn":
                 return turned(parent, recipe, rng)
-            return (recombined if kind == "lend" else crossed)(parent, others, rng)
+            return recombined(parent, recipe, others, rng) if kind == "lend" else crossed(parent, others, rng)
         except UserError:
             continue
     raise UserError("no change was found")

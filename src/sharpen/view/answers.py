@@ -24,7 +24,7 @@ from sharpen.store import Store, asked, lineage
 from sharpen.view import deciding, reading, searching, watching
 from sharpen.view.site import Refused, Site
 
-EVERY = 1.0  # seconds between two looks for news
+EVERY = 2.0  # seconds between two looks for news
 ALIVE = 15.0  # seconds after which a silent stream says that it lives
 
 ENVIRONMENT = page.environment(
@@ -56,7 +56,7 @@ def shown(
     here |= {"said": request.query_params.get("said", "")[:300] if status < 400 else "", "at": request.url.path}
     if here["run"] and status < 400:
         watched = site.runs[str(run)]
-        here["head"] = page.Markup(watching.parts(watched, render, False, time.time()).get("head", ""))
+        here["head"] = page.Markup(watching.parts(watched, render, time.time(), whole=False).get("head", ""))
         here["open"] = getattr(watched.look(), "disputes", 0)
     text = render(layout, **{"open": 0, **here, **found, **more})
     return HTMLResponse(text.encode("utf-8", "replace"), status)  # a lone surrogate has no UTF-8
@@ -102,7 +102,7 @@ def index(site: Site, request: Any) -> Any:
 
 def overview(site: Site, request: Any) -> Any:
     watched = watched_of(site, request)
-    made = watching.parts(watched, render, True, time.time())
+    made = watching.parts(watched, render, time.time())
     found = watched.look()
     if wants_json(request):
         return shown(site, request, "", {}, plain=figures(found, reading.live(watched.directory, time.time())))
@@ -136,10 +136,12 @@ def figures(found: Any, live: reading.Live) -> dict[str, Any]:
 async def streamed(watched: watching.Watched, whole: bool) -> AsyncIterator[str]:
     """Server-sent events: a part of the page whenever it is another than before."""
     sent: dict[str, str] = {}
-    quiet = time.monotonic()
+    quiet, known = time.monotonic(), None
     yield "retry: 2000\n\n"
     while True:
-        made = await asyncio.to_thread(watching.parts, watched, render, whole, time.time())
+        before = watched.version  # a look that is made meanwhile, by whomever, is shown once more and not missed
+        made = await asyncio.to_thread(watching.parts, watched, render, time.time(), whole, known)
+        known = before
         for name, text in made.items():
             if sent.get(name) != text:
                 sent[name], quiet = text, time.monotonic()
@@ -175,7 +177,8 @@ def rollouts(site: Site, request: Any) -> Any:
 
 def rollout(site: Site, request: Any) -> Any:
     with Store.open(watched_of(site, request).directory) as store:
-        found = searching.one(store, request.path_params["id"])
+        id = request.path_params["id"]
+        found = searching.one(store, id) | {"learnt": searching.learnt(store, id)}
     return shown(site, request, "rollout.html.j2", {"r": found}, plain=found)
 
 

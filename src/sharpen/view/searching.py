@@ -162,8 +162,7 @@ SELECT r.id, r.purpose, r.step, r.round, r.grp, r.stop, r.n_prompt, r.n_sampled,
     json_array_length(r.turns) AS n_turns, v.outcome, v.reward, v.parts, substr(v.feedback, 1, :shown) AS feedback, v.rule,
     v.isolation, v.credit, t.id AS task, t.family, t.level, t.split, t.prompt, substr(t.answer, 1, :shown) AS answer,
     t.verifier,
-    t.parents, t.operator, substr(t.solution, 1, :shown) AS solution,
-    (SELECT min(b.step) FROM batches b WHERE b.rollout = r.id AND b.step = r.step) AS learnt
+    t.parents, t.operator, substr(t.solution, 1, :shown) AS solution
 FROM rollouts r JOIN verdicts v ON v.rollout = r.id JOIN tasks t ON t.id = r.task WHERE r.id = :id
 """
 # As bytes: a lone surrogate, escaped in JSON, is no UTF-8 once it is taken out.
@@ -201,6 +200,11 @@ def one(store: Store, id: str) -> dict[str, Any]:
     return row | texts | more | {"parents": json.loads(row["parents"]), "parts": json.loads(row["parts"])}
 
 
+def learnt(store: Store, id: str) -> bool:
+    """Whether a step has learnt from a rollout. It walks the table of batches, which has no index: for one, not for many."""
+    return bool(store.rows("SELECT 1 FROM batches WHERE rollout = ? LIMIT 1", (id,)))
+
+
 def evaluations(store: Store) -> list[dict[str, Any]]:
     """What can be set side by side, latest first: purpose, round, accuracy, and what became of the round."""
     sql = (
@@ -212,8 +216,9 @@ def evaluations(store: Store) -> list[dict[str, Any]]:
 
 
 ANSWERS = """
-SELECT r.task, r.id, v.outcome, t.family, t.level FROM rollouts r JOIN verdicts v ON v.rollout = r.id JOIN tasks t ON t.id =
-r.task WHERE r.id >= :first AND r.id < :last
+SELECT r.task, r.id, v.outcome, t.family, t.level
+FROM rollouts r CROSS JOIN verdicts v ON v.rollout = r.id CROSS JOIN tasks t ON t.id = r.task
+WHERE r.id >= :first AND r.id < :last
 """
 
 

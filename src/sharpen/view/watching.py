@@ -17,7 +17,7 @@ from sharpen.core import UserError
 from sharpen.view import reading
 from sharpen.view.reading import Look
 
-SHARE = 0.01  # of a processor that goes into reading one run
+SHARE = 0.005  # of a processor that goes into reading one run
 
 
 def stamp(path: Path) -> tuple[int, int]:
@@ -66,18 +66,27 @@ class Watched:
             return self._curves
 
 
-def parts(watched: Watched, render: Callable[..., str], whole: bool, now: float) -> dict[str, str]:
-    """The live parts of a page by the id of their elements. whole: those of the overview too, not the header alone."""
+LIGHT = ("figures", "findings")  # parts that change between two commits too
+HEAVY = ("rounds", "skills", "curves")  # parts that are as the last look was
+
+
+def parts(
+    watched: Watched, render: Callable[..., str], now: float, whole: bool = True, known: int | None = None
+) -> dict[str, str]:
+    """The live parts of a page by the id of their elements.
+
+    whole  those of the overview too, not the header alone
+    known  the version of the look that was shown before: what is as it was then is left out
+    """
     found = watched.look()
     live = reading.live(watched.directory, now)
     if isinstance(found, UserError):
         return {"head": render("trouble.html.j2", why=str(found), live=live)}
     share, left = reading.left(found, live, now)
     head = {"head": render("head.html.j2", look=found, live=live, share=share, left=left, now=now, **words(found, live, now))}
-    if not whole:
-        return head
+    names = () if not whole else LIGHT if known == watched.version else (*LIGHT, *HEAVY)
     made = {"look": found, "live": live, "left": left, "now": now, **watched.curves()}
-    return head | {name: render(f"{name}.html.j2", **made) for name in ("figures", "rounds", "findings", "skills", "curves")}
+    return head | {name: render(f"{name}.html.j2", **made) for name in names}
 
 
 def words(look: Look, live: reading.Live, now: float) -> dict[str, Any]:
