@@ -324,11 +324,31 @@ def everything() -> list[Diagnosis]:
         *diagnose(steps(1, loss=float("nan"))),
         *diagnose(steps(timeout=0.9)),
         *told(RISING, FALLING),
+        *diagnose(ALIKE),
+        *diagnose(LONGER),
     ]
     troubles = "all_truncated held_out_falls loss_not_finite mismatch mismatch_grows no_variance reward_zero timeouts "
-    troubles += "unscorable"
+    troubles += "unscorable answers_alike answers_lengthen"
     assert {d.name for d in found} == set(troubles.split())
     return found
+
+
+def then(**late) -> list[dict]:
+    """Two windows of steps, of which the second has these values."""
+    return steps(WINDOW, entropy=1.0) + steps(WINDOW, first=WINDOW, **{"entropy": 1.0, **late})
+
+
+ALIKE, LONGER = then(entropy=0.1), then(tokens=4600, truncated=0.15)
+
+
+def test_answers_that_become_alike_are_told_unless_tasks_are_solved():
+    assert only(diagnose(ALIKE)).name == "answers_alike" and not only(diagnose(ALIKE)).fatal
+    assert diagnose(then(entropy=0.1, reward=0.95)) == [] and diagnose(then(entropy=0.3)) == []
+
+
+def test_answers_that_grow_are_told_once_they_are_cut_off():
+    assert only(diagnose(LONGER)).name == "answers_lengthen"
+    assert diagnose(then(tokens=4600)) == [] and diagnose(then(truncated=0.15)) == []
 
 
 def test_every_cure_names_knobs_that_exist():

@@ -28,7 +28,7 @@ def run(seed, rounds=24, hacked=None, tasks=320, **drift):
             reward = np.clip((1 - ahead) * skill + ahead * 0.5 + extra + rng.normal(0, 0.05), 0, 1)
             row = dict(
                 round=number, reward=reward, correct=reward - extra, silent=0.4,
-                length=12 * (1 + 0.3 * skill) * rng.lognormal(0, 0.1), surprisal=0.4 * (1.1 - skill) * rng.lognormal(0, 0.1),
+                length=12 * (1 + 0.3 * skill) * rng.lognormal(0, 0.1), entropy=0.4 * (1.1 - skill) * rng.lognormal(0, 0.1),
                 repeated=0.02 * rng.random(), foreign=0.01 * rng.random(),
             )  # fmt: skip
             loop.append(row | {k: f(step, row) for k, f in drift.items()})
@@ -59,7 +59,7 @@ def test_planted_hacking_is_found_within_five_rounds():
 @pytest.mark.parametrize(
     "name, drift",
     [
-        ("entropy_collapse", dict(surprisal=lambda s, row: 0.4 * 0.95**s)),
+        ("entropy_collapse", dict(entropy=lambda s, row: 0.4 * 0.95**s)),
         ("longer_not_better", dict(length=lambda s, row: 12 * (1 + s / 60), correct=lambda s, row: 0.3)),
         ("shorter_and_worse", dict(length=lambda s, row: 40 * 0.985**s, correct=lambda s, row: 0.6 - s / 600)),
         ("repetition", dict(repeated=lambda s, row: min(s / 200, 0.9))),
@@ -72,7 +72,7 @@ def test_planted_drift_is_found(name, drift):
 
 
 def test_certainty_of_what_is_mastered_is_no_collapse():
-    loop, rounds = run(0, surprisal=lambda s, row: 0.4 * 0.95**s, reward=lambda s, row: 0.97)
+    loop, rounds = run(0, entropy=lambda s, row: 0.4 * 0.95**s, reward=lambda s, row: 0.97)
     assert "entropy_collapse" not in found(loop, rounds)
 
 

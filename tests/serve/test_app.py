@@ -20,6 +20,7 @@ from sharpen.models.endpoint import EndpointPolicy
 from sharpen.rollouts import Asking, asking
 from sharpen.serve import app, chat, opened
 from sharpen.store import Store
+from sharpen.terminal import listening
 
 LACKING = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
 NEEDED = pytest.mark.skipif(bool(LACKING), reason=f"{' and '.join(LACKING)} not installed")
@@ -39,7 +40,7 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(directory):
-    at = app.listening("127.0.0.1", 0)
+    at = listening("127.0.0.1", 0)
     started, got = threading.Event(), []
     ready = lambda server: (got.append(server), started.set())  # noqa: E731
     thread = threading.Thread(target=app.serve, args=(opened(directory, precision="fp32"), at, 60.0, True, ready), daemon=True)
@@ -178,8 +179,8 @@ def test_a_key_is_wanted_where_one_is_set(directory, monkeypatch):
 
 
 def test_a_port_in_use_and_a_library_that_lacks_are_said_with_the_cure():
-    with app.listening("127.0.0.1", 0) as at, pytest.raises(UserError, match="--port"):
-        app.listening("127.0.0.1", at.getsockname()[1])
+    with listening("127.0.0.1", 0) as at, pytest.raises(UserError, match="--port"):
+        listening("127.0.0.1", at.getsockname()[1])
     if LACKING:
         with pytest.raises(UserError, match=r"pip install 'sharpen\[serve\]'"):
             app.require()

@@ -20,21 +20,27 @@ from typer.core import TyperGroup
 from sharpen import __version__
 from sharpen.cli import (
     commands,
+    comparing,
     data,
+    driving,
     growing,
     heads,
     lineage,
     listing,
     merging,
     outer,
+    planning,
     playing,
     profiling,
     revising,
     serving,
+    signals,
     streaming,
     suite,
+    viewing,
 )
 from sharpen.cli.commands import AsJson, Columns, Spec, System
+from sharpen.cli.serving import Track
 from sharpen.terminal import places
 
 # How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, then a core is left to whom they wait for.
@@ -61,12 +67,12 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _fail("interrupted", INTERRUPTED)
+            driving.fail("interrupted", INTERRUPTED)
         except Exception as error:
             core = sys.modules.get("sharpen.core")  # where it is not imported yet, no error of its kind can have been raised
             if core is None or not isinstance(error, core.UserError | core.FatalDiagnosis):
                 raise
-            _fail(str(error), USER_ERROR if isinstance(error, core.UserError) else FATAL)
+            driving.fail(str(error), USER_ERROR if isinstance(error, core.UserError) else FATAL)
 
 
 app = typer.Typer(
@@ -92,20 +98,20 @@ def options(
     """What can be said before a command."""
 
 
-Track = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--track",
-        metavar="NAME",
-        help="Show it in wandb, mlflow, trackio, tensorboard, or a tracker of yours, module:function.",
-    ),
-]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 Model = Annotated[
     str | None,
     typer.Option(
         metavar="DIR|FILE.gguf|smollm2", help="A Hugging Face causal LM to start from: a directory, a .gguf file, or smollm2."
     ),
+]
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
+]
+Budget = Annotated[
+    str | None, typer.Option(metavar="600s|10m|2h|40steps|2Mtokens", help="Time, learning steps, or tokens sampled.")
 ]
 
 
@@ -116,9 +122,7 @@ def run(
         typer.Argument(metavar="RECIPE", help="A recipe, or path of a .py file. [default: quickstart; frontier with --model]"),
     ] = None,
     run_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run goes. [default: runs/TIME-RECIPE]")] = None,
-    budget: Annotated[
-        str | None, typer.Option(metavar="600s|10m|2h|40steps|2Mtokens", help="Time, learning steps, or tokens sampled.")
-    ] = None,
+    budget: Budget = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Model = None,
     tasks: Spec = None,
@@ -126,23 +130,14 @@ def run(
     env: commands.Env = None,
     agent: commands.Agent = None,
     columns: Columns = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
-    ] = None,
+    settings: Changes = None,
     system: System = None,
-    roles: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
-        ),
-    ] = None,
-    as_control: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Run a control of the recipe instead: untrained, solutions, even, shuffled or prompt."
-        ),
-    ] = "",
+    roles: serving.Roles = None,
+    as_control: signals.AsControl = "",
+    engines: serving.Engines = None,
+    publish: serving.Publish = None,
+    ahead: serving.Steps = 0,
+    shard: serving.Shard = "",
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -158,14 +153,10 @@ def run(
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
     tasks, staged = streaming.streamed(stream, tasks)
+    more = (*places.system_setting(system), *commands.acting(env, agent, tasks), *staged)
     request = loop.Request(
         recipe=named,
-        settings=(
-            *map(places.here_setting, commands.with_columns(settings, columns)),
-            *places.system_setting(system),
-            *commands.acting(env, agent, tasks),
-            *staged,
-        ),
+        settings=(*map(places.here_setting, commands.with_columns(settings, columns)), *more),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
@@ -175,11 +166,14 @@ def run(
         roles=tuple(places.here_role(role) for role in roles or []),
         commit_s=commit_every,
         as_control=as_control,
+        **serving.afar(engines, publish, shard, ahead),
     )
+    if shard and loop.afar.rank():
+        return loop.afar.attend(request)
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
     streaming.require(loop.build_recipe(request), named, stream)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
-        _drive(partial(loop.start, size=size), request, directory, shown_in)
+        driving.drive(partial(loop.start, size=size), request, directory, shown_in)
 
 
 @app.command()
@@ -197,8 +191,10 @@ def resume(
     """
     from sharpen import loop
 
-    step = partial(loop.resume, more=budget, accept=accept_changes, trusted=trust)
-    _drive(step, directory, directory, serving.tracked(directory, track), budget)
+    if loop.afar.rank() and loop.afar.sharded(directory):
+        return loop.afar.attend_resumed(directory, trust)
+    step = partial(loop.resume, accept=accept_changes, trusted=trust)
+    driving.drive(partial(step, more=budget), directory, directory, serving.tracked(directory, track), budget, step)
 
 
 @app.command()
@@ -348,9 +344,11 @@ def query(
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
 app.command("show")(listing.show_recipe)
-offline = commands.verify, commands.audit, growing.grow, commands.rewards, commands.compare, data.data, lineage.lineage
+offline = commands.verify, commands.audit, growing.grow, commands.rewards, comparing.compare, data.data, lineage.lineage
 with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise, merging.merge
-for command in (*offline, *with_a_model, outer.tune, outer.evolve, suite.suite, heads.heads):
+around_runs = planning.plan, outer.tune, outer.evolve, suite.suite, heads.heads
+on_a_page = viewing.view, viewing.decide
+for command in (*offline, signals.signal, *with_a_model, *around_runs, *on_a_page):
     app.command()(command)
 
 
@@ -360,41 +358,5 @@ def main() -> None:
     app(prog_name="sharpen")
 
 
-def _drive(step: Any, what: Any, directory: Path, shown_in: list[str], more: str | None = None) -> None:
-    """Run the loop with progress, then print the result, or how to resume: with `more` budget, where that was not granted."""
-    from sharpen import report as page
-    from sharpen import track
-    from sharpen.store import Store
-    from sharpen.terminal import Terminal, tables
-
-    def again() -> str:
-        with Store.open(directory, write=False) as store:
-            budget = f" --budget {more}" if more and (last := store.last_commit()) and last.finished else ""
-        return f"The last committed step is kept. Go on with: sharpen resume {directory}{budget}"
-
-    if shown_in:
-        serving.remember(directory, shown_in)
-    with track.following(directory, shown_in, partial(tables.say, file=sys.stderr)):
-        try:
-            with Terminal() as progress:
-                step(what, progress)
-        except KeyboardInterrupt:
-            _fail(again() if (directory / "run.db").exists() else "interrupted before the first step", INTERRUPTED)
-        with Store.open(directory, write=False) as store:
-            commit = store.last_commit()
-        if commit is None or not commit.finished:
-            _fail(again(), INTERRUPTED)
-        path = page.render(directory)
-        tables.show_change(page.summary(directory))
-        print(f"The report is at {path}", flush=True)
-
-
 def _json(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
-
-
-def _fail(message: str, code: int) -> None:
-    from sharpen.terminal import tables
-
-    tables.say(message, sys.stderr)
-    raise typer.Exit(code)

@@ -13,7 +13,8 @@ how many for what), label.py checks labels, repair.py mends those of training ta
 read, fidelity.py measures twins, noisy.py has teachers with known error rates; screen.py refuses what must not be trained on;
 near.py finds duplicates, containment.py sets within sets, clusters.py what lies together (quotas.py: how much of each), and
 measures.py says what a set is worth; curating.py keeps few and good answers. refining.py asks for tasks told anew;
-experience.py, prompting.py and discovery.py learn in words: insights, the prompt itself, rules.
+experience.py, prompting.py and discovery.py learn in words: insights, the prompt itself, rules. hints.py says what may be shown
+of a task and when, routing.py who learns how, weak.py what is learnt of supervisors that err.
 
 May import: verify, tasks.
 """
@@ -36,6 +37,7 @@ from sharpen.data import (
     fidelity,
     graphs,
     growth,
+    hints,
     judgements,
     label,
     lengths,
@@ -54,10 +56,12 @@ from sharpen.data import (
     relabel,
     repair,
     replay,
+    routing,
     screen,
     stepping,
     trees,
     vocabulary,
+    weak,
     worth,
     writing,
 )
@@ -101,6 +105,7 @@ __all__ = [
     "graphs",
     "growth",
     "higher_reward",
+    "hints",
     "keep_all",
     "keep_correct",
     "judgements",
@@ -127,11 +132,13 @@ __all__ = [
     "repair",
     "replay",
     "right_beginnings",
+    "routing",
     "screen",
     "soft_overlong",
     "shuffled",
     "stepping",
     "trees",
+    "weak",
     "vocabulary",
     "win_rate",
     "worth",

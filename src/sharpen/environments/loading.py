@@ -42,6 +42,8 @@ WORLDS: Mapping[str, str] = {
     "planning": "sharpen.environments.worlds.planning:Planning",
     "lookup": "sharpen.environments.worlds.lookup:Lookup",
     "numbers": "sharpen.environments.worlds.numbers:Numbers",
+    "rooms": "sharpen.environments.worlds.rooms:Rooms",
+    "beacons": "sharpen.environments.worlds.rooms:Beacons",
 }
 FORMS = "a file.py:Class, module:Class, gymnasium:ID, textarena:ID, openenv:URL, verifiers:NAME, or one of: "
 

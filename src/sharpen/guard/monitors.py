@@ -4,7 +4,7 @@ Pure functions of stored rows, as in doctor.py, which turns their findings into 
 last WINDOW learning steps with the first, by medians, so that one bad step is no drift, and is quiet until there are twice as
 many. The rates of false alarms and of planted faults that are found are measured in tests/guard/test_monitors.py.
 
-Read from a step: length (tokens an answer), surprisal (mean of minus the log-probability of sampled tokens, nats), repeated
+Read from a step: length (tokens an answer), entropy (mean of minus the log-probability of sampled tokens, nats), repeated
 (share of an answer's trigrams that it has said before), foreign (share of its letters in a script that its question does not
 use), tampered (share of episodes that changed what they must not), with reward, correct and silent as the doctor has them.
 """
@@ -51,7 +51,7 @@ def look(loop: Sequence[Step], rounds: Sequence[Mapping[str, Any]]) -> Iterator[
 
 def collapsed(loop: Sequence[Step]) -> Finding | None:
     """Answers have become all but certain, and the tasks are not mastered: nothing new will be tried."""
-    first, last = ends(loop, "surprisal")
+    first, last = ends(loop, "entropy")
     if first is None or last is None or last > min(CERTAIN[0], CERTAIN[1] * first):
         return None
     reward = fmean(known(loop[-WINDOW:], "reward") or [1.0])
@@ -61,7 +61,7 @@ def collapsed(loop: Sequence[Step]) -> Finding | None:
         "The student no longer explores: sample at a higher --set temperature=…, take a recipe with an entropy bonus "
         "(entropy_grpo), a wider clip (dapo), or a lower --set lr=…"
     )
-    return Finding("entropy_collapse", {"surprisal_at_first": first, "surprisal": last, "reward": reward}, cure)
+    return Finding("entropy_collapse", {"entropy_at_first": first, "entropy": last, "reward": reward}, cure)
 
 
 def longer(loop: Sequence[Step]) -> Finding | None:

@@ -6,7 +6,8 @@
 3. What is added is a row of `tasks` and of `grown`. All that a round of growth reads (the round's failures, what was met, what
    has grown) is a function of the store, so that a run that is resumed grows the same.
 4. What the grower diagnosed is kept in `weaknesses`, proposals whose labels are in dispute in `disputes`. A label that it
-   repairs is a row of `repairs`: from then on the source draws the mended task in place of the other, or another one.
+   repairs is a row of `repairs`: from then on the source draws the mended task in place of the other, or another one. What
+   people say of either is taken in here too (deciding.py).
 
 From failure to batch, by SQL:
 
@@ -33,6 +34,7 @@ from sharpen.curriculum import trainable
 from sharpen.data import diagnose, screen
 from sharpen.guard import doctor
 from sharpen.hashing import derive
+from sharpen.loop import deciding
 from sharpen.loop.offers import Moment
 from sharpen.recipe import Recipe, describe
 from sharpen.store import Store
@@ -64,6 +66,8 @@ class Grown:
     known: screen.Known | None = None  # made when it is first needed
     repairs: dict[str, Task | None] = field(default_factory=dict)  # by id: what is drawn in place of a training task
     disputed: set[str] = field(default_factory=set)  # ids of the proposals whose labels are in dispute
+    places: int = 0  # rows of repairs so far
+    ruled: set[str] = field(default_factory=set)  # what people said of labels and was taken in: dispute-ID, repair-ID
 
     def observe(self, samples: Iterable[Sample]) -> None:
         """Take in a step's judged samples."""
@@ -94,6 +98,8 @@ def begin(recipes: Sequence[Recipe], source: TaskSource, store: Store, since: in
         grown.add([task for _, task in stored.grown(store)], stored.repairs(store))
         grown.made.update((task.id, task) for task in stored.tasks(store, "t.operator <> ''"))
         grown.disputed.update(id for (id,) in store.rows("SELECT task FROM disputes"))
+        grown.ruled.update(id for (id,) in store.rows("SELECT id FROM asked"))
+        (grown.places,) = store.rows("SELECT count(*) FROM repairs")[0]
         (grown.tokens,) = store.rows(
             "SELECT coalesce(sum(n_sampled), 0) FROM rollouts WHERE purpose = 'grow' AND round > ?", [since]
         )[0]
@@ -111,17 +117,21 @@ def recall(this: Run, number: int) -> None:
 def grow(this: Run, step: int, number: int, spent: float) -> doctor.Diagnosis | None:
     """The growth that follows a round, and what the doctor says of who wrote. `spent` is the share of the budget used; once it
     is 1, nothing is grown for nobody."""
-    if this.recipe.grow is growth.nothing or spent >= 1:
+    grows = this.recipe.grow is not growth.nothing
+    said = deciding.said(this) if this.grown.wanted and spent < 1 else deciding.Said()
+    if spent >= 1 or not (grows or said):
         return None
     refusals = screen.Refusals()
     with this.timed("grow", step):
-        found = Found.of(proposed(this, step, number, spent, refusals), refusals)
+        deciding.settle(this, said, lambda listed: checked(this.recipe, listed, refusals))
+        found = Found.of(proposed(this, step, number, spent, refusals) if grows else (), refusals)
         mended = repaired(this, found.repairs, refusals)
-        candidates = screened(this, found.proposals, refusals)
+        candidates = screened(this, [*said.proposals, *found.proposals], refusals)
     added = tried(this, step, number, candidates, refusals)
     with this.timed("grow", step):
         record(this, number, found, mended, added, refusals)
         tasks = [task for task, _, _ in added]
+        deciding.record(this, step, number, said, tasks)
         this.grown.add(tasks, {item.task.id: task for item, task in mended})
         this.state.grow(this.grown.source, tasks)
         this.grown.close()
@@ -173,7 +183,7 @@ def record(
     shown = [json.dumps([s.rollout.id for s in w.samples[:SHOWN]]) for w in found.weaknesses]
     store.add_rows("weaknesses", ((number, i, w.name, w.kind, w.failed, w.n, w.low, w.high, shown[i]) for i, w in weak))
     store.add_tasks([task for _, task in mended if task is not None])
-    place = len(this.grown.repairs)
+    place, this.grown.places = this.grown.places, this.grown.places + len(mended)
     store.add_rows(
         "repairs",
         (
@@ -196,14 +206,15 @@ def repaired(this: Run, repairs: Sequence[growth.Repair], refusals: screen.Refus
     wanted: dict[str, tuple[growth.Repair, Task]] = {}
     for item in repairs:
         task = item.task
-        if task.id not in this.grown.tried or task.split != "train" or task.id in this.grown.repairs or task.id in found:
+        settled = task.id in this.grown.repairs or f"repair-{task.id}" in this.grown.ruled
+        if task.id not in this.grown.tried or task.split != "train" or settled or task.id in found:
             refusals.add(screen.NOT_OURS, screen.text(task))
         elif item.answer is None and item.solution is None:
             found[task.id] = item, None
         else:
             new = replace(task, answer=task.answer if item.answer is None else item.answer, solution=item.solution)
             made = screen.plain(replace(new, parents=(task.id,), operator=item.kind))
-            if made is None or (item.answer is not None and made.id == task.id):
+            if made is None or made.id in this.grown.repairs or (item.answer is not None and made.id == task.id):
                 refusals.add(screen.NO_TASK, f"{item.answer!r:.200}")
             else:
                 wanted[made.id] = item, made

@@ -22,11 +22,11 @@ from sharpen.core import Decision, Evaluation, UserError
 from sharpen.curriculum import state
 from sharpen.data import replay
 from sharpen.guard import control, handover
-from sharpen.loop import growing, lasting, offers
+from sharpen.loop import growing, lasting, offers, reckoning
 from sharpen.loop.referring import refer
 from sharpen.loop.session import At, Run, extrapolate, like_student, measure, save, within
 from sharpen.recipe import Method, Recipe, Stage, describe
-from sharpen.store import Position, Store, checkpoints
+from sharpen.store import Asked, Position, Store, asked, checkpoints
 
 Round = dict[str, Any]  # as `Store.rounds` has them
 
@@ -62,6 +62,7 @@ def take_up(this: Run, rounds: Sequence[Round]) -> None:
     refer(this)
     lasting.take_up(this)
     keep(this, rounds)
+    reckoning.begin(this)
 
 
 def present(this: Run) -> Stage:
@@ -185,12 +186,15 @@ def load(this: Run, rounds: Sequence[Round], mixture: dict[int, float], followin
     shutil.rmtree(mixed)
 
 
-def extend(this: Run, budget: str) -> Run:
+def extend(this: Run, asked_for: str | Asked) -> Run:
     """Give a finished run more budget: it goes on from its accepted weights, in its last stage, as a round without steps says.
+
+    asked_for  the budget, or what a person asked, which is then recorded as taken in
 
     Learning rates, `progress` and `control` are relative to the new budget, as those of a stage are to its own. UserError where
     the run is not finished, or the budget is none.
     """
+    budget = asked_for if isinstance(asked_for, str) else asked_for.answer
     more, last, rounds = control.parse_budget(budget), this.store.last_commit(), this.store.rounds()
     if last is None or not last.finished:
         raise UserError(
@@ -207,6 +211,8 @@ def extend(this: Run, budget: str) -> Run:
     used = this.used(more.kind, last.step - this.recipe.warmup_steps)
     at = replace(this.at, step=last.step, round=len(rounds) - 1, used=float(used), more=budget)
     this.store.add_meta("stages", [*this.store.meta().get("stages", [asdict(this.at)]), asdict(at)])
+    if not isinstance(asked_for, str):
+        this.store.add_rows("asked", [asked.row(asked_for, len(rounds) - 1, last.step)])
     this.store.commit(Position("loop", last.step, len(rounds) - 1))
     this.grown.tokens = 0  # those so far are in what is used
     return replace(this, at=at, budget=more)

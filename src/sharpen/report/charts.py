@@ -238,6 +238,19 @@ def heat(rows: Sequence[Sequence[float | None]], titles: Sequence[Sequence[str]]
     )
 
 
+def spark(points: Sequence[tuple[float, float]], height: int = 28) -> Markup:
+    """A line without axes, as high as its own range; nothing for fewer than two points."""
+    if len(points) < 2:
+        return Markup("")
+    (left, right), (low, high) = (points[0][0], points[-1][0]), _span([y for _, y in points])
+    wide, tall = (right - left) or 1.0, (high - low) or 1.0
+    placed = [(STRETCH * (x - left) / wide, height - 2 - (height - 4) * (y - low) / tall) for x, y in points]
+    return Markup(
+        '<svg class="spark" height="{0}" viewBox="0 0 {1} {0}" preserveAspectRatio="none" aria-hidden="true">'
+        '<path class="line" d="{2}"/></svg>'
+    ).format(height, STRETCH, _path(placed))
+
+
 def stacked(parts: Sequence[tuple[str, float, str]], *, label: str, height: int = 22) -> Markup:
     """One bar of shares that sum to 1; parts are (class, share, title)."""
     left, drawn = 0.0, []

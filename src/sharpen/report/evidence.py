@@ -7,7 +7,7 @@ however many rollouts there are. Works while the run goes on: what is not there 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -103,6 +103,7 @@ class Evidence:
     answers        purpose (before, test) -> arm -> how the answers came out
     pairs          tasks tried both times: judged, newly solved, lost; and of those read both times
     rounds         those decided or evaluated
+    retained       (round, accuracy) on questions that are never trained on, the start's first; empty where none were asked
     chosen         (round, arm) -> (rollouts, successes) of the learning steps
     steps          stats of the learning steps (phase loop), in order, each with `step` and `round`
     seconds        by phase
@@ -124,6 +125,7 @@ class Evidence:
     pairs: Pairs
     answers: Mapping[str, Mapping[Arm, Tally]]
     rounds: Sequence[Round]
+    retained: Sequence[tuple[int, Estimate]]
     chosen: Mapping[tuple[int, Arm], tuple[int, int]]
     steps: Sequence[Mapping[str, Any]]
     warmup_steps: int
@@ -163,10 +165,6 @@ def gather(store: Store) -> Evidence:
     ):
         outcomes.setdefault(r["purpose"], {})[r["outcome"]] = r["n"]
         cut[r["purpose"]] = cut.get(r["purpose"], 0) + r["cut"]
-    chosen = rows(
-        "SELECT s.round, a.family, a.level, sum(a.n) AS n, sum(a.successes) AS successes FROM arm_stats a"
-        " JOIN steps s ON s.step = a.step WHERE s.phase = 'loop' GROUP BY 1, 2, 3"
-    )
     shared = rows(
         "SELECT count(DISTINCT prompt) FROM tasks"
         " WHERE split = 'train' AND prompt IN (SELECT prompt FROM tasks WHERE split = 'test')"
@@ -175,14 +173,15 @@ def gather(store: Store) -> Evidence:
     return Evidence(
         meta=store.meta(),
         finished=bool(last and last.finished),
-        before=_skills(rows, "before"),
-        after=_skills(rows, "test"),
+        before=skills(rows, "before"),
+        after=skills(rows, "test"),
         change={arm: p.change for arm, p in pairs.items()},
         parts={"form": {a: p.form for a, p in pairs.items()}, "skill": {a: p.skill for a, p in pairs.items()}},
         pairs=sum(pairs.values(), Pairs()),
         answers={purpose: _answers(store, purpose) for purpose in ("before", "test")},
-        rounds=_rounds(store),
-        chosen={(r["round"], Arm(r["family"], r["level"])): (r["n"], r["successes"]) for r in chosen},
+        rounds=rounds(store),
+        retained=_retained(rows),
+        chosen=chosen(rows),
         steps=[s for s in steps if s["phase"] == "loop"],
         warmup_steps=sum(s["phase"] == "warmup" for s in steps),
         seconds=dict(sorted(seconds.items(), key=lambda item: -item[1])),
@@ -207,7 +206,16 @@ def _tokens(rows: Rows) -> Mapping[str, tuple[int, int]]:
     return {r["purpose"]: (r["n"], r["tokens"]) for r in rows(sql)}
 
 
-def _skills(rows: Rows, purpose: str) -> Skills:
+def chosen(rows: Rows) -> Mapping[tuple[int, Arm], tuple[int, int]]:
+    """As in `Evidence`."""
+    found = rows(
+        "SELECT s.round, a.family, a.level, sum(a.n) AS n, sum(a.successes) AS successes FROM arm_stats a"
+        " JOIN steps s ON s.step = a.step WHERE s.phase = 'loop' GROUP BY 1, 2, 3"
+    )
+    return {(r["round"], Arm(r["family"], r["level"])): (r["n"], r["successes"]) for r in found}
+
+
+def skills(rows: Rows, purpose: str) -> Skills:
     """The last evaluation of this purpose."""
     sql = (
         "SELECT family, level, n, correct FROM evaluations WHERE purpose = ?"
@@ -231,11 +239,14 @@ def _answers(store: Store, purpose: str) -> Mapping[Arm, Tally]:
     return dict(sorted(found.tallies.items())) if found else {}
 
 
-def _rounds(store: Store) -> Sequence[Round]:
+def rounds(store: Store) -> Sequence[Round]:
+    """As in `Evidence`."""
     parts: dict[int, list[Estimate | None]] = {}
-    for r in store.rows("SELECT round, n, correct FROM evaluations WHERE purpose = 'validation'"):
-        parts.setdefault(r["round"], []).append(share(r["correct"], r["n"]))
     decisions = store.decisions()
+    first = 1 if split(decisions.values()) else 0  # of two tasks: those by which nothing was chosen
+    for r in store.rows("SELECT round, solved FROM evaluations WHERE purpose = 'validation'"):
+        own = r["solved"][first :: first + 1].replace("?", "")
+        parts.setdefault(r["round"], []).append(share(own.count("1"), len(own)))
     ends = dict(map(tuple, store.rows("SELECT round, max(step) FROM steps WHERE phase = 'loop' GROUP BY round")))
     begun = [(stage["round"], stage["name"]) for stage in store.meta().get("stages", [])]
     stages = {number: [name for first, name in begun if first < max(number, 1)] for number in parts.keys() | decisions.keys()}
@@ -243,6 +254,19 @@ def _rounds(store: Store) -> Sequence[Round]:
         Round(number, decisions.get(number), mean(parts.get(number, ())), ends.get(number), (stages[number] or [""])[-1])
         for number in sorted(parts.keys() | decisions.keys())
     ]
+
+
+def split(decisions: Iterable[Decision]) -> bool:
+    """Whether a guard chose by half of the validation tasks, so that the other half is to be told."""
+    return any("reported" in d.numbers for d in decisions)
+
+
+def _retained(rows: Rows) -> Sequence[tuple[int, Estimate]]:
+    """(round, accuracy) on the questions that are never trained on, in order."""
+    parts: dict[int, list[Estimate | None]] = {}
+    for r in rows("SELECT round, n, correct FROM evaluations WHERE purpose = 'retention' ORDER BY round"):
+        parts.setdefault(r["round"], []).append(share(r["correct"], r["n"]))
+    return [(number, found) for number, own in parts.items() if (found := mean(own))]
 
 
 def samples(store: Store, each: int) -> Sequence[Mapping[str, Any]]:

@@ -22,7 +22,7 @@ from sharpen.core import Arm, UserError
 from sharpen.estimate import Estimate, mean
 from sharpen.report import answers, charts, flows, streams
 from sharpen.report.charts import level, percent, short
-from sharpen.report.evidence import STATES, Evidence, Round, Skills
+from sharpen.report.evidence import STATES, Evidence, Round, Skills, split
 from sharpen.report.findings import checks, duration, verdict
 from sharpen.report.markup import Markup
 from sharpen.report.points import points
@@ -88,9 +88,9 @@ def html(
         flow_words=flows.sentence(evidence.attempts["test"]) or flows.sentence(evidence.attempts["before"]),
         examples=[{**s, "gist": _gist(s["prompt"])} for s in examples],
         stream=streams.section(evidence.stream),
-        rounds=_rounds(evidence.rounds),
-        curriculum=_curriculum(evidence),
-        training=_training(evidence.steps),
+        rounds=rounds(evidence.rounds),
+        curriculum=curriculum(evidence.chosen),
+        training=training(evidence.steps),
         cost=_cost(evidence),
         kinds=_kinds(samples),
         commands=_commands(directory, evidence.meta),
@@ -101,7 +101,18 @@ def html(
 
 def filled(room: Traversable, layout: str = "page.html.j2", **values: Any) -> str:
     """A page from a room's layout, with the style sheet that all pages share."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment().from_string(room.joinpath(layout).read_text("utf-8")).render(style=style(), **values)
+
+
+def style() -> Markup:
+    """The style sheet that all pages share."""
+    return Markup(files("sharpen.report").joinpath("page.css").read_text("utf-8"))
+
+
+def environment(loader: jinja2.BaseLoader | None = None) -> jinja2.Environment:
+    """How pages are made: everything is escaped but Markup, and a name that is not given is an error."""
+    how: dict[str, Any] = dict(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(loader=loader, finalize=visible, **how)
     environment.filters |= {
         "percent": percent,
         "points": points,
@@ -110,8 +121,7 @@ def filled(room: Traversable, layout: str = "page.html.j2", **values: Any) -> st
         "excerpt": excerpt,
         "breakable": breakable,
     }
-    style = Markup(files("sharpen.report").joinpath("page.css").read_text("utf-8"))
-    return environment.from_string(room.joinpath(layout).read_text("utf-8")).render(style=style, **values)
+    return environment
 
 
 def write(text: str, target: Path) -> Path:
@@ -126,6 +136,14 @@ def write(text: str, target: Path) -> Path:
             f"The report cannot be written to {target}: {error.strerror}. Free space or choose another place."
         ) from error
     return target
+
+
+def visible(value: Any) -> Any:
+    """What is put into a page, control characters shown as signs."""
+    if not isinstance(value, str):
+        return value
+    shown = value.translate(VISIBLE)
+    return Markup(shown) if isinstance(value, Markup) else shown
 
 
 def excerpt(text: str) -> Mapping[str, Any]:
@@ -179,7 +197,7 @@ def _skills(evidence: Evidence) -> Mapping[str, Any]:
     }
 
 
-def _rounds(rounds: Sequence[Round]) -> Mapping[str, Any]:
+def rounds(rounds: Sequence[Round]) -> Mapping[str, Any]:
     """The validation chart and its table: the line is the accuracy of the kept weights."""
     line, marks, kept = [], [], None
     for r in rounds:
@@ -204,7 +222,8 @@ def _rounds(rounds: Sequence[Round]) -> Mapping[str, Any]:
     states = [r.state for r in rounds]
     table = [(r, _numbers(r.decision.numbers) if r.decision else "") for r in rounds]
     counts = {state.replace(" ", "_"): states.count(state) for state in (*STATES.values(), "refused", "handed over")}
-    return {"chart": chart, "table": table, **counts}
+    halved = split(r.decision for r in rounds if r.decision)
+    return {"chart": chart, "table": table, "split": halved, **counts}
 
 
 def _numbers(values: Mapping[str, Any]) -> str:
@@ -215,17 +234,17 @@ def _number(value: Any) -> str:
     return short(value).replace("-", "\u2212") if isinstance(value, int | float) and math.isfinite(value) else str(value)
 
 
-def _curriculum(evidence: Evidence) -> Mapping[str, Any] | None:
+def curriculum(chosen: Mapping[tuple[int, Arm], tuple[int, int]]) -> Mapping[str, Any] | None:
     """Share of each round's rollouts that went to each arm, or to each family where there are too many arms."""
-    numbers = sorted({number for number, _ in evidence.chosen})
+    numbers = sorted({number for number, _ in chosen})
     if not numbers:
         return None
-    arms = {arm for _, arm in evidence.chosen}
+    arms = {arm for _, arm in chosen}
     width = math.ceil(len(numbers) / COLUMNS)
     column = {number: i // width for i, number in enumerate(numbers)}
     sums: dict[tuple[str, int], list[int]] = {}
     totals = [0] * (max(column.values()) + 1)
-    for (number, arm), (n, successes) in evidence.chosen.items():
+    for (number, arm), (n, successes) in chosen.items():
         cell = sums.setdefault((str(arm) if len(arms) <= ARMS else arm.family, column[number]), [0, 0])
         cell[0], cell[1] = cell[0] + n, cell[1] + successes
         totals[column[number]] += n
@@ -259,7 +278,7 @@ def _range(numbers: Sequence[int]) -> str:
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
 
 
-def _training(steps: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+def training(steps: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """Small multiples over learning steps; where steps are joined, the line is their mean and the band their range."""
     width = math.ceil(len(steps) / POINTS) or 1
     found = []

@@ -115,10 +115,15 @@ def within(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGen
     return whole.keywords.get("rollout", single) if whole.func in (demonstrated, instructed) else rollout
 
 
+AIDED = ("sharpen.rollouts.hints", "sharpen.rollouts.weak")  # modules of rollouts that ask a held-out task as `single` does
+
+
 def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
-    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself, and
-    an episode without what is shown."""
+    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself, and for
+    those of hints.py and weak.py, which help in training only; and an episode without what is shown."""
     whole = rollout if isinstance(rollout, partial) else partial(rollout)
+    if whole.func.__module__ in AIDED:
+        return partial(single, system=whole.keywords["system"]) if whole.keywords.get("system") else single
     if whole.func is demonstrated:
         return unaided(within(rollout))
     if whole.keywords.get("shown"):

@@ -27,7 +27,7 @@ import numpy as np
 from sharpen.core import Ledger, Rollout, Sample, Span, Task, Turn, UserError, Verdict
 from sharpen.store.tables import GROWTH
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 # NOT NULL and CHECK also refuse NaN, which SQLite would store as NULL.
 SCHEMA = f"""{GROWTH}
@@ -40,6 +40,7 @@ CREATE TABLE rollouts(id TEXT PRIMARY KEY, purpose TEXT NOT NULL, step INTEGER N
     logprobs BLOB NOT NULL, n_prompt INTEGER NOT NULL, n_sampled INTEGER NOT NULL, stop TEXT NOT NULL,
     version INTEGER NOT NULL, seed INTEGER NOT NULL, parent TEXT, more TEXT);
 CREATE INDEX rollouts_by_step ON rollouts(purpose, step, n_sampled);
+CREATE INDEX rollouts_by_task ON rollouts(task);
 CREATE TABLE verdicts(rollout TEXT PRIMARY KEY, outcome TEXT NOT NULL,
     reward REAL CHECK ((reward IS NULL) = (outcome = 'unscorable')),
     parts TEXT NOT NULL, feedback TEXT NOT NULL, rule TEXT NOT NULL, verifier_version TEXT NOT NULL,
@@ -84,7 +85,7 @@ def rollout_row(sample: Sample, purpose: str, step: int, round: int) -> tuple:
     n = sampled.count(1)
     prompt = sampled.find(1) if n else len(sampled)
     turns = f"[{', '.join(map(_quote, r.turns))}]"
-    if not _is_utf8(turns):
+    if not is_utf8(turns):
         turns = to_json(r.turns)
     where = (r.id, purpose, step, round, r.task.id, sample.group)
     more = None
@@ -139,7 +140,8 @@ NAMED = f"{COLUMNS} FROM json_each(:ids) wanted JOIN {JUDGED} WHERE r.id = wante
 SUCCESSES = f"""
 WITH firsts AS (
     SELECT min(r.rowid) AS place, t.family, t.level FROM {JUDGED}
-    WHERE r.purpose IN ('warmup', 'train') AND r.step < :before AND v.outcome = 'correct' GROUP BY r.purpose, r.step, r.grp, r.task),
+    WHERE r.purpose IN ('warmup', 'train') AND r.step < :before AND v.outcome = 'correct' GROUP BY r.purpose, r.step, r.grp,
+    r.task),
 latest AS (SELECT place, row_number() OVER (PARTITION BY family, level ORDER BY place DESC) AS age FROM firsts)
 {COLUMNS} FROM latest JOIN {JUDGED} WHERE r.rowid = place AND age <= :keep ORDER BY place
 """
@@ -190,15 +192,15 @@ _quote = json.encoder.encode_basestring
 def to_json(value: Any) -> str:
     """Readable JSON; NumPy scalars and any mapping are welcome, and a NaN stays one."""
     text = _encode(value)
-    return text if _is_utf8(text) else json.dumps(value, default=_plain)
+    return text if is_utf8(text) else json.dumps(value, default=_plain)
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
     return text.isascii() or not re.search("[\ud800-\udfff]", text)
 
 
 def _text(text: str | None) -> str | bytes | None:
-    return text if text is None or _is_utf8(text) else text.encode("utf-8", "surrogatepass")
+    return text if text is None or is_utf8(text) else text.encode("utf-8", "surrogatepass")
 
 
 def _untext(value: Any) -> Any:

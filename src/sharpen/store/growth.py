@@ -23,10 +23,18 @@ def tasks(store: Store, condition: str) -> list[Task]:
 
 
 def repairs(store: Store) -> dict[str, Task | None]:
-    """By the id of a training task what is drawn in its place, None where it is drawn no more; in the order of writing."""
-    sql = f"SELECT {COLUMNS}, r.task FROM repairs r LEFT JOIN tasks t ON t.id = r.mended ORDER BY r.place"
+    """By the id of a training task what is drawn in its place, None where it is drawn no more; in the order of writing. What a
+    person rejected is not among them, and what they edited is as they wrote it (asked.py)."""
+    sql = (
+        f"SELECT {COLUMNS}, r.task FROM repairs r LEFT JOIN asked a ON a.id = 'repair-' || r.task"
+        " LEFT JOIN tasks t ON t.id = CASE WHEN a.answer = 'edit' THEN a.made ELSE r.mended END"
+        " WHERE a.answer IS NOT 'reject' AND a.made IS NOT r.task ORDER BY r.place"
+    )
     rows = [tuple(row) for row in store.rows(sql, deadline=DEADLINE)]
-    return {row[10]: database.read_task(row[:10]) if row[0] is not None else None for row in rows}
+    found = {row[10]: database.read_task(row[:10]) if row[0] is not None else None for row in rows}
+    for (made,) in store.rows("SELECT made FROM asked WHERE kind = 'repair' AND made NOT NULL", deadline=DEADLINE):
+        found.pop(made, None)  # a person says that this is how it is drawn
+    return found
 
 
 def disputed(store: Store) -> list[tuple[Task, str, str]]:

@@ -1,4 +1,5 @@
-"""Tables of what grows: tasks, what was refused, what was diagnosed, labels that were repaired, and those in dispute."""
+"""Tables of what grows: tasks, what was refused, what was diagnosed, labels that were repaired, those in dispute, and what
+people said of them."""
 
 GROWTH = """
 CREATE TABLE grown(place INTEGER PRIMARY KEY, round INTEGER NOT NULL, task TEXT NOT NULL UNIQUE, tries INTEGER NOT NULL,
@@ -11,4 +12,6 @@ CREATE TABLE weaknesses(round INTEGER NOT NULL, place INTEGER NOT NULL, name TEX
 CREATE TABLE repairs(place INTEGER PRIMARY KEY, round INTEGER NOT NULL, task TEXT NOT NULL UNIQUE, mended TEXT,
     kind TEXT NOT NULL, reason TEXT NOT NULL);
 CREATE TABLE disputes(round INTEGER NOT NULL, task TEXT NOT NULL UNIQUE, reason TEXT NOT NULL, example TEXT NOT NULL);
+CREATE TABLE asked(id TEXT PRIMARY KEY, round INTEGER NOT NULL, step INTEGER NOT NULL, kind TEXT NOT NULL,
+    subject TEXT NOT NULL, answer TEXT NOT NULL, label TEXT, made TEXT, who TEXT NOT NULL, at REAL NOT NULL);
 """

@@ -5,7 +5,7 @@ journeys), reasoning.py (ARC, formulas: symbolic.py), insight.py (tables) and co
 data set of elsewhere. continual.py reads a run over task sets; external.py runs lm-eval and Inspect against `sharpen serve`;
 ranking.py puts models in order of quality and cost.
 
-May import: tasks, verify, models, rollouts, store, loop, serve, report, compare.
+May import: terminal, tasks, verify, models, rollouts, store, loop, serve, report, compare.
 """
 
 from sharpen.suites import continual, external, ranking

@@ -20,6 +20,7 @@ from typing import Any
 
 from sharpen.core import UserError
 from sharpen.serve import app, opened
+from sharpen.terminal import listening
 
 KINDS = {"lm-eval": "lm_eval", "inspect": "inspect_ai"}
 READY_S = 600.0
@@ -55,7 +56,7 @@ def command(kind: str, task: str, url: str, here: tuple[str, Path], out: Path, n
 def serving(model_dir: Path, settings: Sequence[str], precision: str, device: str) -> Iterator[tuple[str, str, Path]]:
     """(address, name, directory) of the model, while this lasts."""
     here = opened(model_dir, settings, precision, device)
-    at = app.listening("127.0.0.1", 0)
+    at = listening("127.0.0.1", 0)
     started: list[Any] = []
     ready = threading.Event()
 

@@ -3,12 +3,13 @@
 verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be
 killed (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads,
 rewards.py pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold
-answer, judged.py asks a role, speed.py times programs, tours.py runs a search with an answer's settings, journeys.py judges
-plans, credit.py says what each turn is worth, turns.py what happens between two, steps.py which steps of an answer are right.
-learnt.py and self_judged.py have rewards that a model says, judgement.py what is read of its words; ranking.py judges orders,
-scheduling.py rules that make orders, consistency.py selects what agrees with itself, pieces.py cuts answers. behaviour.py
-watches how answers go about it. fields.py says what a line of a file has for each verifier, instructions.py what a chat model
-is told. Mathematics is in maths/, programs are in code/.
+answer, judged.py asks a role, speed.py times programs, tours.py runs a search with an answer's settings, journeys.py
+judges plans, credit.py says what
+each turn is worth, turns.py what happens between two, steps.py which steps of an answer are right. learnt.py and
+self_judged.py have rewards that a model says, judgement.py what is read of its words; ranking.py judges orders, scheduling.py
+rules that make orders, scaffolds.py by criteria, consistency.py selects what agrees with itself, pieces.py cuts answers.
+behaviour.py watches how answers go about it. fields.py says what a line of a file has for each verifier, instructions.py what a
+chat model is told. Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
@@ -22,6 +23,7 @@ from sharpen.verify import (
     learnt,
     pieces,
     ranking,
+    scaffolds,
     scheduling,
     steps,
     tours,
@@ -61,6 +63,7 @@ from sharpen.verify.judging import Judges, join, judge
 from sharpen.verify.learnt import LEARNT, attributed, gap, progressed, scored, trusted
 from sharpen.verify.ranking import listwise
 from sharpen.verify.rewards import hints, rubric_problem
+from sharpen.verify.scaffolds import by_criteria, untagged
 from sharpen.verify.scheduling import scheduled
 from sharpen.verify.self_judged import (
     agreed,
@@ -123,6 +126,7 @@ __all__ = [
     "says_right",
     "steps",
     "tried_again",
+    "untagged",
     "worth_of_explanation",
     "worth_of_repair",
     "turns",
@@ -151,6 +155,7 @@ __all__ = [
     "answers_of",
     "beyond_stopping",
     "boundary",
+    "by_criteria",
     "calls_of",
     "choice",
     "co_evolved",
@@ -161,6 +166,7 @@ __all__ = [
     "each_turn",
     "exact",
     "scheduled",
+    "scaffolds",
     "scheduling",
     "final_answer",
     "gym",

@@ -1,0 +1,97 @@
+"""`sharpen view`: runs on a page of this machine. `sharpen decide`: the same decisions about labels, without the page."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sharpen.cli.commands import AsJson
+
+LONGEST = 200  # characters of a text that are shown
+
+
+def view(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUN…]", help="Runs, or folders of them. [default: runs/]")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 is any that is free. [default: 8484]")] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Show only: nobody can stop a run or decide a label.")] = False,
+) -> None:
+    """Watch runs in a browser, while they go on: curves, skills, rollouts, lineage, labels to decide.
+
+    The page is for this machine alone, and for whoever has the address that is printed. It only reads the runs; what is decided
+    on it lies in files that a run takes in after its round.
+    """
+    from sharpen.core import UserError
+    from sharpen.terminal import listening
+    from sharpen.view import app, found
+
+    app.require()
+    places = found.runs(runs or [])
+    try:
+        at = listening("127.0.0.1", app.PORT if port is None else port)
+    except UserError:
+        if port is not None:
+            raise
+        at = listening("127.0.0.1", 0)  # another page is there already
+    site = app.site_of(places, at.getsockname()[1], decides=not read_only)
+    print(f"{app.address(site)}  (Ctrl-C stops it)", flush=True)
+    print(f"{len(site.runs)} run{'s' * (len(site.runs) != 1)}: {', '.join(list(site.runs)[:8])}", file=sys.stderr)
+    try:
+        app.serve(site, at)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+
+
+def decide(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")],
+    decisions: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID=accept|reject|edit:LABEL…]", help="ID is the task's, or its beginning, as listed."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Labels that wait for a person: list them, or decide them.
+
+    Of a label in dispute, accept says that the claim is right, and reject leaves the task out. Of a label that the run revised,
+    accept leaves it so, and reject puts back what was. edit:LABEL is the right one. The run takes it in after its round.
+    """
+    from sharpen.core import UserError
+    from sharpen.store import Store
+    from sharpen.terminal import tables
+    from sharpen.view import deciding
+
+    with Store.open(directory) as store:
+        undecided, decided = deciding.labels(store, directory)
+    for text in decisions or []:
+        id, equals, answer = text.partition("=")
+        found = [label for label in undecided if id and label.subject.startswith(id)]
+        if not equals or len(found) != 1:
+            what = (
+                "is written ID=accept, ID=reject or ID=edit:LABEL" if not equals else f"{len(found)} labels begin with {id!r}"
+            )
+            raise UserError(f"{text!r}: {what}. `sharpen decide {directory}` lists those that wait.")
+        verb, _, label = answer.partition(":")
+        given = {"kind": found[0].kind, "subject": found[0].subject, "answer": verb, "label": label, "who": getpass.getuser()}
+        said = deciding.decide(directory, given, time.time())
+        tables.say(f"{said.subject[:12]}: {verb}, taken in after the next round", sys.stderr)
+    if as_json:
+        print(json.dumps({"open": [*map(deciding.summary, undecided)], "decided": [*map(deciding.summary, decided)]}, indent=1))
+    elif not decisions:
+        rows = [
+            (label.subject[:12], label.kind, label.arm, cut(label.question), cut(label.before or ""), cut(label.claimed or ""))
+            for label in undecided
+        ]
+        tables.show(("id", "what", "arm", "question", "was", "claimed"), rows)
+        tables.say(f"\n{len(undecided)} to decide, {len(decided)} decided", sys.stderr)
+
+
+def cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
