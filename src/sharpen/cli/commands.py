@@ -31,6 +31,10 @@ System = Annotated[
     str | None,
     typer.Option("--system", metavar="TEXT|@FILE", help="System message before every prompt; it replaces what is told."),
 ]
+RolesToo = Annotated[
+    list[str] | None, typer.Option("--role", metavar="NAME=WHO", help="As for `sharpen run`, for recipes with such a role.")
+]
+Controls = Annotated[bool, typer.Option("--controls", help="Each beside controls, and the share of its gain they explain.")]
 Columns = Annotated[
     str | None,
     typer.Option("--map", metavar="FIELD=COLUMN,…", help="What a file's columns are: prompt=question,answer=solution."),
@@ -322,12 +326,8 @@ def compare(
     tasks: Annotated[str | None, typer.Option(metavar="SPEC", help="Tasks, as for `sharpen run`.")] = None,
     columns: Columns = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting for all of them.")] = None,
-    roles: Annotated[
-        list[str] | None, typer.Option("--role", metavar="NAME=WHO", help="As for `sharpen run`, for recipes with such a role.")
-    ] = None,
-    with_controls: Annotated[
-        bool, typer.Option("--controls", help="Each beside its controls, and what share of its gain they explain.")
-    ] = False,
+    roles: RolesToo = None,
+    with_controls: Controls = False,
     run_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where it goes; alone: what goes on. [default: runs/compare-HASH]")
     ] = None,

@@ -137,10 +137,7 @@ def run(
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
-    """Make a model better, and prove it.
-
-    Warms it up, then goes round: choose tasks, try, verify, learn, measure, keep only what is better. Ends with a report.
-    """
+    """Make a model better, and prove it: choose tasks, try, verify, learn, measure, keep only what is better; and report."""
     from sharpen import loop
     from sharpen.track import trackers
 

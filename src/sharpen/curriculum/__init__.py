@@ -10,10 +10,10 @@ A curriculum is a pure function (history, arms, prompts, samples, rng) -> [(arm 
    ValueError and name the arm.
 
 schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py, value_model.py and
-ridge.py choose single tasks, orders.py by how difficult somebody says they are, clusters.py, similarity.py and latent.py by where they
-lie, gates.py by who solves them, budget.py how often each is tried; gaussians.py works on task parameters, federated.py has
-clients. guided.py helps where nothing succeeds, or keeps to a part of the arms. earlier.py reads the stores of other runs;
-effects.py and agents.py learn from them.
+ridge.py choose single tasks, orders.py by how difficult somebody says they are, clusters.py, similarity.py and latent.py by
+where they lie, gates.py by who solves them, budget.py how often each is tried; gaussians.py works on task parameters,
+federated.py has clients. guided.py helps where nothing succeeds, or keeps to a part of the arms. earlier.py reads the stores
+of other runs; effects.py and agents.py learn from them.
 
 May import: data, objectives, store.
 """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sharpen import models
-from sharpen.core import UserError
+from sharpen.core import TaskSource, UserError
 from sharpen.engines import Served, meeting
 from sharpen.loop.ahead import NUMBERS, Ahead
 from sharpen.loop.request import Request, recalled
@@ -90,6 +90,12 @@ def half(recipe: Recipe) -> bool:
     """Whether passes of a shared student are in bfloat16."""
     device = models.where(recipe.device)
     return recipe.precision == "bf16" or (recipe.precision == "auto" and device != "cpu" and models.fast_bf16(device))
+
+
+def built(request: Request, recipe: Recipe, source: TaskSource, beside: Path, choose: Callable[[Any], Any]) -> Any:
+    """The student of a new run. One that is shared out takes the usual way, for every process has to take the same."""
+    choose = (lambda _: None) if request.shard else choose
+    return shared(request, recipe, build_policy(whole(request, recipe), source, request.seed, beside, choose))
 
 
 def shared(request: Request, recipe: Recipe, policy: Any) -> Any:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,9 +19,8 @@ from typing import Any, NoReturn
 
 import torch
 
-from sharpen import environments, guard, models, rollouts, tasks
+from sharpen import environments, guard, models
 from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
-from sharpen.curriculum import state
 from sharpen.guard import doctor
 from sharpen.loop import (
     adapting,
@@ -40,15 +38,14 @@ from sharpen.loop import (
 )
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
+from sharpen.loop.made import going
 from sharpen.loop.referring import refer, refer_fixed
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
     Request,
     Run,
-    build_policy,
     build_recipe,
     extrapolate,
-    like_student,
     load_checkpoint,
     measure,
     moment,
@@ -57,7 +54,6 @@ from sharpen.loop.session import (
     save,
     share,
     watching,
-    within,
 )
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
@@ -104,9 +100,7 @@ def start(
             environments.ready(spec)
     expected = sizing.supposed(request) if size else first
     choose = partial(processor.choose, expected) if origin is None else lambda _: processor.chosen_before(origin)
-    choose = (lambda _: None) if request.shard else choose
-    made: Any = build_policy(afar.whole(request, first), source, request.seed, nearest(request.directory), choose)
-    made = afar.shared(request, first, made)
+    made: Any = afar.built(request, first, source, nearest(request.directory), choose)
     served = afar.meet(request, made, progress)
     if size:
         models.roles.reach([role for stage in stages.listed(recipe) for role in stage.recipe.roles])
@@ -273,34 +267,6 @@ def leave(this: Run, step: int, rounds: Sequence[dict[str, Any]], asked: Interru
     """Commit the steps that are done, and end as the user asked."""
     save(this, Position("loop", step, len(rounds) - 1))
     raise KeyboardInterrupt from asked
-
-
-def going(
-    store: Store, method: Method, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float, due: Due
-) -> Run:
-    """What a run holds in memory, with what its store says of the past."""
-    listed = stages.listed(method)
-    at = stages.standing(store, listed)
-    recipe = listed[at.number].recipe
-    sizes = {"validation": recipe.validation, "test": recipe.test}
-    held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
-    held_out[retention.PURPOSE] = retention.questions(method, [stage.recipe for stage in listed], source, seed)
-    phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
-    reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
-    bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe, policy))
-    judges = rollouts.judging(recipe.verify, policy, bound, seed, recipe.verdict_s)
-    first = next((stage["step"] for stage in store.meta().get("stages", ()) if stage["number"] == at.number), at.step)
-    spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= first or not at.number]
-    processor.say_path(policy, progress)
-    grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
-    parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
-    knows = state.begin(
-        recipe, within(source, listed[at.number]), seed, store, grown.source, at.step if listed[at.number].arms else 0
-    )
-    return Run(
-        *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at), due),
-        asking=rollouts.asking.parsed(store.meta().get("asking", {})),
-    )
 
 
 def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:

@@ -93,7 +93,7 @@ class LocalPolicy:
         self.trained: dict[str, Tensor] = dict(named)
         if bf16:
             self.trained = {n: p.detach().to(self.kept, copy=True) for n, p in named.items()}
-            halve(self.model)
+            memory.halve(self.model)
             for name, image in named.items():
                 image.register_post_accumulate_grad_hook(partial(memory.collect, self.trained[name]))
                 if self.kept == "cpu":
@@ -391,19 +391,6 @@ class LocalPolicy:
 def clipped(trained: Mapping[str, Tensor], most: float) -> float:
     """Scale gradients whose norm is larger than `most`; returns that norm."""
     return float(torch.nn.utils.clip_grad_norm_(trained.values(), most))
-
-
-def halve(model: Any) -> None:
-    """Make a model bfloat16, but for what its architecture needs in float32: a router's biases, frequencies of positions."""
-    strict = tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
-    exact = strict if transformer.supported(model) else (*strict, "inv_freq")
-    kept = [
-        (n, t.detach().clone()) for n, t in (*model.named_parameters(), *model.named_buffers()) if any(e in n for e in exact)
-    ]
-    model.to(torch.bfloat16)
-    for name, tensor in kept:
-        owner, _, own = name.rpartition(".")
-        getattr(model.get_submodule(owner), own).data = tensor
 
 
 def unheard(what: str, share: float) -> None:
