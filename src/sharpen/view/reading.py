@@ -32,11 +32,12 @@ STALE = 90.0  # seconds after which a note of the process says nothing about now
 
 @dataclass(frozen=True)
 class Live:
-    """What the process noted last, and whether it is there: all that changes between two commits."""
+    """What the process noted last, whether it is there, and since when: all that changes between two commits."""
 
     pid: int | None
     note: Mapping[str, Any] | None
     pausing: bool
+    since: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def live(directory: Path, now: float) -> Live:
     """Reads three small files, and no store."""
     pid, note = asked.holder(directory), noted(directory)
     fresh = pid is not None and note is not None and note["pid"] == pid and abs(now - note["at"]) < STALE
-    return Live(pid, note if fresh else None, pid is not None and bool(asked.listed(directory, "pause")))
+    since = (directory / "run.lock").stat().st_mtime if pid is not None else 0.0  # written as the lock is taken
+    return Live(pid, note if fresh else None, pid is not None and bool(asked.listed(directory, "pause")), since)
 
 
 def look(directory: Path) -> Look:
@@ -193,7 +195,7 @@ def left(look: Look, live: Live, now: float) -> tuple[float | None, float | None
         return None, None
     used = look.used
     if live.pid is not None and not look.finished and look.phase != "warmup":
-        used += look.pace * max(now - look.at, 0.0)
+        used += look.pace * max(now - max(look.at, live.since), 0.0)
     done = 1.0 if look.finished else min(used / look.budget.amount, 1.0)
     if look.finished or not look.pace or (look.phase == "warmup" and look.budget.kind != "seconds"):
         return done, 0.0 if look.finished else None
