@@ -11,6 +11,7 @@ import math
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,9 @@ def live(directory: Path, now: float) -> Live:
     """Reads three small files, and no store."""
     pid, note = asked.holder(directory), noted(directory)
     fresh = pid is not None and note is not None and note["pid"] == pid and abs(now - note["at"]) < STALE
-    since = (directory / "run.lock").stat().st_mtime if pid is not None else 0.0  # written as the lock is taken
+    since = 0.0
+    with suppress(OSError):
+        since = (directory / "run.lock").stat().st_mtime  # written as the lock is taken
     return Live(pid, note if fresh else None, pid is not None and bool(asked.listed(directory, "pause")), since)
 
 
