@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1] / "src" / "sharpen"
 GROUND = ("hashing", "estimate", "core", "recipe")
 ROOMS = (
     *("terminal", "families", "sandbox", "verify.maths", "verify.code", "verify", "environments", "tasks", "audit", "data"),
-    *("objectives", "models.engine", "models", "rollouts", "guard", "store", "curriculum", "recipes", "loop", "serve"),
-    *("report", "view", "track", "compare", "cli"),
+    *("objectives", "models.engine", "models", "rollouts", "guard", "store", "engines", "curriculum", "recipes", "loop"),
+    *("serve", "plan", "report", "view", "track", "compare", "outer", "suites", "cli"),
 )
 FILES = sorted(p for p in ROOT.rglob("*.py") if "drivers" not in p.parts)
 

@@ -50,9 +50,12 @@ class Recipe:
       warmup_lr        learning rate of the warm-up
       prompts          prompts in a step
       samples          rollouts for each prompt; a curriculum may spread the same total unevenly
+      early            rollouts of each prompt that are made first; the others go where a group may still become mixed. 0: no
       refills          times that a step asks for more prompts where `select` left fewer than `prompts` groups
       pool             tasks of each endless arm among which a curriculum over single tasks chooses
       replay           earlier successes added to the batch of a step (data/replay.py)
+      replay_focus     share of them drawn by arm as this step's prompts were, and where success is rare; 0: any arm alike
+      replay_half_life steps after which a success is replayed half as often; 0: old ones as often as new ones
       shuffled         verdicts are dealt anew among the answers to a task before anything learns from them: a control
       lr               learning rate of the loop; it falls linearly over the budget to lr * lr_end
       average          decay of the running mean of the weights that is measured and kept; 0: the latest weights themselves
@@ -65,6 +68,7 @@ class Recipe:
                        to be told, where the student is a chat model; "": nothing
       max_tokens       longest response, in tokens
       temperature      of sampling in the loop; evaluations are greedy
+      adapt            numbers that follow the run, of lr and temperature, with commas between, or "all" (guard/adapting.py)
       top_k            draw from the k likeliest tokens only; 0: from all
       top_p            draw from the fewest likeliest tokens whose probabilities add up to p only; 1: from all
       min_p            draw from tokens at least min_p times as likely as the likeliest only; 0: from all
@@ -85,8 +89,9 @@ class Recipe:
                        would learn from right answers only, and has none; 1: never
       validation       validation tasks for each arm
       test             test tasks for each arm
-      retention        tasks that are never trained on, whose loss is harm to a guard that asks for them: a SPEC of tasks, "" for none;
-                       "auto": the suite `retention` for a model that is brought, two families of others for an embedded student
+      retention        tasks that are never trained on, whose loss is harm to a guard that asks for them: a SPEC of tasks, ""
+                       for none; "auto": the suite `retention` for a model that is brought, for an embedded student two families
+                       of others
       retain           retention questions in an evaluation, of all arms together; 0: none
       grow_limit       grown tasks that a round may add; what a grower returns beyond them is refused
       grow_tries       rollouts of each grown task before it is added: it must succeed in some and fail in some. 0: not tried
@@ -113,9 +118,12 @@ class Recipe:
     warmup_lr: float = 2e-3
     prompts: int = 32
     samples: int = 8
+    early: int = 0
     refills: int = 0
     pool: int = 1000
     replay: int = 0
+    replay_focus: float = 0.0
+    replay_half_life: float = 0.0
     shuffled: bool = False
     lr: float = 3e-4
     lr_end: float = 1.0
@@ -127,6 +135,7 @@ class Recipe:
     prompt_suffix: str = "auto"
     max_tokens: int = 64
     temperature: float = 1.0
+    adapt: str = ""
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
@@ -258,12 +267,12 @@ def wanted(function: Callable[..., Any], offered: Collection[str]) -> set[str]:
     return names
 
 
-def first_objective(recipe: Recipe) -> Tableau:
+def first_objective(recipe: Recipe, stage: int = 1) -> Tableau:
     """The objective as it is before the first step: what it needs, such as a reference, does not change later.
 
-    One that asks for the policy or the batch is given None for them.
+    One that asks for the policy or the batch is given None for them. Stages may need different things: the first one less.
     """
-    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=(), stage=1)
+    return call(recipe.objective, progress=0.0, policy=None, batch=None, notes={}, losses=(), stage=stage)
 
 
 def asked_for(function: Callable[..., Any]) -> set[str]:

@@ -18,7 +18,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 import kills
-from sharpen.cli import program
+from sharpen.cli import driving, program
 from sharpen.guard import Diagnosis
 from sharpen.store import Position, Store
 from sharpen.terminal import terminal
@@ -225,16 +225,16 @@ def test_more_budget_that_was_not_granted_yet_is_asked_for_again(tmp_path: Path,
     run = tmp_path / "run"
     assert sharpen("run", *SMALL, "--run-dir", run).exit_code == 0
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     for step, wanted in ((interrupted, f"sharpen resume {run} --budget 7m"), (extended, f"sharpen resume {run}")):
         with pytest.raises(typer.Exit):
-            program._drive(step, run, run, [], "7m")
+            driving.drive(step, run, run, [], "7m")
         assert capsys.readouterr().err.replace("\n", " ").strip().endswith(wanted)
 
 
-def extended(run: Path, progress: object) -> None:
+def extended(run: Path, progress: object, **_: object) -> None:
     """What an interrupt leaves once the budget is granted: a run that is not finished."""
     with Store.open(run, write=True) as store:
         last = store.last_commit()

@@ -75,7 +75,14 @@ def test_the_order_of_the_arms_does_not_matter(name):
     seen = [Evaluation({a: (True,) * (3 - a.level) + (False,) * 3 for a in arms})]
 
     def chosen(order):
-        offers = {"progress": 0.3, "totals": dict.fromkeys(order, 48), "evaluations": seen, "kept": {}, "attempts": None}
+        offers = {
+            "progress": 0.3,
+            "totals": dict.fromkeys(order, 48),
+            "evaluations": seen,
+            "kept": {},
+            "attempts": None,
+            "tried": [],
+        }
         return call(CURRICULA[name], {a: stats[a] for a in order}, order, 20, 8, rng(), **offers)
 
     assert chosen(arms) == chosen(arms[::-1])

@@ -9,7 +9,7 @@ import pytest
 
 from sharpen.core import ANSWERS, Arm, Decision, Evaluation, UserError
 from sharpen.guard import acceptance, control
-from sharpen.recipe import Recipe
+from sharpen.recipe import Recipe, call
 from sharpen.recipes import catalog
 
 ARMS = [Arm("sum", i) for i in range(1, 6)]
@@ -177,6 +177,12 @@ def guards():
     return sorted(public | used, key=lambda f: f.__name__)
 
 
+def asked(judge, before, after):
+    """Its answer to a first round, with what it may ask for by name."""
+    first = dict(evaluations=[before], retained=[], looks=1, progress=0.1)
+    return call(judge, before, after, **first)
+
+
 @pytest.mark.parametrize("judge", guards(), ids=lambda f: f.__name__)
 def test_every_guard_keeps_to_the_contract(judge):
     """An answer of three, a reason in words, finite numbers that JSON holds; a pure function, whatever the order of the arms;
@@ -185,12 +191,12 @@ def test_every_guard_keeps_to_the_contract(judge):
     for _ in range(50):
         n, rate = int(rng.integers(1, 30)), rng.random(2)
         pair = [{arm: tuple((rng.random(n) < r).tolist()) for arm in ARMS} for r in rate]
-        found = judge(*map(Evaluation, pair))
+        found = asked(judge, *map(Evaluation, pair))
         assert found.answer in ANSWERS and found.reason and found.accepted == (found.answer == "better")
         assert json.loads(json.dumps(dict(found.numbers), allow_nan=False)) == found.numbers
-        again = judge(*(Evaluation(dict(reversed(e.items()))) for e in pair))
+        again = asked(judge, *(Evaluation(dict(reversed(e.items()))) for e in pair))
         assert again == found
-    lost = judge(evaluation(40, 40, 40), evaluation(0, 0, 0))
+    lost = asked(judge, evaluation(40, 40, 40), evaluation(0, 0, 0))
     assert lost.answer == ("better" if judge is acceptance.always else "worse")
 
 

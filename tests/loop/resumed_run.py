@@ -10,7 +10,7 @@ DIRECTORY/whole is a run that nobody disturbs. Each CASE has a directory of its 
 
 Each attempt is a forked child of the process that made the undisturbed run, so that everything is imported once; one thread
 each, for threads do not survive a fork. A setting recipe=NAME takes another recipe than quickstart; commit_s=N commits whenever
-N steps are done since the last commit, for the clock counts steps.
+N steps are done since the last commit, for the clock counts steps; ahead=K runs ahead of the learner.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ def attempt(directory: Path, settings: list[str], fault=undisturbed) -> None:
     """Begin the run, or go on with it."""
     recipe = next((s.partition("=")[2] for s in settings if s.startswith("recipe=")), "quickstart")
     commit_s = next((float(s.partition("=")[2]) for s in settings if s.startswith("commit_s=")), 1e9)
-    own = [s for s in settings if not s.startswith(("recipe=", "commit_s="))]
+    ahead = next((int(s.partition("=")[2]) for s in settings if s.startswith("ahead=")), 0)
+    own = [s for s in settings if not s.startswith(("recipe=", "commit_s=", "ahead="))]
     tasks = "chain_sum/1-2,spell_backward/1"
-    request = loop.Request(recipe, tuple(own), 3, "6steps", None, tasks, directory, commit_s=commit_s)
+    request = loop.Request(recipe, tuple(own), 3, "6steps", None, tasks, directory, commit_s=commit_s, ahead=ahead)
     steps = Steps()
     try:
         Store.open(directory).close()

@@ -166,20 +166,8 @@ KINDS = {kind(info): info.name for info in reversed(INFOS) if info.family in ALO
 
 
 DEAR = ("debate", "pedagogical", "self_prm")  # rollouts of so many turns that a step takes seconds
-STATELESS = {
-    "progress",
-    "demos",
-    "entropy",
-    "logprobs",
-    "retell",
-    "decode",
-    "mask_token",
-    "rng",
-    "source",
-    "earlier",
-    "stage",
-    "likelihood",
-}
+STATELESS = {"progress", "demos", "entropy", "logprobs", "retell", "decode", "mask_token", "rng", "source"}
+STATELESS |= {"earlier", "stage", "likelihood"}  # without a stream there is nothing to come back
 
 
 def remembers(info: catalog.RecipeInfo) -> set[Any]:

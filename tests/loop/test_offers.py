@@ -24,7 +24,7 @@ from sharpen.store.store import Store
 from sharpen.tasks import jsonl
 from sharpen.terminal import terminal
 
-SMALL = dict(warmup_steps=0, prompts=2, samples=2, round_steps=1, validation=1, test=1, budget="2steps", max_tokens=8)
+SMALL = dict(warmup_steps=0, prompts=2, samples=2, round_steps=1, validation=1, test=1, retain=2, budget="2steps", max_tokens=8)
 WORK = {
     "curriculum": uniform,
     "rollout": rollouts.single,
@@ -93,7 +93,7 @@ def test_what_there_is_not_is_refused_before_the_run_and_what_there_is_is_named(
 
 def test_the_lists_that_other_rooms_have_are_the_same():
     """A bandit gives a curriculum what the loop does, but for what only a model knows; an objective is known before a step."""
-    assert {*state.NAMES, "progress", "embed"} == set(offers.names("curriculum"))
+    assert {*state.NAMES, "progress", "embed", "tried", "angles", "worked"} == set(offers.names("curriculum"))
     first_objective(replace(grpo.recipe(), objective=asking("objective", offers.names("objective"), {})))
 
 

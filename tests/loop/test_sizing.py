@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from sharpen import loop
+from sharpen import guard, loop
 from sharpen.guard import control
 from sharpen.loop import looking, sizing
 from sharpen.loop.looking import Measured
@@ -39,6 +40,18 @@ def test_a_time_budget_by_hand():
     assert sizing.chosen(recipe(budget="600s"), FOUND, 16, set()) == dict(
         max_tokens=64, prompts=8, round_steps=21, validation=16, test=33
     )
+
+
+def test_a_guard_that_counts_its_looks_gets_what_it_needs_and_retention_its_share():
+    # As above, but that each validation task has half a retention question beside it: 2 * 2 + 1.5 * (1 + 4) shares, 13 each.
+    watched = partial(replace, recipe(), guard=guard.sequential)
+    values = sizing.chosen(watched(budget="600s"), FOUND, 16, set())
+    assert (values["validation"], values["retain"], values["test"]) == (13, 64, 26)
+    assert sizing.chosen(watched(budget="60s"), FOUND, 16, set())["retain"] == 8
+    long = sizing.chosen(watched(budget="1000h"), FOUND, 1, set())
+    times = -(-int(1000 * 3600 * 0.9 / (40 * 8 * 0.1)) // long["round_steps"])
+    assert recipe().validation < long["validation"] == guard.needed(0.05, 1, times)
+    assert sizing.chosen(recipe(budget="1000h"), FOUND, 1, set())["validation"] == recipe().validation
 
 
 def test_what_is_measured_before_the_sizes_are_known():

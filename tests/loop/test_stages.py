@@ -292,3 +292,8 @@ def test_a_plain_run_notes_no_stages(tmp_path):
     with sqlite3.connect(tmp_path / "run" / "run.db") as db:
         assert not db.execute("SELECT * FROM meta WHERE key = 'stages'").fetchall()
     assert not (tmp_path / "run" / "kept").exists()
+
+
+def test_a_gate_that_asks_for_what_is_not_offered_between_stages_is_refused():
+    with pytest.raises(UserError, match="gate=sequential asks for evaluations, looks, progress, retained"):
+        catalog.build("tulu", ["sft.gate=sequential"])

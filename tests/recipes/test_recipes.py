@@ -26,13 +26,14 @@ def samples():
     """Groups that are mixed, all right, all wrong, of one, and with a member that cannot be scored; equal answers; lengths up
     to the limit of 64; outcomes of every reward."""
     found = []
-    for group, rewards in enumerate([(1, 0, 0, 1, 1), (1, 1), (0, 0, 0), (1,), (0.5, 1, None), (0, 1)]):
+    for group, rewards in enumerate([(1, 0, 0, 1, 1), (1, 1), (0, 0, 0), (1,), (0.5, 1, None), (0, 1), (0, 0, 1, 0)]):
         for i, reward in enumerate(rewards):
             n = [3, 60, 64, 7, 3][(group + i) % 5]
             task = Task(({"role": "user", "content": f"question {group}"},), "4", "sum", group % 3)
             outcome = "unscorable" if reward is None else "correct" if reward == 1 else "wrong"
             tokens, sampled = np.arange(n + 2, dtype=np.int32), np.arange(n + 2) >= 2
             logprobs = np.where(sampled, -1.0 - 0.01 * i, 0).astype(np.float32)
+            logprobs[-1] = 0 if group == 0 and i in (0, 1) else logprobs[-1]  # a word that was put into the answer
             answer = "4" if i in (0, 3) else f"{i}"
             turn = Turn(answer, tokens, sampled, logprobs, "end")
             tried = (Branch(turn, 2, -1, 0.9, 3), Branch(turn, 2, -1, 0.1, 1))
@@ -77,6 +78,12 @@ def offered(given):
     )
 
 
+def said_by_another(sample):
+    """The first answer of a group as another model's: forced, and unlike all others."""
+    told = dataclasses.replace(sample.rollout, stop="forced", turns=("17",), logprobs=np.zeros_like(sample.rollout.logprobs))
+    return dataclasses.replace(sample, rollout=told)
+
+
 def parts(method):
     """A recipe, or those of its stages."""
     return [method] if isinstance(method, Recipe) else [stage.recipe for stage in method.stages]
@@ -89,6 +96,9 @@ def coefficients(method):
         return {f"{n} {key}": row for n, one in enumerate(parts(method)) for key, row in coefficients(one).items()}
     recipe, given = method, samples()
     kept = call(recipe.select, given, **offered(given))
+    if not kept:  # it learns from what another model said
+        given = [said_by_another(s) if i == 0 or given[i - 1].group != s.group else s for i, s in enumerate(given)]
+        kept = call(recipe.select, given, **offered(given))
     width = max(len(s.rollout.tokens) for s in kept)
 
     def rows(values, dtype):

@@ -131,3 +131,33 @@ def export_gguf(source: Path, out: Path, dtype: str | None) -> None:
 
     models.write_gguf(source, out, dtype or "f16")
     print(f"The model is in {out}: {out.stat().st_size / 1e6:,.0f} MB")
+
+
+def show_recipe(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")],
+) -> None:
+    """What a recipe claims and is made of, and what --set takes."""
+    from sharpen.recipe import functions
+    from sharpen.recipes import catalog
+    from sharpen.verify import INSTRUCTIONS
+
+    info = catalog.find(recipe)
+    built = catalog.build(recipe)
+    print(info.claim)
+    for key in ("paper", "parent", "differs", "check", "status", "evidence", "tried", "tier", "path"):
+        if getattr(info, key):
+            print(f"{key:<9} {getattr(info, key)}")
+    print(f"\n{built}\n\nMore settings:")
+    knobs = dict(catalog.parameters(info))
+    for place, slot, function in functions(built):
+        knobs |= {f"{place}.{name}": p for name, p in catalog.arguments(slot, function).items()}
+    for name, parameter in knobs.items():
+        if parameter.default is None or isinstance(parameter.default, bool | int | float | str | tuple):
+            print(f"  {name}={parameter.default}")
+    for slot in dict.fromkeys(slot for _, slot, _ in functions(built)):
+        names = catalog.choices(slot)
+        if len(names) > 1:
+            print(f"  {slot}={'|'.join(names)}")
+    print("\nA chat model is told how its answer is read, by verifier (--system, or --set prompt_suffix=…, replaces it):")
+    for name in INSTRUCTIONS:
+        print(f"  {name:<25} {INSTRUCTIONS[name] or '-'}")

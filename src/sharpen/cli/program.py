@@ -20,20 +20,27 @@ from typer.core import TyperGroup
 from sharpen import __version__
 from sharpen.cli import (
     commands,
+    comparing,
     data,
     driving,
     growing,
+    heads,
     lineage,
     listing,
     merging,
+    outer,
+    planning,
     playing,
     profiling,
     revising,
     serving,
+    signals,
     streaming,
+    suite,
     viewing,
 )
 from sharpen.cli.commands import AsJson, Columns, Spec, System
+from sharpen.cli.serving import Track
 from sharpen.terminal import places
 
 # How long torch's threads wait awake for each other, in turns of a loop: some 20 µs, then a core is left to whom they wait for.
@@ -91,20 +98,20 @@ def options(
     """What can be said before a command."""
 
 
-Track = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--track",
-        metavar="NAME",
-        help="Show it in wandb, mlflow, trackio, tensorboard, or a tracker of yours, module:function.",
-    ),
-]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 Model = Annotated[
     str | None,
     typer.Option(
         metavar="DIR|FILE.gguf|smollm2", help="A Hugging Face causal LM to start from: a directory, a .gguf file, or smollm2."
     ),
+]
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
+]
+Budget = Annotated[
+    str | None, typer.Option(metavar="600s|10m|2h|40steps|2Mtokens", help="Time, learning steps, or tokens sampled.")
 ]
 
 
@@ -115,9 +122,7 @@ def run(
         typer.Argument(metavar="RECIPE", help="A recipe, or path of a .py file. [default: quickstart; frontier with --model]"),
     ] = None,
     run_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run goes. [default: runs/TIME-RECIPE]")] = None,
-    budget: Annotated[
-        str | None, typer.Option(metavar="600s|10m|2h|40steps|2Mtokens", help="Time, learning steps, or tokens sampled.")
-    ] = None,
+    budget: Budget = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 0,
     model: Model = None,
     tasks: Spec = None,
@@ -125,23 +130,14 @@ def run(
     env: commands.Env = None,
     agent: commands.Agent = None,
     columns: Columns = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; `sharpen show RECIPE` lists the keys."),
-    ] = None,
+    settings: Changes = None,
     system: System = None,
-    roles: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."
-        ),
-    ] = None,
-    as_control: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Run a control of the recipe instead: untrained, solutions, even, shuffled or prompt."
-        ),
-    ] = "",
+    roles: serving.Roles = None,
+    as_control: signals.AsControl = "",
+    engines: serving.Engines = None,
+    publish: serving.Publish = None,
+    ahead: serving.Steps = 0,
+    shard: serving.Shard = "",
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -157,14 +153,10 @@ def run(
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
     tasks, staged = streaming.streamed(stream, tasks)
+    more = (*places.system_setting(system), *commands.acting(env, agent, tasks), *staged)
     request = loop.Request(
         recipe=named,
-        settings=(
-            *map(places.here_setting, commands.with_columns(settings, columns)),
-            *places.system_setting(system),
-            *commands.acting(env, agent, tasks),
-            *staged,
-        ),
+        settings=(*map(places.here_setting, commands.with_columns(settings, columns)), *more),
         seed=seed,
         budget=budget,
         model=places.here(model) if model else model,
@@ -174,7 +166,10 @@ def run(
         roles=tuple(places.here_role(role) for role in roles or []),
         commit_s=commit_every,
         as_control=as_control,
+        **serving.afar(engines, publish, shard, ahead),
     )
+    if shard and loop.afar.rank():
+        return loop.afar.attend(request)
     request, size = loop.fitted(request, picked=not recipe, say=lambda text: print(text, file=sys.stderr))
     streaming.require(loop.build_recipe(request), named, stream)  # mistakes surface before anything is made
     with places.latest(directory, wanted=run_dir is None):
@@ -196,17 +191,24 @@ def resume(
     """
     from sharpen import loop
 
+    if loop.afar.rank() and loop.afar.sharded(directory):
+        return loop.afar.attend_resumed(directory, trust)
     step = partial(loop.resume, accept=accept_changes, trusted=trust)
     driving.drive(partial(step, more=budget), directory, directory, serving.tracked(directory, track), budget, step)
 
 
 @app.command()
-def check(directory: RunDir) -> None:
+def check(
+    directory: RunDir,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Say which learning-rate schedule its gradient norms ask for.")
+    ] = False,
+) -> None:
     """Ask the doctor what is wrong with a run.
 
     Each finding comes with its evidence and its cure. Exits with 3 where one is fatal.
     """
-    from sharpen.guard import doctor
+    from sharpen.guard import doctor, refinement
     from sharpen.store import Store
     from sharpen.terminal import tables
 
@@ -214,6 +216,11 @@ def check(directory: RunDir) -> None:
         found = doctor.diagnose(store.steps(), store.rounds(), store.meta().get("audits", ()))
         earlier = [(step, d) for step, d in store.diagnoses() if d.name not in {now.name for now in found}]
         last = store.last_commit()
+        norms = [s["grad_norm"] for s in store.steps() if s["phase"] == "loop" and s.get("grad_norm") is not None]
+    if refine:
+        schedule = refinement.refined(norms)
+        said = "too few steps to say" if schedule is None else f"--set lr_end={refinement.linear_end(schedule):.2f}"
+        tables.say(f"the learning rate that its gradient norms ask for: {said}")
     stopped = [d for step, d in earlier if d.fatal and last and step == last.step]  # such as the look before the first step
     for diagnosis in [*found, *stopped]:
         tables.say(f"{'FATAL ' if diagnosis.fatal else ''}{diagnosis}")
@@ -271,35 +278,6 @@ def list_recipes(
     else:
         columns = ("recipe", "family", "parent", "status", "claim")
         tables.show(columns, [(r.name, r.family, r.parent, r.status, r.claim) for r in found])
-
-
-@app.command()
-def show(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .py file.")]) -> None:
-    """What a recipe claims and is made of, and what --set takes."""
-    from sharpen.recipe import functions
-    from sharpen.recipes import catalog
-    from sharpen.verify import INSTRUCTIONS
-
-    info = catalog.find(recipe)
-    built = catalog.build(recipe)
-    print(info.claim)
-    for key in ("paper", "parent", "differs", "check", "status", "evidence", "tried", "tier", "path"):
-        if getattr(info, key):
-            print(f"{key:<9} {getattr(info, key)}")
-    print(f"\n{built}\n\nMore settings:")
-    knobs = dict(catalog.parameters(info))
-    for place, slot, function in functions(built):
-        knobs |= {f"{place}.{name}": p for name, p in catalog.arguments(slot, function).items()}
-    for name, parameter in knobs.items():
-        if parameter.default is None or isinstance(parameter.default, bool | int | float | str | tuple):
-            print(f"  {name}={parameter.default}")
-    for slot in dict.fromkeys(slot for _, slot, _ in functions(built)):
-        names = catalog.choices(slot)
-        if len(names) > 1:
-            print(f"  {slot}={'|'.join(names)}")
-    print("\nA chat model is told how its answer is read, by verifier (--system, or --set prompt_suffix=…, replaces it):")
-    for name in INSTRUCTIONS:
-        print(f"  {name:<25} {INSTRUCTIONS[name] or '-'}")
 
 
 @app.command()
@@ -365,19 +343,12 @@ def query(
 
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
-offline = (
-    commands.verify,
-    commands.audit,
-    growing.grow,
-    commands.rewards,
-    commands.compare,
-    data.data,
-    lineage.lineage,
-    merging.merge,
-)
-with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise
+app.command("show")(listing.show_recipe)
+offline = commands.verify, commands.audit, growing.grow, commands.rewards, comparing.compare, data.data, lineage.lineage
+with_a_model = serving.serve, serving.chat, playing.play, profiling.profile, revising.revise, merging.merge
+around_runs = planning.plan, outer.tune, outer.evolve, suite.suite, heads.heads
 on_a_page = viewing.view, viewing.decide
-for command in (*offline, *with_a_model, *on_a_page):
+for command in (*offline, signals.signal, *with_a_model, *around_runs, *on_a_page):
     app.command()(command)
 
 

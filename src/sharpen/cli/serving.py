@@ -23,6 +23,45 @@ Settings = Annotated[
 Seconds = Annotated[float, typer.Option(min=0.1, metavar="S", help="Seconds that an answer may take.")]
 Precision = Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware is made for it.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, …; auto: a GPU where there is one.")]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="Show it in wandb, mlflow, trackio, tensorboard, or a tracker of yours, module:function.",
+    ),
+]
+Roles = Annotated[
+    list[str] | None,
+    typer.Option("--role", metavar="NAME=WHO", help="Another model: a directory, student, http://…#model, module:function."),
+]
+Engines = Annotated[
+    str | None,
+    typer.Option(metavar="URL,URL", help="Servers that generate: vLLM, SGLang, or `sharpen serve --engine`."),
+]
+Publish = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where they find new weights, if they do not see the run's directory.")
+]
+
+Steps = Annotated[
+    int, typer.Option("--ahead", min=0, max=16, metavar="K", help="Generate rollouts of step t+K while step t is learnt.")
+]
+Shard = Annotated[
+    str, typer.Option(metavar="fsdp", help="Under torchrun: weights, gradients and optimizer in shards on all processes.")
+]
+
+
+def afar(engines: str | None, publish: Path | None, shard: str, ahead: int) -> dict[str, Any]:
+    """Of a request, what these options say. UserError for what would do nothing."""
+    from sharpen.core import UserError
+
+    urls = tuple(url.strip() for url in (engines or "").split(",") if url.strip())
+    if publish and not urls:
+        raise UserError("--publish says where engines find weights, and there are none: name them with --engines.")
+    if shard not in ("", "fsdp"):
+        raise UserError(f"--shard {shard}: there is fsdp.")
+    place = str(publish.absolute()) if publish else None
+    return {"shard": shard, "ahead": ahead, "engines": urls, "publish": place}
 
 
 def serve(
@@ -30,6 +69,8 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any that is free.")] = 8000,
     host: Annotated[str, typer.Option(help="Who may ask: 127.0.0.1 is this machine only.")] = "127.0.0.1",
     record: Annotated[bool, typer.Option("--record", help="Keep what is asked and said: table `served` of the store.")] = False,
+    engine: Annotated[bool, typer.Option("--engine", help="Behind vLLM's routes, for --engines of a run.")] = False,
+    fault: Annotated[str, typer.Option(metavar="NAME", help="With --engine: err so, to see that a run notices.")] = "",
     system: System = None,
     settings: Settings = None,
     seconds: Seconds = 600.0,
@@ -41,9 +82,16 @@ def serve(
     A conversation is asked as the model was trained (asking.json), unless a request says otherwise; a prompt is taken as it
     is. Where SHARPEN_SERVE_KEY is set, clients have to send it as their key.
     """
-    from sharpen.serve import app, opened
+    from sharpen.core import UserError
+    from sharpen.serve import app, contract, opened
     from sharpen.terminal import listening
 
+    if fault and not engine:
+        raise UserError(f"--fault {fault} is one of an engine's: add --engine.")
+    if engine:
+        here = opened(where, (), precision, device)
+        contract.serve(here, host, port, fault, lambda url: print(f"{url}  (Ctrl-C stops it)", flush=True))
+        return
     app.require()
     at = listening(host, port)
     here = opened(where, (*(settings or []), *places.system_setting(system)), precision, device)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sharpen.terminal import places
+
+if TYPE_CHECKING:
+    from sharpen.recipe import Method
 
 Stream = Annotated[
     str | None,
@@ -27,7 +30,7 @@ def streamed(stream: str | None, tasks: str | None) -> tuple[str | None, list[st
     return streams.whole(here), [f"stream={here}"]
 
 
-def require(method: object, named: str, stream: str | None) -> None:
+def require(method: Method, named: str, stream: str | None) -> None:
     """Refuse a recipe that only differs from its parent in a stream, where there is none. UserError."""
     from sharpen.core import UserError
     from sharpen.recipe import Stages, opening
@@ -35,6 +38,6 @@ def require(method: object, named: str, stream: str | None) -> None:
 
     if stream is None and (not isinstance(method, Stages) or len(method.stages) == 1) and streams.needs(opening(method)):
         raise UserError(
-            f"{named} carries something over from the task sets before, and this run has one: it would learn as its parent does. "
-            "Name two or more: --stream a.jsonl,b.jsonl"
+            f"{named} carries something over from the task sets before, and this run has one: it would learn as its parent "
+            "does. Name two or more: --stream a.jsonl,b.jsonl"
         )

@@ -9,19 +9,20 @@ A curriculum is a pure function (history, arms, prompts, samples, rng) -> [(arm 
 4. No arms, knobs out of range, or weights that are not numbers raise UserError; statistics that are not numbers raise
    ValueError and name the arm.
 
-schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py, value_model.py and ridge.py choose
-single tasks, orders.py by how difficult somebody says they are, clusters.py, similarity.py and latent.py by where they lie,
-gates.py by who solves them, budget.py how often each is tried; gaussians.py works on task parameters, federated.py has
-clients. earlier.py reads the stores of other runs; effects.py and agents.py learn from them.
+schedule.py follows a plan, bandit.py what training shows, mixture.py what validation shows; pool.py, value_model.py and
+ridge.py choose single tasks, orders.py by how difficult somebody says they are, clusters.py, similarity.py and latent.py by
+where they lie, gates.py by who solves them, budget.py how often each is tried; gaussians.py works on task parameters,
+federated.py has clients. guided.py helps where nothing succeeds, or keeps to a part of the arms. earlier.py reads the stores
+of other runs; effects.py and agents.py learn from them.
 
 May import: data, objectives, store.
 """
 
-from sharpen.curriculum import agents, earlier, effects, federated, latent, orders, similarity, state, testbed
+from sharpen.curriculum import agents, earlier, effects, federated, latent, orders, ridge, similarity, state, testbed
 from sharpen.curriculum.agents import allocated, mixing_agent
 from sharpen.curriculum.attempts import Attempts, trainable
 from sharpen.curriculum.bandit import dump, learning_progress, sec, thompson, values
-from sharpen.curriculum.budget import cures, exact, greedy, knapsack, knapsack_quota, value
+from sharpen.curriculum.budget import cures, exact, greedy, knapsack, knapsack_quota, undecided, value
 from sharpen.curriculum.clusters import clustered, fitting
 from sharpen.curriculum.common import History, allot, dealt, draw, lowest, posterior, statistics, weighted
 from sharpen.curriculum.earlier import again
@@ -29,6 +30,7 @@ from sharpen.curriculum.effects import estimated
 from sharpen.curriculum.federated import among_clients
 from sharpen.curriculum.gates import gated
 from sharpen.curriculum.gaussians import alp_gmm
+from sharpen.curriculum.guided import few, laddered, only
 from sharpen.curriculum.latent import clutr
 from sharpen.curriculum.mixture import missing_skills, mixing, next_level, omni, outgrown, skill_it
 from sharpen.curriculum.orders import in_turn, paced, phased
@@ -65,6 +67,7 @@ __all__ = [
     "error_memory",
     "estimated",
     "exact",
+    "few",
     "federated",
     "fitting",
     "gated",
@@ -75,6 +78,7 @@ __all__ = [
     "knapsack",
     "knapsack_quota",
     "ladder",
+    "laddered",
     "latent",
     "learning_progress",
     "lowest",
@@ -83,6 +87,7 @@ __all__ = [
     "mixing_agent",
     "next_level",
     "omni",
+    "only",
     "orders",
     "outgrown",
     "paced",
@@ -92,6 +97,7 @@ __all__ = [
     "posterior",
     "recovered",
     "retrospective",
+    "ridge",
     "sec",
     "similarity",
     "skill_it",
@@ -103,6 +109,7 @@ __all__ = [
     "threshold_ladder",
     "trainable",
     "uniform",
+    "undecided",
     "value",
     "values",
     "views",

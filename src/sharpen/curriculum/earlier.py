@@ -68,6 +68,9 @@ def paths(text: str) -> list[str]:
 # ------------------------------------------------------------------------------------------------------------------- AGAIN
 
 
+FOLLOWED = ("again_weights", "again_rewards", "again_part")  # names in what is kept
+
+
 def nearest(first: np.ndarray, others: np.ndarray, ends: np.ndarray, neighbours: int) -> int:
     """Which earlier student to follow: of the `neighbours` whose first scores are nearest to ours, the one that ended best."""
     far = ((others - first) ** 2).sum(axis=1)
@@ -87,12 +90,12 @@ def curriculum_of(stats: Sequence[ArmStats], arms: Sequence[Arm], window: int, l
         last[s.arm] = rate
     weights, rewards = [], []
     for start in range(0, len(seen), window):
-        arm, change, rate = (np.array(column) for column in zip(*seen[start : start + window], strict=True))
-        n = np.bincount(arm.astype(int), minlength=len(arms))
-        mean = np.bincount(arm.astype(int), change, len(arms)) / np.maximum(n, 1)
+        which, change, success = np.array(seen[start : start + window]).T
+        n = np.bincount(which.astype(int), minlength=len(arms))
+        mean = np.bincount(which.astype(int), change, len(arms)) / np.maximum(n, 1)
         if (mean > least).any():
             weights.append(np.where(mean > least, mean, 0.0))
-            rewards.append(float(rate.mean()))
+            rewards.append(float(success.mean()))
     return np.array(weights).reshape(len(weights), len(arms)), np.array(rewards)
 
 
@@ -124,7 +127,7 @@ def again(
     if not (0 <= own <= 1 and neighbours >= 1 and recent >= 1):
         raise UserError(f"again needs 0 <= own <= 1, neighbours >= 1 and recent >= 1, got {own}, {neighbours}, {recent}")
     order = in_order(arms)
-    follow = {name: kept.pop(name) for name in ("again_weights", "again_rewards", "again_part") if name in kept}
+    follow: dict[str, np.ndarray] = {name: kept.pop(name) for name in FOLLOWED if name in kept}
     if earlier and not follow:
         follow = chosen(earlier, order, evaluations, neighbours, fit_every, least)
     free = alp_gmm(history, arms, prompts, samples, rng, fit_every, kept=kept)

@@ -67,8 +67,8 @@ def analytic(
     attempts: Attempts,
     kept: Arrays,
 ) -> Choices:
-    """Of `candidates` times as many tasks, those whose foretold success is nearest to `target`: by an analytic head over `width`
-    random features of the prompt, two outputs, right and wrong.
+    """Of `candidates` times as many tasks, those whose foretold success is nearest to `target`: by an analytic head over
+    `width` random features of the prompt, two outputs, right and wrong.
 
     Every task that was tried counts as one row of each outcome it had. `pseudo` balances the two outcomes.
     """
@@ -127,7 +127,8 @@ def compensated(
     """A slow estimate, put right by the errors that were made on the most similar cases (ReLoop2, arXiv 2306.08808, section 3).
 
     keys (n, d) of length 1, outcomes and slow estimates of that time (n,); a is the softmax of the `top` similarities / heat.
-    error = gamma * (a . outcomes - base) + (1 - gamma) * a . (outcomes - bases); the answer is base + weight * error, cut to 0 to 1.
+    error = gamma * (a . outcomes - base) + (1 - gamma) * a . (outcomes - bases); the answer is base + weight * error, from
+    0 to 1.
     gamma 1 is (1 - weight) * base + weight * nearest neighbours; nothing in the memory: base.
     """
     if not len(keys):
@@ -157,8 +158,8 @@ def error_memory(
     attempts: Attempts,
     kept: Arrays,
 ) -> Choices:
-    """Of `candidates` times as many tasks, those whose foretold success is nearest to `target`. The slow estimate is the success
-    rate of the arm over all tries so far; the memory has the last `size` tasks that were tried (`compensated`)."""
+    """Of `candidates` times as many tasks, those whose foretold success is nearest to `target`. The slow estimate is the
+    success rate of the arm over all tries so far; the memory has the last `size` tasks that were tried (`compensated`)."""
     if candidates < 1 or size < 1 or top < 1 or heat <= 0:
         raise UserError(f"error_memory needs candidates, size, top >= 1 and heat > 0, got {candidates}, {size}, {top}, {heat}")
     slow = by_arm(attempts)

@@ -97,7 +97,7 @@ def names(arms: Sequence[Arm]) -> np.ndarray:
 def distances(arms: Sequence[Arm], attempts: Attempts, embed: Embed, questions: int) -> np.ndarray:
     """(A, A) 1 - cosine, from 0 to 1, of what the student makes of the first tasks of each arm."""
     blocks = {arm: (first, size) for (arm, _, size), first in zip(attempts.blocks, attempts.starts, strict=False)}
-    rows = []
+    rows: list[np.ndarray | None] = []
     for arm in arms:
         first, size = blocks.get(arm, (0, 0))
         if not size:

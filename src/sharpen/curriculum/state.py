@@ -14,11 +14,12 @@ import numpy as np
 
 from sharpen.core import Arm, Evaluation, Sample, Task, TaskSource
 from sharpen.curriculum.attempts import Attempts, TaskRow
+from sharpen.curriculum.earlier import paths, read
 from sharpen.recipe import Recipe, asked_for
 from sharpen.store import Store
 from sharpen.store import growth as stored
 
-NAMES = ("totals", "evaluations", "retained", "attempts", "kept")  # what of it can be asked for
+NAMES = ("totals", "evaluations", "attempts", "kept")  # what of it a curriculum can ask for
 
 
 @dataclass
@@ -66,11 +67,15 @@ class State:
 def begin(
     recipe: Recipe, source: TaskSource, seed: int, store: Store, grown: TaskSource | None = None, since: int = 0
 ) -> State:
-    """As of the last commit. Evaluations come later, by `recall`: a new run has none yet.
+    """As of the last commit. Evaluations come later, by `recall`: a new run has none yet. UserError where the curriculum is
+    to learn from a run that cannot be read.
 
     grown  the source with what has grown so far
     since  the first step whose attempts count: tasks of a stage with arms of its own are numbered anew
     """
+    if store.last_commit() is None:  # a path that is wrong is said before anything is done; later it is needed no more
+        for path in paths(str(getattr(recipe.curriculum, "keywords", {}).get("earlier", ""))):
+            read(path)
     slots = recipe.curriculum, recipe.guard, recipe.control, recipe.grow
     state = State(frozenset().union(*map(asked_for, slots)))
     if "attempts" in state.wanted:

@@ -142,6 +142,7 @@ def run(
             offers = {name: getattr(trace.state, name) for name in NAMES} | {
                 "progress": step / steps,
                 "embed": embed,
+                "tried": [],
                 "angles": angles,
             }
             choices = call(curriculum, history, world.arms, missing, samples, rng, **offers)

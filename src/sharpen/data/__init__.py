@@ -2,9 +2,10 @@
 
 selection.py keeps and drops, pairs.py sets answers against each other, relabel.py tells them again with their verdict
 (hindsight), principles.py under principles, refusing.py not at all; corrections.py makes texts about mistakes, errors.py
-mistakes, edits.py texts with what somebody accepts of a revision; lengths.py pays for length, easing.py weighs what misleads
-less at first, vocabulary.py hides rare words, trees.py learns from what a search tried; replay.py remembers earlier successes,
-rehearsal.py those of the stages before, shuffling.py deals verdicts anew, as a control; batching.py makes arrays of samples.
+mistakes, edits.py texts with what somebody accepts of a revision; balance.py weighs exploring and choosing, consuming.py
+mixes in real data; lengths.py pays for length, easing.py weighs what misleads less at first, vocabulary.py hides rare words,
+trees.py learns from what a search tried; replay.py remembers earlier successes, rehearsal.py those of the stages before,
+shuffling.py deals verdicts anew, as a control; batching.py makes arrays of samples.
 
 lessons.py says what reward models are taught, judgements.py what judges are, stepping.py makes turns of steps, blending.py
 one reward of parts. growth.py makes new tasks of what failed: diagnose.py names it, propose.py writes (writing.py, worth.py:
@@ -12,15 +13,18 @@ how many for what), label.py checks labels, repair.py mends those of training ta
 read, fidelity.py measures twins, noisy.py has teachers with known error rates; screen.py refuses what must not be trained on;
 near.py finds duplicates, containment.py sets within sets, clusters.py what lies together (quotas.py: how much of each), and
 measures.py says what a set is worth; curating.py keeps few and good answers. refining.py asks for tasks told anew;
-experience.py, prompting.py and discovery.py learn in words: insights, the prompt itself, rules.
+experience.py, prompting.py and discovery.py learn in words: insights, the prompt itself, rules. hints.py says what may be shown
+of a task and when, routing.py who learns how, weak.py what is learnt of supervisors that err.
 
 May import: verify, tasks.
 """
 
 from sharpen.data import (
+    balance,
     batching,
     blending,
     clusters,
+    consuming,
     containment,
     corrections,
     curating,
@@ -33,6 +37,7 @@ from sharpen.data import (
     fidelity,
     graphs,
     growth,
+    hints,
     judgements,
     label,
     lengths,
@@ -51,10 +56,12 @@ from sharpen.data import (
     relabel,
     repair,
     replay,
+    routing,
     screen,
     stepping,
     trees,
     vocabulary,
+    weak,
     worth,
     writing,
 )
@@ -77,9 +84,11 @@ from sharpen.data.shuffling import shuffled
 
 __all__ = [
     "Memory",
+    "balance",
     "batching",
     "blending",
     "clusters",
+    "consuming",
     "corrections",
     "diagnose",
     "edits",
@@ -96,6 +105,7 @@ __all__ = [
     "graphs",
     "growth",
     "higher_reward",
+    "hints",
     "keep_all",
     "keep_correct",
     "judgements",
@@ -122,11 +132,13 @@ __all__ = [
     "repair",
     "replay",
     "right_beginnings",
+    "routing",
     "screen",
     "soft_overlong",
     "shuffled",
     "stepping",
     "trees",
+    "weak",
     "vocabulary",
     "win_rate",
     "worth",

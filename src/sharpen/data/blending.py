@@ -6,6 +6,7 @@ of what it then does rises.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,6 +54,23 @@ def blended(
         for group in by_prompt(samples)
         for s in group
     ]
+
+
+def handed_over(samples: Sequence[Sample], early: str = "form", *, progress: float) -> list[Sample]:
+    """The samples, paid w * (their part of that name) + (1 - w) * (their reward), with w falling from 1 to 0 along a cosine:
+    form first, meaning in the end. A sample without the part has 0 of it. Datarus-R1 (arXiv 2508.13382) names a cosine and no
+    more; this one is ours: w = (1 + cos(pi * progress)) / 2."""
+    w = form_weight(progress)
+    return [
+        rewarded(s, w * s.verdict.parts.get(early, 0.0) + (1 - w) * float(s.verdict.reward or 0.0))
+        for group in by_prompt(samples)
+        for s in group
+    ]
+
+
+def form_weight(progress: float) -> float:
+    """1 at the beginning, a half in the middle, 0 at the end of the budget."""
+    return (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0))) / 2
 
 
 def _true(group: Sequence[Sample]) -> np.ndarray:

@@ -107,7 +107,7 @@ def grown(
     turns = yield from asked(
         [Ask(({"role": "user", "content": READ.format(text=text)},), role=role, may_fail=True) for text, _ in listed]
     )
-    known: dict[Fact, str] = {tuple(entry[:3]): entry[3] for entry in library.get("facts", [])}
+    known: dict[Fact, str] = {(a, r, b): parent for a, r, b, parent in library.get("facts", [])}
     origin = {task.id: task for _, task in listed}
     for turn, (_, task) in zip(turns, listed, strict=True):
         for fact in facts_in("" if isinstance(turn, Failed) else turn.text):

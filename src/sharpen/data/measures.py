@@ -13,13 +13,14 @@ learning, arXiv 2306.02437, sections 3 and 4.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sharpen.core import Task
+from sharpen.core import Sample, Task
 from sharpen.data import near, screen
 from sharpen.hashing import derive
 from sharpen.verify import verify
@@ -202,3 +203,30 @@ def sample(n: int, most: int, seed: int = 0) -> list[int]:
     """At most `most` of n numbers, sorted, the same for the same seed."""
     chosen = np.random.default_rng(derive(seed, "measures")).permutation(n)[:most]
     return sorted(chosen.tolist())
+
+
+REFLECTION = re.compile(
+    r"\b(?:wait|hmm|let me (?:check|re-?check|verify|think again)|on second thought|double[- ]check)\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Reflection:
+    """share of the answers with a phrase of reflection; and its point-biserial correlation with being right, 0 where one of
+    the two never varies."""
+
+    share: float
+    correlation: float
+
+
+def reflection(samples: Sequence[Sample]) -> Reflection:
+    """How often answers reflect, and whether that goes with being right: to be reported, not assumed. What could not be judged
+    is left out; NaN share where nothing is left."""
+    judged = [s for s in samples if s.verdict.reward is not None]
+    said = np.array([bool(REFLECTION.search(" ".join(s.rollout.turns))) for s in judged], dtype=np.float64)
+    right = np.array([s.verdict.correct for s in judged], dtype=np.float64)
+    if not len(judged):
+        return Reflection(float("nan"), 0.0)
+    spread = said.std() * right.std()
+    correlation = float(((said - said.mean()) * (right - right.mean())).mean() / spread) if spread else 0.0
+    return Reflection(float(said.mean()), correlation)

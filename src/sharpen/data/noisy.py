@@ -9,7 +9,8 @@ it refuses, writes prose, repeats one task, leaks held-out ones, or proposes uns
     judge = Judge(accuracy=0.9)             # role "judge" of label.by_judge and repair.by_judge
     solver = Solver(accuracy=0.7)           # role of label.by_majority
 
-All three do sums, which they read from the question. Source: testbed D of the formula sheets; no paper.
+These do sums, which they read from the question; `Steps` works through step chains. Source: testbed D of the formula sheets;
+no paper.
 """
 
 from __future__ import annotations
@@ -192,3 +193,74 @@ def sums(levels: int = 3) -> TaskSource:
         )
 
     return TaskSource("sums", tuple(Arm("chain_sum", level) for level in range(1, levels + 1)), draw, languages=frozenset())
+
+
+CHAIN = re.compile(r"Start at (\d+), count mod (\d+): ([-+ \d]+)")
+
+
+@dataclass
+class Steps:
+    """Works through a step chain (tasks/chain.py) and errs in each step at the rate `wrong`, going on from what it wrote.
+
+    systematic  False: another wrong number each time, uniform over the others; True: always the one above the right one
+    """
+
+    wrong: float = 0.25
+    systematic: bool = False
+    seed: int = 0
+
+    def __call__(self, messages: Sequence[Message]) -> str:
+        found = CHAIN.findall(text_of(messages))
+        if not found:
+            return "I do not know."
+        start, modulus, changes = found[-1]
+        states = self.states(int(start), [int(c) for c in changes.split()], int(modulus))
+        return f"{' '.join(map(str, states))}<answer>{states[-1]}</answer>"
+
+    def states(self, start: int, changes: Sequence[int], modulus: int) -> list[int]:
+        key, states = f"{start} {list(changes)}", [start]
+        for i, change in enumerate(changes):
+            off = 0
+            if chance(self.seed, "step", key, str(i)) < self.wrong:
+                off = 1 if self.systematic else 1 + derive(self.seed, "step off", key, i) % (modulus - 1)
+            states.append((states[-1] + change + off) % modulus)
+        return states[1:]
+
+
+def weak_steps(messages: Sequence[Message]) -> str:
+    """A weak supervisor of step chains, wrong in a quarter of its steps: `--role weak=sharpen.data.noisy:weak_steps`."""
+    return Steps()(messages)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a supervisor of chains is, and what comes of it.
+
+    taught  share of the chains that it brings to the right end
+    learnt  share of the (number, change) pairs of its chains for which most of what it wrote is right: what a table that is
+            tuned on all of them, right or wrong, answers when it is asked for the likeliest
+    """
+
+    taught: float
+    learnt: float
+
+
+def outcome_of(teacher: Steps, steps: int, chains: int, modulus: int = 10) -> Outcome:
+    """By so many chains of so many steps."""
+    counts: dict[tuple[int, int], list[int]] = {}
+    right = 0
+    for n in range(chains):
+        start, *changes = (derive(teacher.seed, "chain", n, i) % 9 + 1 for i in range(steps + 1))
+        written = teacher.states(start, changes, modulus)
+        right += written[-1] == (start + sum(changes)) % modulus
+        for before, change, after in zip([start, *written], changes, written, strict=False):
+            counts.setdefault((before, change), [0] * modulus)[after] += 1
+    table = {key: max(range(modulus), key=seen.__getitem__) for key, seen in counts.items()}
+    fits = sum(after == (before + change) % modulus for (before, change), after in table.items())
+    return Outcome(right / chains, fits / len(table))
+
+
+def learnable(wrong: float, values: int, systematic: bool = False) -> bool:
+    """Whether a table that is tuned on all of a supervisor's steps, wrong at this rate, and asked for the likeliest is right:
+    1 - e > e / (values - 1) where errors spread over the other values, 1 - e > e where they are always the same. Exact."""
+    return 1 - wrong > (wrong if systematic else wrong / (values - 1))

@@ -17,7 +17,7 @@ import numpy as np
 
 from sharpen.core import Sample
 from sharpen.data.relabel import Retell
-from sharpen.data.selection import keep_all
+from sharpen.data.selection import keep_all, keep_correct, paid
 
 IMPROVE = "A better answer:"  # what the improver of SRPO is asked, after the answer that it has to improve on
 
@@ -28,7 +28,7 @@ def right_vs_wrong(samples: Sequence[Sample]) -> list[Sample]:
     for group in by_prompt(samples):
         right = [s for s in group if s.verdict.correct]
         pairs += zip(right, [s for s in group if not s.verdict.correct], strict=False)
-    return _numbered(pairs)
+    return numbered(pairs)
 
 
 def best_vs_worst(samples: Sequence[Sample], pairs: int = 1, margin: float = 0.0) -> list[Sample]:
@@ -36,7 +36,7 @@ def best_vs_worst(samples: Sequence[Sample], pairs: int = 1, margin: float = 0.0
 
     A pair whose rewards differ by `margin` or less is dropped. Source: RLHF workflow, arXiv 2405.07863, section 3.
     """
-    return _numbered(pair for group in by_prompt(samples) for pair in extremes(group, pairs, margin))
+    return numbered(pair for group in by_prompt(samples) for pair in extremes(group, pairs, margin))
 
 
 def demo_vs_own(samples: Sequence[Sample], *, demos: Sequence[Sample]) -> list[Sample]:
@@ -48,7 +48,12 @@ def demo_vs_own(samples: Sequence[Sample], *, demos: Sequence[Sample]) -> list[S
     shown = {demo.group: demo for demo in demos}
     kept = [s for s in keep_all(samples) if s.group in shown]
     different = [s for s in kept if not np.array_equal(s.rollout.tokens, shown[s.group].rollout.tokens)]
-    return _numbered((shown[s.group], s) for s in different)
+    return numbered((shown[s.group], s) for s in different)
+
+
+def demo_vs_wrong(samples: Sequence[Sample], *, demos: Sequence[Sample]) -> list[Sample]:
+    """`demo_vs_own` against the student's wrong answers alone: Light-R1 (arXiv 2503.10460)."""
+    return demo_vs_own([s for s in keep_all(samples) if not s.verdict.correct], demos=demos)
 
 
 def tournament(samples: Sequence[Sample], pairs: int = 1, margin: float = 0.0, *, demos: Sequence[Sample]) -> list[Sample]:
@@ -63,7 +68,39 @@ def tournament(samples: Sequence[Sample], pairs: int = 1, margin: float = 0.0, *
         rewards = np.array([s.verdict.reward for s in group], dtype=np.float64)
         entrants = [*group, shown[group[0].group]] if group[0].group in shown else group
         found += extremes([rewarded(s, win_rate(s, rewards)) for s in entrants], pairs, margin)
-    return _numbered(found)
+    return numbered(found)
+
+
+def broken(answer: str, number: int) -> str:
+    """The answer with its form spoilt and its words kept: the closing tag gone, both tags gone, or everything inside them;
+    without tags, a tag that is never closed is put before it."""
+    if "<answer>" not in answer:
+        return f"<answer>{answer}"
+    inside = answer.replace("<answer>", "").replace("</answer>", "")
+    return (answer.replace("</answer>", ""), inside, f"<answer>{inside}</answer>{inside}")[number % 3]
+
+
+def in_form(samples: Sequence[Sample], *, retell: Callable[..., Sample]) -> list[Sample]:
+    """Each different right answer over itself in a broken form: pairs that agree in everything else. Metis-SPECS (arXiv
+    2510.25801)."""
+    found: list[tuple[Sample, Sample]] = []
+    for number, sample in enumerate(keep_correct(samples, distinct=True)):
+        told = retell(sample, sample.rollout.task.prompt, broken(sample.rollout.response, number))
+        found.append((sample, replace(told, verdict=replace(told.verdict, outcome="malformed", reward=0.0))))
+    return numbered(found)
+
+
+def paid_for_form(samples: Sequence[Sample], form: float = 0.5) -> list[Sample]:
+    """`keep_all`, each paid `form` more where the answer stands where it belongs: the part "format" of `verify.hints`."""
+    return [paid(s, form * s.verdict.parts.get("format", 0.0), "form") for s in keep_all(samples)]
+
+
+def generalisation(inside: float, outside: float, beta: float = 2.0) -> float:
+    """(1 + beta^2) G_in G_out / (beta^2 G_in + G_out) of the gains in and out of the distribution: the F-measure that leans to
+    what is gained outside. 0 where one of the gains is 0 or less. Metis-SPECS; the form is second hand."""
+    if min(inside, outside) <= 0:
+        return 0.0
+    return (1 + beta**2) * inside * outside / (beta**2 * inside + outside)
 
 
 def improvements(samples: Sequence[Sample], *, retell: Retell) -> list[Sample]:
@@ -89,7 +126,7 @@ def direct_and_refined(samples: Sequence[Sample], share: float = 0.5, *, retell:
     for w, v in zip(pairs[::2], pairs[1::2], strict=True):
         found += [(replace(w, weight=1 - share), v)] if share < 1 else []
         found += [(replace(improved(w, v, retell), weight=share), improved(v, v, retell))] if share > 0 else []
-    return _numbered(found)
+    return numbered(found)
 
 
 def staged(
@@ -120,7 +157,7 @@ def staged(
             other = next((t.text for t in right.rollout.others if t.author == weak), "")
             if other.strip() and other.split()[-1] != right.rollout.response.split()[-1]:
                 found.append((right, _as_wrong(retell(right, asked, other))))
-    return _numbered(found)
+    return numbered(found)
 
 
 def _as_wrong(sample: Sample) -> Sample:
@@ -175,7 +212,7 @@ def extremes(group: Sequence[Sample], pairs: int, margin: float) -> list[tuple[S
     return [(a, b) for a, b in found if (a.verdict.reward or 0.0) - (b.verdict.reward or 0.0) > margin]
 
 
-def _numbered(pairs: Iterable[tuple[Sample, Sample]]) -> list[Sample]:
+def numbered(pairs: Iterable[tuple[Sample, Sample]]) -> list[Sample]:
     """Each pair as a group of its own, the better side first and with the higher reward."""
     found: list[Sample] = []
     for number, (better, worse) in enumerate(pairs):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sharpen.core import Sample
 from sharpen.data.pairs import by_prompt, rewarded
-from sharpen.data.relabel import Retell
 
 BRIEF = ("Answer with as few words as you can.", "Explain every step of your answer.")  # a principle and its opposite
 
 
-def crossed(samples: Sequence[Sample], principles: Sequence[str] = BRIEF, *, retell: Retell) -> list[Sample]:
+def crossed(samples: Sequence[Sample], principles: Sequence[str] = BRIEF, *, retell: Callable[..., Sample]) -> list[Sample]:
     """For each rollout that answered once under each principle, every answer under every principle: a group of n * n samples,
     the reward of answer j under principle i being its place i * n + j, which `objectives.contrast.mutual` reads.
 

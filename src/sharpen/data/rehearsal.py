@@ -5,7 +5,8 @@
     hardest    those that the student has come to find least likely
     confused   those whose questions lie nearest to what is learnt now
 
-1. The memory is `size` of the right answers of earlier stages (`earlier`), chosen by their hash: each as likely as any other, and
+1. The memory is `size` of the right answers of earlier stages (`earlier`), chosen by their hash: each as likely as any other,
+and
    the same in every step, as a reservoir of so many would hold.
 2. What is added is a group of its own, with a number below 0, and has no log-probabilities of its sampling: another version of
    the student wrote it. objectives/rehearsal.py says what it does in the loss; a plain one learns from it as from the others.
@@ -42,11 +43,11 @@ def again(chosen: Sequence[Sample]) -> list[Sample]:
     return [replace(s, rollout=r, group=-1 - i, weight=1.0) for i, (s, r) in enumerate(zip(chosen, blank, strict=True))]
 
 
-def number(present: Sequence[Sample], share: float) -> int:
+def number(present: int, share: float) -> int:
     """How many make up `share` of the batch, which has the present ones beside them."""
     if not 0 <= share < 1:
         raise UserError(f"share={share}: this is the share of a batch that is practised again, from 0 and below 1.")
-    return round(len(present) * share / (1 - share))
+    return round(present * share / (1 - share))
 
 
 def recalled(
@@ -60,7 +61,7 @@ def recalled(
 ) -> list[Sample]:
     """What `base` selects, and of a memory any so that they are `share` of the batch (ER, arXiv 1902.10486)."""
     present = base(samples)
-    held, n = memory(earlier, size), number(present, share)
+    held, n = memory(earlier, size), number(len(present), share)
     return present + again([held[int(i)] for i in rng.choice(len(held), min(n, len(held)), replace=False)]) if held else present
 
 
@@ -75,8 +76,10 @@ def spaced(
     notes: dict[str, Any],
     rng: np.random.Generator,
 ) -> list[Sample]:
-    """What `base` selects, and those of the memory that are most overdue: recalled once, one waits `grow` times as long as it did
-    before (spacing: View-batch, arXiv 2503.18371, section 3). `notes` has, for each, when it was recalled and how long it waits."""
+    """What `base` selects, and those of the memory that are most overdue: recalled once, one waits `grow` times as long as it
+    did before (spacing: View-batch, arXiv 2503.18371, section 3). `notes` has, for each, when it was recalled and how long it
+    waits.
+    """
     present, held = base(samples), memory(earlier, size)
     if not held:
         return present
@@ -84,10 +87,10 @@ def spaced(
     notes["step"] = now + 1
     plan: dict[str, list[float]] = notes.setdefault("recalls", {})
     random = rng.random(len(held))
-    first = max(len(held) / max(number(present, share), 1), 1.0)  # the pause if all took turns
+    first = max(len(held) / max(number(len(present), share), 1), 1.0)  # the pause if all took turns
     waits = [plan.get(s.rollout.id, [-first, first]) for s in held]
     overdue = [(now - last) / pause for last, pause in waits]
-    order = sorted(range(len(held)), key=lambda i: (-overdue[i], random[i]))[: number(present, share)]
+    order = sorted(range(len(held)), key=lambda i: (-overdue[i], random[i]))[: number(len(present), share)]
     for i in order:
         plan[held[i].rollout.id] = [now, waits[i][1] * grow]
     return present + again([held[i] for i in order])
@@ -104,10 +107,10 @@ def hardest(
     likelihood: Likelihood,
     rng: np.random.Generator,
 ) -> list[Sample]:
-    """What `base` selects, and of `candidates` times as many as are needed those with the lowest likelihood now (their loss is the
-    largest: what is being forgotten)."""
+    """What `base` selects, and of `candidates` times as many as are needed those with the lowest likelihood now (their loss is
+    the largest: what is being forgotten)."""
     present, held = base(samples), memory(earlier, size)
-    n = number(present, share)
+    n = number(len(present), share)
     if not held or not n:
         return present
     tried = [held[int(i)] for i in rng.choice(len(held), min(candidates * n, len(held)), replace=False)]
@@ -126,11 +129,11 @@ def confused(
     embed: Embed,
     rng: np.random.Generator,
 ) -> list[Sample]:
-    """What `base` selects, and more of the memory's arms whose prototype is nearer to one of the present arms' (OnPro's adaptive
-    feedback, arXiv 2308.00301, section 3.3). A prototype is the mean direction of an arm's questions in the student's states;
-    arms are drawn by softmax(largest cosine / heat)."""
+    """What `base` selects, and more of the memory's arms whose prototype is nearer to one of the present arms' (OnPro's
+    adaptive feedback, arXiv 2308.00301, section 3.3). A prototype is the mean direction of an arm's questions in the student's
+    states; arms are drawn by softmax(largest cosine / heat)."""
     present, held = base(samples), memory(earlier, size)
-    n = number(present, share)
+    n = number(len(present), share)
     if not held or not n:
         return present
     now, old = prototypes(present, embed), prototypes(held, embed)

@@ -32,8 +32,10 @@ from sharpen.environments.worlds import (
     lookup,
     masked,
     planning,
+    rooms,
     table,
     tabular,
+    tampering,
 )
 
 __all__ = [
@@ -71,10 +73,12 @@ __all__ = [
     "open_env",
     "planning",
     "probe",
+    "rooms",
     "ready",
     "solution_of",
     "table",
     "tabular",
+    "tampering",
     "told",
     "words",
 ]

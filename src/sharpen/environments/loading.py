@@ -34,6 +34,7 @@ WORLDS: Mapping[str, str] = {
     "tabular": "sharpen.environments.worlds.tabular:Tabular",
     "diagnosis": "sharpen.environments.worlds.diagnosis:Diagnosis",
     "atomic": "sharpen.environments.worlds.atomic:Atomic",
+    "tampering": "sharpen.environments.worlds.tampering:Tampering",
     "table": "sharpen.environments.worlds.table:Table",
     "charts": "sharpen.environments.worlds.charts:Charts",
     "circuits": "sharpen.environments.worlds.circuits:Circuits",
@@ -41,6 +42,8 @@ WORLDS: Mapping[str, str] = {
     "planning": "sharpen.environments.worlds.planning:Planning",
     "lookup": "sharpen.environments.worlds.lookup:Lookup",
     "numbers": "sharpen.environments.worlds.numbers:Numbers",
+    "rooms": "sharpen.environments.worlds.rooms:Rooms",
+    "beacons": "sharpen.environments.worlds.rooms:Beacons",
 }
 FORMS = "a file.py:Class, module:Class, gymnasium:ID, textarena:ID, openenv:URL, verifiers:NAME, or one of: "
 

@@ -9,8 +9,8 @@ Pure functions of stored rows, so a run that is going and `sharpen check RUN` us
    What only wastes part of the budget, or what the ratchet catches, is said and not stopped.
 
 Read from a step: step, phase, round; its stats reward, correct, silent, truncated, malformed, timeout, unscorable, rollouts,
-tokens, loss, grad_norm, mismatch, lr, temperature, unscorable_limit, solutions_right; a check whose numbers are missing is
-quiet. From a round: round, accuracy, n.
+tokens, loss, grad_norm, mismatch, entropy, lr, temperature, unscorable_limit, solutions_right, and what monitors.py names; a
+check whose numbers are missing is quiet. From a round: round, accuracy, n.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-from sharpen.guard import learnt
+from sharpen.guard import learnt, monitors
 
 Step = Mapping[str, Any]
 
@@ -39,6 +39,10 @@ LEAST_GROWN = 16  # proposals, below which nothing is said of who wrote them
 DISTRUSTED = 0.5  # share of proposals that are wrong, no task, or not there
 LEAKED = 0.05  # share of proposals that are held out; of a pool of its own hardly one in a thousand is
 ROUNDS = 6  # the last three rounds against the three before
+ALIKE = 0.2  # of the entropy of the first WINDOW steps, below which it is said, while tasks are unsolved …
+SOLVED = 0.9  # … that is, below this reward
+LONGER = 1.5  # times as long as in the first WINDOW steps, with CUT of them cut off
+CUT = 0.1
 APART = 0.03  # least rise of training reward, and least fall of held-out accuracy, that count as such
 
 
@@ -72,8 +76,11 @@ def diagnose(
         no_variance(loop),
         mismatch(loop),
         mismatch_grows(loop),
+        answers_alike(loop),
+        answers_lengthen(loop),
         held_out_falls(loop, rounds),
         *(Diagnosis(f.name, False, f.evidence, f.cure) for f in learnt.look(loop, rounds, audits)),
+        *(Diagnosis(f.name, False, f.evidence, f.cure) for f in monitors.look(loop, rounds)),
     )
     return sorted((found for found in checks if found), key=lambda found: not found.fatal)
 
@@ -216,6 +223,35 @@ def mismatch_grows(loop: Sequence[Step]) -> Diagnosis | None:
     lower = f"--set lr={lr / 2:g}" if lr else "a lower --set lr=…"
     cure = f"Weights move into a region where rounding decides. Begin again with {lower}, or with --set precision=fp32."
     return Diagnosis("mismatch_grows", False, {"mismatch": last, "at_first": first}, cure)
+
+
+def answers_alike(loop: Sequence[Step]) -> Diagnosis | None:
+    """The model says the same again and again before it can solve its tasks: nothing new is tried. Not fatal."""
+    seen = _values(loop, "entropy")
+    rewards = _last(loop, "reward")
+    if len(seen) < 2 * WINDOW or not rewards:
+        return None
+    first, last = fmean(seen[:WINDOW]), fmean(seen[-WINDOW:])
+    if last >= ALIKE * first or fmean(rewards) >= SOLVED:
+        return None
+    warmer = f"--set temperature={1.3 * loop[-1].get('temperature', 1.0):.3g}"
+    cure = f"Answers are drawn from ever fewer. Begin again with {warmer}, a lower --set lr=…, or --set objective=dapo."
+    return Diagnosis("answers_alike", False, {"entropy": last, "at_first": first, "reward": fmean(rewards)}, cure)
+
+
+def answers_lengthen(loop: Sequence[Step]) -> Diagnosis | None:
+    """Answers grow against their limit, and what is cut off earns nothing. Not fatal: to think longer may be what is learnt."""
+    lengths = [s["tokens"] / s["rollouts"] for s in loop if s.get("tokens") and s.get("rollouts")]
+    cut = _last(loop, "truncated")
+    if len(lengths) < 2 * WINDOW or not cut:
+        return None
+    first, last = fmean(lengths[:WINDOW]), fmean(lengths[-WINDOW:])
+    if last < LONGER * first or fmean(cut) < CUT:
+        return None
+    cure = (
+        "Give them room with a larger --set max_tokens=…, or ask for less: --set prompt_suffix='Answer in one short sentence.'"
+    )
+    return Diagnosis("answers_lengthen", False, {"tokens": last, "at_first": first, "truncated": fmean(cut)}, cure)
 
 
 def growth_fails(proposed: int, refused: Mapping[str, int]) -> Diagnosis | None:

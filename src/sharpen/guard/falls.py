@@ -4,9 +4,9 @@ Each arm's latest evaluations, 1, 2, 4 or 8 of them, are held against as many be
 fall at once, eight against eight see one of half a point a round.
 
 A task that is solved T times in m + k evaluations would, were nothing different, be solved in the first m of them as often as
-a hypergeometric variable says: mean T m / (m + k), variance m k T (m + k - T) / ((m + k)^2 (m + k - 1)). Summed over tasks this is
-the test of Mantel and Haenszel (JNCI 22, 1959) with a stratum for each task; with m = k = 1 it is McNemar's. A task that is
-always or never solved says nothing, so that an arm that is solved wholly, or not at all, causes no alarm by itself.
+a hypergeometric variable says: mean T m / (m + k), variance m k T (m + k - T) / ((m + k)^2 (m + k - 1)). Summed over tasks
+this is the test of Mantel and Haenszel (JNCI 22, 1959) with a stratum for each task; with m = k = 1 it is McNemar's. A task
+that is always or never solved says nothing, so that an arm that is solved wholly, or not at all, causes no alarm by itself.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def falls(history: Sequence[Evaluation], since: int = 2**31) -> tuple[Fall, list
 
     since  only falls within so many of the latest rounds
 
-    Tasks that could not be judged are left out of what they are missing in. Raises ValueError for fewer than two evaluations, or
-    where they differ in arms or tasks.
+    Tasks that could not be judged are left out of what they are missing in. Raises ValueError for fewer than two evaluations,
+    or where they differ in arms or tasks.
     """
     if len(history) < 2:
         raise ValueError("a fall takes two evaluations to see, and there are fewer")

@@ -8,7 +8,8 @@ All of them are functions of accuracies alone, so whatever measured these: a run
 
 Accuracies are shares from 0 to 1. What needs two tasks and has one is NaN, never 0: nothing was forgotten that could be.
 
-Sources: Lopez-Paz & Ranzato, arXiv 1706.08840 (transfer); Chaudhry et al., arXiv 1801.10112 (forgetting); De Lange et al., arXiv
+Sources: Lopez-Paz & Ranzato, arXiv 1706.08840 (transfer); Chaudhry et al., arXiv 1801.10112 (forgetting); De Lange et al.,
+    arXiv
 2205.13452 (the stability gap); the L2M programme's metrics (New et al., arXiv 2201.08278) as in its code, l2metrics.
 """
 
@@ -84,7 +85,8 @@ def worst_case(curve: ArrayLike, ends: Sequence[int]) -> float:
 
 
 def stability_gap(curve: ArrayLike, ends: Sequence[int]) -> float:
-    """The dip within a task: how far a task that was learnt falls while another one is, below what it has before and after that.
+    """The dip within a task: how far a task that was learnt falls while another one is, below what it has before and after
+    that.
 
     Mean over all pairs of a task and a later one. 0 where accuracies only go one way; what is lost in the end is no part of it.
     """
@@ -110,7 +112,9 @@ def windowed(curve: ArrayLike, window: int, rise: bool = False) -> float:
 
 
 def contrast(before: float, after: float) -> float:
-    """Transfer as (after - before) / (after + before), from -1 to 1; 0 where both are 0. Of accuracies, or other numbers from 0."""
+    """Transfer as (after - before) / (after + before), from -1 to 1; 0 where both are 0. Of accuracies, or other numbers from
+    0.
+    """
     return (after - before) / (after + before) if after + before else 0.0
 
 
@@ -158,8 +162,8 @@ def sample_efficiency(learner: Sequence[float], expert: Sequence[float], window:
 
 
 def recovery(times: Sequence[float]) -> float:
-    """Performance recovery: minus the Theil-Sen slope of the times that regaining what was lost took, in order. Positive: faster
-    and faster. NaN of fewer than two."""
+    """Performance recovery: minus the Theil-Sen slope of the times that regaining what was lost took, in order. Positive:
+    faster and faster. NaN of fewer than two."""
     slopes = [(times[j] - times[i]) / (j - i) for i, j in combinations(range(len(times)), 2)]
     return -float(median(slopes)) if slopes else math.nan
 
@@ -207,8 +211,8 @@ def summary(curve: ArrayLike, ends: Sequence[int]) -> dict[str, float]:
 def two_phases(tuning: Mapping[str, Sequence[float]], judging: Mapping[str, Sequence[float]]) -> tuple[str, float, float]:
     """(the setting that is best on the stream on which one may tune, what it reaches there, what it reaches on the other).
 
-    A stream that settings were chosen on flatters the best of them; the other does not (Cha & Cho, arXiv 2403.09066). Both map a
-    setting to its scores, one a seed. Raises ValueError where the chosen one was not judged.
+    A stream that settings were chosen on flatters the best of them; the other does not (Cha & Cho, arXiv 2403.09066). Both map
+    a setting to its scores, one a seed. Raises ValueError where the chosen one was not judged.
     """
     chosen = max(tuning, key=lambda name: (float(np.mean(tuning[name])), name))
     if chosen not in judging:

@@ -3,12 +3,12 @@
 A run looks at its validation tasks after every round, and lets the looks decide. So four things are accounted for:
 
 1. Many looks. The chance of a false alarm in the whole run is at most about `alpha`. It is spent evenly over the budget, by
-   alpha * progress / looks at each look, however many there will be: Lan and DeMets, Biometrika 70 (1983), with time as the scale.
+   alpha * progress / looks at each look, however many there will be: Lan and DeMets, Biometrika 70 (1983), time as the scale.
 2. Falls that add up. The latest rounds are held together against those before them (falls.py), as scan statistics of change
    detection do (a CUSUM of unknown size: Siegmund and Venkatraman, Annals of Statistics 23, 1995). An arm that may have fallen
    holds back what would be accepted.
-3. Flattery. Half of each arm's tasks choose what is accepted, and the other half is reported: a figure that was chosen for being
-   high is too high (Dwork et al., "The reusable holdout", Science 349, 2015).
+3. Flattery. Half of each arm's tasks choose what is accepted, and the other half is reported: a figure that was chosen for
+   being high is too high (Dwork et al., "The reusable holdout", Science 349, 2015).
 4. What is not practised. Falls on the retention questions are harm by the same statistics.
 """
 
@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 
 from sharpen.core import Decision, Evaluation
-from sharpen.guard.acceptance import changes_between, numbers_of
+from sharpen.guard.changes import changes_between, numbers_of
 from sharpen.guard.falls import NORMAL, Fall, falls
 
 POWER = 0.9  # of what `visible` and `needed` promise
@@ -42,13 +42,13 @@ def sequential(
     looks: int,
     progress: float,
 ) -> Decision:
-    """Better where half of the tasks say so and no arm is in doubt; worse on evidence of harm; else unclear, and training goes on.
+    """Better where half of the tasks say so and no arm is in doubt; worse on evidence of harm; else unclear: training goes on.
 
     z          better: on the half that chooses, the mean over arms of the paired change from the accepted weights is above z of
-               its standard errors, were nothing different. Low, because a choice between equals costs nothing where another half
-               reports: what is lost is by waiting
-    alpha      chance of going back somewhere in a run in which nothing harms. Half of it is for single arms, the rest for the mean
-               over arms and, where there is one, for retention
+               its standard errors, were nothing different. Low, because a choice between equals costs nothing where another
+               half reports: what is lost is by waiting
+    alpha      chance of going back somewhere in a run in which nothing harms. Half of it is for single arms, the rest for the
+               mean over arms and, where there is one, for retention
     tolerance  a fall up to this is never held against a round
     doubt      what would be better is unclear while the arm that fell most would by chance be as low in less than this share of
                runs
@@ -58,7 +58,7 @@ def sequential(
 
     Raises ValueError where arms or numbers of tasks differ, or no task is left.
     """
-    history = [*(evaluations or [before]), after]
+    history = [*([seen for seen in evaluations if alike(seen, after)] or [before]), after]
     since = rounds_since(before, history)
     spent = alpha * min(max(progress, 1e-6), 1.0) / max(looks, 1)
     whole, arms = falls(history, since)
@@ -87,6 +87,11 @@ def sequential(
     return Decision("better", f"accepted: accuracy rose by {mean:.2%} on the half that chooses", numbers)
 
 
+def alike(one: Evaluation, other: Evaluation) -> bool:
+    """Whether two evaluations are of the same tasks, by their arms and numbers; those of another stage may not be."""
+    return {arm: len(own) for arm, own in one.correct.items()} == {arm: len(own) for arm, own in other.correct.items()}
+
+
 def harms(worst: Fall, arms: int, whole: Fall, kept: Fall | None, spent: float) -> list[Fall]:
     """Those of the falls that chance explains in less than what this look may spend."""
     each = spent / SPANS_WORTH
@@ -111,7 +116,7 @@ def rounds_since(before: Evaluation, history: Sequence[Evaluation]) -> int:
 
 
 def reported(decision: Decision, evaluation: Evaluation) -> float:
-    """The accuracy to be told of an evaluation that a guard has looked at: of the half by which it did not choose, where it split
+    """The accuracy to be told of an evaluation that a guard has seen: of the half by which it did not choose, where it split
     the tasks."""
     return half(evaluation, 1).accuracy if "reported" in decision.numbers else evaluation.accuracy
 
@@ -121,15 +126,17 @@ def half(evaluation: Evaluation, which: int) -> Evaluation:
 
     Of an arm with one task the second half has none, and leaves the arm out.
     """
-    return Evaluation({arm: own[which::2] for arm, own in evaluation.correct.items() if own[which::2]})
+    return Evaluation({arm: own[which::2] for arm, own in sorted(evaluation.correct.items()) if own[which::2]})
 
 
 def needed(fall: float, arms: int, looks: int, alpha: float = 0.1, changing: float = CHANGING) -> int:
     """Tasks an arm that show a fall of one arm by so much (0.05: 5 points) within two rounds, in POWER of the runs.
 
-    A difference of means over 2 later and 4 earlier rounds has the variance v (1/2 + 1/4) / n, v being that of one task from round
+    A difference of means over 2 later and 4 earlier rounds has the variance v (1/2 + 1/4) / n, v being that of one task from
+    round
     to round: changing / 2, and fall / 4 for the tasks that were lost, which count as chance too. It must exceed the quantile of
-    what a look may spend, by that of the power. 21 arms, 20 looks, 0.05: 3/4 * (0.05 + 0.0125) * ((3.95 + 1.28) / 0.05)^2 = 513.
+    what a look may spend, by that of the power. 21 arms, 20 looks, 0.05: 3/4 * (0.05 + 0.0125) * ((3.95 + 1.28) / 0.05)^2 =
+    513.
     """
     return math.ceil(_scale(arms, looks, alpha) * (changing / 2 + fall / 4) / fall**2)
 
@@ -148,24 +155,24 @@ def _scale(arms: int, looks: int, alpha: float) -> float:
 
 
 def flattery(error: float, looks: int) -> float:
-    """How much the best of so many looks at equal models seems better than they are, at most, in the mean: error * sqrt(2 ln looks).
+    """How much better the best of so many looks at equal models seems, in the mean and at most: error * sqrt(2 ln looks).
 
-    error  standard error of one look. Of one look, 0. Source: the maximum of sub-Gaussian variables (Boucheron, Lugosi, Massart,
-           Concentration Inequalities, 2013, section 2.5)
+    error  standard error of one look. Of one look, 0. Source: the maximum of sub-Gaussian variables (Boucheron, Lugosi,
+           Massart, Concentration Inequalities, 2013, section 2.5)
     """
     return error * math.sqrt(2 * math.log(max(looks, 1)))
 
 
 def exhausted(decisions: Sequence[Decision]) -> tuple[bool, str] | None:
-    """Whether the figure by which rounds were chosen has been looked at too often to mean anything, in words; None where no guard
+    """Whether the figure that chose was looked at too often to mean anything, and that in words; None where no guard
     counted. Of the accepted round it is compared with what the luckiest of as many equal models would seem to have gained."""
     counted = [d for d in decisions if "looks" in d.numbers]
     if not counted:
         return None
     times, last = len(counted), next((d for d in reversed(counted) if d.accepted), counted[-1])
     lucky = flattery(last.numbers["standard_error"], times)
-    said = f"validation was looked at {times} {'time' if times == 1 else 'times'}; the luckiest of so many equal models would seem "
-    said += f"{100 * lucky:.1f} points better on the half that chooses"
+    said = f"validation was looked at {times} {'time' if times == 1 else 'times'}; the luckiest of so many equal models would"
+    said += f" seem {100 * lucky:.1f} points better on the half that chooses"
     risen = sum(d.numbers["mean"] for d in counted if d.accepted)
     if times > 1 and risen <= lucky:
         return (

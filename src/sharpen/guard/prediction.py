@@ -1,13 +1,13 @@
 """Where a held-out curve ends: a prediction with an interval, from the rounds so far.
 
-A curve is a + b g(x) plus a random walk, x being the share of the budget that is used up and g one of a few shapes: a power law,
-an exponential that comes to rest, a line, a late rise. For each shape, and each size of the walk, all else is linear and normal, so that the
-posterior is exact; the prediction is their mean, weighted by how well each explains the rounds. Nothing is drawn or searched.
+A curve is a + b g(x) plus a random walk, x being the share of the budget that is used up and g one of a few shapes: a power
+law, an exponential that comes to rest, a line. For each shape, and each size of the walk, all else is linear and normal, so
+that the posterior is exact; the prediction is their mean, weighted by how well each explains the rounds. Nothing is drawn.
 
 Sources: Domhan, Springenberg, Hutter, "Speeding up automatic hyperparameter optimization of deep neural networks by
-extrapolation of learning curves" (IJCAI 2015), for the families and the Bayesian mean over them, found there by MCMC; Adriaensen et al.,
-"Efficient Bayesian learning curve extrapolation" (arXiv 2310.20447), for what a prior over curves is worth. The random walk is
-ours: without it, curves that no family fits get intervals that are too narrow.
+extrapolation of learning curves" (IJCAI 2015), for the families and the Bayesian mean over them, found there by MCMC;
+Adriaensen et al., "Efficient Bayesian learning curve extrapolation" (arXiv 2310.20447), for what a prior over curves is
+worth. The random walk is ours: without it, curves that no family fits get intervals that are too narrow.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ SHAPES: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda x: x,
     *(lambda x, c=c: (1 - np.exp(-c * x)) / (1 - math.exp(-c)) for c in (1.0, 2.0, 4.0, 8.0, 16.0)),
     *(lambda x, c=c: ((x + 0.05) ** c - 0.05**c) / (1.05**c - 0.05**c) for c in (-1.0, -0.5, 0.25, 0.5)),
-    *(lambda x, c=c: 1 / (1 + np.exp(-8 * (x - c))) - 1 / (1 + math.exp(8 * c)) for c in (0.3, 0.5, 0.7)),
 )
 WALKS = (0.005, 0.02, 0.05, 0.1)  # standard deviation of the walk over a whole budget …
 RISE = 0.3  # … and of b, before anything was seen
@@ -83,8 +82,8 @@ def expected(
     weights = np.array([math.exp(evidence - best) for evidence, _, _ in found])
     weights /= weights.sum()
     parts = tuple((float(w), mean, sd) for w, (_, mean, sd) in zip(weights, found, strict=True))
-    low, middle, high = (quantile(parts, q) for q in ((1 - share) / 2, 0.5, (1 + share) / 2))
-    return Expected(*(min(max(v, 0.0), 1.0) for v in (middle, low, high)), parts)
+    low, middle, high = (min(max(quantile(parts, q), 0.0), 1.0) for q in ((1 - share) / 2, 0.5, (1 + share) / 2))
+    return Expected(middle, low, high, parts)
 
 
 def quantile(parts: Sequence[tuple[float, float, float]], q: float) -> float:
@@ -127,7 +126,8 @@ def predicted(rounds: Sequence[Mapping[str, Any]], worth: float = 0.01, sure: fl
     now = level(rounds)
     if found.above(now + worth) > 1 - sure:
         return None
-    return f"expected at the end: {found}; the chance of {100 * worth:.1f} points above the {now:.1%} of now is below {1 - sure:.0%}"
+    chance = f"the chance of {100 * worth:.1f} points above the {now:.1%} of now is below {1 - sure:.0%}"
+    return f"expected at the end: {found}; {chance}"
 
 
 def level(rounds: Sequence[Mapping[str, Any]]) -> float:

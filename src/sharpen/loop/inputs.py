@@ -26,7 +26,7 @@ from typing import Any
 
 import sharpen
 from sharpen import environments, hashing
-from sharpen.loop.session import Request
+from sharpen.loop.request import Request
 from sharpen.recipe import Method, functions, opening
 from sharpen.rollouts import asking
 from sharpen.store import checkpoints

@@ -20,7 +20,7 @@ from sharpen.core import Batch, Passage, Sample
 from sharpen.data import make_batch
 from sharpen.hashing import derive
 from sharpen.loop.session import Run
-from sharpen.recipe import asked_for, call
+from sharpen.recipe import asked_for, first_objective
 from sharpen.store import checkpoints
 
 KEEP = 1000  # right answers of each arm that can be practised again
@@ -28,7 +28,7 @@ LATEST = 512  # of the stage before, rollouts that an objective may look at as t
 ROWS = 8  # of them in a batch
 NEWEST = """
 SELECT t.verifier, v.verifier_version, max(r.rowid) FROM rollouts r JOIN verdicts v ON v.rollout = r.id
-JOIN tasks t ON t.id = r.task WHERE v.verifier_version <> '' GROUP BY t.verifier
+JOIN tasks t ON t.id = r.task WHERE v.outcome = 'correct' GROUP BY t.verifier
 """
 LEARNT = "SELECT rollout FROM batches WHERE step >= ? AND step < ? ORDER BY rowid DESC LIMIT ?"
 
@@ -37,9 +37,7 @@ def take_up(this: Run) -> None:
     """Have what the present stage has of those before it."""
     if "earlier" in asked_for(this.recipe.select):
         this.earlier[:] = earlier(this)
-    objective = this.recipe.objective
-    offered = {"progress": 0.0, "policy": this.policy, "batch": None, "notes": {}, "losses": (), "stage": this.at.number}
-    keep = call(objective, **offered).keep
+    keep = first_objective(this.recipe, this.at.number).keep
     this.policy.past = {}
     if keep is None:
         return
@@ -55,9 +53,9 @@ def take_up(this: Run) -> None:
         save_file({name: tensor.contiguous().cpu() for name, tensor in found.items()}, aside / "past.safetensors")
         checkpoints.stamp(aside)
         aside.rename(place)
-    self = {n: t.device for n, t in getattr(this.policy, "trained", {}).items()}
+    place_of = {n: t.device for n, t in getattr(this.policy, "trained", {}).items()}
     kept = load_file(checkpoints.verify(place) / "past.safetensors")
-    this.policy.past = {name: t.to(self.get(name.partition(":")[2], "cpu")) for name, t in kept.items()}
+    this.policy.past = {name: t.to(place_of.get(name.partition(":")[2], "cpu")) for name, t in kept.items()}
 
 
 def earlier(this: Run) -> list[Sample]:

@@ -17,6 +17,7 @@ from sharpen.guard import Diagnosis
 from sharpen.hashing import derive
 from sharpen.loop.offers import Moment
 from sharpen.loop.session import Run, save
+from sharpen.objectives import decoupled
 from sharpen.recipe import call
 from sharpen.store import Position
 
@@ -31,6 +32,7 @@ def updates(moment: Moment, kept: Sequence[Sample], batch: Batch, lr: float) -> 
     moment.batch = batch
     try:
         tableau = moment.ask("objective")
+        tableau = decoupled(tableau) if this.ahead else tableau
         return updated(policy, batch, tableau, lr, recipe.passes, recipe.minibatches, rng)
     except NotFinite as error:
         unchanged = Position("loop", moment.step, moment.round - 1) if policy.version == version else None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,13 +19,26 @@ from typing import Any, NoReturn
 
 import torch
 
-from sharpen import environments, guard, models, rollouts, tasks
+from sharpen import environments, guard, models
 from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
-from sharpen.curriculum import state
 from sharpen.guard import doctor
-from sharpen.loop import auditing, growing, processor, reckoning, resuming, retention, sizing, stages, telling, trust
+from sharpen.loop import (
+    adapting,
+    afar,
+    auditing,
+    growing,
+    processor,
+    reckoning,
+    resuming,
+    retention,
+    sizing,
+    stages,
+    telling,
+    trust,
+)
 from sharpen.loop.baseline import look as first_look
 from sharpen.loop.due import Due
+from sharpen.loop.opening import going
 from sharpen.loop.referring import refer, refer_fixed
 from sharpen.loop.sampling_step import say_missing
 from sharpen.loop.session import (
@@ -35,7 +47,6 @@ from sharpen.loop.session import (
     build_policy,
     build_recipe,
     extrapolate,
-    like_student,
     load_checkpoint,
     measure,
     moment,
@@ -44,11 +55,10 @@ from sharpen.loop.session import (
     save,
     share,
     watching,
-    within,
 )
 from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
-from sharpen.recipe import Method, opening
+from sharpen.recipe import Method, Recipe, opening
 from sharpen.store import Asked, Fault, Position, Store, database, no_fault
 from sharpen.verify import code
 
@@ -91,12 +101,26 @@ def start(
             environments.ready(spec)
     expected = sizing.supposed(request) if size else first
     choose = partial(processor.choose, expected) if origin is None else lambda _: processor.chosen_before(origin)
-    made = build_policy(first, source, request.seed, nearest(request.directory), choose)
+    choose = (lambda _: None) if request.shard else choose
+    made: Any = build_policy(afar.whole(request, first), source, request.seed, nearest(request.directory), choose)
+    made = afar.shared(request, first, made)
+    served = afar.meet(request, made, progress)
     if size:
         models.roles.reach([role for stage in stages.listed(recipe) for role in stage.recipe.roles])
         request = size(request, made, source, progress)
         recipe = build_recipe(request)
         first = opening(recipe)
+    meta = described(request, recipe, first, made)
+    if origin:
+        database.branch(origin, request.directory, meta)
+    opened = Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault)
+    with opened as store, processor.threads(meta["threads"]), afar.generating(made, served):
+        run(store, recipe, request.seed, made, source, progress, began, Due(request.commit_s, clock), pause)
+    return request.directory
+
+
+def described(request: Request, recipe: Method, first: Recipe, made: Any) -> dict[str, Any]:
+    """What the store keeps of what a run is made of."""
     meta: dict[str, Any] = {
         "recipe": request.recipe,
         "request": dataclasses.asdict(request) | {"directory": str(request.directory)},
@@ -112,12 +136,7 @@ def start(
         meta["stream"] = [[stage.name, list(stage.arms)] for stage in stages.listed(recipe)]
     meta["asking"] = dataclasses.asdict(telling.of_recipe(first, made.tokenizer))
     meta[trust.KEY] = trust.seal(trust.sealed(meta))
-    if origin:
-        database.branch(origin, request.directory, meta)
-    opened = Store.open(request.directory, True, fault) if origin else Store.create(request.directory, meta, fault)
-    with opened as store, processor.threads(meta["threads"]):
-        run(store, recipe, request.seed, made, source, progress, began, Due(request.commit_s, clock), pause)
-    return request.directory
+    return meta
 
 
 def nearest(path: Path) -> Path:
@@ -144,8 +163,9 @@ def resume(
     began = time.monotonic()
     with Store.open(directory, write=True, fault=fault) as store, processor.threads(store.meta()["threads"]):
         request, recipe, source, policy = resuming.taken_up(store, progress, accept, trusted)
-        due = Due(request.commit_s, clock)
-        run(store, recipe, request.seed, policy, source, progress, began, due, pause, more)
+        due, served = Due(request.commit_s, clock), afar.meet(request, policy, progress)
+        with afar.generating(policy, served):
+            run(store, recipe, request.seed, policy, source, progress, began, due, pause, more)
     return directory
 
 
@@ -163,7 +183,7 @@ def run(
 ) -> None:
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
     stopped. `more` is what a finished run gets beyond its budget."""
-    this = going(store, recipe, seed, policy, source, progress, began, due)
+    this = afar.ahead_of(going(store, recipe, seed, policy, source, progress, began, due))
     this.add_seconds("set-up", time.monotonic() - began, 0)
     say_missing(this)
     refer_fixed(this)
@@ -181,7 +201,7 @@ def run(
     if last and last.checkpoint:
         load_checkpoint(this, last.checkpoint)
     step = last.step if last else 0
-    with this.judges, progress.interruptible() as interrupted:
+    with this.judges, afar.closing(this), progress.interruptible() as interrupted:
         this = dataclasses.replace(this, interrupted=interrupted)
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":
@@ -194,7 +214,6 @@ def run(
                 note(this, step, rounds, found)
         # 2. Stage after stage, of which a plain recipe is one: rounds, each kept only if held-out skill rose.
         stages.take_up(this, rounds)
-        reckoning.begin(this)
         while True:
             begun = round_start(this, step, len(rounds)) < step  # a round that has begun is closed, whatever the budget says
             if reason := None if begun else stop_reason(this, step, rounds):
@@ -203,8 +222,6 @@ def run(
                     break
                 rounds, this = handed, on
             else:
-                if not begun:
-                    retention.begin(this, step, rounds)
                 step = practise(this, step, rounds, interrupted)
                 rounds = close_round(this, step, rounds)
             if stopped(interrupted, pause):
@@ -236,7 +253,10 @@ def prepare(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
 
 def practise(this: Run, step: int, rounds: Sequence[dict[str, Any]], interrupted: Callable[[], bool]) -> int:
     """The steps of one round, or the rest of them. Returns the number of steps done."""
-    end, steps = round_end(this, round_start(this, step, len(rounds))), this.budget.kind == "steps"
+    first, steps = round_start(this, step, len(rounds)), this.budget.kind == "steps"
+    if first == step:
+        retention.begin(this, step, rounds)
+    end = round_end(this, first)
     this.progress.phase(this.at.name or "loop", total=int(this.budget.amount) if steps else None, done=step - this.at.step)
     while step < end and ((spent := share(this, step)) < 1 or untried(this, step)):
         try:
@@ -256,34 +276,6 @@ def leave(this: Run, step: int, rounds: Sequence[dict[str, Any]], asked: Interru
     """Commit the steps that are done, and end as the user asked."""
     save(this, Position("loop", step, len(rounds) - 1))
     raise KeyboardInterrupt from asked
-
-
-def going(
-    store: Store, method: Method, seed: int, policy: Policy, source: TaskSource, progress: Any, began: float, due: Due
-) -> Run:
-    """What a run holds in memory, with what its store says of the past."""
-    listed = stages.listed(method)
-    at = stages.standing(store, listed)
-    recipe = listed[at.number].recipe
-    sizes = {"validation": recipe.validation, "test": recipe.test}
-    held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
-    held_out[retention.PURPOSE] = retention.questions(method, [stage.recipe for stage in listed], source, seed)
-    phases = defaultdict(float, map(tuple, store.rows("SELECT phase, sum(seconds) FROM timings GROUP BY phase")))
-    reported = {name for (name,) in store.rows("SELECT DISTINCT name FROM diagnoses")}
-    bound = models.roles.bind(recipe.roles, policy, partial(like_student, recipe, policy))
-    judges = rollouts.judging(recipe.verify, policy, bound, seed, recipe.verdict_s)
-    first = next((stage["step"] for stage in store.meta().get("stages", ()) if stage["number"] == at.number), at.step)
-    spent, steps = float(sum(phases.values())), [s for s in store.steps() if s["step"] >= first or not at.number]
-    processor.say_path(policy, progress)
-    grown = growing.begin([stage.recipe for stage in listed], source, store, at.round)
-    parts = store, recipe, seed, policy, bound, judges, grown, held_out, progress, began, spent, steps, reported, phases
-    knows = state.begin(
-        recipe, within(source, listed[at.number]), seed, store, grown.source, at.step if listed[at.number].arms else 0
-    )
-    return Run(
-        *(*parts, [0.0], {}, knows, listed, at, stages.budget(listed, at), due),
-        asking=rollouts.asking.parsed(store.meta().get("asking", {})),
-    )
 
 
 def stopped(interrupted: Callable[[], bool], pause: Callable[[], bool]) -> bool:
@@ -308,7 +300,7 @@ def untried(this: Run, step: int) -> bool:
 def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float) -> None:
     """One step, and the doctor's look at it."""
     began = time.monotonic()
-    stats = learn(this, step, len(rounds), spent)
+    stats = learn(adapting.adapted(this, step, rounds) if this.recipe.adapt else this, step, len(rounds), spent)
     if step == this.recipe.warmup_steps:
         look = this.phases["baseline"] * this.recipe.validation / (this.recipe.validation + this.recipe.test)
         this.progress.say(sizing.told(this.recipe, stats, time.monotonic() - began, look, this.budget))

@@ -78,7 +78,7 @@ class Moment:
     def see(self, samples: Sequence[Sample], drawn: Sequence[Task]) -> None:
         """The step has these samples now: what select was given is made again."""
         self.samples, self.drawn, self.shown, self.told = samples, drawn, [], []
-        for name in ("seen", *names("select")):
+        for name in ("seen", "tried", *names("select")):
             self.made.pop(name, None)
 
     def adopt(self) -> None:
@@ -289,7 +289,9 @@ OFFERS: Mapping[str, Offer] = {
         lambda moment: None,
         True,
     ),
-    "stage": Offer(EVERYWHERE, "number of the stage, 0 the first: the task set of a stream", attrgetter("this.at.number")),
+    "stage": Offer(
+        ("select", "objective"), "number of the stage, 0 the first: the task set of a stream", attrgetter("this.at.number")
+    ),
     "earlier": Offer(
         ("select",), "right answers of the stages before, as samples, oldest first", lambda m: list(m.this.earlier)
     ),
@@ -298,7 +300,13 @@ OFFERS: Mapping[str, Offer] = {
         "(samples) -> for each the mean log-probability of its answer's tokens under the present policy",
         likelihood,
     ),
-    "source": Offer(("grow",), "draws tasks, grown ones too", attrgetter("this.source")),
+    "place": Offer(
+        ("rollout",), "(which of its task's rollouts this is, from 0, and how many these are)", lambda moment: (0, 1), True
+    ),
+    "tried": Offer(
+        ("curriculum",), "the step's judged samples so far: none before it asks again (`refills`)", lambda m: list(m.samples)
+    ),
+    "source": Offer(("rollout", "grow"), "draws tasks, grown ones too", attrgetter("this.source")),
     "seen": Offer(("grow",), "the round's judged samples, right ones too, oldest first", lambda m: list(m.this.grown.seen)),
     "ask": Offer(("grow",), "(task) -> the Ask with which the student is asked it", lambda m: partial(plainly, m)),
     "history": Offer(("grow",), "{arm: its latest ArmStats, oldest first}", lambda m: m.this.store.history()),

@@ -30,11 +30,9 @@ def looks(this: Run) -> int:
 def seen_by(tasks: int, arms: int, times: int) -> str:
     """What the guard can see with so many tasks an arm, and what it would take to see FALL."""
     arm, whole = guard.visible(tasks, arms, times), guard.visible(tasks * arms, 1, times)
-    said = (
-        f"the guard has {tasks} validation tasks for each of {arms} arms: within two rounds it sees nine in ten falls of one arm by "
-        f"{100 * min(arm, 1):.0f} points"
-    )
-    said += f", and of all together by {100 * min(whole, 1):.0f}" if arms > 1 else ""
+    said = f"the guard has {tasks} validation tasks for each of {arms} arms: within two rounds it sees nine in ten falls of one"
+    said += f" arm by {100 * arm:.0f} points"
+    said += f", and of all together by {100 * whole:.0f}" if arms > 1 else ""
     more = guard.needed(FALL, arms, times)
     return f"{said}; for {100 * FALL:.0f} in one arm it takes --set validation={more}" if more > tasks else said
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sharpen.core import TaskSource, UserError
-from sharpen.loop import inputs, trust
-from sharpen.loop.session import Request, build_policy, build_recipe
+from sharpen.loop import afar, inputs, trust
+from sharpen.loop.request import Request, recalled
+from sharpen.loop.session import build_policy, build_recipe
 from sharpen.models import LocalPolicy, paths
 from sharpen.recipe import Method, opening
 from sharpen.store import Store
@@ -41,13 +42,14 @@ def taken_up(store: Store, progress: Any, accept: bool, trusted: bool) -> tuple[
     asked, then = meta["request"], meta["made_of"]
     trust.require(directory, trust.acts(asked), meta.get(trust.KEY, ""), trust.sealed(meta), trusted)
     refuse(store, changed_files(then), accept)
-    request = Request(**{**asked, **{name: tuple(asked[name]) for name in ("settings", "argv", "roles")}})
+    request = recalled(asked)
     method = build_recipe(request)
     lasting(directory, meta["recipe_text"], str(method))
     first = opening(method)
     source = first.tasks()
     code.require(source, first.isolation)
-    policy = build_policy(first, source, request.seed, choose=lambda _: paths.recalled(meta["path"]))
+    built = build_policy(afar.whole(request, first), source, request.seed, choose=lambda _: paths.recalled(meta["path"]))
+    policy = afar.shared(request, first, built)
     now = description(request, method, policy)
     changes = inputs.changed(then, now["made_of"])
     if str(method) != meta["recipe_text"]:

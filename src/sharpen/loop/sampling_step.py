@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from sharpen.core import Arm, Choices, Sample, Task, UserError
+from sharpen import curriculum
+from sharpen.core import Arm, Choices, Policy, Rollout, RolloutGenerator, Sample, Task, UserError
 from sharpen.curriculum import trainable
 from sharpen.data import shuffled
 from sharpen.hashing import derive
 from sharpen.loop.offers import Moment
 from sharpen.loop.session import Run
 from sharpen.recipe import Recipe, describe
-from sharpen.rollouts import drive
+from sharpen.rollouts import drive, hints
+
+RECENT = 0.95  # of what an arm's rollouts said, for every step since
+MOST = 4  # times `samples` that one group may get beyond the early ones
+
+LAST = 2**31  # a step that no run comes to
 
 
 def choose(moment: Moment, refill: int, prompts: int, first: int) -> list[tuple[Task, int]]:
@@ -21,7 +29,7 @@ def choose(moment: Moment, refill: int, prompts: int, first: int) -> list[tuple[
     this, step = moment.this, moment.step
     recipe, seed, source = this.recipe, this.seed, this.source
     rng = np.random.default_rng(derive(seed, step, "teach", *([refill] if refill else [])))
-    if this.state.attempts and not refill:
+    if this.state.attempts and not refill and not this.ahead:
         this.state.attempts.numbers.clear()
     arms = trainable(source)
     choices = checked(moment.ask("curriculum", this.store.history(), arms, prompts, recipe.samples, rng), recipe)
@@ -44,34 +52,112 @@ def checked(choices: Choices, recipe: Recipe) -> Choices:
 
 
 def try_out(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int) -> list[Sample]:
-    """Roll out each task as often as it is to be, and judge."""
-    this, step = moment.this, moment.step
-    recipe = this.recipe
-    groups = [first + i for i, (_, n) in enumerate(chosen) for _ in range(n)]
-    ids = [f"s{step:06d}.{first + i:03d}.{j:03d}" for i, (_, n) in enumerate(chosen) for j in range(n)]
-    with this.timed("generate", step):
-        rollouts = drive(
-            this.policy,
-            moment.bound("rollout"),
-            [task for task, n in chosen for _ in range(n)],
-            ids,
-            seed=derive(this.seed, step, "rollout"),
-            max_tokens=recipe.max_tokens,
-            sampling=recipe.sampling,
-            finished=this.judges.begin,
-            roles=this.roles,
-            asking=this.asking,
-        )
-    with this.timed("verify", step):
-        samples = this.judges.judge(rollouts, groups)
-        if recipe.shuffled:
-            samples = shuffled(samples, np.random.default_rng(derive(this.seed, step, "shuffle", first)))
+    """Roll out each task as often as it is to be, and judge. With `early`, that many of each first, and the others where they
+    may still mix a group."""
+    this, recipe = moment.this, moment.this.recipe
+    if recipe.early:
+        samples = rolled(moment, [(task, min(n, recipe.early)) for task, n in chosen], first)
+        more = further(this, chosen, samples, first)
+        samples += rolled(moment, [(task, n) for (task, _), n in zip(chosen, more, strict=True)], first, recipe.early)
+        samples.sort(key=lambda sample: sample.group)
+    else:
+        samples = rolled(moment, chosen, first)
+    if recipe.shuffled:
+        samples = shuffled(samples, np.random.default_rng(derive(this.seed, moment.step, "shuffle", first)))
     this.grown.observe(samples)
     return samples
 
 
+def further(this: Run, chosen: Sequence[tuple[Task, int]], samples: Sequence[Sample], first: int) -> list[int]:
+    """How many rollouts each of these tasks gets beyond the early ones, of those that were meant for all of them."""
+    right, tried = np.zeros((2, len(chosen)))
+    for sample in samples:
+        if sample.verdict.reward is not None:
+            tried[sample.group - first] += 1
+            right[sample.group - first] += sample.verdict.correct
+    history = this.store.history()
+    prior = np.array([curriculum.posterior(history.get(task.arm, ()), keep=RECENT) for task, _ in chosen]).reshape(-1, 2)
+    left = sum(max(n - this.recipe.early, 0) for _, n in chosen)
+    return curriculum.undecided(right, tried, prior, left, MOST * this.recipe.samples).tolist()
+
+
+def rolled(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int, done: int = 0) -> list[Sample]:
+    """Judged rollouts of each task, so many; `done` were made before. `first` is the first task's group number."""
+    this, step = moment.this, moment.step
+    with this.timed("generate", step):
+        rollouts = generated(moment, moment.bound("rollout"), chosen, first, this.policy, done)
+    with this.timed("verify", step):
+        return this.judges.judge(rollouts, groups_of(chosen, first))
+
+
+def groups_of(chosen: Sequence[tuple[Task, int]], first: int) -> list[int]:
+    """The group of each rollout."""
+    return [first + i for i, (_, n) in enumerate(chosen) for _ in range(n)]
+
+
+def generated(
+    moment: Moment,
+    roll_out: Callable[..., RolloutGenerator],
+    chosen: Sequence[tuple[Task, int]],
+    first: int,
+    policy: Policy,
+    done: int = 0,
+) -> list[Rollout]:
+    """The rollouts of what was chosen, by this policy; their judging is begun. `done` of each task were made before."""
+    this, step = moment.this, moment.step
+    recipe = this.recipe
+    return drive(
+        policy,
+        roll_out,
+        [task for task, n in chosen for _ in range(n)],
+        [f"s{step:06d}.{first + i:03d}.{done + j:03d}" for i, (_, n) in enumerate(chosen) for j in range(n)],
+        seed=derive(this.seed, step, "rollout"),
+        max_tokens=recipe.max_tokens,
+        sampling=recipe.sampling,
+        finished=this.judges.begin,
+        roles=this.roles,
+        asking=this.asking,
+    )
+
+
+def practise(moment: Moment, refill: int, missing: int, first: int) -> tuple[Sequence[tuple[Task, int]], list[Sample]]:
+    """What the step tries, and the judged rollouts: made now, or, of a run that is ahead of its learner, asked for earlier.
+
+    What a step is refilled with is made now.
+    """
+    this, step = moment.this, moment.step
+    if this.ahead is None or refill:
+        if this.ahead:
+            this.ahead.settle()
+        with this.timed("curriculum", step):
+            chosen = choose(moment, refill, missing, first)
+        return chosen, try_out(moment, chosen, first)
+    with this.timed("curriculum", step):
+        for later in range(step, min(step + this.ahead.k, last_step(this)) + 1):
+            own = replace(moment, step=later, made={})
+            this.ahead.ask(this, later, partial(choose, own, 0, missing, 0), partial(rolled_out, own, own.bound("rollout")))
+    with this.timed("generate", step):
+        found = this.ahead.take(step)
+    this.grown.observe(found[1])
+    return found
+
+
+def rolled_out(
+    moment: Moment, roll_out: Callable[..., RolloutGenerator], policy: Policy, chosen: Sequence[tuple[Task, int]]
+) -> list[Sample]:
+    """What was chosen for a step to come, rolled out and judged, maybe in a thread beside the learner."""
+    return moment.this.judges.judge(generated(moment, roll_out, chosen, 0, policy), groups_of(chosen, 0))
+
+
+def last_step(this: Run) -> int:
+    """The last step for which rollouts are worth asking."""
+    return this.at.step + int(this.budget.amount) - 1 if this.budget.kind == "steps" else LAST
+
+
 def say_missing(this: Run) -> None:
     """Tell the user of arms without training tasks, which are left out, and of a pool that is smaller than a step."""
+    if never := hints.unfading(this.recipe.rollout):
+        this.progress.say(never)
     empty = sorted(set(this.source.arms) - set(trainable(this.source)))
     if empty:
         left = "they are measured, not practised" if len(empty) > 1 else "it is measured, not practised"

@@ -33,9 +33,11 @@ from sharpen.curriculum import State
 from sharpen.data import Memory
 from sharpen.guard import control
 from sharpen.loop import offers, telling
+from sharpen.loop.ahead import Ahead
 from sharpen.loop.due import Due
 from sharpen.loop.growing import Grown
 from sharpen.loop.offers import Moment
+from sharpen.loop.request import Request
 from sharpen.models import embedded, paths
 from sharpen.recipe import Method, Recipe, Stage, Stages, first_objective
 from sharpen.recipes import catalog, controls
@@ -46,23 +48,6 @@ from sharpen.verify import Judges
 TICK = 0.2  # seconds between two looks of the progress within a step
 BEFORE = ("set-up", "baseline")  # phases before the first step of a run, or of a process: no budget counts them
 WORK = ("curriculum", "generate", "verify", "learn", "grow")  # the phases of a learning step that are a method's own work
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asked for; all that is needed to build the same run again."""
-
-    recipe: str = "quickstart"
-    settings: tuple[str, ...] = ()
-    seed: int = 0
-    budget: str | None = None
-    model: str | None = None
-    tasks: str | None = None
-    directory: Path = Path("runs/run")
-    argv: tuple[str, ...] = ()
-    roles: tuple[str, ...] = ()  # NAME=WHO
-    commit_s: float = 120.0  # seconds between two commits within a round
-    as_control: str = ""  # name of a control of the recipe, run in its place (recipes/controls.py)
 
 
 def build_recipe(request: Request) -> Method:
@@ -166,6 +151,7 @@ class Run:
     library: dict[str, Any] = field(default_factory=dict)  # what is known in words
     earlier: list[Sample] = field(default_factory=list)  # right answers of the stages before (lasting.py)
     interrupted: Callable[[], bool] = nobody  # whether the user has asked to stop
+    ahead: Ahead | None = None  # rollouts of steps to come, where the run is ahead of its learner
     asking: Asking = UNTOLD  # what the student is told beside the questions
     watch: models.Watch = field(default_factory=models.Watch)
 
@@ -230,6 +216,8 @@ def measure(this: Run, purpose: str, step: int, number: int, stops: bool = False
 
     stops  as in `watching`
     """
+    if this.ahead:
+        this.ahead.settle()
     stream = this.held_out["validation" if purpose == "validation" else "test"]
     listed = [task for own in stream.values() for task in own]
     name = "evaluate" if purpose == "validation" else f"evaluate on the test split ({purpose})"
@@ -302,6 +290,9 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
     this.add_seconds("other", time.monotonic() - this.began - this.accounted[0], position.step)
     with this.timed("store", position.step):
         offers.commit(this)
+        if this.ahead:
+            this.ahead.settle()
+            this.ahead.commit(this, position.step)
         this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
     often = this.due.every
     this.due.committed(began)

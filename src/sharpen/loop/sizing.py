@@ -17,13 +17,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sharpen import models
+from sharpen import guard, models
 from sharpen.core import TaskSource
-from sharpen.guard import control
-from sharpen.loop import telling
+from sharpen.guard import adapting, control
+from sharpen.loop import reckoning, telling
 from sharpen.loop.looking import BRIEF, FIRST, TEMPERATURES, Measured, Teaching, best, measured, roomy
 from sharpen.loop.session import Request, build_recipe
-from sharpen.recipe import Recipe, opening
+from sharpen.recipe import Recipe, asked_for, opening
 from sharpen.terminal import clock_time
 
 CUT = 0.05  # share of answers that are cut off, above which it is said
@@ -31,6 +31,7 @@ EVALUATIONS = 0.2  # share of the budget that all evaluations together may cost
 STEPS = 100  # that a time budget should hold …
 PROMPTS = 8, 40  # … with so many prompts in each
 LEAST_VALIDATION = 2  # tasks an arm, unless the budget is too short for that
+RETAINED, LEAST_RETAINED = 0.5, 8  # retention questions to a validation task, at most; and of all, at least
 FEWEST = 10  # steps: below this, prompts are given up
 ROUNDS = 4
 LOOK, LONG = 0.1, 120.0  # share of a budget of time that the look takes at most; and seconds, whatever the budget
@@ -90,6 +91,9 @@ def sized(request: Request, policy: Any, source: TaskSource, progress: Any, pick
     values |= {name: value for name, value in taken.items() if value != getattr(recipe, name)}
     if "lr" not in given and (picked or recipe.lora):
         values["lr"] = RATE_LORA if recipe.lora else next(rate for most, rate in RATES if parameters(policy) <= most)
+    free = [name for name in adapting.NAMES if name not in given]
+    if picked and free and "adapt" not in given:
+        values["adapt"] = ",".join(free)
     settings = tuple(f"{name}={value}" for name, value in values.items())
     if found.ways:
         progress.say(promised(found.ways, taken))
@@ -132,7 +136,7 @@ def parameters(policy: Any) -> int:
 
 
 def chosen(recipe: Recipe, found: Measured, arms: int, given: set[str]) -> dict[str, Any]:
-    """Settings for what is not `given`: max_tokens, prompts, round_steps, validation, test."""
+    """Settings for what is not `given`: max_tokens, prompts, round_steps, validation, retain, test."""
     values: dict[str, Any] = {}
 
     def value(name: str, computed: int) -> int:
@@ -161,10 +165,17 @@ def chosen(recipe: Recipe, found: Measured, arms: int, given: set[str]) -> dict[
     if timed:  # as many rounds as can be measured at all; one in a budget that is too short for even that
         rounds = min(max(int(whole / arms / LEAST_VALIDATION - 2 * 2 - 1), 1), ROUNDS)
     every = value("round_steps", min(max(math.ceil(steps / rounds), 1), 50) if timed else min(recipe.round_steps, steps))
-    # The test split twice, validation before the first round and after each; two test tasks to one of validation.
-    each = whole / arms / (2 * 2 + 1 + math.ceil(steps / every))
+    # The test split twice, validation before the first round and after each; two test tasks to one of validation, and at most
+    # half a retention question.
+    asked, times = asked_for(recipe.guard), math.ceil(steps / every)
+    retains = "retained" in asked and recipe.retain > 0
+    each = whole / arms / (2 * 2 + (1 + RETAINED * retains) * (1 + times))
     least = 1 if timed and each < LEAST_VALIDATION else LEAST_VALIDATION
-    value("validation", min(max(int(each), least), recipe.validation))
+    # A guard that counts its looks says how many tasks show what a person cares about; more would be wasted.
+    most = max(guard.needed(reckoning.FALL, arms, times), recipe.validation) if "looks" in asked else recipe.validation
+    validation = value("validation", min(max(int(each), least), most))
+    if retains:
+        value("retain", min(recipe.retain, max(int(RETAINED * validation * arms), LEAST_RETAINED)))
     value("test", min(max(int(2 * each), 2 * least), recipe.test))
     return values
 
@@ -173,7 +184,8 @@ def foretold(recipe: Recipe, found: Measured, arms: int) -> str:
     """What a run will cost, in one line: a step, the evaluations, and how many steps the budget holds."""
     step = recipe.prompts * recipe.samples * (found.answer_s + found.learn_s)
     each = found.look_s or found.answer_s
-    look, test = recipe.validation * arms * each, recipe.test * arms * each
+    retain = recipe.retain if "retained" in asked_for(recipe.guard) else 0
+    look, test = (recipe.validation * arms + retain) * each, recipe.test * arms * each
     budget = control.parse_budget(recipe.budget)
     said = (
         f"a step should take {spoken(step)}; evaluations {spoken(look)} for each round of {recipe.round_steps} steps, and "

@@ -22,7 +22,7 @@ from sharpen.core import Decision, Evaluation, UserError
 from sharpen.curriculum import state
 from sharpen.data import replay
 from sharpen.guard import control, handover
-from sharpen.loop import growing, lasting, offers
+from sharpen.loop import growing, lasting, offers, reckoning
 from sharpen.loop.referring import refer
 from sharpen.loop.session import At, Run, extrapolate, like_student, measure, save, within
 from sharpen.recipe import Method, Recipe, Stage, describe
@@ -62,6 +62,7 @@ def take_up(this: Run, rounds: Sequence[Round]) -> None:
     refer(this)
     lasting.take_up(this)
     keep(this, rounds)
+    reckoning.begin(this)
 
 
 def present(this: Run) -> Stage:

@@ -24,7 +24,8 @@ from sharpen.store import Position
 
 # What has no part in a run until its first learning step. A slot or number that is not named here counts as having one.
 LATER = (
-    *("curriculum", "select", "objective", "guard", "control", "prompts", "samples", "replay", "shuffled", "refills", "pool"),
+    *("curriculum", "select", "objective", "guard", "control", "prompts", "samples", "replay", "refills", "pool"),
+    *("shuffled", "replay_focus", "replay_half_life", "adapt", "early"),
     *("lr", "lr_end", "passes", "minibatches", "roles", "temperature", "top_k", "top_p", "min_p", "round_steps", "budget"),
     *("grow", "grow_limit", "grow_tries", "unreadable_limit", "retention", "retain"),
 )

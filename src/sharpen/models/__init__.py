@@ -5,14 +5,16 @@ from a directory; gguf.py: from a file or a package; saving.py: to a directory a
 on; adapters.py: LoRA; critic.py: a value head; reward.py: a reward model; logprobs.py: its passes, which fit memory.py), and
 probe.py tries one that is brought before it is paid for. roles.py says who stands behind a recipe's roles, endpoint.py is one
 behind a server. embedded.py builds the embedded student, scripted.py a policy that answers from a function; mixing.py
-averages checkpoints, merging.py makes one of several models. paths.py measures which way a model takes on this processor, cores.py whether others use its cores.
-embedding.py has texts as hidden states; steering.py makes a model play a trait, test_time.py lets
+averages checkpoints, merging.py makes one of several models. sharded.py is a policy on several processes, ranks.py how they
+share it, shards.py reads what they write. paths.py measures which way a model takes on this processor,
+cores.py whether others use its cores. embedding.py has texts as hidden states; steering.py makes a model play a trait, heads.py
+says which attention heads carry an answer, knob.py finds the direction that weighs context against knowledge, test_time.py lets
 one learn for a single question. Generation and training passes are in engine/.
 
 May import: terminal, verify, objectives, models.engine.
 """
 
-from sharpen.models import embedded, merging, paths, roles, steering, test_time
+from sharpen.models import adapters, embedded, heads, knob, merging, paths, roles, saving, steering, test_time
 from sharpen.models.cores import Watch
 from sharpen.models.embedding import angles, embed
 from sharpen.models.gguf import located
@@ -23,21 +25,29 @@ from sharpen.models.policy import LocalPolicy, unheard
 from sharpen.models.probe import probe
 from sharpen.models.reward import Blank, RewardModel, ScriptedScorer
 from sharpen.models.scripted import ScriptedPolicy
+from sharpen.models.sharded import Job, Sharded, attend, joined
 from sharpen.models.snapshot import save_soon
 from sharpen.models.to_gguf import write_gguf
 
 __all__ = [
     "Likeliest",
     "Blank",
+    "Job",
     "LocalPolicy",
     "RewardModel",
     "ScriptedPolicy",
     "ScriptedScorer",
+    "Sharded",
     "Watch",
+    "adapters",
     "angles",
+    "attend",
+    "joined",
     "embed",
     "embedded",
     "fast_bf16",
+    "heads",
+    "knob",
     "likeliest",
     "load_model",
     "located",
@@ -47,6 +57,7 @@ __all__ = [
     "probe",
     "roles",
     "save_soon",
+    "saving",
     "steering",
     "test_time",
     "unheard",

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sharpen.core import UserError
+from sharpen.hashing import derive
 
 NAME = "default"  # peft's name for the only adapter of a model
 
@@ -34,7 +36,8 @@ def inject(model: Any, rank: int) -> Any:
         exclude_modules=read_past or None,
         task_type="CAUSAL_LM",
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(0, "adapters", rank))  # else they would be what this process happened to draw before
         warnings.simplefilter("ignore")  # it says how it treats Conv1D and experts: rightly, which the probe tries
         return inject_adapter_in_model(settings, model, adapter_name=NAME)
 

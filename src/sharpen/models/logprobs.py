@@ -236,12 +236,18 @@ def chosen(logits: Tensor, other: Tensor | None, targets: Tensor, how: Sampling)
     return -F.cross_entropy(logits, targets, reduction="none")
 
 
-def against_sampling(made: Sequence[tuple[Tensor, Tensor, np.ndarray]], batch: Batch, version: int) -> dict[str, float]:
+def against_sampling(
+    made: Sequence[tuple[Tensor, Tensor, np.ndarray]],
+    batch: Batch,
+    version: int,
+    summed: Callable[[Sequence[float]], Sequence[float]] = list,
+) -> dict[str, float]:
     """The loss of all passes, and the mean distance between the log-probabilities of trainer and engine.
 
-    made  of each pass: its loss, its log-probabilities (R, T'), its rows
+    made    of each pass: its loss, its log-probabilities (R, T'), its rows
+    summed  adds numbers up over the processes that share the passes
     """
-    loss, gap, seen = 0.0, 0.0, 0
+    loss, gap, seen = 0.0, 0.0, 0.0
     for term, logp, part in made:
         loss += float(term)
         sampled = batch.sampling[part, : logp.shape[1]]
@@ -249,4 +255,5 @@ def against_sampling(made: Sequence[tuple[Tensor, Tensor, np.ndarray]], batch: B
         drawn = (sampled != 0) & (batch.version is None or (batch.version[part] == version)[:, None])
         gap += float(np.abs(logp.cpu().numpy() - sampled)[drawn].sum())
         seen += int(drawn.sum())
+    loss, gap, seen = summed([loss, gap, seen])
     return dict(loss=loss, mismatch=gap / seen if seen else 0.0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sharpen.core import UserError
-from sharpen.models.engine import captured
+from sharpen.models.engine import captured, transformer
 
 CPU_TOKENS = 1536  # on a processor a larger pass is no faster, and 8,192 tokens need twice the memory
 GPU_TOKENS = 32768
@@ -76,6 +76,19 @@ def place(model: Any, offload: bool, bf16: bool) -> str:
     if offload and not (bf16 and model.device.type == "cuda"):
         raise UserError("offload=true moves float32 weights off a GPU that trains in bfloat16, and here are none: leave it out")
     return "cpu" if offload else str(model.device)
+
+
+def halve(model: Any) -> None:
+    """Make a model bfloat16, but for what its architecture needs in float32: a router's biases, frequencies of positions."""
+    strict = tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
+    exact = strict if transformer.supported(model) else (*strict, "inv_freq")
+    kept = [
+        (n, t.detach().clone()) for n, t in (*model.named_parameters(), *model.named_buffers()) if any(e in n for e in exact)
+    ]
+    model.to(torch.bfloat16)
+    for name, tensor in kept:
+        owner, _, own = name.rpartition(".")
+        getattr(model.get_submodule(owner), own).data = tensor
 
 
 def collect(trained: Tensor, image: Tensor) -> None:

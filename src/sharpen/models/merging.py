@@ -4,7 +4,8 @@ A set of weights is {name: tensor}; a task vector is what training added to the 
 
     linear            sum of share * weights
     task_arithmetic   base + scale * sum of tau                                    arXiv 2212.04089, section 2
-    ties              base + scale * (trimmed tau, their elected sign, mean of those that agree)    arXiv 2306.01708, algorithm 1
+    ties              base + scale * (trimmed tau, their elected sign, mean of those that agree)    arXiv 2306.01708, algorithm
+    1
     dare              base + scale * sum of tau, of which a random part is dropped and the rest made larger    arXiv 2311.03099
     neon              base + scale * (base - weights): away from a model that learnt from its own samples    arXiv 2510.03597
 
@@ -37,14 +38,14 @@ def fitting(models: Sequence[Weights], names: Sequence[str] = ()) -> None:
     for name, other in zip(called[1:], models[1:], strict=True):
         if odd := sorted(first.keys() ^ other.keys()):
             raise UserError(
-                f"{called[0]} and {name} are not of one architecture: only one of them has {odd[0]}. Merge models that were trained "
-                "from the same one."
+                f"{called[0]} and {name} are not of one architecture: only one of them has {odd[0]}. Merge models that were "
+                "trained from the same one."
             )
         if differs := next((n for n in first if first[n].shape != other[n].shape), None):
             shapes = " and ".join(" x ".join(map(str, one[differs].shape)) for one in (first, other))
             raise UserError(
-                f"{called[0]} and {name} are of different shapes: {differs} is {shapes}. Merge models that were trained from the "
-                "same one, with the same vocabulary."
+                f"{called[0]} and {name} are of different shapes: {differs} is {shapes}. Merge models that were trained from "
+                "the same one, with the same vocabulary."
             )
 
 
@@ -61,8 +62,8 @@ def task_arithmetic(base: Weights, models: Sequence[Weights], scale: float = 1.0
 
 
 def ties(base: Weights, models: Sequence[Weights], density: float = 0.2, scale: float = 1.0) -> dict[str, Tensor]:
-    """Of each task vector the share `density` of largest magnitude is kept; at every place the sign with the larger sum wins, and
-    those that agree with it are averaged. density 1 of one model is that model."""
+    """Of each task vector the share `density` of largest magnitude is kept; at every place the sign with the larger sum wins,
+    and those that agree with it are averaged. density 1 of one model is that model."""
     fitting([base, *models])
     taus = [trimmed({n: m[n].float() - base[n].float() for n in floating(base)}, density) for m in models]
 
@@ -87,7 +88,9 @@ def trimmed(tau: Weights, density: float) -> dict[str, Tensor]:
 def dare(
     base: Weights, models: Sequence[Weights], density: float = 0.2, scale: float = 1.0, seed: int = 0
 ) -> dict[str, Tensor]:
-    """Each entry of a task vector stays with probability `density`, divided by it: the same in the mean. density 1: all stays."""
+    """Each entry of a task vector stays with probability `density`, divided by it: the same in the mean. density 1: all
+    stays.
+    """
     fitting([base, *models])
     if not 0 < density <= 1:
         raise UserError(f"density={density}: this is a share of the changed weights, above 0 and at most 1.")
@@ -104,19 +107,23 @@ def dare(
 
 
 def sparser(models: Sequence[Weights], shares: Sequence[float], density: float = 0.2) -> dict[str, Tensor]:
-    """A `Stage.merge`: the first weights, and of each other's task vector, times its share, the entries that changed most (`trimmed`)."""
+    """A `Stage.merge`: the first weights, and of each other's task vector, times its share, the entries that changed most
+    (`trimmed`).
+    """
     return from_first(models, shares, lambda tau, i: trimmed(tau, density))
 
 
 def thinned(models: Sequence[Weights], shares: Sequence[float], density: float = 0.2) -> dict[str, Tensor]:
-    """A `Stage.merge`: the same with a random part of them, divided by its size (`dare`). What is drawn follows from the weights."""
+    """A `Stage.merge`: the same with a random part of them, divided by its size (`dare`). What is drawn follows from the
+    weights.
+    """
     if not 0 < density <= 1:
         raise UserError(f"density={density}: this is a share of the changed weights, above 0 and at most 1.")
 
     def part(tau: Weights, i: int) -> Weights:
         found = {}
         for n, t in tau.items():
-            random = torch.Generator().manual_seed(derive(i, "thinned", n, float(t.abs().sum())) % 2**63)
+            random = torch.Generator().manual_seed(derive(i, "thinned", n, repr(float(t.abs().sum()))) % 2**63)
             found[n] = t * (torch.rand(t.shape, generator=random) < density) / density
         return found
 
@@ -181,8 +188,7 @@ def merge_models(
     """
     if how not in WAYS:
         raise UserError(f"--how {how}: there is no such way.{suggest(how, WAYS)} There are: {', '.join(WAYS)}.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is not empty, and nothing there is overwritten. Name a new directory.")
+    empty(out)
     if (how == "linear") == (base is not None):
         said = "linear takes no --base" if base else f"{how} starts from what the models were trained from. Name it: --base DIR"
         raise UserError(f"{said}.")
@@ -207,6 +213,12 @@ def merge_models(
     made = way(states, list(shares) or [1 / len(models)] * len(models)) if base is None else way(states[0], states[1:])
     write(out, loaded[0][0], loaded[0][1], made, listed[0])
     return out
+
+
+def empty(out: Path) -> None:
+    """UserError where something is there already."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is not empty, and nothing there is overwritten. Name a new directory.")
 
 
 def write(out: Path, model: object, tokenizer: object, made: dict[str, Tensor], like: Path) -> None:

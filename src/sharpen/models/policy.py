@@ -6,7 +6,7 @@ LocalPolicy is any Hugging Face causal LM in this process, on the CPU or a GPU. 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
@@ -50,6 +50,10 @@ class LocalPolicy:
     choice     how the model is run, as `paths.choose` found it; it says the precision where that is "auto"
     """
 
+    changes = 0  # how often the weights have become others
+    elsewhere: Any = None  # who generates in place of this process: generate(policy, requests, finish, tick)
+    ranks: Any = None  # the processes that share the weights (ranks.py)
+
     def __init__(
         self,
         model: Any,
@@ -89,7 +93,7 @@ class LocalPolicy:
         self.trained: dict[str, Tensor] = dict(named)
         if bf16:
             self.trained = {n: p.detach().to(self.kept, copy=True) for n, p in named.items()}
-            halve(self.model)
+            memory.halve(self.model)
             for name, image in named.items():
                 image.register_post_accumulate_grad_hook(partial(memory.collect, self.trained[name]))
                 if self.kept == "cpu":
@@ -158,6 +162,8 @@ class LocalPolicy:
         Raises FatalDiagnosis where a log-probability is not finite, as those of a model with NaN among its weights.
         """
         if any(ask.study for ask in asks):
+            if self.elsewhere:
+                raise UserError("this method teaches the model before each answer, so it runs only without --engines.")
             return study.respond(self, asks, seeds, max_tokens, sampling, done)
         prompts, drawn = [self.prompt_tokens(ask) for ask in asks], [turns.how(ask, sampling) for ask in asks]
         made_of: dict[int, Turn] = {}
@@ -177,6 +183,11 @@ class LocalPolicy:
             used, hook = turns.used(asks[i]), turns.hooked(self, asks[i], prompts[i])
             requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i], used, hook, asks[i].goes_on))
         asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
+        if self.elsewhere:
+            self.elsewhere.generate(
+                self, requests, lambda j, made: finish(generated[j], made), lambda share: self.tick("answers", share)
+            )
+            return [made_of[i] for i in range(len(asks))]
         try:
             how_run: dict[str, Any] = dict(
                 together=self.path.rows,
@@ -206,10 +217,13 @@ class LocalPolicy:
 
     def look(self, batch: Batch, **wanted: Any) -> dict[str, np.ndarray]:
         """What `logprobs.scores` finds at the trained tokens of every row, (B, T) float32 each, without gradient."""
+        if self.ranks:
+            self.ranks.gather()
         out: dict[str, np.ndarray] = {"logp": np.zeros(batch.tokens.shape, dtype=np.float32)}
 
         def over(tokens: int) -> None:
             found_in = np.flatnonzero(batch.mask.any(axis=1))
+            found_in = self.ranks.mine(batch, found_in) if self.ranks else found_in
             for rows in logprobs.passes(batch, found_in, tokens, even=self.model.device.type == "cuda"):
                 found = vars(logprobs.scores(self.model, batch, rows, **wanted))
                 for name, values in ((n, v) for n, v in found.items() if v is not None):
@@ -218,7 +232,8 @@ class LocalPolicy:
 
         with torch.no_grad(), native.left_out(not self.path.compiled):
             _, self.micro_tokens = memory.halving(over, self.micro_tokens, lambda: None)
-        return out
+        names = ["logp", *(name for name, asked in wanted.items() if asked)]
+        return self.ranks.joined(out, names, batch.tokens.shape) if self.ranks else out
 
     def expected(self, states: Tensor) -> Tensor:
         """What the value head says of states (M, D); it is made when it is first asked."""
@@ -268,14 +283,13 @@ class LocalPolicy:
         rows = np.flatnonzero(active(tableau, batch))
         if tableau.reference and self.reference is None:
             raise ValueError(f"the objective compares with a reference model ({tableau.reference}) and none was given: `refer`")
-        beside = self.reference if tableau.reference else None
-        value = self.expected if tableau.returns else None
+        beside, value = self.reference if tableau.reference else None, self.expected if tableau.returns else None
         returns = tableau.returns(batch) if tableau.returns else None
         done, trained = 0, float(batch.mask[rows].sum())
         made: list[tuple[Tensor, Tensor, np.ndarray]] = []  # read when all passes are under way: a GPU waits for nobody
-        for part in logprobs.passes(batch, rows, tokens, tableau.together, self.model.device.type == "cuda"):
-            self.tick("learnt", done / max(len(rows), 1))
-            done += len(part)
+        own = self.ranks.mine(batch, rows) if self.ranks else rows
+
+        def forward(part: np.ndarray) -> Tensor:
             found = logprobs.scores(self.model, batch, part, self.recompute, beside, tableau.penalty, tableau.entropy, value)
             logp = found.logp
             given, factors = weigh(tableau, batch, logp.detach(), part, found.reference, found.entropy)
@@ -287,8 +301,15 @@ class LocalPolicy:
                 old = np.zeros_like(batch.mask) if batch.values is None else batch.values
                 arrays = (a[part, : logp.shape[1]] for a in (old, returns, batch.mask))
                 term = term + self.critic.loss(found.value, trained, *arrays)
-            term.backward()
-        measured = logprobs.against_sampling(made, batch, self.version)
+            return term
+
+        for part in logprobs.passes(batch, own, tokens, tableau.together, self.model.device.type == "cuda"):
+            self.tick("learnt", done / max(len(own), 1))
+            done += len(part)
+            (self.ranks.run(partial(forward, part)) if self.ranks else forward(part)).backward()
+        if self.ranks:
+            self.ranks.reduce(self)
+        measured = logprobs.against_sampling(made, batch, self.version, self.ranks.summed if self.ranks else list)
         return dict(**measured, rows_trained=float(len(rows)), tokens_trained=trained)
 
     def refer(self, directory: str) -> None:
@@ -307,7 +328,8 @@ class LocalPolicy:
 
     def step(self, lr: float) -> float:
         """Clip, step, average; returns the norm of the gradient."""
-        norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), MAX_GRAD_NORM))
+        clip = self.ranks.clip if self.ranks else clipped
+        norm = clip(self.trained, MAX_GRAD_NORM)
         if not np.isfinite(norm):
             self.optimizer.zero_grad()
             raise NotFinite(f"the gradient is not finite (norm {norm}); the step is refused and no weight has changed")
@@ -331,7 +353,10 @@ class LocalPolicy:
 
     def refresh(self) -> None:
         """Make a bfloat16 model the image of the trained weights again; a float32 model holds them itself."""
+        self.changes += 1
         self.packed.forget()
+        if self.ranks:
+            self.ranks.scatter()
         images = {n: p for n, p in self.model.named_parameters() if n in self.trained and self.trained[n] is not p}
         if images:
             with torch.no_grad():
@@ -363,17 +388,9 @@ class LocalPolicy:
         saving.load(self, directory)
 
 
-def halve(model: Any) -> None:
-    """Make a model bfloat16, but for what its architecture needs in float32: a router's biases, frequencies of positions."""
-    strict = tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
-    exact = strict if transformer.supported(model) else (*strict, "inv_freq")
-    kept = [
-        (n, t.detach().clone()) for n, t in (*model.named_parameters(), *model.named_buffers()) if any(e in n for e in exact)
-    ]
-    model.to(torch.bfloat16)
-    for name, tensor in kept:
-        owner, _, own = name.rpartition(".")
-        getattr(model.get_submodule(owner), own).data = tensor
+def clipped(trained: Mapping[str, Tensor], most: float) -> float:
+    """Scale gradients whose norm is larger than `most`; returns that norm."""
+    return float(torch.nn.utils.clip_grad_norm_(trained.values(), most))
 
 
 def unheard(what: str, share: float) -> None:

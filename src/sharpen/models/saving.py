@@ -21,6 +21,8 @@ from sharpen.models import adapters
 from sharpen.models.critic import ValueHead
 from sharpen.models.loading import in_short, load_weights, read_json
 
+SHARDS = "shards"  # folder of a checkpoint whose trained weights and optimizer are in shards
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of the optimizer
 BESIDE = ("optimizer.safetensors", "critic.safetensors", "head.safetensors")  # what is not the model
 
 
@@ -90,7 +92,6 @@ def write(policy: Any, state: dict[str, Tensor], directory: str) -> None:
 
 def write_beside(policy: Any, path: Path) -> None:
     """What is not the model: the tokenizer, the optimizer with the latest weights, a critic, the version."""
-    policy.tokenizer.save_pretrained(path)
     moments = {f"{key}:{n}": t for n, p in policy.trained.items() for key, t in policy.optimizer.state.get(p, {}).items()}
     if policy.mean or policy.lora:
         moments |= {f"latest:{n}": t.detach() for n, t in policy.trained.items()}
@@ -98,6 +99,12 @@ def write_beside(policy: Any, path: Path) -> None:
         moments |= {f"mean:{n}": t for n, t in zip(policy.trained, policy.mean)}
     moments |= {f"learned:{n}": t for n, t in zip(policy.trained, policy.learned)}
     save_file({k: t.contiguous() for k, t in moments.items()}, path / "optimizer.safetensors")
+    write_rest(policy, path)
+
+
+def write_rest(policy: Any, path: Path) -> None:
+    """The tokenizer, a critic, the version."""
+    policy.tokenizer.save_pretrained(path)
     if policy.critic is not None:
         save_file(policy.critic.state(), path / "critic.safetensors")
     (path / "policy.json").write_text(json.dumps({"version": policy.version}))
@@ -106,6 +113,9 @@ def write_beside(policy: Any, path: Path) -> None:
 def load(policy: Any, directory: str) -> None:
     """Restore what `save` wrote, bit for bit. Raises UserError, which names the file, where one is missing or damaged."""
     path = Path(directory)
+    if (path / SHARDS).is_dir() or policy.ranks:
+        load_shards(policy, path)
+        return
     policy.optimizer.state.clear()
     if not policy.lora:  # adapters are restored below; the weights beneath them never change
         saved = load_weights(path, type(policy.model))
@@ -128,14 +138,52 @@ def load(policy: Any, directory: str) -> None:
             learned[numbers[name]] = tensor
         else:
             policy.optimizer.state[policy.trained[name]][field] = tensor
+    load_rest(policy, path)
+    policy.learned = [learned[i] for i in sorted(learned)]
+    policy.refresh()
+
+
+def load_shards(policy: Any, path: Path) -> None:
+    """`load`, where either the checkpoint or the policy is in shards: what is trained is read from one and laid out for
+    the other."""
+    from sharpen.models import shards
+
+    found = shards.read(path / SHARDS) if (path / SHARDS).is_dir() else whole(path, policy)
+    lay = policy.ranks.shard if policy.ranks else lambda value, like: value.to(like.device)
+    policy.optimizer.state.clear()
+    if policy.average:
+        policy.mean = [t.detach().clone() for t in policy.trained.values()]
+    learned: list[Tensor] = []
+    with torch.no_grad():
+        for i, (name, weights) in enumerate(policy.trained.items()):
+            weights.copy_(lay(found[f"latest:{name}"], weights))
+            if policy.mean:
+                policy.mean[i].copy_(lay(found.get(f"mean:{name}", found[f"latest:{name}"]), weights))
+            learned += [lay(found[f"learned:{name}"], weights)] if f"learned:{name}" in found else []
+            for key in MOMENTS:
+                if (value := found.get(f"{key}:{name}")) is not None:
+                    policy.optimizer.state[weights][key] = value if key == "step" else lay(value, weights)
+    load_rest(policy, path)
+    policy.learned = learned
+    policy.refresh()
+
+
+def whole(path: Path, policy: Any) -> dict[str, Tensor]:
+    """What a single process has saved, by the names that shards have."""
+    found = read(path / "optimizer.safetensors", "cpu")
+    if any(key.startswith("latest:") for key in found):
+        return found
+    saved = dict(load_weights(path, type(policy.model)).named_parameters())
+    return found | {f"latest:{name}": saved[name].detach() for name in policy.trained}
+
+
+def load_rest(policy: Any, path: Path) -> None:
     policy.critic = None
     if (path / "critic.safetensors").exists():
         state = read(path / "critic.safetensors", str(policy.model.device))
         policy.critic = ValueHead(len(state["weight"]) - 1, policy.model.device)
         policy.critic.restore(state)
-    policy.learned = [learned[i] for i in sorted(learned)]
     policy.version = read_json(path / "policy.json")["version"]
-    policy.refresh()
 
 
 def read(file: Path, device: str) -> dict[str, Tensor]:

@@ -16,6 +16,9 @@ from sharpen.models import saving
 def save_soon(policy: Any, directory: str) -> Callable[[], object] | None:
     """`policy.save(directory)`, of a policy on a GPU in two parts: its numbers are copied to the processor here, and what comes
     back writes them, beside whatever the policy does next. None where nothing is left to be done."""
+    if getattr(policy, "ranks", None):  # every rank writes its own
+        policy.save(directory)
+        return None
     model = getattr(policy, "model", None)
     if model is None or model.device.type != "cuda" or policy.mean:  # a mean is saved by answering with it for a moment
         policy.save(directory)

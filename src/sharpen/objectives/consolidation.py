@@ -58,14 +58,14 @@ def fisher(passage: Passage, samples: int) -> dict[str, Tensor]:
     """The diagonal of the Fisher information, by weight: the mean over answers of the squared gradient of an answer's
     log-probability, at the weights of now.
 
-    Of answers that the student gave it is the Fisher information of its own distribution; of worked solutions the empirical one.
-    UserError where there are fewer than FEWEST.
+    Of answers that the student gave it is the Fisher information of its own distribution; of worked solutions the empirical
+    one. UserError where there are fewer than FEWEST.
     """
     rows = [batch.take(np.array([i])) for batch in passage.batches for i in range(len(batch))][-samples:]
     if len(rows) < FEWEST:
         raise UserError(
-            f"A Fisher estimate of {len(rows)} answers would be noise, and {FEWEST} are the fewest. The stage before learnt from "
-            "no more: give it more steps or more prompts, or a larger `samples`."
+            f"A Fisher estimate of {len(rows)} answers would be noise, and {FEWEST} are the fewest. The stage before learnt "
+            "from no more: give it more steps or more prompts, or a larger `samples`."
         )
     names = list(passage.policy.trained)
     total = [torch.zeros_like(t) for t in passage.policy.trained.values()]
@@ -76,7 +76,8 @@ def fisher(passage: Passage, samples: int) -> dict[str, Tensor]:
 
 
 def ewc(base: Base, strength: float = 100.0, samples: int = 128) -> Tableau:
-    """Elastic weight consolidation (arXiv 1612.00796, equation 3): the sum over earlier stages of strength / 2 * F (theta - theta*)^2.
+    """Elastic weight consolidation (arXiv 1612.00796, equation 3): the sum over earlier stages of strength / 2 * F (theta -
+    theta*)^2.
 
     A sum of such terms is one of them, up to a constant: F is their sum, the anchor the mean of theta* weighted by F. So memory
     does not grow with the stages. strength 0: `base`.
@@ -94,7 +95,7 @@ def online_ewc(base: Base, strength: float = 100.0, decay: float = 0.9, samples:
 
 
 def anchored(passage: Passage, samples: int, decay: float | None = None) -> dict[str, Tensor]:
-    """ "fisher" and "anchor" of every weight."""
+    """What `pulled` reads of every weight: "fisher" and "anchor"."""
     if not passage.stage:
         return {}
     found: dict[str, Tensor] = {}
@@ -142,7 +143,7 @@ def mixture(
 
 
 def posteriors(passage: Passage, distance: float, samples: int, prior: float) -> dict[str, Tensor]:
-    """ "mean0", "variance0", "mean1", … of every weight, and "stage:", for each stage the number of its posterior."""
+    """Of every weight "mean0", "variance0", "mean1", …; and "stage:", for each stage the number of its posterior."""
     found = {name: t for name, t in passage.past.items()}
     if not passage.stage:
         return found
@@ -195,8 +196,8 @@ def towards_mixture(weights: Weights, past: Weights, strength: float, preference
 def drawn(past: Weights, preference: Sequence[float], seed: int, spread: float = 1.0) -> dict[str, Tensor]:
     """A model of the mixture: a posterior drawn by its share, then weights drawn from it (with its deviation times `spread`).
 
-    With all preference on one stage it is of that stage's posterior. Mean and variance over draws are the mixture's, not those of
-    one Gaussian with mean parameters. UserError where no posterior is kept.
+    With all preference on one stage it is of that stage's posterior. Mean and variance over draws are the mixture's, not those
+    of one Gaussian with mean parameters. UserError where no posterior is kept.
     """
     if "stage:" not in past or not len(past["stage:"]):
         raise UserError(

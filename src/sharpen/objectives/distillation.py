@@ -129,3 +129,11 @@ def performance_gap_recovered(weak: float, weak_to_strong: float, ceiling: float
     if not ceiling > weak:
         raise ValueError(f"there is no gap to recover: ceiling {ceiling} is not above the weak supervisor's {weak}")
     return (weak_to_strong - weak) / (ceiling - weak)
+
+
+def extrapolated(reference: Sequence[float], tuned: Sequence[float], base: Sequence[float], beta: float) -> list[float]:
+    """The optimum of DPO on pairs (an answer of the tuned model over one of the base) without a filter: proportional to
+    reference * (tuned / base) ** (1 / beta). Such a pair is a Bradley-Terry preference with reward log(tuned / base), so the
+    whole direction of the tuning is gone on in, style as well as skill. Self-reinforcement, arXiv 2405.04086; derived."""
+    worth = [r * (t / b) ** (1 / beta) for r, t, b in zip(reference, tuned, base, strict=True)]
+    return [w / sum(worth) for w in worth]

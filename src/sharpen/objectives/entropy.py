@@ -7,7 +7,7 @@ differentiable entropy into the loss.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sharpen.core import Batch, Sample, Tableau
-from sharpen.data import paid
+from sharpen.core import Batch, Sample, Tableau, UserError
+from sharpen.data import keep_all, paid
 from sharpen.objectives import advantage, policy_gradient
 from sharpen.objectives.tableau import Rows
 
@@ -50,6 +50,59 @@ def down_sample(
     least = np.sort(scores)[-many] if many < len(scores) else -1.0  # ties with the last one kept are kept
     everything = [only(s, (score[i] >= least) & s.rollout.sampled) for i, (s, _) in enumerate(held)]
     return [s if i in set(chosen) else only(s, np.zeros_like(s.rollout.sampled)) for i, s in enumerate(everything)]
+
+
+COOLEST, HOTTEST = 0.2, 2.0
+
+
+def tempered(
+    samples: Sequence[Sample],
+    target: float = 0.3,
+    rate: float = 0.1,
+    start: float = 1.0,
+    then: Callable[[Sequence[Sample]], list[Sample]] = keep_all,
+    *,
+    entropy: Sequence[np.ndarray],
+    notes: dict[str, Any],
+) -> list[Sample]:
+    """What `then` keeps; and the temperature of the next step moves so that the mean entropy of the tokens, as they are drawn,
+    goes to `target` nats: AceReason-Nemotron 1.1's rule (arXiv 2506.13284, section on RL).
+
+    notes  `temperature`, which the loop draws with from the next step on, is multiplied by exp(rate * (target - entropy) /
+           target) and kept within COOLEST and HOTTEST; `entropy` is what was measured. It begins at `start`, which is to be the
+           recipe's own. UserError unless target > 0
+    """
+    if target <= 0:
+        raise UserError(f"target={target}: this is an entropy in nats, above 0.")
+    found = [h[s.rollout.sampled] for s, h in zip(samples, entropy, strict=True) if s.verdict.reward is not None]
+    if sum(map(len, found)):
+        mean = float(np.concatenate(found).mean())
+        now = float(notes.get("temperature", start)) * float(np.exp(rate * (target - mean) / target))
+        notes |= {"entropy": mean, "temperature": min(max(now, COOLEST), HOTTEST)}
+    return then(samples)
+
+
+def temperature_for(
+    logits: np.ndarray, target: float, lowest: float = COOLEST, highest: float = HOTTEST, near: float = 0.01
+) -> float | None:
+    """The temperature at which the mean entropy of these next-token logits, (M, V), is `target` nats, to `near`: by bisection,
+    for entropy rises with temperature (dH/dT = Var(logit) / T^3). None where no temperature between the two gives it."""
+
+    def mean_entropy(temperature: float) -> float:
+        scaled = logits / temperature
+        logp = scaled - scaled.max(axis=1, keepdims=True)
+        logp = logp - np.log(np.exp(logp).sum(axis=1, keepdims=True))
+        return float(-(np.exp(logp) * logp).sum(axis=1).mean())
+
+    if not mean_entropy(lowest) <= target <= mean_entropy(highest):
+        return None
+    for _ in range(20):
+        middle = (lowest + highest) / 2
+        reached = mean_entropy(middle)
+        if abs(reached - target) <= near:
+            return middle
+        lowest, highest = (middle, highest) if reached < target else (lowest, middle)
+    return middle
 
 
 def most_varied(values: np.ndarray, count: int) -> list[int]:

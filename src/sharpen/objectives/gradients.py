@@ -52,8 +52,8 @@ def project(base: Base, energy: float = 0.95, near: float = 0.5, along: float = 
     Of each weight matrix the input space of a stage is kept: directions that hold the share `energy` of its gradients' squares
     (a matrix's gradient lies in the span of its inputs). A later gradient loses its part in the space of an earlier stage, so
     that what the matrix does to those inputs stays; unless, with `back`, that stage is positively related: the part is at
-    least `near` of the gradient, and the cosine with that stage's last gradient at least `along`. Other weights learn on. energy
-    0: `base`.
+    least `near` of the gradient, and the cosine with that stage's last gradient at least `along`. Other weights learn on.
+    energy 0: `base`.
     """
     if not energy:
         return base()
@@ -64,7 +64,7 @@ def project(base: Base, energy: float = 0.95, near: float = 0.5, along: float = 
 
 
 def spaces(passage: Passage, energy: float) -> dict[str, Tensor]:
-    """Of the stage that is over, "space<k>", (inputs, directions), and "gradient<k>" of every matrix; those of earlier ones too."""
+    """Of the stage that is over, "space<k>", (inputs, directions), and "gradient<k>" of every matrix; and of those before."""
     found = dict(passage.past)
     if not passage.stage or not passage.batches:
         return found
@@ -81,7 +81,7 @@ def spaces(passage: Passage, energy: float) -> dict[str, Tensor]:
         reached = values.flip(0).clamp(min=0).cumsum(0)
         if float(reached[-1]) <= 0:
             continue
-        count = int((reached < energy * reached[-1] * (1 - 1e-9)).sum()) + 1
+        count = int((reached < energy * reached[-1] * (1 - 1e-6)).sum()) + 1
         key = f"{passage.stage - 1}:{name}"
         found |= {f"space{key}": vectors.flip(1)[:, :count].float().contiguous(), f"gradient{key}": total[name]}
     return found
@@ -113,10 +113,10 @@ def related(gradient: Tensor, space: Tensor, old: Tensor, near: float, along: fl
 
 
 def masked(base: Base, density: float = 0.3, layers: str = "erk", keep: float = 1.0) -> Tableau:
-    """A sparse mask of weights for each stage (arXiv 2308.14831): it learns at these alone, and later ones leave them as they are.
+    """A sparse mask of weights for each stage (arXiv 2308.14831): it learns at these alone, and later ones leave them be.
 
-    density  share of all weights in a stage's mask. They are drawn at random among those that no stage owns; where fewer are left,
-             all of them
+    density  share of all weights in a stage's mask. They are drawn at random among those that no stage owns; where fewer are
+             left, all of them
     layers   how it is spread: "uniform", or "erk", more where a matrix is small (arXiv 1911.11134)
     keep     share of a mask that its stage owns in the end: those that changed most; the others are free again
     density 1 of the first stage leaves nothing to later ones. 0: `base`.
@@ -149,7 +149,7 @@ def densities(shapes: Mapping[str, Sequence[int]], density: float, layers: str) 
 
 
 def masks(passage: Passage, density: float, layers: str, share: float) -> dict[str, Tensor]:
-    """ "owned", "mask" (bool) and "begun" (the weights then) of every weight, as a stage begins."""
+    """Of every weight, as a stage begins: "owned", "mask" (both bool) and "begun", the weight then."""
     trained: Mapping[str, Tensor] = passage.policy.trained
     wanted = densities({n: tuple(t.shape) for n, t in trained.items()}, density, layers)
     found: dict[str, Tensor] = {}
@@ -218,7 +218,7 @@ def implicit_experts(base: Base, active: int = 8, density: float = 0.25, *, stag
 
 
 def projections(passage: Passage, density: float) -> dict[str, Tensor]:
-    """ "set:" of every A: what it is from the first stage on. UserError where the student has no adapters."""
+    """What every A is from the first stage on, as "set:". UserError where the student has no adapters."""
     if passage.past:
         return dict(passage.past)
     adapters = {n: t for n, t in passage.policy.trained.items() if ".lora_A." in n}
@@ -250,8 +250,10 @@ def at_ranks(weights: Weights, past: Weights, active: int, stage: int) -> None:
 
 
 def refreshed(base: Callable[..., Tableau], delta: float = 1e-3, *, stage: int) -> Tableau:
-    """Refresh learning (arXiv 2403.13249), over an objective that asks for the stage: before each step the weights unlearn, by `delta` of their size up their gradient, then
-    they learn from there. To first order that takes delta * (learning rate) * H g off: it prefers flat places. 0: `base`."""
+    """Refresh learning (arXiv 2403.13249), over an objective that asks for the stage: before each step the weights unlearn, by
+    `delta` of their size up their gradient, then they learn from there. To first order that takes delta * (learning rate) * H
+    g off: it prefers flat places. 0: `base`.
+    """
     made = base(stage=stage)
     return replace(made, stir=partial(unlearnt, delta=delta)) if delta else made
 

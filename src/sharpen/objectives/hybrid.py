@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sharpen.core import Batch, Policy, Sample, Tableau
+from sharpen.core import Batch, Policy, Sample, Tableau, UserError
 from sharpen.data import keep_all
 from sharpen.objectives import policy_gradient
 from sharpen.objectives.tableau import Rows
@@ -135,6 +136,50 @@ def srft(weight: float = 0.5) -> Tableau:
 
 def forced_likelihood(rows: Rows, weight: float) -> Tensor:
     return torch.where(rows.forced, weight, 0.0).to(rows.logp.dtype).expand_as(rows.logp)
+
+
+def thinking(low: float = -1e-3, high: float = 1e-3, largest: float = 4.0, released: bool = False) -> Tableau:
+    """ThinkTuning (arXiv 2508.07616): GRPO, in which words that a teacher put into an answer (sampling log-probability 0, p
+    under the policy) weigh A p / (p + gamma), unclipped. gamma falls from `high` at A = -`largest` to `low` at A = `largest`,
+    so that rare words of what went well count more, and of what went badly less. Rare ones, p < 0.01, of what went badly are
+    held to the policy before the step as its own words are.
+
+    released  as its code has it, whose clamp makes gamma `low` whatever A is
+    """
+    if largest <= 0 or low > high:
+        raise UserError(f"thinking needs largest > 0 and low <= high, got {largest=}, {low=}, {high=}")
+    numbers: dict[str, Any] = dict(low=low, high=low if released else high, largest=largest)
+    base = policy_gradient.grpo()
+    clip = partial(clip_of_given, base=base.clip)
+    return replace(base, ratio=partial(advised_ratio, **numbers), clip=clip, before=True)
+
+
+def given(rows: Rows) -> Tensor:
+    """(R, T) bool, trained words that nobody drew: their sampling log-probability is 0. So is that of a word that was drawn
+    with certainty, of which all here is the same."""
+    return (rows.mask != 0) & (rows.sampling == 0)
+
+
+def advised_ratio(rows: Rows, low: float, high: float, largest: float) -> Tensor:
+    """`token_ratio` of drawn words; of given ones p / (p + gamma), with the denominator kept within (0, 1) as the release does;
+    of those that fall back, the ratio to the policy before the step."""
+    p = rows.logp.exp()
+    gamma = low + (high - low) * ((largest - rows.advantage) / (2 * largest)).clamp(0, 1)
+    below = p + gamma
+    below = torch.where(below <= 0, p / 1.0001, torch.where(below > 1, p / 0.9999, below))
+    shaped = p / below.clamp(min=1e-12)
+    assert rows.before is not None
+    back = (rows.logp - rows.before).clamp(-policy_gradient.LOG_RATIO_LIMIT, policy_gradient.LOG_RATIO_LIMIT).exp()
+    return torch.where(given(rows), torch.where(fallen(rows, p), back, shaped), policy_gradient.token_ratio(rows))
+
+
+def fallen(rows: Rows, p: Tensor) -> Tensor:
+    return given(rows) & (rows.advantage < 0) & (p < 0.01)
+
+
+def clip_of_given(rows: Rows, ratio: Tensor, base: Callable[[Rows, Tensor], Tensor]) -> Tensor:
+    free = given(rows) & ~fallen(rows, rows.logp.exp())
+    return torch.where(free, torch.ones_like(ratio), base(rows, ratio))
 
 
 # ---------------------------------------------------------------------------------------------------- a weight that is learnt

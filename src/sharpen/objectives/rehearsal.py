@@ -60,7 +60,9 @@ def where_replayed(rows: Rows, *more: Any, base: Callable[..., Tensor], value: f
 
 
 def rehearse(base: Base, weight: float = 1.0) -> Tableau:
-    """The mean over the tokens of replayed rows has a loss of its own, `weight` times maximum likelihood. 0: they are not read."""
+    """The mean over the tokens of replayed rows has a loss of its own, `weight` times maximum likelihood. 0: they are not
+    read.
+    """
     made = base()
     return replace(
         made,
@@ -82,7 +84,9 @@ def present_only(rows: Rows) -> Tensor:
 
 
 def remember(base: Base, alpha: float = 0.5, beta: float = 0.5, *, stage: int) -> Tableau:
-    """DER++: `rehearse(base, beta)`, and alpha times the mean squared difference of logits, over replayed tokens. Both 0: `base`."""
+    """DER++: `rehearse(base, beta)`, and alpha times the mean squared difference of logits, over replayed tokens. Both 0:
+    `base`.
+    """
     if stage == 0 or not (alpha or beta):
         return base()
     made = rehearse(base, beta)
@@ -92,14 +96,16 @@ def remember(base: Base, alpha: float = 0.5, beta: float = 0.5, *, stage: int) -
 
 
 def squared(logits: Tensor, other: Tensor, tokens: Tensor, alpha: float) -> Tensor:
-    """(M,) alpha times the mean over the vocabulary of (logits - other)^2. A shift of all logits, which says nothing, counts not."""
+    """(M,) alpha times the mean over the vocabulary of (logits - other)^2. A shift of all logits, which says nothing, counts
+    not.
+    """
     gap = logits.float() - other.float()
     return alpha * (gap - gap.mean(-1, keepdim=True)).square().mean(-1)
 
 
 def distil_old(base: Base, alpha: float = 0.5, heat: float = 2.0, *, stage: int) -> Tableau:
-    """LwF: on what is learnt now, alpha times the cross-entropy between the old student's distribution and the new one's, both at
-    temperature `heat`. alpha 0: `base`."""
+    """LwF: on what is learnt now, alpha times the cross-entropy between the old student's distribution and the new one's, both
+    at temperature `heat`. alpha 0: `base`."""
     if stage == 0 or not alpha:
         return base()
     made = base()
@@ -145,6 +151,7 @@ def two_logits(base: Base, scale: float = 1.0, *, policy: Policy | None) -> Tabl
 def by_angle(logits: Tensor, other: Tensor | None, tokens: Tensor, vectors: Tensor | None, scale: float) -> Tensor:
     """(M,) cross-entropy of logits of class vectors that all have one length: its gradient by a vector has no part along it.
     `vectors` (V, D), into which gradients flow; None: all have that length."""
-    length = 1.0 if vectors is None else vectors.float().norm(dim=1)
+    # A vector of length 0, such as that of a token that stands for nothing, has no gradient by its length.
+    length = 1.0 if vectors is None else vectors.float().square().sum(dim=1).clamp(min=1e-12).sqrt()
     mean = length.detach().mean() if isinstance(length, Tensor) else 1.0
     return F.cross_entropy(scale * logits.float() * mean / length, tokens, reduction="none")

@@ -306,7 +306,9 @@ def choices(slot: str) -> dict[str, Callable[..., Any]]:
     found = {default.__name__: default} if default else {}
     for module in (room, *filter(inspect.ismodule, offered)):
         for name, function in vars(module).items():
-            if not name.startswith("_") and inspect.isfunction(function) and fits(slot, function, room.__name__):
+            # What a module has from elsewhere in its room is a helper there, or offered by the room itself.
+            own = inspect.isfunction(function) and (module is room or function.__module__ == module.__name__)
+            if own and not name.startswith("_") and fits(slot, function, room.__name__):
                 found[name] = function
     return dict(sorted(found.items()))
 

@@ -26,6 +26,12 @@ def held(tableau: Tableau, weight: Any, gradient: Any, past: Mapping[str, Any], 
     return parameter.grad.numpy()
 
 
+def keeper(tableau: Tableau) -> Callable[[Passage], Mapping[str, Any]]:
+    """What a tableau keeps of stages, of one that keeps something."""
+    assert tableau.keep is not None
+    return tableau.keep
+
+
 def passage(
     weight: Any, directions: Sequence[Any], past: Mapping[str, Tensor] | None = None, stage: int = 1, name: str = "w"
 ) -> Passage:
@@ -64,7 +70,7 @@ def played(select: Callable[..., list[Sample]], steps: int, **knobs: Any) -> lis
     found = []
     for step in range(steps):
         offered["rng"] = np.random.default_rng(step)
-        chosen = call(partial(select, **knobs), new, **offered)
+        chosen = call(partial(getattr(select, "func", select), **knobs), new, **offered)
         found.append([s.rollout.seed for s in chosen if s.group < 0])
     return found
 

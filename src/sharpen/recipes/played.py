@@ -11,6 +11,9 @@ from sharpen.core import PLAIN, Message, Rollout, Sample, Task, Verdict
 TASK = Task(({"role": "user", "content": "2 + 2 ="},), "4", "sums", 1)
 
 
+ROLES = ("value", "judge", "retriever", "expert", "base", "writer", "closed_book", "weak", "teacher", "pupil")
+
+
 def played(
     rollout: Callable[..., Any], *said: str, role: Callable[[Sequence[Message]], str] | None = None, **task: Any
 ) -> Rollout:
@@ -21,9 +24,7 @@ def played(
 
     left = list(said)
     student = ScriptedPolicy(lambda messages: left.pop(0) if len(left) > 1 else left[0])
-    roles = (
-        {} if role is None else dict.fromkeys(("value", "judge", "retriever", "expert", "base", "writer"), ScriptedPolicy(role))
-    )
+    roles = {} if role is None else dict.fromkeys(ROLES, ScriptedPolicy(role))
     how: dict[str, Any] = dict(seed=0, max_tokens=400, sampling=PLAIN, roles=roles)
     return drive(student, rollout, [replace(TASK, **task)], ["check"], **how)[0]
 
@@ -44,3 +45,15 @@ def answers(*said: tuple[str, float], tokens: Sequence[int] = (), group: int = 0
         made = Rollout(TASK, np.arange(n + 1, dtype=np.int32), on, -on.astype(np.float32), (text,), "end", 0, i, f"{group}.{i}")
         found.append(Sample(made, Verdict("correct" if reward == 1 else "wrong", reward), group))
     return found
+
+
+def as_forced(sample: Sample) -> Sample:
+    """The same answer, as somebody else's that the student was made to say."""
+    told = replace(sample.rollout, stop="forced", logprobs=0 * sample.rollout.logprobs, id=f"{sample.rollout.id}.told")
+    return replace(sample, rollout=told)
+
+
+def asked_again(samples: Sequence[Sample], question: str, solution: str) -> list[Sample]:
+    """The same answers to another task, which has a worked solution."""
+    task = replace(TASK, prompt=({"role": "user", "content": question},), solution=solution)
+    return [replace(s, rollout=replace(s.rollout, task=task)) for s in samples]

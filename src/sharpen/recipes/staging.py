@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from sharpen.core import UserError, suggest
-from sharpen.recipe import SLOTS, Recipe, Stage, Stages, describe, identity
+from sharpen.recipe import SLOTS, Recipe, Stage, Stages, asked_for, describe, identity
 from sharpen.recipes import validation
 
 # What a run has once, so that it is the same in every stage.
@@ -82,6 +82,11 @@ def check(stage: Stage) -> None:
         raise UserError(f"share={stage.share}: this is a part of the budget, above 0 and at most 1.")
     for slot in ("hand_over", "gate"):
         validation.callable_as(slot, getattr(stage, slot))
+        if asked := sorted(asked_for(getattr(stage, slot))):
+            raise UserError(
+                f"{slot}={describe(getattr(stage, slot))} asks for {', '.join(asked)}, and between stages nothing is offered. "
+                "Take evidence or ratchet as a gate."
+            )
     for name, known in CHOICES.items():
         if (value := getattr(stage, name)) not in known:
             raise UserError(f"{name}={value!r}:{suggest(str(value), known)} There are: {', '.join(known)}.")

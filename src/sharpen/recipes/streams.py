@@ -27,8 +27,8 @@ def sets_of(text: str) -> list[str]:
     found = [part.strip().replace("+", ",") for part in text.split(",") if part.strip()]
     if len(found) < 2:
         raise UserError(
-            f"--stream {text}: a stream is two task sets or more, one after the other, and this is {len(found)}. Name them with "
-            "commas between, such as a.jsonl,b.jsonl, and with + within a set; or take --tasks for a single one."
+            f"--stream {text}: a stream is two task sets or more, one after the other, and this is {len(found)}. Name them "
+            "with commas between, such as a.jsonl,b.jsonl, and with + within a set; or take --tasks for a single one."
         )
     if twice := next((part for part in found if found.count(part) > 1), None):
         raise UserError(f"--stream names {twice} twice, and what was learnt of it could not be told apart. Leave one out.")
@@ -42,12 +42,12 @@ def whole(text: str) -> str:
 
 def over(method: Method, text: str, map: str = "") -> Stages:
     """The method as stages, one for each task set with an equal share of the budget. What a single stage says of its hand-over
-    and gate, all have; of two stages the second is for all sets but the first. UserError where the method has more stages itself,
-    or a set shares arms with another."""
+    and gate, all have; of two stages the second is for all sets but the first. UserError where the method has more stages
+    itself, or a set shares arms with another."""
     stages = method.stages if isinstance(method, Stages) else (Stage("", method, 1.0, handover.last, guard.always),)
     if len(stages) > 2:
-        names = ", ".join(stage.name for stage in stages)
-        raise UserError(f"--stream makes a stage of each task set, and this recipe has stages already: {names}. Take another.")
+        own = ", ".join(stage.name for stage in stages)
+        raise UserError(f"--stream makes a stage of each task set, and this recipe has stages already: {own}. Take another.")
     sets = sets_of(text)
     names = named(sets)
     found = [(name, arms_of(part, map)) for name, part in zip(names, sets, strict=True)]

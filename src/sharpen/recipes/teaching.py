@@ -72,9 +72,10 @@ def answers(recipe: Recipe) -> set[int]:
     asked = asked_for(recipe.curriculum)
     if not own or "attempts" in asked or recipe.samples >= ENOUGH:
         return {recipe.samples if own and "attempts" not in asked else ENOUGH}
-    arms = [Arm("toy", level) for level in (1, 2, 3, 4)]
+    named = getattr(recipe.curriculum, "keywords", {}).get("families", "").partition(",")[0] or "toy"  # one that keeps to some
+    arms = [Arm(named, level) for level in (1, 2, 3, 4)]
     history = {arm: [ArmStats(0, arm, 4, i % 4, 0.5, 9)] for i, arm in enumerate(arms)}
-    made: dict[str, Any] = dict(progress=0.5, evaluations=[], totals={}, kept={})
+    made: dict[str, Any] = dict(progress=0.5, evaluations=[], totals={}, kept={}, tried=[])
     offered = {name: made[name] for name in asked & made.keys()}
     found = {1}
     for seen in ({}, history):
@@ -108,11 +109,15 @@ def kept_any(recipe: Recipe, n: int, same: bool) -> bool:
 
 
 def toys(groups: int, n: int, same: bool) -> Iterator[list[Sample]]:
-    """Toy batches, the likeliest to teach first: rewards mixed within groups, then alike within them, then everywhere."""
+    """Toy batches, the likeliest to teach first: rewards mixed within groups, then alike within them, then everywhere; then
+    with answers that others gave."""
     alike = [[[float(g % 2)] * n for g in range(groups)], [[1.0] * n] * groups, [[0.0] * n] * groups]
     mixed = [[[float(i < k) for i in range(n)]] * groups for k in range(1, n)]
     for rewards in alike if same else [*mixed, *alike]:
         yield [toy(g, i, r, same) for g, group in enumerate(rewards) for i, r in enumerate(group)]
+    if n > 1:  # somebody else's answer, wrong and forced, beside those of the student, who all say otherwise
+        yield [toy(g, i, float(i > 0), same, forced=i == 0) for g in range(groups) for i in range(n)]
+    yield [toy(g, 0, 1.0, same, forced=True) for g in range(groups)]
 
 
 def toy(group: int, number: int, reward: float, same: bool = False, forced: bool = False) -> Sample:

@@ -50,7 +50,7 @@ ISOLATIONS = ("full", "reduced", "none")
 
 def validate(recipe: Recipe) -> None:
     """Refuse a recipe that cannot run: UserError naming the slot or the number, and what is wrong with it."""
-    from sharpen.guard import parse_budget
+    from sharpen.guard import adapting, parse_budget
 
     for name, kind in ((f.name, type(f.default)) for f in dataclasses.fields(Recipe) if type(f.default) in (int, float)):
         value, lowest = getattr(recipe, name), 1 if name in AT_LEAST_ONE else 0
@@ -60,7 +60,7 @@ def validate(recipe: Recipe) -> None:
             raise UserError(
                 f"{name}={value}: this must be {'more than' if name in ABOVE_ZERO else 'at least'} {lowest}, and finite."
             )
-    for name in ("unscorable_limit", "unreadable_limit", "grow_low", "grow_high"):
+    for name in ("unscorable_limit", "unreadable_limit", "grow_low", "grow_high", "replay_focus"):
         if (share := getattr(recipe, name)) > 1:
             raise UserError(f"{name}={share}: this is a share, from 0 to 1.")
     if recipe.average >= 1:
@@ -72,6 +72,12 @@ def validate(recipe: Recipe) -> None:
     for name, known in (("precision", PRECISIONS), ("isolation", ISOLATIONS)):
         if (value := getattr(recipe, name)) not in known:
             raise UserError(f"{name}={value!r}:{suggest(str(value), known)} There are: {', '.join(known)}.")
+    if unknown := {name for name in recipe.adapt.split(",") if name} - {"all", *adapting.NAMES}:
+        raise UserError(f"adapt={recipe.adapt}: {sorted(unknown)[0]!r} cannot follow a run; {', '.join(adapting.NAMES)} can.")
+    if (recipe.replay_focus or recipe.replay_half_life) and not recipe.replay:
+        raise UserError("replay_focus and replay_half_life say what is replayed, and nothing is: set replay too.")
+    if recipe.early >= recipe.samples > 0 and recipe.early:
+        raise UserError(f"early={recipe.early} leaves nothing for later: it must be below samples={recipe.samples}.")
     parse_budget(recipe.budget)
     for slot in SLOTS:
         callable_as(slot, getattr(recipe, slot))

@@ -1,14 +1,27 @@
 """Evidence for people: one page about a run, and its numbers.
 
 evidence.py gathers from the store, findings.py says what it means, answers.py what a gain is made of; page.py and charts.py
-draw it, report.py is the way in. searches.py: what searches reach, and at what cost.
+draw it, report.py is the way in. signal.py: where rollouts went; searches.py: what searches reach, and at what cost.
 
 May import: terminal, verify, guard, store.
 """
 
-from sharpen.report import charts, evidence, page, searches
+from sharpen.report import charts, evidence, page, searches, signal, streams
 from sharpen.report.charts import Line, level, short
 from sharpen.report.markup import Markup
 from sharpen.report.report import render, summary
 
-__all__ = ["Line", "Markup", "charts", "evidence", "level", "page", "render", "searches", "short", "summary"]
+__all__ = [
+    "Line",
+    "Markup",
+    "charts",
+    "evidence",
+    "level",
+    "page",
+    "render",
+    "searches",
+    "short",
+    "signal",
+    "streams",
+    "summary",
+]

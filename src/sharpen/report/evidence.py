@@ -7,7 +7,7 @@ however many rollouts there are. Works while the run goes on: what is not there 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -103,6 +103,7 @@ class Evidence:
     answers        purpose (before, test) -> arm -> how the answers came out
     pairs          tasks tried both times: judged, newly solved, lost; and of those read both times
     rounds         those decided or evaluated
+    retained       (round, accuracy) on questions that are never trained on, the start's first; empty where none were asked
     chosen         (round, arm) -> (rollouts, successes) of the learning steps
     steps          stats of the learning steps (phase loop), in order, each with `step` and `round`
     seconds        by phase
@@ -124,6 +125,7 @@ class Evidence:
     pairs: Pairs
     answers: Mapping[str, Mapping[Arm, Tally]]
     rounds: Sequence[Round]
+    retained: Sequence[tuple[int, Estimate]]
     chosen: Mapping[tuple[int, Arm], tuple[int, int]]
     steps: Sequence[Mapping[str, Any]]
     warmup_steps: int
@@ -178,6 +180,7 @@ def gather(store: Store) -> Evidence:
         pairs=sum(pairs.values(), Pairs()),
         answers={purpose: _answers(store, purpose) for purpose in ("before", "test")},
         rounds=rounds(store),
+        retained=_retained(rows),
         chosen=chosen(rows),
         steps=[s for s in steps if s["phase"] == "loop"],
         warmup_steps=sum(s["phase"] == "warmup" for s in steps),
@@ -239,9 +242,11 @@ def _answers(store: Store, purpose: str) -> Mapping[Arm, Tally]:
 def rounds(store: Store) -> Sequence[Round]:
     """As in `Evidence`."""
     parts: dict[int, list[Estimate | None]] = {}
-    for r in store.rows("SELECT round, n, correct FROM evaluations WHERE purpose = 'validation'"):
-        parts.setdefault(r["round"], []).append(share(r["correct"], r["n"]))
     decisions = store.decisions()
+    first = 1 if split(decisions.values()) else 0  # of two tasks: those by which nothing was chosen
+    for r in store.rows("SELECT round, solved FROM evaluations WHERE purpose = 'validation'"):
+        own = r["solved"][first :: first + 1].replace("?", "")
+        parts.setdefault(r["round"], []).append(share(own.count("1"), len(own)))
     ends = dict(map(tuple, store.rows("SELECT round, max(step) FROM steps WHERE phase = 'loop' GROUP BY round")))
     begun = [(stage["round"], stage["name"]) for stage in store.meta().get("stages", [])]
     stages = {number: [name for first, name in begun if first < max(number, 1)] for number in parts.keys() | decisions.keys()}
@@ -249,6 +254,19 @@ def rounds(store: Store) -> Sequence[Round]:
         Round(number, decisions.get(number), mean(parts.get(number, ())), ends.get(number), (stages[number] or [""])[-1])
         for number in sorted(parts.keys() | decisions.keys())
     ]
+
+
+def split(decisions: Iterable[Decision]) -> bool:
+    """Whether a guard chose by half of the validation tasks, so that the other half is to be told."""
+    return any("reported" in d.numbers for d in decisions)
+
+
+def _retained(rows: Rows) -> Sequence[tuple[int, Estimate]]:
+    """(round, accuracy) on the questions that are never trained on, in order."""
+    parts: dict[int, list[Estimate | None]] = {}
+    for r in rows("SELECT round, n, correct FROM evaluations WHERE purpose = 'retention' ORDER BY round"):
+        parts.setdefault(r["round"], []).append(share(r["correct"], r["n"]))
+    return [(number, found) for number, own in parts.items() if (found := mean(own))]
 
 
 def samples(store: Store, each: int) -> Sequence[Mapping[str, Any]]:

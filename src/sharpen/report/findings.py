@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from sharpen import guard
 from sharpen.estimate import Estimate, mean
 from sharpen.report import answers
 from sharpen.report.charts import percent
@@ -68,6 +70,50 @@ def _interim(evidence: Evidence) -> str:
     return sentence
 
 
+def _guarded(evidence: Evidence) -> Sequence[tuple[str, str, str]]:
+    """How often the validation tasks were looked at, what became of what nobody trained on, and where the curve was going."""
+    found = []
+    if looked := guard.exhausted([r.decision for r in evidence.rounds if r.decision]):
+        tired, said = looked
+        found.append(
+            (
+                "warn" if tired else "ok",
+                "Validation exhausted" if tired else "Validation looked at",
+                f"{said[0].upper()}{said[1:]}.",
+            )
+        )
+    if evidence.retained:
+        (_, first), (number, last) = evidence.retained[0], evidence.retained[-1]
+        said = f"Of {last.n} questions that are never trained on, {percent(first.value, 1)} were right at the start, "
+        said += f"{percent(last.value, 1)} after round {number}."
+        found.append(("ok" if last.value >= first.value - KEPT else "warn", "What is not practised", said))
+    rounds = [r for r in evidence.rounds if r.decision and r.accuracy]
+    told = [
+        {"answer": r.decision.answer, "accuracy": r.accuracy.value, "n": r.accuracy.n}
+        for r in rounds
+        if r.decision and r.accuracy
+    ]
+    if evidence.finished and (half := _half_way(told)):
+        found.append(("note", "Half way", half))
+    return found
+
+
+def _half_way(told: Sequence[Mapping[str, Any]]) -> str:
+    """What half of the rounds promised, and what came."""
+    half = told[: len(told) // 2 + 1]
+    end = guard.prediction.of_rounds(half, (len(half) - 1) / max(len(told) - 1, 1))
+    if end is None or len(half) == len(told):
+        return ""
+    came = told[-1]["accuracy"]
+    right = "within" if end.low <= came <= end.high else "outside"
+    return (
+        f"Half of the rounds promised {end} on validation at the end; {percent(came, 1)} came, {right} the 90\u202f% interval."
+    )
+
+
+KEPT = 0.02  # of what is not practised, that may be lost without a warning
+
+
 def checks(evidence: Evidence) -> Sequence[tuple[str, str, str]]:
     """What speaks for and against the result: (ok, warn, bad or note; claim; detail)."""
     found = []
@@ -103,6 +149,7 @@ def checks(evidence: Evidence) -> Sequence[tuple[str, str, str]]:
                 f"At most {percent(cut / total, 1)} of test answers ran out of tokens.",
             )
         )
+    found += _guarded(evidence)
     if evidence.diagnoses:
         fatal = any(d["fatal"] for d in evidence.diagnoses)
         named = ", ".join(sorted({str(d["name"]) for d in evidence.diagnoses}))

@@ -22,7 +22,7 @@ from sharpen.core import Arm, UserError
 from sharpen.estimate import Estimate, mean
 from sharpen.report import answers, charts, flows, streams
 from sharpen.report.charts import level, percent, short
-from sharpen.report.evidence import STATES, Evidence, Round, Skills
+from sharpen.report.evidence import STATES, Evidence, Round, Skills, split
 from sharpen.report.findings import checks, duration, verdict
 from sharpen.report.markup import Markup
 from sharpen.report.points import points
@@ -222,7 +222,8 @@ def rounds(rounds: Sequence[Round]) -> Mapping[str, Any]:
     states = [r.state for r in rounds]
     table = [(r, _numbers(r.decision.numbers) if r.decision else "") for r in rounds]
     counts = {state.replace(" ", "_"): states.count(state) for state in (*STATES.values(), "refused", "handed over")}
-    return {"chart": chart, "table": table, **counts}
+    halved = split(r.decision for r in rounds if r.decision)
+    return {"chart": chart, "table": table, "split": halved, **counts}
 
 
 def _numbers(values: Mapping[str, Any]) -> str:

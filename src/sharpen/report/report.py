@@ -30,6 +30,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
     rounds      decided ones, without the start: round, answer, accepted (the answer is better), reason, numbers, stage where
                 there are several; accuracy,
                 ci95, n of the validation stream
+    retention   of each evaluation on questions that are never trained on: round, accuracy, ci95, n; empty where there was none
     before, after  test split: accuracy = mean over arms of the arm's accuracy, ci95 = MOVER of the arms' Wilson intervals
                 (`estimate.mean`), n = tasks, share = the same of all answers together, outcomes = their numbers by how they
                 came out (`core.Tally`; null where not known), readable and right_of_readable = shares of these;
@@ -70,6 +71,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
                 for r in evidence.rounds
                 if r.decision and r.state != "start"
             ],
+            "retention": [{"round": number} | _fields(e) for number, e in evidence.retained],
             "before": _measured(evidence.before, evidence.answers["before"], shown["before"]),
             "after": _measured(evidence.after, evidence.answers["test"], shown["test"]),
             "difference": difference,

@@ -105,8 +105,9 @@ def section(found: Streamed | None) -> Markup:
         return Markup("")
     return Markup(
         '<section id="stream"><h2>What became of each task set?</h2>'
-        '<p class="lead">Accuracy on the validation stream. A row of the matrix is measured after a task set was learnt, a column '
-        "is a set; what stands below the diagonal was learnt before. The curves show every round between.</p>{}{}{}{}</section>"
+        '<p class="lead">Accuracy on the validation stream. A row of the matrix is measured after a task set was learnt, a '
+        "column is a set; what stands below the diagonal was learnt before. The curves show every round between.</p>"
+        "{}{}{}{}</section>"
     ).format(_matrix(found), _numbers(found), _key(found), _curves(found))
 
 

@@ -6,28 +6,33 @@ attempts with feedback between them, which feedback.py gives; critique.py what i
 pupil; own_judge.py a model that judges itself, consistent.py programs against tests of its own. search.py tries several
 answers and chooses: trees.py searches, values.py says what a beginning is worth. splicing.py cuts, inserts and forces within
 an answer; guided.py draws with the hooks of decoding.py. asking.py says what the student is told beside the question, and
-keeps it with a model. driver.py runs generators side by side; answers.py says what comes of programs, environments and
+keeps it with a model. hints.py has help that fades, weak.py supervisors that err, contexts.py what stands before a question,
+tags.py marks. driver.py runs generators side by side; answers.py says what comes of programs, environments and
 measurements; judges.py runs verdicts that need a model.
 
-May import: environments, verify.maths, verify.code, verify, data.
+May import: environments, verify.maths, verify.code, verify, tasks, data.
 """
 
 from sharpen.rollouts import (
     asking,
+    contexts,
     critique,
     decoding,
     exploring,
     feedback,
     guided,
+    hints,
     own_judge,
     refining,
     search,
     splicing,
     stages,
     studying,
+    tags,
     trees,
     tutoring,
     values,
+    weak,
 )
 from sharpen.rollouts.acting import acting, episode, remembering, with_toolbox
 from sharpen.rollouts.agent import agent
@@ -40,6 +45,7 @@ from sharpen.rollouts.retry import rethink, retry, untried
 from sharpen.rollouts.rollout import (
     INSTRUCTIONS,
     again,
+    at_balance,
     demonstrate,
     demonstrated,
     demonstrating,
@@ -64,12 +70,15 @@ __all__ = [
     "advised",
     "again",
     "asking",
+    "at_balance",
     "best_by_own",
     "co_evolved",
     "conair",
+    "contexts",
     "search",
     "splicing",
     "studying",
+    "tags",
     "trees",
     "values",
     "Calculator",
@@ -91,6 +100,7 @@ __all__ = [
     "deliberated",
     "evolving",
     "guided",
+    "hints",
     "judging",
     "own_judge",
     "perform",
@@ -113,6 +123,7 @@ __all__ = [
     "staged",
     "stages",
     "tutored",
+    "weak",
     "with_insights",
     "with_tools",
 ]

@@ -36,11 +36,14 @@ def acting(
     system: str = "",
     told: bool = True,
     shown: bool = False,
+    held_out: str = "",
 ) -> RolloutGenerator:
     """An episode in the environment that the SPEC `env` names, each of whose steps has `seconds`.
 
     shown  the task's worked solution, a list of what to say in `data`, is acted out as if the model had said it
+    held_out  the environment of tasks that are not for training, such as the same without what helps; "": the same
     """
+    env = held_out or env if task.split != "train" else env
     return (yield from episode(task, environments.open_env(env, task), turns, seconds, system, shown, told))
 
 

@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -332,12 +333,19 @@ def drive(
             finished(i, done[i])
 
     spending = [Spending() for _ in tasks]
-    reads = "ledger" in asked_for(rollout)
-    begun = [rollout(task, ledger=spent) if reads else rollout(task) for task, spent in zip(tasks, spending, strict=True)]
+    asks = asked_for(rollout)
+    late = [dict(ledger=spent, place=place) for spent, place in zip(spending, places(tasks), strict=True)]
+    begun = [rollout(task, **{k: v for k, v in own.items() if k in asks}) for task, own in zip(tasks, late, strict=True)]
     generators = [asked(one, task, asking) for one, task in zip(begun, tasks, strict=True)]
     settings: dict[str, Any] = dict(seed=seed, max_tokens=max_tokens, sampling=sampling, roles=roles, spending=spending)
     perform(policy, generators, ids, complete, **settings)
     return [done[i] for i in range(len(tasks))]
+
+
+def places(tasks: Sequence[Task]) -> list[tuple[int, int]]:
+    """For each rollout which of its task's it is, from 0, and how many these are: those that stand side by side."""
+    runs = [len(list(same)) for _, same in groupby(tasks, key=id)]
+    return [(i, n) for n in runs for i in range(n)]
 
 
 def record(task: Task, this: Going, returned: Turn | tuple[Turn, ...] | Searched | Ended) -> Rollout:

@@ -12,8 +12,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sharpen.core import Ask, Message, RolloutGenerator, Task, UserError
-from sharpen.data import discovery, experience, prompting
+from sharpen.core import Ask, Message, RolloutGenerator, Sampling, Task, UserError
+from sharpen.data import balance, discovery, experience, prompting
 from sharpen.recipe import asked_for
 from sharpen.rollouts.asking import after_system
 from sharpen.verify import final_answer, right_response
@@ -49,6 +49,15 @@ AGAIN = "Check your answer and correct it if it is wrong."
 def again(rollout: Callable[..., RolloutGenerator]) -> str:
     """What `self_correct` says before the second attempt, with its settings."""
     return str(getattr(rollout, "keywords", {}).get("again", AGAIN))
+
+
+def at_balance(task: Task, *, library: dict[str, Any]) -> RolloutGenerator:
+    """One answer at the temperature at which exploration and exploitation are in balance (data/balance.py); in evaluations as
+    they draw."""
+    if task.split != "train":
+        return (yield Ask(task.prompt))
+    temperature = balance.temperature_of(task, library.get(balance.KEY, {}))
+    return (yield Ask(task.prompt, sampling=Sampling(temperature=temperature)))
 
 
 def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
@@ -106,10 +115,15 @@ def within(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGen
     return whole.keywords.get("rollout", single) if whole.func in (demonstrated, instructed) else rollout
 
 
+AIDED = ("sharpen.rollouts.hints", "sharpen.rollouts.weak")  # modules of rollouts that ask a held-out task as `single` does
+
+
 def unaided(rollout: Callable[..., RolloutGenerator]) -> Callable[..., RolloutGenerator]:
-    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself, and
-    an episode without what is shown."""
+    """What a model is measured with: the same rollout, but `single` for `demonstrate`, which would be right by itself, and for
+    those of hints.py and weak.py, which help in training only; and an episode without what is shown."""
     whole = rollout if isinstance(rollout, partial) else partial(rollout)
+    if whole.func.__module__ in AIDED:
+        return partial(single, system=whole.keywords["system"]) if whole.keywords.get("system") else single
     if whole.func is demonstrated:
         return unaided(within(rollout))
     if whole.keywords.get("shown"):

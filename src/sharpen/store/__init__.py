@@ -2,12 +2,13 @@
 
 store.py is what the loop writes and reads; database.py is the file, checkpoints.py the weights beside it with their checksums,
 position.py what a commit says, place.py where the run is, growth.py (tables.py) what has grown, lineage.py what came of
-a task, evaluations.py the evaluations, served.py what a server was asked, asked.py what people ask of the run.
+a task, evaluations.py the evaluations, served.py what a server was asked, asked.py what people ask of the run,
+segments.py rollouts in files of their own.
 
 May import: guard.
 """
 
-from sharpen.store import asked, checkpoints, database, evaluations, growth, lineage, served
+from sharpen.store import asked, checkpoints, database, evaluations, growth, lineage, segments, served
 from sharpen.store.asked import Asked
 from sharpen.store.position import Position
 from sharpen.store.served import Served
@@ -26,5 +27,6 @@ __all__ = [
     "growth",
     "lineage",
     "no_fault",
+    "segments",
     "served",
 ]

@@ -140,7 +140,8 @@ NAMED = f"{COLUMNS} FROM json_each(:ids) wanted JOIN {JUDGED} WHERE r.id = wante
 SUCCESSES = f"""
 WITH firsts AS (
     SELECT min(r.rowid) AS place, t.family, t.level FROM {JUDGED}
-    WHERE r.purpose IN ('warmup', 'train') AND r.step < :before AND v.outcome = 'correct' GROUP BY r.purpose, r.step, r.grp, r.task),
+    WHERE r.purpose IN ('warmup', 'train') AND r.step < :before AND v.outcome = 'correct' GROUP BY r.purpose, r.step, r.grp,
+    r.task),
 latest AS (SELECT place, row_number() OVER (PARTITION BY family, level ORDER BY place DESC) AS age FROM firsts)
 {COLUMNS} FROM latest JOIN {JUDGED} WHERE r.rowid = place AND age <= :keep ORDER BY place
 """

@@ -161,7 +161,7 @@ class Store:
         self._pending[table].extend(rows)
 
     def add_evaluation(self, round: int, purpose: str, evaluation: Evaluation) -> None:
-        """purpose is validation, before or test."""
+        """purpose is validation, retention, before or test."""
         self._pending["evaluations"].extend(evaluations.rows(round, purpose, evaluation))
 
     def add_decision(self, round: int, decision: Decision) -> None:

@@ -1,10 +1,12 @@
 """Task sources: reasoning-gym's procedural families, arithmetic, programs to write, files, mixtures; all drawn in the same way.
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
-arithmetic.py for numbers, chain.py for chains of steps, tours.py for settings of a search, scheduling.py for rules, ranked.py
-for an order, next_word.py for the next word of a text; grown.py makes tasks of others, and draws them; answering.py answers
-questions; episodes.py has those of environments. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py
-and code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py:
+arithmetic.py for numbers, chain.py for chains of steps, constraints.py for lists of words, facts.py for what is so,
+searching.py for searches with so many wrong turns, tours.py for settings of a search, scheduling.py for rules, ranked.py for
+an order, next_word.py for the next word of a text, travel.py for journeys; grown.py makes tasks of others, and draws them;
+answering.py answers questions; episodes.py has those of environments. suites.py keeps families unseen, overlap.py finds
+evaluations in training texts. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py and
+code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py:
 rows in little memory).
 
 May import: terminal, environments, families, verify.maths, verify.code, verify.
@@ -19,12 +21,15 @@ from pathlib import Path
 from sharpen.core import Arm, Task, TaskSource, UserError
 from sharpen.families import BLOCKED, DEFAULT, VERIFIER, level_count
 from sharpen.hashing import question_key
-from sharpen.tasks import decisions, formats
+from sharpen.tasks import decisions, formats, overlap, travel
 from sharpen.tasks.answering import answer_of, answered, knows
 from sharpen.tasks.arithmetic import arithmetic, line_of, lines
 from sharpen.tasks.chain import step_chain
+from sharpen.tasks.chain import task as chain_task
+from sharpen.tasks.constraints import constraints
 from sharpen.tasks.decisions import Ruling, content
 from sharpen.tasks.episodes import episodes, heuristics, seeds
+from sharpen.tasks.facts import facts
 from sharpen.tasks.files import clip, kind, messages
 from sharpen.tasks.formats import parse
 from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
@@ -35,8 +40,11 @@ from sharpen.tasks.next_word import next_words
 from sharpen.tasks.programs import programs
 from sharpen.tasks.ranked import ranked
 from sharpen.tasks.scheduling import scheduling
+from sharpen.tasks.searching import route_end, searching, turns_of
 from sharpen.tasks.solutions import WRITERS
+from sharpen.tasks.suites import unseen
 from sharpen.tasks.tours import tours
+from sharpen.tasks.travel import journeys
 from sharpen.terminal import places
 
 __all__ = [
@@ -46,11 +54,14 @@ __all__ = [
     "answered",
     "arithmetic",
     "blocked",
+    "chain_task",
     "clip",
     "composed",
+    "constraints",
     "content",
     "decisions",
     "episodes",
+    "facts",
     "families",
     "files_of",
     "gym",
@@ -59,6 +70,7 @@ __all__ = [
     "held_out",
     "interpolated",
     "is_own",
+    "journeys",
     "jsonl",
     "kind",
     "knows",
@@ -68,12 +80,14 @@ __all__ = [
     "listing",
     "messages",
     "mixture",
+    "overlap",
     "next_words",
     "parse",
     "parse_spec",
     "problems",
     "programs",
     "ranked",
+    "route_end",
     "read_file",
     "retention",
     "seeds",
@@ -81,7 +95,11 @@ __all__ = [
     "TaskFile",
     "step_chain",
     "tours",
+    "travel",
+    "turns_of",
+    "unseen",
     "scheduling",
+    "searching",
     "with_grown",
 ]
 
@@ -90,9 +108,9 @@ REPEATS = 100  # draws in a row that bring nothing new before an arm counts as e
 
 def parse_spec(text: str, map: str = "", env: str = "") -> TaskSource:
     """The source that `--tasks` names: comma separated `chain_sum`, `gcd/2`, `lcm/1-3`, `default`, `arithmetic`, `programs`,
-    `step_chain`, `problems`, `retention`, or files and directories of tasks. `map` says which of a file's columns is the prompt, which the
-    answer: loading.py. With `env`, the SPEC of an environment, files hold episodes of it, and `episodes` are such that differ
-    in their seed alone: episodes.py.
+    `step_chain`, `searching`, `constraints`, `facts`, `problems`, `retention`, or files and directories of tasks. `map` says
+    which of a file's columns is the prompt, which the answer: loading.py. With `env`, the SPEC of an environment, files hold
+    episodes of it, and `episodes` are such that differ in their seed alone: episodes.py.
 
     Raises UserError for an unknown family, level or file, and where two parts hold the same arm of different sources.
     """
@@ -154,7 +172,10 @@ def retention() -> TaskSource:
 OWN: Mapping[str, tuple[Callable[[], TaskSource], str]] = {
     "arithmetic": (arithmetic, "sums, products and short stories for a small chat model, judged by math"),
     "programs": (programs, "Python to write, generated, judged by code_io, worked solutions"),
+    "searching": (searching, "routes to a number by a search that is written out, with a wrong turn, worked solutions"),
     "step_chain": (step_chain, "numbers that change step by step, every step checkable, worked solutions"),
+    "constraints": (constraints, "lists of words under constraints, judged by rubric, solutions that preview and check"),
+    "facts": (facts, "facts of a made-up world, with contexts that agree, contradict, or are beside the point"),
     "retention": (retention, "200 general questions with exact answers, to measure with and never to train on"),
     "problems": (problems, "48 problems to solve in Python, judged by code_io, worked solutions"),
 }

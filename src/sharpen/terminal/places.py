@@ -16,6 +16,9 @@ NAMED = (
     "arithmetic",
     "programs",
     "step_chain",
+    "constraints",
+    "facts",
+    "searching",
     "problems",
     "retention",
 )  # what --tasks knows by name, whatever directories there are

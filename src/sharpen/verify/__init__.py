@@ -3,12 +3,13 @@
 verdicts.py has the rules by name, on the final answer that final.py finds; judging.py runs them in processes that can be
 killed (process.py). answers.py reads multiple choice and JSON, tool_calls.py judges calls of tools, which calls.py reads,
 rewards.py pays for form, length and rubrics, judge_model.py asks a judge behind an endpoint, consensus.py needs no gold
-answer, judged.py asks a role, speed.py times programs, tours.py runs a search with an answer's settings, credit.py says what
+answer, judged.py asks a role, speed.py times programs, tours.py runs a search with an answer's settings, journeys.py
+judges plans, credit.py says what
 each turn is worth, turns.py what happens between two, steps.py which steps of an answer are right. learnt.py and
 self_judged.py have rewards that a model says, judgement.py what is read of its words; ranking.py judges orders, scheduling.py
-rules that make orders, consistency.py selects what agrees with itself, pieces.py cuts answers. behaviour.py watches
-how answers go about it. fields.py says what a line of
-a file has for each verifier, instructions.py what a chat model is told. Mathematics is in maths/, programs are in code/.
+rules that make orders, scaffolds.py by criteria, consistency.py selects what agrees with itself, pieces.py cuts answers.
+behaviour.py watches how answers go about it. fields.py says what a line of a file has for each verifier, instructions.py what a
+chat model is told. Mathematics is in maths/, programs are in code/.
 
 May import: families, verify.maths, verify.code.
 """
@@ -16,11 +17,13 @@ May import: families, verify.maths, verify.code.
 from sharpen.verify import (
     consensus,
     consistency,
+    journeys,
     judge_model,
     judgement,
     learnt,
     pieces,
     ranking,
+    scaffolds,
     scheduling,
     steps,
     tours,
@@ -53,12 +56,14 @@ from sharpen.verify.credit import (
 from sharpen.verify.fields import FIELDS, NO_ANSWER, accepts_its_own, right_response, task_fields, with_choices
 from sharpen.verify.final import final_answer, read_number, read_numbers
 from sharpen.verify.instructions import INSTRUCTIONS, instructed, instruction, instructions_for
+from sharpen.verify.journeys import journey
 from sharpen.verify.judged import judged, likelihood_of_gold, reviewed
 from sharpen.verify.judgement import asking, read_list, read_score, read_steps, read_yes
 from sharpen.verify.judging import Judges, join, judge
 from sharpen.verify.learnt import LEARNT, attributed, gap, progressed, scored, trusted
 from sharpen.verify.ranking import listwise
 from sharpen.verify.rewards import hints, rubric_problem
+from sharpen.verify.scaffolds import by_criteria, untagged
 from sharpen.verify.scheduling import scheduled
 from sharpen.verify.self_judged import (
     agreed,
@@ -121,6 +126,7 @@ __all__ = [
     "says_right",
     "steps",
     "tried_again",
+    "untagged",
     "worth_of_explanation",
     "worth_of_repair",
     "turns",
@@ -139,6 +145,8 @@ __all__ = [
     "shown_tools",
     "tools_told",
     "Call",
+    "journey",
+    "journeys",
     "tours",
     "Judges",
     "Unreadable",
@@ -147,6 +155,7 @@ __all__ = [
     "answers_of",
     "beyond_stopping",
     "boundary",
+    "by_criteria",
     "calls_of",
     "choice",
     "co_evolved",
@@ -157,6 +166,7 @@ __all__ = [
     "each_turn",
     "exact",
     "scheduled",
+    "scaffolds",
     "scheduling",
     "final_answer",
     "gym",

@@ -41,6 +41,7 @@ INSTRUCTIONS: Mapping[str, str] = {
     "tool_call": "",  # how to call a tool is said with the tools
     "rubric": "",
     "tour": "",  # the question says how settings are written
+    "journey": "",  # and how a plan is
     "judge": "",
     "environment": "",
     "code_io": "Answer with the {language} code, all of it in one block that begins with ```{language} and ends with ```.",

@@ -218,6 +218,7 @@ VERIFIERS: dict[str, Verifier] = {
     "code_io": code_io,
     "environment": environment,
     "tour": later("tours", "tour"),
+    "journey": later("journeys", "journey"),
 }
 
 # Pure functions of bounded text: microseconds, whatever a model wrote. All others are judged in a process that can be killed.

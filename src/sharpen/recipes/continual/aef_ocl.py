@@ -2,8 +2,8 @@
 
 Paper: arXiv 2405.17779 (AEF-OCL), section 3; ACIL, arXiv 2205.14922
 Parent: uniform
-Differs: the tasks of a step are those whose success a recursive ridge regression foretells to be nearest to `target`. From the paper: it
-    foretells right or wrong of a task instead of the class of an image, from hashed words instead of a frozen network
+Differs: the tasks of a step are those whose success a recursive ridge regression foretells to be nearest to `target`. From the
+    paper: it foretells right or wrong of a task instead of the class of an image, from hashed words instead of a frozen network
 """
 
 from dataclasses import replace

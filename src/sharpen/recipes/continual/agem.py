@@ -1,9 +1,9 @@
-"""A step that would go against the memory of earlier task sets, and only that, is bent: forgetting at the price of one gradient.
+"""A step that would go against the memory of earlier task sets, and only that, is bent: less is forgotten, for one gradient.
 
 Paper: arXiv 1812.00420 (A-GEM), equation 11
 Parent: replay
-Differs: replayed rows are not learnt from; where the gradient goes against theirs it loses its part along it, and else it stays.
-    From the paper: none but the memory (replay)
+Differs: replayed rows are not learnt from; where the gradient goes against theirs it loses its part along it, and else it
+    stays. From the paper: none but the memory (replay)
 """
 
 from dataclasses import replace

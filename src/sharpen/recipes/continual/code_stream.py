@@ -2,8 +2,8 @@
 
 Paper: arXiv 2305.04106 (continual learning for pre-trained models of code), section 4: a stream of new APIs; replay, EWC, A-GEM
 Parent: replay
-Differs: the task sets are families of programs, each with constructs of its own, in this order, judged by running them. From the
-    paper: a language of ours, not Java; written from a description, not completed. Other guards: `--stream` with any recipe
+Differs: the task sets are families of programs, each with constructs of its own, in this order, judged by running them. From
+    the paper: a language of ours, not Java; written from a description, not completed. Other guards: `--stream` with any recipe
 """
 
 from dataclasses import replace

@@ -1,10 +1,11 @@
-"""Projecting a gradient out of the old tasks' input spaces keeps them; letting it in where they gain makes them better, unreplayed.
+"""Projecting a gradient out of old input spaces keeps old tasks; let in where they gain, it makes them better, unreplayed.
 
 Paper: arXiv 2211.00789 (CUBER), sections 3 and 4, from memory; gradient projection memory, arXiv 2103.09762
 Parent: sft
 Differs: of each weight matrix the part of a gradient in an old stage's input space is taken off, unless the stage is positively
     related: that part is at least `near` of it, and has a cosine of at least `along` with the stage's own gradient. From the
-    paper: spaces are those of gradients, which lie in the span of inputs; no scaling inside them; embeddings are matrices like others
+    paper: spaces are those of gradients, which lie in the span of inputs; no scaling inside them; embeddings are matrices like
+    others
 """
 
 from dataclasses import replace

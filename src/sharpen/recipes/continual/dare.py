@@ -1,4 +1,4 @@
-"""Nine tenths of what a task set changed can be dropped at random if the rest is made larger, and earlier skills are disturbed less.
+"""Nine tenths of what a set changed can go at random if the rest is made larger, and earlier skills are disturbed less.
 
 Paper: arXiv 2311.03099 (DARE), section 3; density 0.1 is a drop rate of 0.9
 Parent: sft
@@ -29,5 +29,7 @@ NEUTRAL = dict(density=1.0)
 
 def check(made: Stages) -> bool:
     """Of a thousand changes of 1 a tenth stays, of 10 each, so that their sum is about what it was."""
-    found = made.stages[0].merge([{"w": torch.zeros(1000)}, {"w": torch.ones(1000)}], [0.0, 1.0])["w"]
+    merge = made.stages[0].merge
+    assert merge is not None
+    found = merge([{"w": torch.zeros(1000)}, {"w": torch.ones(1000)}], [0.0, 1.0])["w"]
     return set(found.tolist()) == {0.0, 10.0} and abs(float(found.mean()) - 1) < 0.3

@@ -2,8 +2,9 @@
 
 Paper: arXiv 1612.00796 (EWC), equation 3
 Parent: sft
-Differs: strength / 2 * F (theta - theta*)^2 for each earlier stage is in the loss. F is the mean squared gradient of whole answers'
-    log-probabilities, of the last `samples` that the stage learnt from: worked solutions, so the empirical Fisher information
+Differs: strength / 2 * F (theta - theta*)^2 for each earlier stage is in the loss. F is the mean squared gradient of whole
+    answers' log-probabilities, of the last `samples` that the stage learnt from: worked solutions, so the empirical Fisher
+    information
 """
 
 from dataclasses import replace
@@ -26,6 +27,8 @@ NEUTRAL = dict(strength=0.0)
 
 
 def check(made: Recipe) -> bool:
-    """F = (2, 0): the first weight, 0.5 from its anchor, is pulled by strength * 2 * 0.5, the second not; before, nothing is."""
+    """F = (2, 0): the first weight, 0.5 from its anchor, is pulled by strength * 2 * 0.5, the second not; before, nothing
+    is.
+    """
     pulled = held(first_objective(made), [1.5, 9.0], [0.1, 0.1], {"fisher": [2.0, 0.0], "anchor": [1.0, 0.0]})
     return np.allclose(pulled, [100.1, 0.1]) and np.allclose(held(first_objective(made), [1.5], [0.1], {}), [0.1])

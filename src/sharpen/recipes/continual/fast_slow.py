@@ -2,8 +2,8 @@
 
 Paper: arXiv 2104.09034 (few-shot continual learning, a brain-inspired approach), abstract: two-step consolidation
 Parent: ewc
-Differs: what goes on to the next stage is (1 - rate) * the weights with which the stage began + rate * those it ended with. From the
-    paper: the rules are ours, for the abstract gives none; the slow weights are what answers
+Differs: what goes on to the next stage is (1 - rate) * the weights with which the stage began + rate * those it ended with.
+    From the paper: the rules are ours, for the abstract gives none; the slow weights are what answers
 """
 
 from functools import partial

@@ -14,7 +14,7 @@ import numpy as np
 
 from sharpen.objectives import gradients, policy_gradient
 from sharpen.recipe import Recipe, first_objective
-from sharpen.recipes.held import held, passage
+from sharpen.recipes.held import held, keeper, passage
 from sharpen.recipes.supervised import sft
 
 
@@ -29,7 +29,7 @@ NEUTRAL = dict(active=0)
 def check(made: Recipe) -> bool:
     """A has a quarter of its entries; of 32 ranks the second stage learns at 8 to 15; and A not at all."""
     tableau, a, b = first_objective(made), "q.lora_A.x.weight", "q.lora_B.x.weight"
-    kept = tableau.keep(passage(np.ones((32, 16)), [], stage=0, name=a))[f"set:{a}"]
+    kept = keeper(tableau)(passage(np.ones((32, 16)), [], stage=0, name=a))[f"set:{a}"]
     found = held(tableau, np.zeros((3, 32)), np.ones((3, 32)), {}, name=b)
     frozen = held(tableau, np.zeros((32, 16)), np.ones((32, 16)), {"set": kept}, name=a)
     return int((kept != 0).sum()) == 32 * 4 and found[0].nonzero()[0].tolist() == [*range(8, 16)] and not frozen.any()

@@ -2,8 +2,8 @@
 
 Paper: arXiv 1908.04742 (MIR), section 3, for replay of what interferes most; here by the loss itself
 Parent: replay
-Differs: of four times as many candidates the least likely are replayed. From the paper: likelihood before the step, not how much the
-    step would change it
+Differs: of four times as many candidates the least likely are replayed. From the paper: likelihood before the step, not how
+    much the step would change it
 """
 
 from dataclasses import replace
@@ -26,4 +26,4 @@ NEUTRAL = dict(candidates=1)
 
 def check(made: Recipe) -> bool:
     """The likelihoods of four old answers are -0, -1, -2, -3: the two least likely are taken."""
-    return all({*step} == {2, 3} for step in played(made.select.func, steps=3, share=0.5, size=4))
+    return all({*step} == {2, 3} for step in played(made.select, steps=3, share=0.5, size=4))

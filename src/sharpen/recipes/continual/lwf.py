@@ -2,8 +2,8 @@
 
 Paper: arXiv 1606.09282 (learning without forgetting), section 3; temperature 2; alpha 0.5 of mammoth's code
 Parent: sft
-Differs: alpha times the cross-entropy to the student as the stage began, both at temperature 2, is in the loss. From the paper: one
-    output layer for all task sets, so there is no head that is warmed up first; no factor of temperature squared
+Differs: alpha times the cross-entropy to the student as the stage began, both at temperature 2, is in the loss. From the
+    paper: one output layer for all task sets, so there is no head that is warmed up first; no factor of temperature squared
 """
 
 from dataclasses import replace
@@ -25,7 +25,9 @@ NEUTRAL = dict(alpha=0.0)
 
 
 def check(made: Recipe) -> bool:
-    """No gradient where the student is the old one; else alpha / heat * (new - old distribution at temperature 2), by a logit."""
+    """No gradient where the student is the old one; else alpha / heat * (new - old distribution at temperature 2), by a
+    logit.
+    """
     objective = first_objective(made)
     _, here = example_penalty(objective, [[0.3, 1.0]], [[0.3, 1.0]])
     _, away = example_penalty(objective, [[2 * np.log(3), 0.0]], [[0.0, 0.0]])

@@ -2,8 +2,9 @@
 
 Paper: arXiv 2510.03597 (Neon), equation 4 and theorem 1
 Parent: rft
-Differs: a stage learns from the student's own answers, right or wrong, and (1 + weight) * its first weights - weight * its last ones
-    go on. From the paper: answers to questions instead of images; temperature below 1 is the mode-seeking sampler that it needs
+Differs: a stage learns from the student's own answers, right or wrong, and (1 + weight) * its first weights - weight * its
+    last ones go on. From the paper: answers to questions instead of images; temperature below 1 is the mode-seeking sampler
+    that it needs
 """
 
 from dataclasses import replace

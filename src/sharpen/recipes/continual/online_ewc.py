@@ -13,7 +13,7 @@ import numpy as np
 from sharpen.objectives import consolidation, policy_gradient
 from sharpen.recipe import Recipe, first_objective
 from sharpen.recipes.continual import ewc
-from sharpen.recipes.held import passage
+from sharpen.recipes.held import keeper, passage
 
 
 def recipe(decay: float = 0.9, strength: float = 100.0, samples: int = 128) -> Recipe:
@@ -27,7 +27,7 @@ NEUTRAL = dict(decay=0.0)
 
 def check(made: Recipe) -> bool:
     """Sixteen gradients of 1, then sixteen of 2, after which the weight is 5: F = 0.9 * 1 + 4, anchor 5."""
-    keep = first_objective(made).keep
+    keep = keeper(first_objective(made))
     once = keep(passage([3.0], [[1.0]] * 16))
     twice = keep(passage([5.0], [[2.0]] * 16, once, stage=2))
     return np.allclose(once["fisher:w"], 1) and np.allclose([twice["fisher:w"], twice["anchor:w"]], [[4.9], [5.0]])

@@ -2,8 +2,8 @@
 
 Paper: arXiv 2308.00301 (OnPro), section 3.3, adaptive prototypical feedback
 Parent: replay
-Differs: a prototype is the mean direction of an arm's questions in the student's own states; arms are replayed by the softmax of
-    their largest cosine with a present arm. From the paper: no contrastive loss of prototypes and no mix-up of images, and
+Differs: a prototype is the mean direction of an arm's questions in the student's own states; arms are replayed by the softmax
+    of their largest cosine with a present arm. From the paper: no contrastive loss of prototypes and no mix-up of images, and
     replay goes by nearness to the new ones, not among the old
 """
 
@@ -26,5 +26,5 @@ NEUTRAL = dict(heat=0.0)
 
 def check(made: Recipe) -> bool:
     """Of two old arms one lies where the new one does: all that is replayed is of it, where the softmax is sharp."""
-    seen = played(made.select.func, steps=4, share=0.5, size=4, heat=1e-3)
+    seen = played(made.select, steps=4, share=0.5, size=4, heat=1e-3)
     return all(i in (1, 3) for step in seen for i in step)

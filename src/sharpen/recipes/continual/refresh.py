@@ -1,9 +1,9 @@
-"""Unlearning a little before each step makes the weights settle where they are flat, and less is forgotten: a plug-in to any guard.
+"""Unlearning a little before each step makes weights settle where they are flat, so less is forgotten: a plug-in.
 
 Paper: arXiv 2403.13249 (a unified framework with refresh learning), algorithm 1
 Parent: der
-Differs: before each step the weights move by `delta` of their size, tensor by tensor, up the batch's gradient, and learn from there.
-    From the paper: delta is larger, for Adam; no noise, no Fisher information in the move
+Differs: before each step the weights move by `delta` of their size, tensor by tensor, up the batch's gradient, and learn from
+    there. From the paper: delta is larger, for Adam; no noise, no Fisher information in the move
 """
 
 from dataclasses import replace
@@ -29,6 +29,8 @@ def check(made: Recipe) -> bool:
     """A weight (3, 4) with the gradient (0, 2) goes up it by delta * 5."""
     weight = torch.tensor([3.0, 4.0], requires_grad=True)
     weight.grad = torch.tensor([0.0, 2.0])
+    stir = first_objective(made).stir
+    assert stir is not None
     with torch.no_grad():
-        first_objective(made).stir({"w": weight})
+        stir({"w": weight})
     return np.allclose(weight.detach(), [3.0, 4.005])

@@ -2,8 +2,8 @@
 
 Paper: arXiv 2306.08808 (ReLoop2), section 3; temperature 0.1, gamma 1
 Parent: uniform
-Differs: the tasks of a step are those whose success, so foretold, is nearest to `target`. From the paper: the slow model is the arm's
-    success rate over all tries, a case is a prompt, and the memory is a list, not a sketch of hashes
+Differs: the tasks of a step are those whose success, so foretold, is nearest to `target`. From the paper: the slow model is
+    the arm's success rate over all tries, a case is a prompt, and the memory is a list, not a sketch of hashes
 """
 
 from dataclasses import replace

@@ -1,9 +1,10 @@
-"""Practising old right answers beside the new ones keeps most of what a stream of task sets taught, at half the pace on the new.
+"""Practising old right answers beside new ones keeps most of what a stream taught, at half the pace on the new.
 
 Paper: arXiv 1902.10486 (tiny episodic memories, ER), section 4; a batch of present and of replayed examples, half each
 Parent: sft
-Differs: half of each batch is right answers of earlier stages, each as likely, out of a memory of `size`; their mean has a loss of
-    its own. From the paper: the memory is a choice by hash of all earlier right answers, which is what a reservoir leaves
+Differs: half of each batch is right answers of earlier stages, each as likely, out of a memory of `size`; their mean has a
+    loss of its own. From the paper: the memory is a choice by hash of all earlier right answers, which is what a reservoir
+    leaves
 """
 
 from dataclasses import replace
@@ -29,6 +30,6 @@ NEUTRAL = dict(share=0.0)
 
 
 def check(made: Recipe) -> bool:
-    """Of two present rows with four tokens each has 1/4, as without replay; the memory is the same at every step."""
+    """Of two present rows with four tokens each has 1/4, as without replay; six rows are half of twelve."""
     c = example(made.objective(), [[1], [1]])
-    return np.allclose(c, 1 / 4) and rehearsal.number([None] * 6, made.select.keywords["share"]) == 6
+    return np.allclose(c, 1 / 4) and rehearsal.number(6, 0.5) == 6

@@ -2,8 +2,8 @@
 
 Paper: arXiv 2308.04014 (how to re-warm your model), sections 3 and 4; linear warm-up, decay to a tenth
 Parent: sft
-Differs: in each stage the rate falls to `end` of its height; that of later stages is `again` times the first one's. again = end is
-    no re-warming. From the paper: it falls in a straight line, not a cosine
+Differs: in each stage the rate falls to `end` of its height; that of later stages is `again` times the first one's. again =
+    end is no re-warming. From the paper: it falls in a straight line, not a cosine
 """
 
 from dataclasses import replace

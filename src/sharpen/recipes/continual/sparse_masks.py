@@ -14,7 +14,7 @@ import numpy as np
 
 from sharpen.objectives import gradients, policy_gradient
 from sharpen.recipe import Recipe, first_objective
-from sharpen.recipes.held import held, passage
+from sharpen.recipes.held import held, keeper, passage
 from sharpen.recipes.supervised import sft
 
 
@@ -28,7 +28,7 @@ NEUTRAL = dict(density=0.0)
 
 def check(made: Recipe) -> bool:
     """Masks of two stages share no weight, have as many as asked for, and nothing but a mask learns."""
-    keep, weight = first_objective(made).keep, np.zeros((20, 10))
+    keep, weight = keeper(first_objective(made)), np.zeros((20, 10))
     first = keep(passage(weight, [], stage=0))
     second = keep(passage(weight, [], first, stage=1))
     gradient = held(first_objective(made), weight, weight + 1, {"mask": second["mask:w"]})

@@ -29,5 +29,7 @@ NEUTRAL = dict(density=1.0)
 
 def check(made: Stages) -> bool:
     """Of changes 1 to 10 the two largest go on, as they are."""
+    merge = made.stages[0].merge
+    assert merge is not None
     base, last = {"w": torch.zeros(10)}, {"w": torch.arange(1.0, 11.0)}
-    return made.stages[0].merge([base, last], [0.0, 1.0])["w"].tolist() == [0.0] * 8 + [9.0, 10.0]
+    return merge([base, last], [0.0, 1.0])["w"].tolist() == [0.0] * 8 + [9.0, 10.0]

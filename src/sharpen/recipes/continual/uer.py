@@ -2,8 +2,9 @@
 
 Paper: arXiv 2309.04081 (UER), abstract: cosine logits for what is new, dot-product logits for what is replayed
 Parent: replay
-Differs: the present rows' logits are those of class vectors of one length, that of replayed rows and of answers are as they are.
-    From the paper: states keep their length, which scales all logits alike; the constant is the mean length (not stated there)
+Differs: the present rows' logits are those of class vectors of one length, that of replayed rows and of answers are as they
+    are. From the paper: states keep their length, which scales all logits alike; the constant is the mean length (not stated
+    there)
 """
 
 from dataclasses import replace
@@ -28,6 +29,6 @@ def check(made: Recipe) -> bool:
     """The gradient by a class vector has no part along the vector: learning the present changes no length, to first order."""
     vectors = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
     state = torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64)
-    loss = rehearsal.by_angle(state @ vectors.T, None, torch.tensor([2]), vectors, made.objective.keywords["scale"])
+    loss = rehearsal.by_angle(state @ vectors.T, None, torch.tensor([2]), vectors, 1.0)
     (found,) = torch.autograd.grad(loss.sum(), vectors)
     return bool((found * vectors).sum(1).abs().max() < 1e-5 < found.abs().max())

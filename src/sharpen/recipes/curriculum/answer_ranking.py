@@ -15,6 +15,7 @@ import numpy as np
 
 from sharpen.data import easing
 from sharpen.recipe import Recipe
+from sharpen.recipes.played import settings
 from sharpen.recipes.policy_gradient import grpo
 
 
@@ -29,7 +30,7 @@ NEUTRAL = dict(until=0.0)
 def check(made: Recipe) -> bool:
     """By hand: the likeliest of four answers is wrong and weighs 0 at first, 1/2 halfway and 1 at the end; right, it weighs
     1."""
-    until = made.select.keywords["until"]
+    until = settings(made.select)["until"]
     wrong = [easing.weight(easing.easiness(rank=1, right=False), t * until, until) for t in (0, 0.5, 1, 3)]
     right = [easing.weight(easing.easiness(rank=r, right=True), 0.0, until) for r in (1, 2, 4)]
     return bool(np.allclose(wrong, [0, 0.5, 1, 1]) and np.allclose(right, [1, 0.5, 0.25]))

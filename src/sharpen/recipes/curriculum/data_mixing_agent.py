@@ -40,4 +40,8 @@ def check(made: Recipe) -> bool:
         return options[int((agents.described(now, now, options) @ w).argmax())]
 
     away = [((chosen(narrow, alpha) - 1 / 3) ** 2).sum() for alpha in (0.0, 1.0)]
-    return chosen(seen, 0.1).argmax() == 1 and away[1] < away[0] and made.curriculum.func is curriculum.mixing_agent
+    return (
+        chosen(seen, 0.1).argmax() == 1
+        and away[1] < away[0]
+        and getattr(made.curriculum, "func", None) is curriculum.mixing_agent
+    )

@@ -17,6 +17,7 @@ from sharpen import curriculum
 from sharpen.curriculum import orders
 from sharpen.recipe import Recipe
 from sharpen.recipes.curriculum import uniform
+from sharpen.recipes.played import settings
 
 
 def recipe(window: float = 0.1, by_difficulty: bool = True) -> Recipe:
@@ -34,7 +35,7 @@ def check(made: Recipe) -> bool:
     scores = np.tile(np.arange(9.0), 3)
     every = (orders.shuffled, orders.ascending, orders.descending, orders.blocked, orders.blocked_ascending, orders.interleaved)
     whole = all(sorted(order(scores, kinds, luck)) == list(range(27)) for order in every)
-    places = made.curriculum.keywords["order"](scores, kinds, luck)
+    places = settings(made.curriculum)["order"](scores, kinds, luck)
     return (
         whole
         and kinds[places].tolist() == [0] * 3 + [1] * 3 + [2] * 3 + kinds[places[:9]].tolist() * 2

@@ -8,12 +8,14 @@ Differs: episodes with a calculator; a share `imitate` of the budget goes to who
 """
 
 from dataclasses import replace
+from functools import partial
 
 from sharpen import guard
 from sharpen.guard import handover
 from sharpen.objectives import policy_gradient
-from sharpen.recipe import Method, Stage
+from sharpen.recipe import Method, Stage, Stages
 from sharpen.recipes import staging
+from sharpen.recipes.played import settings
 from sharpen.recipes.policy_gradient import dapo
 from sharpen.recipes.within import within
 
@@ -23,10 +25,7 @@ def recipe(imitate: float = 0.25, levels: str = "1-3", act: bool = True, **knobs
     if not act:
         return parent
     practised = within(parent, "numbers", levels, turns=4)
-    acted = practised.rollout
-    shown = replace(
-        practised, rollout=type(acted)(acted.func, **acted.keywords, shown=True), objective=policy_gradient.sft, samples=1
-    )
+    shown = replace(practised, rollout=partial(practised.rollout, shown=True), objective=policy_gradient.sft, samples=1)
     return staging.sequence(
         Stage("trajectories", shown, imitate, handover.last, guard.always),
         Stage("practice", practised, 1 - imitate, handover.last, guard.always),
@@ -36,8 +35,8 @@ def recipe(imitate: float = 0.25, levels: str = "1-3", act: bool = True, **knobs
 NEUTRAL = dict(act=False)
 
 
-def check(made: Method) -> bool:
+def check(made: Stages) -> bool:
     """Trajectories are shown, not drawn; practice has dapo's wider upper clip and its price on overlong answers."""
     first, second = made.stages
-    ready = first.recipe.rollout.keywords["shown"] and "shown" not in second.recipe.rollout.keywords
-    return ready and dapo.check(second.recipe) and "limit" in second.recipe.select.keywords
+    ready = settings(first.recipe.rollout).get("shown") and "shown" not in settings(second.recipe.rollout)
+    return bool(ready) and dapo.check(second.recipe) and "limit" in settings(second.recipe.select)

@@ -3,7 +3,7 @@
 Paper: none; GRPO (arXiv 2402.03300, section 4.1) on the arms that SEC (arXiv 2505.14970) chooses
 Parent: grpo
 Differs: prompts go to the arms with the largest mean |advantage|; earlier successes, worked solutions among them, are imitated
-    in the same step; what is measured and kept is a running mean of the weights; a round is rolled back on evidence of harm only
+    in the same step; measured and kept is a running mean of the weights; rounds are rolled back on evidence of harm only
 Status: reproduced: python bench/controls.py --seeds 0 1 2 (+17.0, +19.3 and +19.7 points on the test split)
 """
 

@@ -37,5 +37,5 @@ def check(made: Recipe) -> bool:
         return verify.graded(task, "", verifier=lambda task, said: Verdict(outcome, float(outcome == "correct")))
 
     found = [as_is(outcome) for outcome in ("malformed", "crash", "timeout", "wrong", "correct")]
-    rewards = [round(2 * v.reward - 1, 6) for v in found]
+    rewards = [round(2 * (v.reward or 0.0) - 1, 6) for v in found]
     return rewards == [-1.0, -0.6, -0.6, -0.3, 1.0] and found[1].outcome == "crash" and made.verify is verify.graded

@@ -15,6 +15,7 @@ import torch
 from sharpen.core import Batch
 from sharpen.objectives import contrast, weigh
 from sharpen.recipe import Recipe
+from sharpen.recipes.played import settings
 from sharpen.recipes.policy_gradient import rloo
 
 
@@ -28,7 +29,7 @@ NEUTRAL = dict(own=False)
 
 def check(made: Recipe) -> bool:
     """Where the policy is base^(1 + 1 / beta), up to its scale, nothing changes; at the base the likelier answer is raised."""
-    beta, base = made.objective.keywords["beta"], torch.tensor([[0.6], [0.3], [0.1]], dtype=torch.float64).log()
+    beta, base = settings(made.objective)["beta"], torch.tensor([[0.6], [0.3], [0.1]], dtype=torch.float64).log()
     ones = np.ones((3, 1))
     batch = Batch(ones.astype(int), ones, ones * 0, np.zeros(3), np.zeros(3, int), np.ones(3), np.ones(3, int))
     best = ((1 + 1 / beta) * base).log_softmax(0)

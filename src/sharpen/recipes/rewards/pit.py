@@ -10,8 +10,10 @@ Differs: two answers, the second after "Give a better answer."; the reward is ho
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
 from sharpen import rollouts, verify
-from sharpen.core import Role
+from sharpen.core import Role, Scored
 from sharpen.data import lessons
 from sharpen.objectives import rewards
 from sharpen.recipe import Recipe
@@ -42,7 +44,7 @@ def check(made: Recipe) -> bool:
             asking, wish = made.verify(task, response, **given), None
             wish = next(asking)
             while True:
-                told = [learnt.Scored([next(scores)]) for _ in wish] if isinstance(wish, list) else (yield wish)
+                told = [Scored(np.array([next(scores)])) for _ in wish] if isinstance(wish, list) else (yield wish)
                 try:
                     wish = asking.send(told)
                 except StopIteration as end:

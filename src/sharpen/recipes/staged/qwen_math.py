@@ -8,13 +8,14 @@ Differs: of each prompt's right answers the one that the reward model likes best
 """
 
 from dataclasses import replace
+from typing import Any
 
 from sharpen import guard, verify
 from sharpen.core import Role
 from sharpen.data import curating, lessons
 from sharpen.guard import handover
 from sharpen.objectives import rewards
-from sharpen.recipe import Method, Stage
+from sharpen.recipe import Method, Stage, Stages
 from sharpen.recipes import staging
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.recipes.supervised import rft
@@ -24,7 +25,7 @@ def recipe(imitate: float = 0.4, rm_lr: float = 1e-3, learnt: bool = True) -> Me
     if not learnt:
         return grpo.recipe()
     role = Role("reward", gives="scores", bound="start", objective=rewards.prefer, teach=lessons.preferences, lr=rm_lr)
-    paid = dict(verify=verify.trusted, roles=(role,))
+    paid: dict[str, Any] = dict(verify=verify.trusted, roles=(role,))
     return staging.sequence(
         Stage("imitate", replace(rft.recipe(), select=curating.liked, **paid), imitate, handover.last, guard.always),
         Stage("practise", replace(grpo.recipe(), **paid), 1 - imitate, handover.last, guard.always),
@@ -34,7 +35,7 @@ def recipe(imitate: float = 0.4, rm_lr: float = 1e-3, learnt: bool = True) -> Me
 NEUTRAL = dict(learnt=False)
 
 
-def check(made: Method) -> bool:
+def check(made: Stages) -> bool:
     """Whatever the reward model thinks, a right answer is worth at least 1/2 and a wrong one at most 1/2; of right answers the
     liked one is imitated."""
     from sharpen.verify import learnt

@@ -4,16 +4,20 @@ Paper: arXiv 2411.15124 (Tulu 3), sections 4 to 6; length-normalised DPO with be
 Parent: grpo
 Differs: a share of the budget goes to worked solutions, then to pairs of the student's own right and wrong answers, whose
     margin is a mean over tokens; the mean of the accepted weights goes on from the first, the best from the second, and from
-    neither where the ratchet finds nothing better. From the paper: GRPO instead of PPO with a value model, no KL, no pay for
-    the stop token; pairs are of this step's answers; learning rates and sizes are GRPO's here
+    neither where the ratchet finds nothing better. Practice pays nothing for answers that never end, and less (`endless`).
+    Families that are kept `unseen` are measured only; training tasks with a measured question in them are left out. From the
+    paper: GRPO instead of PPO with a value model, no KL; rewards of 1 and 0 instead of 10 and 0, so -1 for no end; pairs are
+    of this step's answers; learning rates and sizes are GRPO's here
 """
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from sharpen import guard
+from sharpen import guard, tasks
+from sharpen.data import lengths
 from sharpen.guard import handover
 from sharpen.objectives import example, preferences
 from sharpen.recipe import Stage, Stages
@@ -23,16 +27,19 @@ from sharpen.recipes.preference import dpo
 from sharpen.recipes.supervised import sft
 
 
-def recipe(imitate: float = 0.2, prefer: float = 0.2, beta: float = 5.0) -> Stages:
-    preference = replace(dpo.recipe(), objective=partial(preferences.dpo, beta=beta, per_token=True))
+def recipe(imitate: float = 0.2, prefer: float = 0.2, beta: float = 5.0, endless: float = 1.0, unseen: str = "") -> Stages:
+    same: dict[str, Any] = dict(tasks=partial(tasks.unseen, families=unseen)) if unseen else {}
+    preference = replace(dpo.recipe(), objective=partial(preferences.dpo, beta=beta, per_token=True), **same)
+    practice = replace(grpo.recipe(), **same)
+    practice = replace(practice, select=partial(lengths.unended, penalty=endless)) if endless else practice
     return staging.sequence(
-        Stage("sft", sft.recipe(), imitate, handover.mean, guard.ratchet),
+        Stage("sft", replace(sft.recipe(), **same), imitate, handover.mean, guard.ratchet),
         Stage("dpo", preference, prefer, handover.best, guard.ratchet),
-        Stage("rl", grpo.recipe(), 1 - imitate - prefer, handover.last, guard.always),
+        Stage("rl", practice, 1 - imitate - prefer, handover.last, guard.always),
     )
 
 
-NEUTRAL = dict(imitate=0.0, prefer=0.0)
+NEUTRAL = dict(imitate=0.0, prefer=0.0, endless=0.0)
 
 
 def check(made: Stages) -> bool:

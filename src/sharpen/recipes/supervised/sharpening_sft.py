@@ -32,4 +32,4 @@ def check(made: Recipe) -> bool:
     kept = made.select(samples, logprobs=logprobs)
     rng = np.random.default_rng(0)
     hit = np.mean([(rng.random(8) < 0.2).any() for _ in range(400)])
-    return [s.rollout.response for s in kept] == ["5"] and abs(hit - (1 - 0.8**8)) < 0.06
+    return [s.rollout.response for s in kept] == ["5"] and bool(abs(hit - (1 - 0.8**8)) < 0.06)

@@ -1,0 +1,164 @@
+"""Runs through an engine's routes beside runs in one process, every fault with many seeds, and segments by the million.
+
+python bench/served.py equal [RECIPE …]       50 steps of each, bit for bit
+python bench/served.py faults [SEEDS]         each fault, stopped by its name or not
+python bench/served.py segments [ROLLOUTS]    1 % written twice, 1 % torn: the store against the truth
+python bench/served.py ahead [SLEEP]          steps a second with an engine that sleeps as a GPU would work, ahead by 0 and 2
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sharpen import loop, tasks
+from sharpen.core import Ask, FatalDiagnosis, Rollout, Sample, Sampling, Task, UserError, Verdict
+from sharpen.engines import Served
+from sharpen.hashing import derive
+from sharpen.models import LocalPolicy, embedded
+from sharpen.serve import contract, faults, opened
+from sharpen.store import Store, database, segments
+from sharpen.terminal import terminal
+
+RECIPES = ("grpo", "dapo", "ppo", "online_dpo", "reverse_kl")
+SETTINGS = (
+    *("student=micro", "precision=fp32", "prompts=4", "samples=4", "warmup_steps=40", "warmup_rows=16", "warmup_levels=1"),
+    *("warmup_demos=0", "warmup_lr=0.004", "validation=8", "test=8", "round_steps=10", "max_tokens=12", "unreadable_limit=1"),
+    *("guard=always", "temperature=0.9"),
+)
+SOURCE = "chain_sum/1-2"
+
+
+def student(lora: int = 0) -> LocalPolicy:
+    torch.manual_seed(0)
+    return LocalPolicy(*embedded.build("micro", tasks.parse_spec(SOURCE), 0), "fp32", lora=lora, device="cpu")
+
+
+def saved(place: Path) -> Path:
+    model, tokenizer = embedded.build("micro", tasks.parse_spec(SOURCE), 3)
+    model.save_pretrained(place)
+    tokenizer.save_pretrained(place)
+    return place
+
+
+def run(recipe: str, place: Path, steps: int, engines: tuple[str, ...] = (), ahead: int = 0) -> float:
+    roles = (f"teacher={place.parent / 'teacher'}",) if recipe == "reverse_kl" else ()
+    settings = SETTINGS
+    request = loop.Request(recipe, settings, 3, f"{steps}steps", None, SOURCE, place, (), roles, engines, None, "", ahead)
+    began = time.perf_counter()
+    loop.start(request, terminal.Quiet())
+    return time.perf_counter() - began
+
+
+def outcome(place: Path) -> tuple[list, list]:
+    """All rollouts, and the bytes of the accepted weights."""
+    with Store.open(place) as store:
+        rows = store.rows("SELECT id, tokens, logprobs FROM rollouts ORDER BY id", deadline=600)
+        commit = store.last_commit()
+        assert commit and commit.accepted
+        folder = store.verified(commit.accepted)
+        return [tuple(row) for row in rows], [file.read_bytes() for file in sorted(folder.glob("*.safetensors"))]
+
+
+def equal(recipes: list[str], steps: int = 50) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        saved(root / "teacher")
+        for recipe in recipes or RECIPES:
+            here = opened(root / "teacher", precision="fp32")
+            server = contract.Server(contract.Engine(here.policy, here.name)).begin()
+            seconds = [run(recipe, root / f"{recipe}.0", steps), run(recipe, root / f"{recipe}.1", steps, (server.url,))]
+            server.stop()
+            (rows, weights), (other, others) = (outcome(root / f"{recipe}.{i}") for i in (0, 1))
+            verdict = "equal" if rows == other and weights == others else "NOT EQUAL"
+            print(
+                f"{recipe}: {steps} steps, {len(rows)} rollouts: {verdict} ({seconds[0]:.0f} and {seconds[1]:.0f} s)",
+                flush=True,
+            )
+
+
+def fault(name: str, seed: int, place: Path) -> str:
+    """What stops a policy that is asked and changed in turn; "" where nothing does."""
+    given = ["", name] if name == "replica_behind" else [name]
+    servers = [contract.Server(contract.Engine(student(), "student", one)).begin() for one in given]
+    served, policy = Served([s.url for s in servers], place), student(2 if "adapter" in name else 0)
+    policy.elsewhere, rng = served, torch.Generator().manual_seed(seed)
+    asks = [Ask(({"role": "user", "content": f"{seed} + {i // 2} ="},)) for i in range(6)]
+    try:
+        for step in range(faults.AFTER + 2):
+            policy.respond(asks, [derive(seed, step, str(i)) for i in range(6)], 8, Sampling(0.8))
+            policy.put([t + 0.003 * torch.randn(t.shape, generator=rng) for t in policy.trained.values()])
+            policy.version += 1
+    except (FatalDiagnosis, UserError) as error:
+        return str(error).split(":")[0].split(" ")[0]
+    finally:
+        served.close()
+        for server in servers:
+            server.stop()
+    return ""
+
+
+def every_fault(seeds: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, said in faults.SAID.items():
+            found = Counter(fault(name, seed, Path(folder) / f"{name}.{seed}") for seed in range(seeds))
+            print(f"{name}: {found[said]} of {seeds} stopped as {said}, {found['']} not at all; {dict(found)}", flush=True)
+
+
+def by_segments(number: int) -> None:
+    rng, task = random.Random(0), Task(({"role": "user", "content": "?"},), "1", "sum", 1, "train", "exact", {})
+    arrays = np.arange(4, dtype=np.int32), np.array([False, True, True, True]), np.zeros(4, np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        root, began = Path(folder), time.perf_counter()
+        files = [(root / f"{w}{segments.SUFFIX}").open("wb") for w in range(8)]
+        for i in range(number):
+            rollout = Rollout(task, *arrays, ("a",), "end", 3, i, f"r{i:08d}")
+            line = segments.record(Sample(rollout, Verdict("correct", 1.0), i // 8), "train", 1, 1)
+            draw = rng.random()
+            files[i % 8].write(line[: rng.randrange(9, len(line) - 1)] + b"\n" if draw < 0.01 else line)
+            if draw < 0.02:  # torn ones are written again, and as many whole ones
+                files[(i + 1) % 8].write(line)
+        for file in files:
+            file.close()
+        wrote, began = time.perf_counter() - began, time.perf_counter()
+        db = sqlite3.connect(root / "run.db", isolation_level=None)
+        db.executescript(database.SCHEMA)
+        db.execute("BEGIN")
+        found = segments.ingest(db, root, {})
+        db.execute("COMMIT")
+        ids = db.execute("SELECT count(*), count(DISTINCT id), min(id), max(id) FROM rollouts").fetchone()
+        took = time.perf_counter() - began
+        print(f"{number} rollouts: {found.whole} whole records, {found.torn} torn; the store has {ids}")
+        print(f"written in {wrote:.0f} s, taken in in {took:.0f} s")
+
+
+def ahead(sleep: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for k in (0, 1, 2):
+            here = opened(saved(root / f"m{k}"), precision="fp32")
+            server = contract.Server(contract.Engine(here.policy, here.name, sleep=sleep)).begin()
+            print(f"ahead {k}: {run('grpo', root / str(k), 20, (server.url,), k):.1f} s", flush=True)
+            server.stop()
+
+
+if __name__ == "__main__":
+    what, rest = (sys.argv[1:2] or [""])[0], sys.argv[2:]
+    if what == "equal":
+        equal(rest)
+    elif what == "faults":
+        every_fault(int((rest or ["20"])[0]))
+    elif what == "segments":
+        by_segments(int((rest or ["1000000"])[0]))
+    elif what == "ahead":
+        ahead(float((rest or ["0.05"])[0]))
+    else:
+        sys.exit(__doc__)

@@ -1,0 +1,90 @@
+"""`sharpen suite`: fixed evaluations of a finished model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sharpen.cli.commands import AsJson, AskingSettings, Device, Precision, System
+from sharpen.terminal import places
+
+
+def suite(
+    model_dir: Annotated[
+        Path, typer.Argument(metavar="MODEL_DIR", help="A Hugging Face causal LM, or smollm2; for continual a run.")
+    ],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--suite",
+            metavar="NAME|FILE.json",
+            help="general, critique, planning, …, one axis, a file, or lm-eval:TASK and inspect:TASK.",
+        ),
+    ] = "general",
+    before: Annotated[
+        Path | None, typer.Option("--before", metavar="MODEL_DIR", help="The model before: differences item by item.")
+    ] = None,
+    n: Annotated[int | None, typer.Option("-n", min=2, help="Items of each axis. [default: 32]")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other items.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where items and rows go. [default: runs/suite-…]")] = None,
+    system: System = None,
+    settings: AskingSettings = None,
+    precision: Precision = "auto",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on fixed axes, before and after.
+
+    One row for each axis and measure, with 95 % intervals. Prompts, seeds and answers are kept beside the rows, and an
+    interrupted suite goes on. Everything that ships is drawn here and needs no network.
+    """
+    from sharpen import models, suites
+    from sharpen.hashing import digest
+    from sharpen.terminal import Terminal
+
+    told = (*(settings or []), *places.system_setting(system))
+    found = []
+    with Terminal() as progress:
+        for which in filter(None, (before, model_dir)):
+            where = which if name == "continual" else Path(models.located(str(which)))
+            key = digest([str(where.resolve()), name, n, seed, list(told)])[:8]
+            directory = (
+                (out / ("before" if which is before else "after") if before else out) if out else Path(f"runs/suite-{key}")
+            )
+            if name == "continual":
+                made = suites.continual.run(where, directory)
+            elif suites.external.named(name):
+                made = suites.external.run(name, where, directory, n, seed, told, precision, device)
+            else:
+                made = suites.run(where, name, directory, n, seed, progress, told, precision, device)
+            found.append((directory, made))
+    directory, after = found[-1]
+    change = suites.compared(found[0][0], directory) if before else []
+    if as_json:
+        print(json.dumps(after | ({"before": found[0][1], "change": change} if before else {}), indent=1))
+    else:
+        show(found, change)
+
+
+def show(found: list[tuple[Path, dict[str, Any]]], change: list[dict[str, Any]]) -> None:
+    """Rows, differences where there are two models, and which of the two is better for its cost."""
+    from sharpen import suites
+    from sharpen.terminal import tables
+
+    tables.show(("axis", "measure", "value", "95 %", "n"), suites.show(found[-1][1]["rows"]))
+    if change:
+        print()
+        rows = [
+            (r["axis"], r["measure"], f"{r['change']:+.3f}", f"{r['ci95'][0]:+.3f} to {r['ci95'][1]:+.3f}", r["n"])
+            for r in change
+        ]
+        tables.show(("axis", "measure", "after - before", "95 %", "n"), rows)
+    known = {str(made["model"]): suites.ranking.figures(made["rows"]) for _, made in found}
+    if len(known) > 1 and all(known.values()):
+        print()
+        ranks = suites.ranking.ranked({name: one for name, one in known.items() if one})
+        tables.show(("model", "quality by cost"), [(name, f"{score:.3f}") for name, score in ranks])
+    tables.say(f"\nitems and rows are in {found[-1][0]}")

@@ -1,0 +1,168 @@
+"""Engines elsewhere: what they write is what this process would have written; weights are published with proof; faults have
+names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from sharpen import tasks
+from sharpen.core import Ask, FatalDiagnosis, Sampling, UserError
+from sharpen.engines import Served, publish, wire
+from sharpen.hashing import derive
+from sharpen.models import LocalPolicy, embedded
+from sharpen.serve import contract, faults
+
+HOW = Sampling(temperature=0.8)
+ALL = tuple(contract.GENERATING.values())
+ASKS = [Ask(({"role": "user", "content": f"{i // 2} + 2 ="},)) for i in range(6)]
+
+
+def student(lora: int = 0) -> LocalPolicy:
+    torch.manual_seed(0)
+    return LocalPolicy(*embedded.build("micro", tasks.parse_spec("chain_sum/1"), 0), "fp32", lora=lora, device="cpu")
+
+
+@contextlib.contextmanager
+def engines(*given: str, routes=ALL):
+    """A server of the student for each fault; "" has none."""
+    servers = [contract.Server(contract.Engine(student(), "student", fault, routes)).begin() for fault in given]
+    try:
+        yield servers
+    finally:
+        for server in servers:
+            server.stop()
+            wire.close(server.url)
+
+
+@contextlib.contextmanager
+def served(servers, place, **how):
+    found = Served([s.url for s in servers], place / "published", seconds=60.0, **how)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def learn(policy: LocalPolicy, step: int) -> None:
+    """The weights become others, a little."""
+    rng = torch.Generator().manual_seed(step)
+    policy.put([t + 0.01 * torch.randn(t.shape, generator=rng) for t in policy.trained.values()])
+    policy.version += 1
+
+
+def answers(policy: LocalPolicy, step: int):
+    turns = policy.respond(ASKS, [derive(7, step, str(i)) for i in range(len(ASKS))], 8, HOW)
+    return [(t.tokens.tolist(), t.logprobs.tolist(), t.stop, t.text, t.version) for t in turns]
+
+
+def steps(policy: LocalPolicy, n: int, first: int = 0) -> list:
+    found = []
+    for step in range(first, first + n):
+        found.append(answers(policy, step))
+        learn(policy, step)
+    return found
+
+
+@pytest.mark.parametrize("lora", [0, 2])
+@pytest.mark.parametrize("route", ["tokens", "completions", "sglang"])
+def test_an_engine_writes_what_this_process_writes(tmp_path, lora, route):
+    if lora and route == "sglang":
+        return  # adapters go to vLLM
+    here, there = student(lora), student(lora)
+    with engines("", routes=(route,)) as servers, served(servers, tmp_path) as elsewhere:
+        there.elsewhere = elsewhere
+        assert steps(there, 3) == steps(here, 3)
+        kept = [p.name for p in (tmp_path / "published").iterdir()]
+        assert len(kept) == 2 and all(name.startswith(publish.PREFIX) for name in kept)  # older weights are gone
+
+
+def test_stop_strings_and_greedy_answers_are_the_same_too(tmp_path):
+    here, there = student(), student()
+    how = [Sampling(0.0), Sampling(1.0, top_p=0.9), Sampling(1.0, stop=(here.text(np.array([9])),))]
+    with engines("") as servers, served(servers, tmp_path) as elsewhere:
+        there.elsewhere = elsewhere
+        for one in how:
+            both = [[(t.tokens.tolist(), t.stop) for t in p.respond(ASKS, range(6), 12, one)] for p in (here, there)]
+            assert both[0] == both[1]
+        with pytest.raises(UserError, match="together mean other probabilities"):
+            there.respond(ASKS, range(6), 12, Sampling(1.0, top_k=4, top_p=0.9))
+
+
+@pytest.mark.parametrize("fault", faults.SAID)
+def test_every_fault_stops_the_run_by_its_name(tmp_path, fault):
+    policy = student(2 if "adapter" in fault else 0)
+    given = ["", fault] if fault == "replica_behind" else [fault]
+    stopping = pytest.raises((FatalDiagnosis, UserError))
+    with engines(*given) as servers, stopping as stopped, served(servers, tmp_path) as elsewhere:
+        policy.elsewhere = elsewhere
+        steps(policy, faults.AFTER + 2)  # within one step of its beginning
+    assert str(stopped.value).startswith(faults.SAID[fault]), stopped.value
+
+
+def test_a_replica_that_dies_leaves_and_comes_back_with_the_present_weights(tmp_path):
+    here, there = student(), student()
+    with engines("", "") as (one, two), served([one, two], tmp_path) as elsewhere:
+        there.elsewhere = elsewhere
+        wanted = [[ids for ids, *_ in step] for step in steps(here, 4)]
+        found = steps(there, 1)
+        port = one.server_address[1]
+        one.stop()
+        found += steps(there, 1, 1)  # the other one answers it all
+        assert [r.stale for r in elsewhere.pool.replicas] == [True, False]
+        again = contract.Server(contract.Engine(student(), "student"), port=port).begin()
+        elsewhere.pool.replicas[0].away = 0.0
+        found += steps(there, 1, 2)
+        assert [r.stale for r in elsewhere.pool.replicas] == [
+            False,
+            False,
+        ] and again.engine.version == elsewhere.now.published.name
+        two.stop()
+        found += steps(there, 1, 3)
+        again.stop()
+    assert [[ids for ids, *_ in step] for step in found] == wanted  # tokens; alone, last bits may differ
+
+
+def test_nobody_there_and_two_runs(tmp_path):
+    with engines("") as (one,), served([one], tmp_path):
+        with pytest.raises(UserError, match="another_run"):
+            Served([one.url], tmp_path)
+        gone = contract.Server(one.engine)
+        gone.server_close()
+        with served([gone], tmp_path) as elsewhere, pytest.raises(UserError, match="No engine answers there"):
+            elsewhere.meet(student())
+    for wrong in ("localhost:8000", "ftp://a", "http://a:b", "http://a/v2"):
+        with pytest.raises(UserError, match="no address"):
+            wire.address(wrong)
+
+
+def test_a_full_disk_on_the_way_to_the_engines_stops_the_run(tmp_path):
+    policy, (soft, hard) = student(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(FatalDiagnosis, match="publish_disk_full"):
+            publish.write(policy, tmp_path / "published")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((tmp_path / "published").iterdir())
+    found = publish.write(policy, tmp_path / "published")
+    assert publish.write(policy, tmp_path / "published").name == found.name  # the same weights, the same name
+    os.truncate(found.path / "model.safetensors", 100)
+    with pytest.raises(FatalDiagnosis, match="half_written"):
+        found.whole()
+
+
+def test_a_server_that_says_nothing_costs_its_deadline_only():
+    at = contract.ThreadingHTTPServer(("127.0.0.1", 0), contract.BaseHTTPRequestHandler)  # it accepts, and never answers
+    try:
+        with pytest.raises(wire.NoReply) as late:
+            wire.call(f"http://127.0.0.1:{at.server_address[1]}", "/health", None, time.monotonic() + 0.05)  # noqa: TID251 - the deadline of what hangs
+        assert late.value.late
+    finally:
+        at.server_close()

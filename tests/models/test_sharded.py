@@ -1,0 +1,39 @@
+"""Learning in shards equals one process, with any number of ranks, before and after a checkpoint; a dead rank has a name."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import prefork
+from sharpen.core import UserError
+from sharpen.models import shards
+
+
+def test_ranks_learn_what_one_process_learns(tmp_path):
+    said = prefork.run(Path(__file__).with_name("sharded_run.py"), str(tmp_path))
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
+    assert [line[0] for line in lines] == ["engines", "grpo", "reshard", "killed", "engines", "lora", "ppo"]
+    for name, *rest in lines:
+        if name == "killed":
+            assert rest[0].startswith("rank_lost (ranks 1): rank 1 did not finish the call")
+            continue
+        if name == "engines":
+            assert rest[0] == rest[1]  # tokens
+            continue
+        told, by_ranks, logp, other = map(np.array, rest)
+        np.testing.assert_allclose(by_ranks, told, rtol=2e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(other, logp, rtol=1e-6, err_msg=name)
+
+
+def test_an_index_that_names_code_is_not_read(tmp_path):
+    (tmp_path / ".metadata").write_bytes(pickle.dumps(print))
+    with pytest.raises(UserError, match="names builtins.print"):
+        shards.read(tmp_path)
+    (tmp_path / ".metadata").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="missing or damaged"):
+        shards.read(tmp_path)
