@@ -195,6 +195,8 @@ def test_what_is_left_of_each_kind_of_budget(run):
     assert reading.left(look, idle, look.at + 100) == (0.8, pytest.approx(4.0))
     going = reading.Live(1, None, False)  # 8 steps in 16 s: in 2 s there is one more
     assert reading.left(look, going, look.at + 2) == (pytest.approx(0.9), pytest.approx(2.0))
+    resumed = reading.Live(1, None, False, look.at + 98)  # nobody worked on it before
+    assert reading.left(look, resumed, look.at + 100) == (pytest.approx(0.9), pytest.approx(2.0))
     assert reading.left(dataclasses.replace(look, finished=True), idle, look.at) == (1.0, 0.0)
     assert reading.left(dataclasses.replace(look, budget=None), idle, look.at) == (None, None)
     for budget, used in (("100s", 16.0), ("10m loop", 16.0), ("1ktokens", 32.0)):

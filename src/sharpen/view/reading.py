@@ -11,6 +11,7 @@ import math
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,12 @@ STALE = 90.0  # seconds after which a note of the process says nothing about now
 
 @dataclass(frozen=True)
 class Live:
-    """What the process noted last, and whether it is there: all that changes between two commits."""
+    """What the process noted last, whether it is there, and since when: all that changes between two commits."""
 
     pid: int | None
     note: Mapping[str, Any] | None
     pausing: bool
+    since: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ def live(directory: Path, now: float) -> Live:
     """Reads three small files, and no store."""
     pid, note = asked.holder(directory), noted(directory)
     fresh = pid is not None and note is not None and note["pid"] == pid and abs(now - note["at"]) < STALE
-    return Live(pid, note if fresh else None, pid is not None and bool(asked.listed(directory, "pause")))
+    since = 0.0
+    with suppress(OSError):
+        since = (directory / "run.lock").stat().st_mtime  # written as the lock is taken
+    return Live(pid, note if fresh else None, pid is not None and bool(asked.listed(directory, "pause")), since)
 
 
 def look(directory: Path) -> Look:
@@ -193,7 +198,7 @@ def left(look: Look, live: Live, now: float) -> tuple[float | None, float | None
         return None, None
     used = look.used
     if live.pid is not None and not look.finished and look.phase != "warmup":
-        used += look.pace * max(now - look.at, 0.0)
+        used += look.pace * max(now - max(look.at, live.since), 0.0)
     done = 1.0 if look.finished else min(used / look.budget.amount, 1.0)
     if look.finished or not look.pace or (look.phase == "warmup" and look.budget.kind != "seconds"):
         return done, 0.0 if look.finished else None
