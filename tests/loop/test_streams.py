@@ -107,6 +107,31 @@ def test_old_answers_that_another_verifier_judged_are_not_practised(run, tmp_pat
     assert "another version of their verifier" in said[0]
 
 
+def test_a_model_for_a_preference_is_drawn_from_the_posteriors_of_a_run(run, tmp_path):
+    import shutil
+
+    import torch
+    from safetensors.torch import save_file
+
+    from sharpen.store import checkpoints
+
+    shutil.copytree(run / "run", tmp_path / "run")
+    with Store.open(tmp_path / "run") as store:
+        state = load_file(store.checkpoint_path(store.last_commit().accepted) / "model.safetensors")
+    past = {f"mean{k}:{n}": torch.full_like(t, k) for n, t in state.items() for k in (0, 1)}
+    past |= {f"variance{k}:{n}": torch.full_like(t, 1e-12) for n, t in state.items() for k in (0, 1)}
+    (tmp_path / "run" / "past-1").mkdir()
+    save_file(past | {"stage:": torch.tensor([0, 1])}, tmp_path / "run" / "past-1" / "past.safetensors")
+    checkpoints.stamp(tmp_path / "run" / "past-1")
+    words = ["merge", str(tmp_path / "out"), str(tmp_path / "run"), "--how", "posterior", "--share", "0", "--share", "1"]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 0, found.output
+    made = load_file(tmp_path / "out" / "model.safetensors")
+    assert all(torch.allclose(t, torch.ones_like(t), atol=1e-4) for t in made.values())
+    none = CliRunner().invoke(app, ["merge", str(tmp_path / "more"), str(run / "run"), "--how", "posterior"])
+    assert none.exit_code == 2 and "No posterior is kept" in none.output
+
+
 # ---------------------------------------------------------------------------------------------------- values and mistakes
 
 

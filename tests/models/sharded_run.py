@@ -21,9 +21,11 @@ import torch
 from torch import distributed as dist
 
 from sharpen import models, tasks
-from sharpen.core import Batch, FatalDiagnosis
+from sharpen.core import Ask, Batch, FatalDiagnosis, Sampling
+from sharpen.engines import Served
 from sharpen.models import embedded
 from sharpen.objectives import policy_gradient
+from sharpen.serve import contract
 
 STEPS, LATE = 3, 60.0
 torch.set_num_threads(1)
@@ -60,13 +62,30 @@ def learn(policy: Any, kind: str, steps: range) -> list[float]:
     return found
 
 
+def asked(policy: Any, place: Path) -> list[Any]:
+    """What engines answer before and after an update, where the weights come from all ranks."""
+    server = contract.Server(contract.Engine(student(), "student")).begin()
+    served = Served([server.url], place, seconds=60.0)
+    policy.elsewhere, found = served, []
+    for step in (0, 1):
+        turns = policy.respond([Ask(({"role": "user", "content": "1 + 1 ="},))] * 2, [5, 6], 6, Sampling(0.7))
+        found += [turn.tokens.tolist() for turn in turns]
+        policy.update(batch(step), policy_gradient.grpo(), 1e-2)
+    policy.elsewhere = None
+    served.close()
+    server.stop()
+    return found
+
+
 def outcome(policy: Any, kind: str, steps: range, save: Path | None) -> dict[str, Any]:
     told = learn(policy, kind, steps)
     logp = policy.logprobs(batch(99))
+    said = None
     if save:
         save.mkdir(parents=True)
         policy.save(str(save))
-    return {"told": told, "logp": logp.sum(axis=1).tolist(), "text": policy.text(np.array([70, 71]))}
+        said = asked(policy, save.parent / f"{save.name}.published")  # it changes the weights
+    return {"told": told, "said": said, "logp": logp.sum(axis=1).tolist()}
 
 
 def ranks(size: int, kind: str, steps: range, load: Path | None, save: Path | None, at: Path, dies: int = -1) -> Any:
@@ -127,6 +146,8 @@ if __name__ == "__main__":
         whole = alone(kind, range(STEPS + 2), None, None)
         two = ranks(2, kind, first, None, root / kind / "2", root / f"{kind}.2")
         by_one = alone(kind, rest, root / kind / "2", root / kind / "1")
+        if kind != "ppo":
+            print(json.dumps(["engines", alone(kind, first, None, root / kind / "own")["said"], two["said"]]), flush=True)
         print(json.dumps([kind, whole["told"], two["told"] + by_one["told"], whole["logp"], by_one["logp"]]), flush=True)
         if kind == "grpo":  # 2 -> 1 -> 3, and from what one process wrote
             three = ranks(3, kind, range(STEPS + 2, STEPS + 3), root / kind / "1", None, root / "grpo.3")

@@ -83,24 +83,23 @@ class Pool:
         came: queue.SimpleQueue[tuple[Work, Any]] = queue.SimpleQueue()
         until, stop = time.monotonic() + seconds, threading.Event()
         threads = min(len(work), AT_ONCE * len(self.replicas))
-        with ThreadPoolExecutor(max(threads, 1), "sharpen-engine") as pool:
-            try:
-                for piece in work:
-                    pool.submit(self._one, piece, ask, until, stop, came)
-                done = 0
-                while done < len(work):
-                    try:
-                        piece, answer = came.get(timeout=WAIT)
-                    except queue.Empty:
-                        tick(done / len(work))
-                        continue
-                    if isinstance(answer, BaseException):
-                        raise answer
-                    done += 1
-                    taken(piece.number, answer)
-            finally:
-                stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
+        pool, done = ThreadPoolExecutor(max(threads, 1), "sharpen-engine"), 0
+        try:
+            for piece in work:
+                pool.submit(self._one, piece, ask, until, stop, came)
+            while done < len(work):
+                try:
+                    piece, answer = came.get(timeout=WAIT)
+                except queue.Empty:
+                    tick(done / len(work))
+                    continue
+                if isinstance(answer, BaseException):
+                    raise answer
+                done += 1
+                taken(piece.number, answer)
+        finally:  # where it ends early, nobody waits for what is under way
+            stop.set()
+            pool.shutdown(wait=done == len(work), cancel_futures=True)
 
     def _one(
         self, piece: Work, ask: Callable[[Replica, Work, float], Any], until: float, stop: threading.Event, came: Any

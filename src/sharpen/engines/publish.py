@@ -84,7 +84,8 @@ def fill(policy: Any, path: Path) -> None:
         if policy.lora:
             adapter(policy, path)
         else:
-            saving.write_model(policy.model, saving.state(policy), path)
+            state = policy.state() if policy.ranks else saving.state(policy)
+            saving.write_model(policy.model, state, path)
             policy.tokenizer.save_pretrained(path)
     except Exception as error:  # and raise it again
         if code := re.search(r"os error (\d+)", str(error)):
@@ -96,9 +97,8 @@ def fill(policy: Any, path: Path) -> None:
 
 def adapter(policy: Any, path: Path) -> None:
     """What is trained, under peft's names in files."""
-    weights = {
-        f"base_model.model.{n.replace(ADAPTER_NAME, '')}": t.detach().cpu().contiguous() for n, t in policy.trained.items()
-    }
+    trained = policy.state() if policy.ranks else policy.trained
+    weights = {f"base_model.model.{n.replace(ADAPTER_NAME, '')}": t.detach().cpu().contiguous() for n, t in trained.items()}
     save_file(weights, path / "adapter_model.safetensors", {"format": "pt"})
     modules = sorted({name.split(".lora_")[0].rpartition(".")[2] for name in policy.trained})
     config = {

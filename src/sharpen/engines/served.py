@@ -87,10 +87,9 @@ class Served:
             self.to_come.add(published.name)
         return proof.expected(policy, published)
 
-    def bring(self, policy: Any) -> None:
-        """Have every server run the weights of this policy, and prove it."""
+    def bring(self, policy: Any, given: proof.Expected | None = None) -> None:
+        """Have every server run the weights of this policy, or those given, and prove it."""
         self.meet(policy)
-        given = getattr(policy, "published", None)
         if given is None and policy.changes == self.changes:
             return
         wanted = given or self.publish(policy)
@@ -221,8 +220,10 @@ class Served:
             raise UserError("this method changes what each token is drawn from, inside the model: run it without --engines.")
         if not requests:
             return
+        given = vars(policy).get("published")  # earlier weights, of a policy that has gone on since
+        policy = policy.ranks.front if policy.ranks else policy
         with self.lock:
-            self.bring(policy)
+            self.bring(policy, given)
             self.fits(requests)
             batch, who = uuid.uuid4().hex, dict[int, Replica]()
             written: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
@@ -245,7 +246,7 @@ class Served:
             except wire.NoReply as error:
                 raise refused(error) from error
             self.pool.each(self.prove)
-            if getattr(policy, "published", None) is None:
+            if given is None:
                 self.look_at_rows(policy, requests, who, written)
 
     def look_at_rows(self, policy: Any, requests: Sequence[engine.Request], who: Any, written: Any) -> None:

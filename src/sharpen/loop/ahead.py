@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharpen.core import Sample, Task
+from sharpen.models import Sharded
 from sharpen.store import segments
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Ahead:
         engines = this.policy.elsewhere if hasattr(this.policy, "elsewhere") else None
         speaker: Any = this.policy
         if engines:  # a picture of the policy: the version and the weights of now, whatever it learns meanwhile
-            speaker = copy.copy(this.policy)
+            speaker = copy.copy(this.policy.policy if isinstance(this.policy, Sharded) else this.policy)
             speaker.published, speaker.tick = engines.publish(this.policy), unheard
 
         def work() -> list[Sample]:

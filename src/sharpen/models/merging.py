@@ -188,8 +188,7 @@ def merge_models(
     """
     if how not in WAYS:
         raise UserError(f"--how {how}: there is no such way.{suggest(how, WAYS)} There are: {', '.join(WAYS)}.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is not empty, and nothing there is overwritten. Name a new directory.")
+    empty(out)
     if (how == "linear") == (base is not None):
         said = "linear takes no --base" if base else f"{how} starts from what the models were trained from. Name it: --base DIR"
         raise UserError(f"{said}.")
@@ -214,6 +213,12 @@ def merge_models(
     made = way(states, list(shares) or [1 / len(models)] * len(models)) if base is None else way(states[0], states[1:])
     write(out, loaded[0][0], loaded[0][1], made, listed[0])
     return out
+
+
+def empty(out: Path) -> None:
+    """UserError where something is there already."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is not empty, and nothing there is overwritten. Name a new directory.")
 
 
 def write(out: Path, model: object, tokenizer: object, made: dict[str, Tensor], like: Path) -> None:

@@ -53,6 +53,7 @@ class Ranks:
         policy.optimizer = torch.optim.AdamW(policy.trained.values(), **settings)
         policy.mean = [t.detach().clone() for t in policy.trained.values()] if policy.average else []
         policy.ranks = self
+        self.front: Any = None  # of rank 0: what makes every rank do it
 
     def gather(self) -> None:
         """Every rank has the whole weights. All ranks call it."""

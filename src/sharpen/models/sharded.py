@@ -112,7 +112,7 @@ class Sharded:
 
     def __init__(self, policy: Any, job: Job, bf16: bool = False):
         self.__dict__.update(policy=policy, job=job)
-        Ranks(policy, bf16)
+        Ranks(policy, bf16).front = self
 
     def __getattr__(self, name: str) -> Any:
         if name == "model":  # whoever reads it wants whole weights
@@ -140,7 +140,8 @@ class Sharded:
         done: Callable[[int, Turn], None] | None = None,
     ) -> list[Turn]:
         """Rank 0 generates by itself, or engines do."""
-        self.call("gather")
+        if not self.policy.elsewhere:
+            self.call("gather")
         return self.policy.respond(asks, seeds, max_tokens, sampling, done)
 
     def logprobs(self, batch: Batch) -> np.ndarray:
@@ -175,6 +176,10 @@ class Sharded:
             yield
         finally:
             self.call("mean", False)
+
+    def state(self) -> dict[str, Any]:
+        """The whole model as it is saved, or, of adapters, what is trained."""
+        return self.call("state")
 
     def save(self, directory: str) -> None:
         self.call("save", directory)
@@ -230,6 +235,15 @@ def save(policy: Any, directory: str) -> None:
     dcp.save(shards(policy), checkpoint_id=str(path / saving.SHARDS))
 
 
+def state(policy: Any) -> dict[str, Any]:
+    """What `publish` writes, whole on every rank."""
+    if policy.lora:
+        return {name: p.detach().full_tensor() for name, p in policy.trained.items()}
+    found = policy.ranks.full(policy.model, policy.trained)
+    policy.ranks.gather()
+    return found
+
+
 def shards(policy: Any) -> dict[str, Any]:
     """Everything that `load` needs, by name; the names are those of `optimizer.safetensors`."""
     found: dict[str, Any] = {f"latest:{n}": p.detach() for n, p in policy.trained.items()}
@@ -259,6 +273,7 @@ CALLS: Mapping[str, Callable[..., Any]] = {
     "version": version,
     "mean": mean,
     "save": save,
+    "state": state,
     "load": load,
     "prepare": lambda policy, *given: policy.prepare(*given),
     "refer": lambda policy, *given: policy.refer(*given),

@@ -3,8 +3,9 @@
 Paper: arXiv 2305.14782 (IBCL), algorithm 1: the distance rule; algorithm 2: sampling by preference
 Parent: sft
 Differs: the prior of a stage is the preference-weighted mixture of the earlier stages' Gaussians, of each weight by itself,
-    whose variance is 1 / (n F + prior). From the paper: Laplace instead of variational posteriors, one run with all of them as
-    prior instead of one from each; no highest-density region. `objectives.consolidation.drawn` samples a model for a preference
+    whose variance is 1 / (n F + prior). From the paper: Laplace instead of variational posteriors, one run with all of them
+    as prior instead of one from each; no highest-density region. `sharpen merge OUT RUN --how posterior` draws a model for
+    a preference
 """
 
 from dataclasses import replace
