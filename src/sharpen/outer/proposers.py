@@ -129,8 +129,11 @@ def _optuna(name: str, options: dict[str, Any], space: Space, known: Tried, seed
         import optuna
     except ImportError:
         raise UserError(f"Bayesian optimisation needs Optuna: {INSTALL}. Or take --by kg, which needs nothing.") from None
+    import importlib.util
     import warnings
 
+    if importlib.util.find_spec("scipy") is None:  # its GPSampler needs it, and does not name it
+        raise UserError(f"Optuna's Gaussian process needs scipy: {INSTALL}. Or take --by kg, which needs nothing.")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

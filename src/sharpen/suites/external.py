@@ -36,7 +36,8 @@ def named(suite: str) -> tuple[str, str] | None:
 def require(kind: str) -> None:
     """UserError with the command that installs what is missing."""
     app.require()
-    if importlib.util.find_spec(KINDS[kind]) is None:
+    there = {"lm-eval": importlib.util.find_spec("lm_eval"), "inspect": importlib.util.find_spec("inspect_ai")}
+    if there[kind] is None:
         raise UserError(f"--suite {kind}:… needs {KINDS[kind]}, not installed here: pip install 'sharpen[harness]'")
 
 
