@@ -73,7 +73,8 @@ def read(given: Mapping[str, str]) -> Wanted:
 
 def conditions(wanted: Wanted) -> tuple[str, dict[str, Any]]:
     """As SQL on r, t and v, and its parameters. What costs least to look at stands first."""
-    parts, values = ["r.rowid <= :high AND r.rowid > :low"], dict[str, Any]()
+    parts = ["r.rowid <= :high AND r.rowid > :low"]
+    values: dict[str, Any] = {}
     if wanted.purpose:
         parts.append("r.purpose = :purpose")
         values["purpose"] = wanted.purpose
