@@ -76,9 +76,8 @@ def sequential(
         return Decision("worse", f"rolled back: {said} fell by {harm.told}", numbers)
     mean, noise = numbers["mean"], z * numbers["standard_error"]
     if mean <= noise:
-        return Decision(
-            "unclear", f"unclear: accuracy changed by {mean:+.2%}, within the {noise:.2%} of noise; going on", numbers
-        )
+        why = f"unclear: accuracy changed by {mean:+.2%} on the half that chooses: no gain, and no fall beyond chance; going on"
+        return Decision("unclear", why, numbers)
     suspect = max(falls(history)[1], key=lambda fall: fall.z)
     if suspect.p * len(arms) < doubt:
         return Decision(
