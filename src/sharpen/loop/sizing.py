@@ -19,7 +19,7 @@ from typing import Any
 
 from sharpen import guard, models
 from sharpen.core import TaskSource
-from sharpen.guard import adapting, control
+from sharpen.guard import control
 from sharpen.loop import reckoning, telling
 from sharpen.loop.looking import BRIEF, FIRST, TEMPERATURES, Measured, Teaching, best, measured, roomy
 from sharpen.loop.session import Request, build_recipe
@@ -91,9 +91,8 @@ def sized(request: Request, policy: Any, source: TaskSource, progress: Any, pick
     values |= {name: value for name, value in taken.items() if value != getattr(recipe, name)}
     if "lr" not in given and (picked or recipe.lora):
         values["lr"] = RATE_LORA if recipe.lora else next(rate for most, rate in RATES if parameters(policy) <= most)
-    free = [name for name in adapting.NAMES if name not in given]
-    if picked and free and "adapt" not in given:
-        values["adapt"] = ",".join(free)
+    if picked and not {"lr", "adapt"} & given:
+        values["adapt"] = "lr"  # lower where the guard sees harm; a temperature that follows the run was not measured yet
     settings = tuple(f"{name}={value}" for name, value in values.items())
     if found.ways:
         progress.say(promised(found.ways, taken))
