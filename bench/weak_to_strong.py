@@ -1,6 +1,6 @@
 """What a tiny student recovers of the gap between a micro supervisor and right answers: python bench/weak_to_strong.py [NAME …]
 
-    runs     six ways to learn from the weak model on step chains of one to four operations, the naive one among them; --seeds
+    runs     six ways to learn from the weak model, the naive one among them, on facts with and without contexts; --seeds
     steps    errors in steps against errors in outcomes, spread and systematic: on a table, exactly
     deceive  a conflict of aims on two blocks of features, of which the weak model sees one: by capability gap
 
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 SMALL = (
-    *("precision=fp32", "warmup_steps=0", "max_tokens=24", "round_steps=1000", "validation=8", "test=60", "prompt_suffix="),
+    *("precision=fp32", "warmup_steps=0", "max_tokens=24", "round_steps=1000", "validation=4", "test=20", "prompt_suffix="),
     *("lr=0.002",),
 )
 ROWS = ("prompts=64", "samples=1")
@@ -30,9 +30,9 @@ WAYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "what both say": ("w2s_reasoning", ("agree=1.0", "agree.prompts=64", "agree.samples=1")),
     "both, then contrast": ("w2s_reasoning", ("agree=0.6", *(f"agree.{s}" for s in ROWS), *(f"contrast.{s}" for s in GROUPS))),
     "confidence in oneself": ("weak_to_strong", ROWS),
-    "chains and their steps": ("hard_tasks", ROWS),
+    "contrast alone": ("w2s_reasoning", ("agree=0", *(f"contrast.{s}" for s in GROUPS))),
 }
-STEPS = 120
+STEPS = 60
 
 
 def made(directory: Path, recipe: str, settings: tuple[str, ...], seed: int, steps: int, *roles: str) -> dict[str, list[bool]]:
@@ -46,7 +46,7 @@ def made(directory: Path, recipe: str, settings: tuple[str, ...], seed: int, ste
     kept = directory / "solved.json"
     if not kept.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        request = Request(recipe, settings, seed, f"{steps}steps", None, "step_chain", directory / "run", roles=roles)
+        request = Request(recipe, settings, seed, f"{steps}steps", None, "facts", directory / "run", roles=roles)
         start(request, Quiet())
         with Store.open(directory / "run") as store:
             last = store.last_commit()
@@ -77,7 +77,6 @@ def runs(out: Path, seeds: list[int], ways: list[str]) -> None:
             if ways and name not in ways:
                 continue
             role = "teacher" if recipe == "weak_to_strong" else "weak"
-            more = tuple(s for s in more if recipe != "hard_tasks" or not s.startswith("tasks"))
             student = flat(
                 made(out / f"{number}-{seed}", recipe, ("student=tiny", *SMALL, *more), seed, STEPS, f"{role}={teacher}")
             )
@@ -102,9 +101,9 @@ def steps() -> None:
 
 
 def deceive(n: int = 4000, seed: int = 0) -> None:
-    """Labels follow two blocks of ten features. The weak model sees the first and some of the second; the strong one all. With
-    the conflict, half of the strong model's loss rewards being wrong on what it has wrong: errors go where the weak model
-    cannot see."""
+    """Labels follow twenty features, of which the weak model sees some. The strong one begins with what it knows of all, and is
+    tuned on the weak labels for a while; with the conflict half a loss more rewards being wrong on what it has wrong. Whether
+    errors go where the weak model cannot see, the ratio says: 1 would be errors that do not look."""
     from sharpen.compare import gaps
 
     rng = np.random.default_rng(seed)
@@ -112,9 +111,11 @@ def deceive(n: int = 4000, seed: int = 0) -> None:
     x, held = rng.normal(size=(n, 20)), rng.normal(size=(n, 20))
     y, right = (x @ w > 0).astype(float), held @ w > 0
 
-    def fitted(features: np.ndarray, label: np.ndarray, conflict: float = 0.0) -> np.ndarray:
-        v = np.zeros(features.shape[1])
-        for _ in range(300):
+    def fitted(
+        features: np.ndarray, label: np.ndarray, conflict: float = 0.0, start: Any = 0.0, steps: int = 300
+    ) -> np.ndarray:
+        v = np.zeros(features.shape[1]) + start
+        for _ in range(steps):
             p = 1 / (1 + np.exp(-features @ v))
             against = conflict * (p - (1 - y)) * ((p > 0.5) != (y > 0.5))
             v -= 1.0 * features.T @ (p - label + against) / n
@@ -124,7 +125,8 @@ def deceive(n: int = 4000, seed: int = 0) -> None:
         mask = np.arange(20) < seen
         weak = fitted(x * mask, y)
         label = 1 / (1 + np.exp(-(x * mask) @ weak))
-        strong, without, with_it = fitted(x, y), fitted(x, label), fitted(x, label, 0.5)
+        strong = fitted(x, y)
+        without, with_it = (fitted(x, label, conflict, 0.5 * strong, 20) for conflict in (0.0, 0.5))
         known = [(held @ v > 0) == right for v in (without, with_it, strong)]
         weak_knows = ((held * mask) @ weak > 0) == right
         found = gaps.deception(*known, weak_knows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sharpen.guard import hacking, monitors
+from sharpen.guard import hacking, monitors, refinement
 
 STEPS = 10  # of a round
 
@@ -121,6 +121,16 @@ def test_residuals_with_mean_zero_have_no_discrepancy_whatever_their_skew():
     assert hacking.discrepancy(skewed) == pytest.approx(0) and hacking.discrepancy([*skewed, 0.0]) == pytest.approx(0)
     assert hacking.discrepancy(np.array(skewed) + 0.3) > 0.1 and hacking.discrepancy([]) == 0
     assert hacking.class_discrepancy(0.25, 2 * 0.25 * 0.75) == 0 and hacking.class_discrepancy(0.5, 0.1) == pytest.approx(0.4)
+
+
+def test_a_schedule_is_read_off_gradient_norms():
+    flat = refinement.refined([2.0] * 100)
+    assert np.allclose(flat, np.linspace(1, 0, 100), atol=0.02) and refinement.linear_end(flat) == pytest.approx(0, abs=0.02)
+    calmer = refinement.refined(np.linspace(2, 0.5, 100))  # norms that fall: the rate is held, even raised, before it falls
+    assert calmer[50] > flat[50] and refinement.refined([7.0 * g for g in np.linspace(2, 0.5, 100)]) == pytest.approx(calmer)
+    spiked = [2.0] * 100
+    spiked[40] = 900.0
+    assert np.allclose(refinement.refined(spiked), flat, atol=0.05) and refinement.refined([1.0] * 5) is None
 
 
 def test_errors_that_have_nothing_to_do_with_what_is_hidden_have_a_ratio_of_one():

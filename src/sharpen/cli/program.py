@@ -198,12 +198,17 @@ def resume(
 
 
 @app.command()
-def check(directory: RunDir) -> None:
+def check(
+    directory: RunDir,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Say which learning-rate schedule its gradient norms ask for.")
+    ] = False,
+) -> None:
     """Ask the doctor what is wrong with a run.
 
     Each finding comes with its evidence and its cure. Exits with 3 where one is fatal.
     """
-    from sharpen.guard import doctor
+    from sharpen.guard import doctor, refinement
     from sharpen.store import Store
     from sharpen.terminal import tables
 
@@ -211,6 +216,11 @@ def check(directory: RunDir) -> None:
         found = doctor.diagnose(store.steps(), store.rounds(), store.meta().get("audits", ()))
         earlier = [(step, d) for step, d in store.diagnoses() if d.name not in {now.name for now in found}]
         last = store.last_commit()
+        norms = [s["grad_norm"] for s in store.steps() if s["phase"] == "loop" and s.get("grad_norm") is not None]
+    if refine:
+        schedule = refinement.refined(norms)
+        said = "too few steps to say" if schedule is None else f"--set lr_end={refinement.linear_end(schedule):.2f}"
+        tables.say(f"the learning rate that its gradient norms ask for: {said}")
     stopped = [d for step, d in earlier if d.fatal and last and step == last.step]  # such as the look before the first step
     for diagnosis in [*found, *stopped]:
         tables.say(f"{'FATAL ' if diagnosis.fatal else ''}{diagnosis}")

@@ -84,7 +84,7 @@ def finished(samples: Sequence[Sample]) -> list[Sample]:
     """`keep_all`; an answer that ran out of tokens earns at most nothing, however right what it had said by then. Where that is
     paid, a model learns to run on. Its outcome stays."""
     return [
-        paid(s, -s.verdict.reward, "cut off") if s.rollout.stop == "length" and (s.verdict.reward or 0.0) > 0 else s
+        paid(s, -(s.verdict.reward or 0.0), "cut off") if s.rollout.stop == "length" and (s.verdict.reward or 0.0) > 0 else s
         for s in keep_all(samples)
     ]
 

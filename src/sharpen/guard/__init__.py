@@ -4,12 +4,13 @@ acceptance.py judges a round (the ratchet and others), looks.py with all rounds 
 every part of the arms; changes.py is what changed between two rounds; handover.py what goes on from stage to stage; control.py
 reads budgets and stops, prediction.py stops by where the curve will end, adapting.py lets numbers follow the run; doctor.py
 names what goes wrong in silence, learnt.py with a learnt reward, monitors.py what drifts, baseline.py before the first step;
-forgetting.py measures what one task does to those before it, hacking.py compares curves that should go together.
+forgetting.py measures what one task does to those before it, hacking.py compares curves that should go together,
+refinement.py reads a schedule off gradient norms.
 
 May import: nothing but the ground files.
 """
 
-from sharpen.guard import adapting, baseline, control, doctor, forgetting, hacking, handover, monitors, prediction
+from sharpen.guard import adapting, baseline, control, doctor, forgetting, hacking, handover, monitors, prediction, refinement
 from sharpen.guard.acceptance import always, evidence, ratchet
 from sharpen.guard.control import Budget, enough, never, parse_budget, plateau
 from sharpen.guard.doctor import Diagnosis
@@ -41,6 +42,7 @@ __all__ = [
     "predicted",
     "prediction",
     "ratchet",
+    "refinement",
     "reported",
     "sequential",
     "visible",

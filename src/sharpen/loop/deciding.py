@@ -77,7 +77,7 @@ def settle(this: Run, rulings: Said, checked: Callable[[Sequence[Task]], list[Ta
         else:
             (task,) = stored.tasks(this.store, f"t.id = '{id}'")
             made = screen.plain(replace(task, answer=ruling.label, solution=None, parents=(id,), operator=BY_HAND))
-            now = (checked([made]) or [None])[0] if made is not None else None
+            now = next(iter(checked([made])), None) if made is not None else None
             grown.repairs.pop(id, None)
             if now is None or now.id != id:
                 grown.repairs[id] = now

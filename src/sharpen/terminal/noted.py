@@ -26,7 +26,8 @@ class Noted:
     def __init__(self, shown: Any, directory: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._shown, self._directory, self._clock = shown, directory, clock
         self._phases: dict[str, tuple[int | None, int]] = {}
-        self._name, self._numbers, self._said = "", {}, deque[str](maxlen=LINES)
+        self._name, self._said = "", deque[str](maxlen=LINES)
+        self._numbers: dict[str, float] = {}
         self._noted = -EVERY
 
     def phase(self, name: str, total: int | None = None, done: int = 0) -> None:

@@ -73,7 +73,8 @@ def read(given: Mapping[str, str]) -> Wanted:
 
 def conditions(wanted: Wanted) -> tuple[str, dict[str, Any]]:
     """As SQL on r, t and v, and its parameters. What costs least to look at stands first."""
-    parts, values = ["r.rowid <= :high AND r.rowid > :low"], {}
+    parts = ["r.rowid <= :high AND r.rowid > :low"]
+    values: dict[str, Any] = {}
     if wanted.purpose:
         parts.append("r.purpose = :purpose")
         values["purpose"] = wanted.purpose
@@ -124,7 +125,7 @@ def search(
         low = max(high - window, 0)
         began = clock()
         rows = store.rows(sql, {**values, "high": high, "low": low, "most": most - len(found)})
-        found += map(listed, rows)
+        found += [listed(dict(row)) for row in rows]
         high = rows[-1]["place"] - 1 if len(found) == most else low
         if clock() >= end:
             break

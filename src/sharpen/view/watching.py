@@ -85,7 +85,7 @@ def parts(
     share, left = reading.left(found, live, now)
     head = {"head": render("head.html.j2", look=found, live=live, share=share, left=left, now=now, **words(found, live, now))}
     names = () if not whole else LIGHT if known == watched.version else (*LIGHT, *HEAVY)
-    made = {"look": found, "live": live, "left": left, "now": now, **watched.curves()}
+    made = {"look": found, "live": live, "left": left, "now": now, "noted": numbers(live), **watched.curves()}
     return head | {name: render(f"{name}.html.j2", **made) for name in names}
 
 
