@@ -93,7 +93,7 @@ def quick(words: list[str]) -> list[str]:
     if "--model" not in kept:
         kept += ["--model", "micro"]
         settings["warmup_steps"] = "1"
-    if "--tasks" not in kept:
+    if not {"--tasks", "--stream"} & set(kept):
         kept += ["--tasks", "chain_sum/1-2"]
     kept += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     return [*kept, "--budget", "2steps", *(("--seeds", "1") if words[1] == "compare" else ())]
