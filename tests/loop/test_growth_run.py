@@ -222,6 +222,7 @@ def offered(knows, recipe, progress) -> dict:
     """What a curriculum asks for by name."""
     everything = {"progress": progress, **{n: getattr(knows, n) for n in ("totals", "evaluations", "attempts", "kept")}}
     everything["embed"] = lambda listed: np.eye(len(listed))  # every question in a direction of its own
+    everything |= {"angles": lambda listed: np.ones(len(listed)), "tried": []}
     return {name: everything[name] for name in asked_for(recipe.curriculum)}
 
 

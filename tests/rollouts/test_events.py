@@ -28,6 +28,7 @@ from sharpen.core import (
     UserError,
     Verdict,
 )
+from sharpen.curriculum.testbed import Bandit
 from sharpen.data import make_batch
 from sharpen.models import ScriptedPolicy
 from sharpen.recipe import asked_for
@@ -281,7 +282,8 @@ def test_every_rollout_says_who_wrote_what(name):
     said = itertools.chain(["a <calc>1</calc>", "b", "c", "d"], itertools.repeat("z"))
     rollout, policy = catalog.choices("rollout")[name], ScriptedPolicy(lambda m: next(said))
     roles = Anybody(judge=ScriptedPolicy(lambda m: "Is it a number?" if "checklist" in m[-1]["content"] else "no"))
-    offered: dict[str, Any] = {"progress": 0.5, "recall": lambda words, k: [], "library": {}}
+    offered: dict[str, Any] = {"progress": 0.5, "recall": lambda words, k: [], "library": {}, "place": (0, 4), "kept": {}}
+    offered |= {"source": Bandit((0,)).source, "stage": 0}
     given = {name: offered[name] for name in offered.keys() & asked_for(rollout)}
     made = once(lambda _: rollout(task, **given), policy, roles=roles)
     covered = np.zeros(len(made.tokens), dtype=bool)

@@ -94,7 +94,7 @@ def analytic(
     listed = rng.choice(len(attempts), size=min(candidates * prompts, len(attempts)), replace=False)
     said = expanded(attempts, listed, width) @ head
     guess = np.clip(0.5 + (said[:, 0] - said[:, 1]) / 2, 0.0, 1.0)
-    return nearest(attempts, listed, np.abs(guess - target), prompts, samples)
+    return _nearest(attempts, listed, np.abs(guess - target), prompts, samples)
 
 
 def expanded(attempts: Attempts, numbers: Sequence[int] | np.ndarray, width: int) -> np.ndarray:
@@ -104,7 +104,7 @@ def expanded(attempts: Attempts, numbers: Sequence[int] | np.ndarray, width: int
     return np.maximum(rows @ layer, 0.0) * np.sqrt(WIDTH)
 
 
-def nearest(attempts: Attempts, listed: np.ndarray, distance: np.ndarray, prompts: int, samples: int) -> Choices:
+def _nearest(attempts: Attempts, listed: np.ndarray, distance: np.ndarray, prompts: int, samples: int) -> Choices:
     chosen = lowest(distance, prompts)
     quota = allot(np.ones(len(chosen)), prompts * samples)
     return [(attempts.draw(int(listed[i])), int(n)) for i, n in zip(chosen, quota, strict=True)]
@@ -180,7 +180,7 @@ def error_memory(
     bases = slow[attempts.arm_of(listed)]
     how = (weight, top, heat, gamma)
     guess = [compensated(keys, kept["outcomes"], kept["bases"], q, float(b), *how) for q, b in zip(queries, bases, strict=True)]
-    return nearest(attempts, listed, np.abs(np.array(guess) - target), prompts, samples)
+    return _nearest(attempts, listed, np.abs(np.array(guess) - target), prompts, samples)
 
 
 def by_arm(attempts: Attempts) -> np.ndarray:

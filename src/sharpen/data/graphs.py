@@ -119,7 +119,7 @@ def grown(
             parent = origin.get(known[path[-1]]) or next(iter(origin.values()), None)
             if parent is not None:
                 found.append(question(path, facts, parent, rng))
-    return found[:n] if found else [Refused("no path of facts", f"{len(facts)} facts from {len(listed)} texts")]
+    return found[:n] if found or not listed else [Refused("no path of facts", f"{len(facts)} facts from {len(listed)} texts")]
 
 
 def asked(asks: list[Ask]) -> Generator[Any, Any, list[Any]]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sharpen import rollouts
 from sharpen.core import Arm, ArmStats, Batch, Branch, Rollout, Sample, Span, Tableau, Task, Turn, UserError, Verdict
 from sharpen.data import make_batch
 from sharpen.objectives import example_penalty, weigh
@@ -88,7 +89,7 @@ def teaches(recipe: Recipe, n: int, same: bool) -> bool:
     """Whether any toy batch of n answers to each prompt has a gradient. same: they are all alike, and so are their rewards."""
     if "policy" in asked_for(recipe.objective):
         return True
-    for samples in toys(min(recipe.prompts, GROUPS), min(n, ENOUGH), same):
+    for samples in toys(min(recipe.prompts, GROUPS), min(n, ENOUGH), same, helped(recipe)):
         for progress in PROGRESS:
             kept = selected(recipe, samples, progress)
             if kept is None:
@@ -104,18 +105,23 @@ def teaches(recipe: Recipe, n: int, same: bool) -> bool:
 
 def kept_any(recipe: Recipe, n: int, same: bool) -> bool:
     """Whether select leaves anything of any toy batch."""
-    batches = toys(min(recipe.prompts, GROUPS), min(n, ENOUGH), same)
+    batches = toys(min(recipe.prompts, GROUPS), min(n, ENOUGH), same, helped(recipe))
     return any(selected(recipe, samples, progress) != [] for samples in batches for progress in PROGRESS)
 
 
-def toys(groups: int, n: int, same: bool) -> Iterator[list[Sample]]:
+def helped(recipe: Recipe) -> bool:
+    """Whether an answer may be another's: every rollout but the plain one may force some."""
+    return getattr(recipe.rollout, "func", recipe.rollout) is not rollouts.single
+
+
+def toys(groups: int, n: int, same: bool, helped: bool) -> Iterator[list[Sample]]:
     """Toy batches, the likeliest to teach first: rewards mixed within groups, then alike within them, then everywhere; then
-    with answers that others gave."""
+    with answers that others gave. helped: some of a group may be others' where the student's are alike."""
     alike = [[[float(g % 2)] * n for g in range(groups)], [[1.0] * n] * groups, [[0.0] * n] * groups]
     mixed = [[[float(i < k) for i in range(n)]] * groups for k in range(1, n)]
     for rewards in alike if same else [*mixed, *alike]:
         yield [toy(g, i, r, same) for g, group in enumerate(rewards) for i, r in enumerate(group)]
-    if n > 1:  # somebody else's answer, wrong and forced, beside those of the student, who all say otherwise
+    if n > 1 and (helped or not same):  # somebody else's answer, wrong and forced, beside those of the student, who all say otherwise
         yield [toy(g, i, float(i > 0), same, forced=i == 0) for g in range(groups) for i in range(n)]
     yield [toy(g, 0, 1.0, same, forced=True) for g in range(groups)]
 
