@@ -243,7 +243,7 @@ def practised(recipe, source, grown, directory) -> list[set[Arm]]:
         for what, n in choices:
             arm, right = (what.arm if hasattr(what, "arm") else what), int(luck.binomial(n, 0.4))
             results.setdefault(arm, []).append((n, right))
-            if lessons.attempts:
+            if lessons.attempts and not isinstance(what, Arm):
                 lessons.attempts.add([(step, lessons.attempts.numbers[what.id], n, right)])
         for arm, found in results.items():
             n, right = sum(n for n, _ in found), sum(k for _, k in found)

@@ -38,6 +38,7 @@ SLOW |= {"omni": 60, "targeted_entropy": 60, "thompson": 50, "ipo": 50, "grpo": 
 SLOW |= {"tulu": 60}  # three stages
 SLOW |= {"ded": 60, "qdc": 80, "il_quality": 60}  # a part of the right answers
 OWN = {
+    "acereason": ("first=echo", "second=mirror"),
     "cures": ("subsets=1",),  # of some thirty tasks, fifteen subsets would have two each
     "cispo": ("lr=0.0003",),  # nothing holds a second pass back: at three times this rate some runs fall again
     "loop": ("lr=0.0005",),  # the same where the clip comes too late
@@ -162,7 +163,10 @@ ALONE = {
     "staged",
     "supervised",
 }
-KINDS = {kind(info): info.name for info in reversed(INFOS) if info.family in ALONE}  # the first of each
+WORDY = ("sami",)  # principles, which this student cannot read
+KINDS = {
+    kind(info): info.name for info in reversed(INFOS) if info.family in ALONE and info.name not in WORDY
+}  # the first of each
 
 
 DEAR = ("debate", "pedagogical", "self_prm")  # rollouts of so many turns that a step takes seconds

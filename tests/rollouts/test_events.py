@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,6 @@ from sharpen.core import (
     UserError,
     Verdict,
 )
-from sharpen.curriculum.testbed import Bandit
 from sharpen.data import make_batch
 from sharpen.models import ScriptedPolicy
 from sharpen.recipe import asked_for
@@ -270,6 +271,10 @@ class Anybody(dict):
         return True
 
 
+def asking(text):
+    return ({"role": "user", "content": text},)
+
+
 boxed = pytest.mark.skipif(probe().level != "full", reason="; ".join(probe().reasons))
 PROGRAMS = {"efficient", "worked_by_program"}  # they run one in the sandbox; `agent` needs one of its own: test_agents.py
 EACH = [pytest.param(name, marks=boxed) if name in PROGRAMS else name for name in sorted(catalog.choices("rollout"))]
@@ -283,7 +288,10 @@ def test_every_rollout_says_who_wrote_what(name):
     rollout, policy = catalog.choices("rollout")[name], ScriptedPolicy(lambda m: next(said))
     roles = Anybody(judge=ScriptedPolicy(lambda m: "Is it a number?" if "checklist" in m[-1]["content"] else "no"))
     offered: dict[str, Any] = {"progress": 0.5, "recall": lambda words, k: [], "library": {}, "place": (0, 4), "kept": {}}
-    offered |= {"source": Bandit((0,)).source, "stage": 0}
+    others = SimpleNamespace(
+        size=lambda arm, split: None, draw=lambda arm, split, i, seed: replace(task, prompt=asking(str(i)))
+    )
+    offered |= {"source": others, "stage": 0}
     given = {name: offered[name] for name in offered.keys() & asked_for(rollout)}
     made = once(lambda _: rollout(task, **given), policy, roles=roles)
     covered = np.zeros(len(made.tokens), dtype=bool)

@@ -121,7 +121,9 @@ def toys(groups: int, n: int, same: bool, helped: bool) -> Iterator[list[Sample]
     mixed = [[[float(i < k) for i in range(n)]] * groups for k in range(1, n)]
     for rewards in alike if same else [*mixed, *alike]:
         yield [toy(g, i, r, same) for g, group in enumerate(rewards) for i, r in enumerate(group)]
-    if n > 1 and (helped or not same):  # somebody else's answer, wrong and forced, beside those of the student, who all say otherwise
+    if n > 1 and (
+        helped or not same
+    ):  # somebody else's answer, wrong and forced, beside those of the student, who all say otherwise
         yield [toy(g, i, float(i > 0), same, forced=i == 0) for g in range(groups) for i in range(n)]
     yield [toy(g, 0, 1.0, same, forced=True) for g in range(groups)]
 
