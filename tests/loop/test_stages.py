@@ -64,7 +64,7 @@ def same(a, b):
 
 
 def test_a_list_of_one_stage_is_its_recipe_bit_for_bit(tmp_path):
-    loop.start(request(tmp_path / "stages", ["imitate=0", "prefer=0", *SMALL]), terminal.Quiet())
+    loop.start(request(tmp_path / "stages", ["imitate=0", "prefer=0", "endless=0", *SMALL]), terminal.Quiet())
     loop.start(request(tmp_path / "parent", SMALL, "grpo"), terminal.Quiet())
     assert_same(tmp_path / "stages", tmp_path / "parent")
 

@@ -26,7 +26,9 @@ def merge(
     scale: Annotated[
         float | None, typer.Option(metavar="N", help="Of what is added to the base; of neon, of what is taken away.")
     ] = None,
-    density: Annotated[float, typer.Option(metavar="0…1", help="Share of changes that ties keeps, and dare.")] = 0.2,
+    density: Annotated[
+        float, typer.Option(min=0, max=1, metavar="0…1", help="Share of changes that ties keeps, and dare.")
+    ] = 0.2,
     seed: Annotated[int, typer.Option(metavar="N", help="Of what dare drops.")] = 0,
 ) -> None:
     """Merge models that were trained from one: their mean, or the base and what each has learnt.

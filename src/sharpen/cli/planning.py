@@ -13,12 +13,19 @@ def plan(
     gpus: Annotated[int, typer.Option(min=1, max=16384, metavar="N", help="Devices at hand.")] = 8,
     device: Annotated[str, typer.Option(help="a100, h100, h200, b200; here: this machine, as measured.")] = "h100",
     tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Longest answer.")] = 4096,
-    mean: Annotated[int, typer.Option(min=0, metavar="N", help="Mean answer. [default: a quarter of the longest]")] = 0,
+    mean: Annotated[
+        int, typer.Option(min=0, metavar="N", show_default=False, help="Mean answer. [default: a quarter of the longest]")
+    ] = 0,
     rows: Annotated[int, typer.Option(min=1, metavar="N", help="Answers of a step: prompts times samples.")] = 512,
     prompt: Annotated[int, typer.Option(min=1, metavar="N", help="Tokens of a prompt.")] = 256,
-    lora: Annotated[int, typer.Option(min=-1, metavar="RANK", help="0: whole weights; -1: as the memory has it.")] = -1,
+    lora: Annotated[
+        int, typer.Option(min=-1, metavar="RANK", show_default=False, help="0: whole weights. [default: as the memory has it]")
+    ] = -1,
     ahead: Annotated[
-        int, typer.Option(min=-1, max=16, metavar="K", help="Steps ahead of the learner; -1: what is faster.")
+        int,
+        typer.Option(
+            min=-1, max=16, metavar="K", show_default=False, help="Steps ahead of the learner. [default: what is faster]"
+        ),
     ] = -1,
     measure: Annotated[Path | None, typer.Option(metavar="DIR", help="Measure this machine with a model, and keep it.")] = None,
 ) -> None:

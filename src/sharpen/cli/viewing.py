@@ -72,12 +72,13 @@ def decide(
     for text in decisions or []:
         id, equals, answer = text.partition("=")
         found = [label for label in undecided if id and label.subject.startswith(id)]
-        if not equals or len(found) != 1:
-            what = (
-                "is written ID=accept, ID=reject or ID=edit:LABEL" if not equals else f"{len(found)} labels begin with {id!r}"
-            )
-            raise UserError(f"{text!r}: {what}. `sharpen decide {directory}` lists those that wait.")
         verb, _, label = answer.partition(":")
+        if not equals or verb not in ("accept", "reject", "edit"):
+            raise UserError(f"{text!r}: a decision is written ID=accept, ID=reject or ID=edit:LABEL.")
+        if len(found) != 1:
+            raise UserError(
+                f"{text!r}: {len(found)} labels begin with {id!r}. `sharpen decide {directory}` lists those that wait."
+            )
         given = {"kind": found[0].kind, "subject": found[0].subject, "answer": verb, "label": label, "who": getpass.getuser()}
         said = deciding.decide(directory, given, time.time())
         tables.say(f"{said.subject[:12]}: {verb}, taken in after the next round", sys.stderr)

@@ -105,6 +105,8 @@ def check_files(path: Path) -> dict[str, Any]:
             raise UserError(
                 f"{path} holds an adapter without its model: merge it first (peft's merge_and_unload, then save_pretrained)."
             )
+        if (path / "run.db").is_file():
+            raise UserError(f"{path} is a run, not a model. Take its model out first: sharpen export {path} MODEL_DIR")
         why = "it holds no config.json" if path.is_dir() else "there is no such directory"
         raise UserError(f"{path} is not a model: {why}. Name a directory written by save_pretrained.")
     config = read_json(path / "config.json")

@@ -105,7 +105,7 @@ def best(history: History) -> Candidate:
 
 
 def all_failed(history: History) -> str:
-    reasons = list(dict.fromkeys(history.failed.values()))
+    reasons = [reason.rstrip(".") for reason in dict.fromkeys(history.failed.values())]
     said = "; ".join(reasons[:3]) or "nothing was tried"
     return f"All {len(history.failed)} candidates failed, so there is nothing to choose from: {said}. Mend that, or allow less."
 

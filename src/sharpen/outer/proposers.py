@@ -123,17 +123,22 @@ def _drawn(space: Space, known: Tried, seed: int, number: int) -> tuple[acquisit
     return acquisition.fit(known.points, known.scores), np.array([point(space, values(space, place)) for place in places])
 
 
+def _require() -> None:
+    """UserError where Optuna, or what its Gaussian process needs and does not name, is not installed."""
+    import importlib.util
+
+    for package in ("optuna", "scipy"):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f"Bayesian optimisation needs {package}: {INSTALL}. Or take --by kg, which needs nothing.")
+
+
 def _optuna(name: str, options: dict[str, Any], space: Space, known: Tried, seed: int, number: int) -> np.ndarray:
     """The point that one of Optuna's samplers asks for, of a study that holds what is known. UserError where it is missing."""
-    try:
-        import optuna
-    except ImportError:
-        raise UserError(f"Bayesian optimisation needs Optuna: {INSTALL}. Or take --by kg, which needs nothing.") from None
-    import importlib.util
+    _require()
     import warnings
 
-    if importlib.util.find_spec("scipy") is None:  # its GPSampler needs it, and does not name it
-        raise UserError(f"Optuna's Gaussian process needs scipy: {INSTALL}. Or take --by kg, which needs nothing.")
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -157,6 +162,8 @@ def chosen(by: str) -> Proposer:
     """The proposer of that name. UserError for none such."""
     if by not in PROPOSERS:
         raise UserError(f"--by {by}: there is no such proposer. There are: {', '.join([*PROPOSERS, 'role'])}.")
+    if by in ("gp", "tpe"):
+        _require()  # before the first trial is paid for
     return PROPOSERS[by]
 
 

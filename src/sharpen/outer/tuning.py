@@ -168,6 +168,7 @@ def trained(directory: Path, plan: Plan, chosen: Space) -> Subject:
     runs.parse(plan.budget)
     seeds = tuple(range(plan.seed, plan.seed + plan.seeds))
     setting = runs.Setting(directory, plan.budget, seeds, plan.model, plan.tasks, plan.settings, plan.roles)
+    runs.trials(setting, "base", plan.what, (), seeds)  # a mistake that every candidate would share is told now
     fresh = tuple(range(plan.seed + FRESH, plan.seed + FRESH + plan.confirm))
 
     steps = parse_budget(plan.budget).amount if plan.horizon else 1.0

@@ -92,4 +92,4 @@ def recalled() -> Device:
     try:
         return Device(**json.loads(place().read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise UserError("--device here: nothing was measured yet. Run `sharpen plan --measure` first.") from error
+        raise UserError("--device here: nothing was measured yet. Run `sharpen plan --measure MODEL_DIR` first.") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sharpen.plan.cost import Cost, Plan
 from sharpen.plan.shapes import Device, Load, Shape
 
@@ -31,6 +33,7 @@ def told(plan: Plan, price: Cost, shape: Shape, device: Device, load: Load) -> s
 def commands(plan: Plan, model: str, device: Device, load: Load) -> str:
     """What to type: an engine a group of devices, then the run."""
     longest = load.prompt + load.most
+    model = model if Path(model).is_dir() else "MODEL"  # a size is none that could be served
     engine = (
         f"vllm serve {model} --tensor-parallel-size {plan.tensor} --max-model-len {longest} --logprobs-mode processed_logprobs"
     )
@@ -48,5 +51,6 @@ def commands(plan: Plan, model: str, device: Device, load: Load) -> str:
         " --set recompute=true" if plan.recompute else ""
     )
     run += f" --set lora={plan.lora}" if plan.lora else ""
-    first = f"# {plan.engines} times, once for each group of {plan.tensor} devices, ports from {PORT} on each node"
+    often = "once" if plan.engines == 1 else f"{plan.engines} times, once for each group of {plan.tensor} devices"
+    first = f"# {often}, ports from {PORT} on each node"
     return f"{first}\n{variables}{engine}{share} --enable-scale-out --port {PORT}\n{run}"

@@ -49,7 +49,7 @@ def chosen(suite: str) -> list[tuple[Axis, int | None]]:
     if suite in known():
         return [(known()[suite], None)]
     if not suite.endswith(".json"):
-        names = [*SUITES, *known()]
+        names = list(dict.fromkeys([*SUITES, *known()]))
         raise UserError(
             f"--suite {suite}: there is none.{suggest(suite, names)} There are: {', '.join(names)}, and files.json."
         )
@@ -67,7 +67,9 @@ def read(row: Any) -> tuple[Axis, int | None]:
     n = int(row["n"]) if row.get("n") else None
     if "tasks" in row:
         return general.of_source(str(row.get("name") or row["tasks"]), str(row["tasks"])), n
-    name = str(row.get("axis"))
+    if "axis" not in row:
+        raise UserError(f'a row of a suite needs "axis", or "name" and "tasks": {row!r}')
+    name = str(row["axis"])
     if name not in known():
         raise UserError(f"a suite's axis {name!r}: there is none.{suggest(name, known())} There are: {', '.join(known())}.")
     return known()[name], n

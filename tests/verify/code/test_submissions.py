@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - a program, or an answer, is easier to read on one line
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from sharpen import sandbox
@@ -11,6 +12,7 @@ from sharpen.verify import verify
 from sharpen.verify.code import java, languages, problem_of
 
 LEVEL = sandbox.probe()
+BELOW, REASON = np.__file__.startswith("/tmp/"), "packages below /tmp are not shown to programs"
 boxed = pytest.mark.skipif(LEVEL.level != "full", reason=f"the sandbox is only {LEVEL.level}: {'; '.join(LEVEL.reasons)}")
 
 ECHOED = [{"stdin": "3\n", "stdout": "3\n"}]
@@ -67,7 +69,9 @@ ECHO = fenced("print(input())")
         "```python\r\ndef total(a):\r\n    return sum(a)\r\n```",
         fenced("class Solution:\n    def total(self,a): return sum(a)\n\nprint(Solution().total([1]))"),
         SOL + "\nTime complexity:\n```\nO(n)\n```",
-        fenced("import numpy as np\ndef total(a): return int(np.sum(a))"),
+        pytest.param(
+            fenced("import numpy as np\ndef total(a): return int(np.sum(a))"), marks=pytest.mark.skipif(BELOW, reason=REASON)
+        ),
         SOL + "\n\nTest:\n```python\nfrom solution import total\nprint(total([1,2]))\n```",
     ),
 )
@@ -303,6 +307,7 @@ def test_a_task_may_ask_for_more_stack():
 
 
 @boxed
+@pytest.mark.skipif(BELOW, reason=REASON)
 def test_numpy_is_there_and_other_packages_where_a_task_names_them():
     pytest.importorskip("numpy")
     assert judge("import sys, numpy as np\nprint(int(np.array([int(input())]).sum()))").correct
