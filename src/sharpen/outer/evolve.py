@@ -111,9 +111,7 @@ def evolve(directory: Path, plan: Plan, progress: Any) -> dict[str, Any]:
         if not this.history.entries:
             genome = files.as_json(Genome(plan.recipe))
             this.history.add(Candidate(0, genome, "root"))
-        runs.trials(
-            this.setting, "root", plan.recipe, (), (plan.seed,)
-        )  # a mistake that every candidate would share is told now
+        runs.trials(this.setting, "root", plan.recipe, (), (plan.seed,))  # tells now what every candidate would fail by
         while one_step(this):
             pass
         return report(this)
