@@ -127,9 +127,11 @@ def _require() -> None:
     """UserError where Optuna, or what its Gaussian process needs and does not name, is not installed."""
     import importlib.util
 
-    for package in ("optuna", "scipy"):
-        if importlib.util.find_spec(package) is None:
-            raise UserError(f"Bayesian optimisation needs {package}: {INSTALL}. Or take --by kg, which needs nothing.")
+    there = {"optuna": importlib.util.find_spec("optuna"), "scipy": importlib.util.find_spec("scipy")}
+    if missing := [package for package, found in there.items() if found is None]:
+        raise UserError(
+            f"Bayesian optimisation needs {' and '.join(missing)}: {INSTALL}. Or take --by kg, which needs nothing."
+        )
 
 
 def _optuna(name: str, options: dict[str, Any], space: Space, known: Tried, seed: int, number: int) -> np.ndarray:
