@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import platform
 import time
@@ -30,6 +31,7 @@ from sharpen.terminal import places
 PROMPT, DECODED = 32, 4  # tokens of a measured prompt, and decoded behind it
 EFFORT = 2 * 10**9  # parameters times tokens of a measured learning pass …
 LEARNT = (64, 768)  # … which has at least and at most so many tokens
+LONGER = 3  # times as many has a second pass of a model that is measured with the fewest
 PASSES = (1536, 3072)  # tokens of a pass
 TOGETHER = (generate.MAX_ROWS, 128)  # rows decoded together
 SECONDS = 1.0  # after which nothing further is begun; each precision is tried once whatever it takes, and bfloat16 both ways
@@ -170,8 +172,22 @@ class _Timer:
         kept = self.kept[path.precision] if path.compiled else None
         with native.left_out(not path.compiled):
             decode = _seconds(lambda: generate.generate(model, requests, [-1], 0, together=path.rows, kept=kept))
-            learn = _seconds(lambda: _learn(model, learnt))
-        return decode * work.tokens / DECODED * work.rows / rows + learn * work.rows * work.tokens / learnt
+            learn = self.learning(model, learnt, path.micro_tokens or PASSES[0])
+        return decode * work.tokens / DECODED * work.rows / rows + learn
+
+    def learning(self, model: Any, tokens: int, most: int) -> float:
+        """Seconds that learning from a step takes, in passes of at most `most` tokens, by one of so many.
+
+        A large model is measured in passes of few tokens, and what a pass costs by itself, such as weights that are packed for
+        it, would count far too often: two lengths tell it from what a token costs.
+        """
+        work, seconds = self.work, _seconds(lambda: _learn(model, tokens))
+        whole = work.rows * work.tokens
+        if tokens > LEARNT[0] or whole <= tokens:
+            return seconds * whole / tokens
+        longer = LONGER * tokens
+        each = max(_seconds(lambda: _learn(model, longer)) - seconds, 0.0) / (longer - tokens)
+        return each * whole + max(seconds - each * tokens, 0.0) * math.ceil(whole / most)
 
 
 def _learn(model: Any, tokens: int) -> None:
