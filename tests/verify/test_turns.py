@@ -197,3 +197,21 @@ def test_credit_is_a_functions_business_and_instructions_see_through_it():
 
     assert instructions_for(partial(verify.each_turn, shape=verify.improvement)) is INSTRUCTIONS
     assert instructions_for(partial(verify.tried_again, gamma=0.9)) is INSTRUCTIONS
+
+
+@pytest.mark.parametrize(
+    ("said", "needed", "reward", "dummy"),
+    [
+        (["4"], 0, 1.0, 0.0),
+        (["f()", "4"], 1, 0.9, 0.0),
+        (["f()", "g()", "4"], 1, 0.8, 1.0),
+        (["f()", "5"], 0, 0.0, 1.0),
+        (["f()"] * 11 + ["4"], 1, 0.0, 10.0),  # never below a wrong answer
+    ],
+)
+def test_a_call_has_its_price_and_is_a_dummy_where_it_is_not_needed(said, needed, reward, dummy):
+    task = Task(TASK.prompt, "4", "sum", 1, verifier="number", data={"calls": needed})
+    found = verify.counting_calls(task, said[-1], price=0.1, turns=said)
+    assert found.reward == pytest.approx(reward) and found.correct == (said[-1] == "4")
+    assert found.parts == {"calls": len(said) - 1.0, "dummy": dummy}
+    assert verify.counting_calls(TASK, "4", turns=said).parts == {"calls": len(said) - 1.0}

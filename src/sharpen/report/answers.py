@@ -14,7 +14,7 @@ from typing import Any
 from sharpen.core import Arm, Tally
 from sharpen.estimate import Estimate, mean, share
 from sharpen.guard import baseline
-from sharpen.report import charts
+from sharpen.report import calls, charts
 from sharpen.report.charts import percent
 from sharpen.report.evidence import Evidence
 from sharpen.report.points import points
@@ -43,7 +43,12 @@ def parts(evidence: Evidence) -> Mapping[str, Estimate | None]:
 
 
 def sentences(evidence: Evidence) -> Sequence[str]:
-    """What a gain is made of; nothing where it is not known."""
+    """What a gain is made of, and how often tools were called; nothing where it is not known."""
+    return [*made_of(evidence), *filter(None, [calls.sentence(evidence.called)])]
+
+
+def made_of(evidence: Evidence) -> Sequence[str]:
+    """What a gain is made of."""
     was, now, gain = together(evidence, "before"), together(evidence, "test"), mean(list(evidence.change.values()))
     form, skill = parts(evidence)["form"], parts(evidence)["skill"]
     if not was.judged or not now.judged or gain is None or form is None or skill is None:

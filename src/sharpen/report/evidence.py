@@ -13,7 +13,7 @@ from typing import Any
 
 from sharpen.core import Arm, Decision, Tally
 from sharpen.estimate import Estimate, change, mean, share
-from sharpen.report import flows, growth, streams
+from sharpen.report import calls, flows, growth, streams
 from sharpen.report.growth import Growth
 from sharpen.store import Store
 from sharpen.verify import turns
@@ -111,6 +111,7 @@ class Evidence:
     outcomes       purpose (before, test) -> outcome -> number of attempts
     cut            attempts at the test split that ran out of tokens, by purpose
     attempts       purpose (before, test) -> attempts at each task, where the verdicts note them
+    called         the same -> family -> calls of tools, where they count them
     stream         accuracy by task set and moment; None where the run is over no stream
     shared         test questions that are also training questions, word for word
     grown          what was diagnosed, grown, refused and repaired; empty where the recipe grows nothing
@@ -138,6 +139,7 @@ class Evidence:
     diagnoses: Sequence[Mapping[str, Any]]
     grown: Growth
     attempts: Mapping[str, Sequence[turns.Episode]]
+    called: calls.Called
     stream: streams.Streamed | None = None
 
     @property
@@ -193,6 +195,7 @@ def gather(store: Store) -> Evidence:
         diagnoses=[{**r, "evidence": json.loads(r["evidence"])} for r in diagnoses],
         grown=growth.read(rows),
         attempts={purpose: flows.episodes(store, purpose) for purpose in ("before", "test")},
+        called=calls.read(rows),
         stream=streams.read(store),
     )
 

@@ -75,12 +75,13 @@ def with_toolbox(
     turns: int = 5,
     seconds: float = 10.0,
     system: str = "",
+    told: bool = True,
     shown: bool = False,
 ) -> RolloutGenerator:
     """The task's question with tools at hand, by name with commas between them (`environments.TOOLS`). What is said last,
     without a call, is the answer, and the task's verifier judges it."""
     box = environments.Toolbox([name.strip() for name in tools.split(",") if name.strip()], task)
-    return (yield from episode(task, box, turns, seconds, system, shown))
+    return (yield from episode(task, box, turns, seconds, system, shown, told))
 
 
 def episode(

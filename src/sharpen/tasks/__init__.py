@@ -2,6 +2,7 @@
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
 arithmetic.py for numbers, chain.py for chains of steps, constraints.py for lists of words, facts.py for what is so,
+handed_over.py for what a tool is for and what not,
 searching.py for searches with so many wrong turns, tours.py for settings of a search, scheduling.py for rules, ranked.py for
 an order, next_word.py for the next word of a text, travel.py for journeys; grown.py makes tasks of others, and draws them;
 answering.py answers questions; episodes.py has those of environments. suites.py keeps families unseen, overlap.py finds
@@ -35,6 +36,7 @@ from sharpen.tasks.formats import parse
 from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
 from sharpen.tasks.gym import gym
 from sharpen.tasks.loading import TaskFile, is_own, jsonl, lines_of, read_file
+from sharpen.tasks.handed_over import handed_over
 from sharpen.tasks.mixture import mixture
 from sharpen.tasks.next_word import next_words
 from sharpen.tasks.programs import programs
@@ -66,6 +68,7 @@ __all__ = [
     "files_of",
     "gym",
     "halfway",
+    "handed_over",
     "heuristics",
     "held_out",
     "interpolated",
@@ -175,6 +178,7 @@ OWN: Mapping[str, tuple[Callable[[], TaskSource], str]] = {
     "searching": (searching, "routes to a number by a search that is written out, with a wrong turn, worked solutions"),
     "step_chain": (step_chain, "numbers that change step by step, every step checkable, worked solutions"),
     "constraints": (constraints, "lists of words under constraints, judged by rubric, solutions that preview and check"),
+    "handed_over": (handed_over, "products to hand over to Python, and comparisons to do without, worked solutions"),
     "facts": (facts, "facts of a made-up world, with contexts that agree, contradict, or are beside the point"),
     "retention": (retention, "200 general questions with exact answers, to measure with and never to train on"),
     "problems": (problems, "48 problems to solve in Python, judged by code_io, worked solutions"),

@@ -18,6 +18,7 @@ NAMED = (
     "step_chain",
     "constraints",
     "facts",
+    "handed_over",
     "searching",
     "problems",
     "retention",

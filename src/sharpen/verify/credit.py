@@ -83,6 +83,29 @@ def each_turn(
     return replace(last, parts={**last.parts, **parts}, credit=credit)
 
 
+def counting_calls(
+    task: Task,
+    response: str,
+    price: float = 0.0,
+    verifier: Callable[[Task, str], Verdict] = verdicts.verify,
+    *,
+    turns: Sequence[str],
+) -> Verdict:
+    """The verdict on what was said last, after calls of tools: each turn before it is one, and costs `price` of what is earned.
+
+    Parts: `calls`; and, where the task's data say how many `calls` it takes, `dummy`, those beyond that. Only right answers
+    earn, so that a call is never worth less than a wrong answer without one.
+    """
+    found = verifier(task, response)
+    if found.reward is None:
+        return found
+    calls = len(turns) - 1
+    parts = {"calls": float(calls)}
+    if "calls" in task.data:
+        parts["dummy"] = float(max(calls - int(task.data["calls"]), 0))
+    return replace(found, reward=found.reward * max(1.0 - price * calls, 0.0), parts={**found.parts, **parts})
+
+
 def answer_of(task: Task, text: str) -> str:
     """The final answer, blind to case and spacing; the whole text where a task has no answer to be found."""
     return " ".join((final_answer(task, text)[0] if task.answer is not None else text).split()).casefold()

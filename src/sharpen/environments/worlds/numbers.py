@@ -27,6 +27,7 @@ class Numbers:
     """What is said last, without a call, is the answer: to the task, where it has one, or to the question of its seed."""
 
     def reset(self, task: Mapping[str, Any]) -> str:
+        self.needed = float(int(task.get("level", 2)) > 1)
         asked, right = question(task) if "answer" not in task else ("", task["answer"])
         self.asked, self.right = asked, str(right)
         self.calls = 0
@@ -46,8 +47,9 @@ class Numbers:
     def reward(self, answer: str) -> Verdict:
         nobody = Task((), self.right, "numbers", 1, verifier="number")
         said, right = read_number(final_answer(nobody, answer, "number")[0], False), read_number(self.right, False)
+        parts = {"calls": float(self.calls), "dummy": max(self.calls - self.needed, 0.0)}
         outcome = "malformed" if said is None else "correct" if said == right else "wrong"
-        return Verdict(outcome, float(outcome == "correct"), {"calls": float(self.calls)}, rule="number")
+        return Verdict(outcome, float(outcome == "correct"), parts, rule="number")
 
 
 def solution(task: Mapping[str, Any]) -> list[str]:
