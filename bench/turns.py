@@ -19,11 +19,13 @@ from sharpen.core import PLAIN, Arm, Task
 from sharpen.models import LocalPolicy, embedded, load_model
 
 TURNS = 3
+ASKED = partial(rollouts.retry, attempts=TURNS)
 
 
 def student(name: str) -> LocalPolicy:
     """An embedded student with random weights, or a model of a directory, that nothing but padding ends."""
-    made = embedded.build(name, tasks.step_chain(), 0) if name in embedded.STUDENTS else load_model(name)
+    said = rollouts.phrases(ASKED)  # as in a run: what is said between attempts is a token
+    made = embedded.build(name, tasks.step_chain(), 0, said) if name in embedded.STUDENTS else load_model(name)
     policy = LocalPolicy(*made, "fp32", device="cpu")
     policy.end_ids = [policy.pad_id]
     return policy
@@ -49,7 +51,7 @@ def main() -> None:
     listed = [task for task in drawn for _ in range(told.samples)]
     several, alone = [], []
     for _ in range(told.rounds + 1):  # the first is for setting up
-        several.append(cost(policy, partial(rollouts.retry, attempts=TURNS), listed, told.tokens, range(1)))
+        several.append(cost(policy, ASKED, listed, told.tokens, range(1)))
         alone.append(cost(policy, rollouts.single, listed, told.tokens, range(TURNS)))
     turns, singles = (min(seconds / sampled for seconds, sampled in found[1:]) for found in (several, alone))
     row = dict(turns=round(1e6 * turns, 1), singles=round(1e6 * singles, 1), unit="processor microseconds a sampled token")
