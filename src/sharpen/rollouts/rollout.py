@@ -21,7 +21,6 @@ from sharpen.recipe import asked_for
 from sharpen.rollouts.asking import after_system
 from sharpen.verify import final_answer, right_response
 
-
 AGAIN = "Check your answer and correct it if it is wrong."
 
 
