@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from sharpen import tasks
-from sharpen.core import PLAIN, Arm, Ask, Lesson, Rollout, Sample, Score, Task, Verdict
+from sharpen.core import PLAIN, Arm, Ask, Lesson, Rollout, Sample, Sampling, Score, Task, Verdict
 from sharpen.data import lessons, make_batch
 from sharpen.models import LocalPolicy, RewardModel, embedded, load_model
 from sharpen.objectives import policy_gradient, rewards
@@ -53,10 +53,13 @@ def imitated(name: str, level: int, steps: int, seed: int) -> LocalPolicy:
     return policy
 
 
-def answered(policy: LocalPolicy, listed: Sequence[Task], each: int, seed: int, name: str) -> list[Sample]:
+def answered(
+    policy: LocalPolicy, listed: Sequence[Task], each: int, seed: int, name: str, temperature: float = 1.0
+) -> list[Sample]:
+    """Judged answers. A temperature above 1 makes a student slip who knows better: so his errors are known and spread."""
     many = [task for task in listed for _ in range(each)]
     ids = [f"{name}.{i:06d}" for i in range(len(many))]
-    found = drive(policy, single, many, ids, seed=seed, max_tokens=64, sampling=PLAIN)
+    found = drive(policy, single, many, ids, seed=seed, max_tokens=64, sampling=Sampling(temperature=temperature))
     return [Sample(r, verify(r.task, r.response), i // each) for i, r in enumerate(found)]
 
 
@@ -114,8 +117,9 @@ def measured(model: RewardModel, held: Sequence[Sample]) -> dict[str, float]:
 def main(told: argparse.Namespace) -> None:
     began = time.monotonic()
     policy = imitated(told.student, told.level, told.imitate, told.seed)
-    held = answered(policy, drawn(told.level, "test", told.held, told.seed), MANY, told.seed, "held")
-    train = answered(policy, drawn(told.level, "train", told.answers // 4, told.seed, 10**6), 4, told.seed, "train")
+    hot = told.temperature
+    held = answered(policy, drawn(told.level, "test", told.held, told.seed), MANY, told.seed, "held", hot)
+    train = answered(policy, drawn(told.level, "train", told.answers // 4, told.seed, 10**6), 4, told.seed, "train", hot)
     single_accuracy = round(float(np.mean([s.verdict.correct for s in held])), 4)
     print(json.dumps(dict(vars(told), accuracy=single_accuracy, seconds=round(time.monotonic() - began))), flush=True)
     with tempfile.TemporaryDirectory() as directory:
@@ -133,7 +137,8 @@ def main(told: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for option, default in dict(student="micro", level=4, seed=0, imitate=250, steps=400, answers=6000, held=150).items():
+    numbers = dict(level=4, seed=0, imitate=250, steps=400, answers=6000, held=150, temperature=1.0)
+    for option, default in dict(student="micro", **numbers).items():
         parser.add_argument(f"--{option}", type=type(default), default=default)
     parser.add_argument("--ways", nargs="*")
     main(parser.parse_args())

@@ -8,9 +8,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+from sharpen import tasks, verify
 from sharpen.core import Rollout, Sample, Span, Task, Turn, UserError, Verdict
 from sharpen.data import corrections, edits, errors, make_batch, pairs
 from sharpen.objectives import preferences, tableau
+from sharpen.verify import steps
 
 GOOD, BAD = "2 3 6<answer>6</answer>", "2 4 7<answer>7</answer>"
 SPLICE = corrections.spliced
@@ -117,6 +119,22 @@ def test_an_error_is_where_and_what_it_says(kind):
         assert found is not None and found.kind == kind and found.text != TEXT
         assert found.text.split()[: found.step] == TEXT.split()[: found.step] and found.before != found.after
     assert errors.inject("", kind, np.random.default_rng(0)) is None
+
+
+def test_a_spoilt_answer_is_wrong_by_the_verifier_and_a_chain_goes_on_from_its_slip():
+    source, rng = tasks.step_chain(), np.random.default_rng(0)
+    for number in range(20):
+        task = source.draw(source.arms[number % 8], "train", number, 0)
+        said = errors.spoilt(task, task.solution, rng)
+        assert verify.verify(task, said).outcome == "wrong"
+        own, known = steps.checked(task, said, own=True), steps.checked(task, said)
+        assert own.count(False) == 1 and known == [i < own.index(False) for i in range(len(own))]  # one slip, nothing after it
+    for answer, worked in (("25", "12+13=25<answer>25</answer>"), ("25", "25"), ("abc", "cab abc<answer>abc</answer>")):
+        task = Task(({"role": "user", "content": "?"},), answer, "f", 1, verifier="number" if answer == "25" else "exact")
+        assert verify.verify(task, worked).correct
+        assert verify.verify(task, errors.spoilt(task, worked, rng)).reward == 0
+    program = Task(({"role": "user", "content": "?"},), None, "f", 1, verifier="code_io")
+    assert errors.spoilt(program, "print(1)", rng) is None  # it would have to be run
 
 
 def test_related_values_change_together_and_alone_they_do_not():

@@ -10,6 +10,7 @@ import pytest
 
 from sharpen import rollouts, tasks, verify
 from sharpen.core import Act, Ask, Failed, Observation, Ran, Run, Sampling, Task, Turn
+from sharpen.models import embedded
 from sharpen.models.scripted import ScriptedPolicy
 from sharpen.rollouts import feedback
 from sharpen.verify import turns
@@ -308,3 +309,53 @@ def test_every_feedback_is_listed_by_its_name():
         "checklist",
         "person",
     }
+
+
+CHAINS = [tasks.step_chain().draw(tasks.step_chain().arms[2], "train", i, 0) for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    "way", [rollouts.self_correct, rollouts.retry, partial(rollouts.retry, feedback=feedback.first_error, attempts=4)]
+)
+def test_a_warm_up_shows_right_attempts_left_alone_and_wrong_ones_mended(way):
+    """What is learnt is right, and no error among it; a verdict that leaves right ones alone ends the episode there."""
+    kinds = []
+    for task in CHAINS:
+        steps = rollouts.demonstrating(way)(task)
+        first = next(steps)
+        assert first.answer == task.solution
+        if len(first.messages) == 3:
+            wrong = first.messages[1]["content"]
+            assert verify.verify(task, wrong).outcome == "wrong" and first.messages[2]["role"] == "user"
+            kinds.append("mended")
+        else:
+            second = None
+            try:
+                second = steps.send(said(task.solution))
+            except StopIteration:
+                kinds.append("alone")
+            if second is not None:
+                assert second.answer == task.solution and second.after is not None
+                kinds.append("kept")
+    assert set(kinds) == {"mended", "alone" if isinstance(way, partial) else "kept"} and 10 < kinds.count("mended") < 30
+    steps = rollouts.demonstrating(way)(CHAINS[0])
+    assert next(steps) == next(rollouts.demonstrating(way)(CHAINS[0]))  # the same every time
+
+
+def test_what_would_ask_a_model_between_attempts_is_not_shown():
+    for given in (feedback.critic, feedback.own_critique, feedback.checklist):
+        for task in CHAINS[:8]:
+            steps = rollouts.demonstrating(partial(rollouts.retry, feedback=given))(task)
+            assert len(next(steps).messages) == 1
+            with pytest.raises(StopIteration):
+                steps.send(said(task.solution))
+
+
+def test_what_is_always_said_between_attempts_is_a_token_of_an_embedded_student():
+    assert rollouts.phrases(rollouts.single) == []
+    assert rollouts.phrases(partial(rollouts.self_correct, again="Sure?")) == ["Sure?"]
+    assert rollouts.phrases(rollouts.retry) == [feedback.AGAIN]
+    assert rollouts.phrases(partial(rollouts.retry, feedback=feedback.own_critique)) == [feedback.OWN, feedback.AGAIN]
+    _, plain = embedded.build("micro", tasks.step_chain(), 0)
+    _, told = embedded.build("micro", tasks.step_chain(), 0, ["Sure?"])
+    assert len(told) == len(plain) + 1 and len(told("Sure?").input_ids) == 1

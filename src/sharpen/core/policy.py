@@ -24,11 +24,12 @@ class Speaker(Protocol):
         seeds: Sequence[int],
         max_tokens: int,
         sampling: Sampling,
-        done: Callable[[int, Turn], None] | None = None,
+        done: Callable[[int, Turn], Any] | None = None,
     ) -> list[Turn]:
         """Answer every ask; ask i samples with seeds[i] alone, whatever it is batched with.
 
-        done  is called with the number of an ask and its turn as soon as there is one, in any order
+        done  is called with the number of an ask and its turn as soon as there is one, in any order; True where the next ask
+              will go on from that turn, which may then be remembered
         """
 
 

@@ -6,14 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import numpy as np
 
-from sharpen.core import Sample, UserError
+from sharpen.core import Sample, Task, UserError
 from sharpen.data.corrections import Decode, Retell, learnt_from
 from sharpen.data.pairs import by_prompt
-from sharpen.verify import steps
+from sharpen.tasks import slipped
+from sharpen.verify import INSTANT, steps, verify
 
 KINDS = ("value", "related", "substitution", "delete", "word", "operator", "swap")
 OPERATORS = {"+": "-", "-": "+", "*": "+", "/": "*", "%": "/", "×": "+"}
@@ -71,6 +73,37 @@ def inject(text: str, kind: str, rng: np.random.Generator, by: str = "words") ->
             rest = re.sub(rf"(?<!\d){re.escape(inside[-1])}(?!\d)", after.split()[-1], rest)
         return Injected(text[: step.start] + after + rest, kind, int(i), step.text, after)
     return None
+
+
+def spoilt(task: Task, answer: str, rng: np.random.Generator, tries: int = 8) -> str | None:
+    """An answer that the verifier finds right, with an error that it finds wrong; None where none was found.
+
+    A chain slips in a step and goes on from there, as students do. Of any other task a step of the working is spoilt, and where
+    the verifier does not mind, the final answer. Only verifiers that need no program and no model are asked.
+    """
+    if "chain" in task.data:
+        return slipped(task, Random(int(rng.integers(2**31))))
+    if task.verifier not in INSTANT:
+        return None
+    end = answer.rfind(task.answer) if task.answer else -1
+    for number in range(tries):
+        found = inject(answer, str(rng.choice(KINDS)), rng)
+        text = found.text if found and number < tries // 2 else answer
+        if text == answer and end >= 0 and task.answer:
+            text = answer[:end] + garbled(task.answer, rng) + answer[end + len(task.answer) :]
+        if text != answer and verify(task, text).reward == 0:
+            return text
+    return None
+
+
+def garbled(text: str, rng: np.random.Generator) -> str:
+    """A text with another digit in the place of one of its own, or with a letter of it gone."""
+    at = int(rng.integers(len(text)))
+    digits = [i for i, c in enumerate(text) if c.isdigit()]
+    if not digits:
+        return text[:at] + text[at + 1 :]
+    at = digits[at % len(digits)]
+    return text[:at] + str((int(text[at]) + int(rng.integers(1, 10))) % 10) + text[at + 1 :]
 
 
 def error_pairs(

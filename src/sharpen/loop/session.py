@@ -82,7 +82,8 @@ def build_policy(
     beside  an existing directory on the disk that checkpoints go to, for that trial; None: nothing is written
     """
     path = Path(models.located(recipe.student))
-    model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed)
+    said = rollouts.phrases(recipe.rollout)
+    model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed, said)
     choice = choose(model)
     how = recipe.precision, recipe.average, recipe.recompute, recipe.lora, recipe.device, recipe.micro_tokens, recipe.offload
     made = models.LocalPolicy(model, tokenizer, *how, choice)

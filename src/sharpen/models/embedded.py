@@ -39,8 +39,11 @@ CLOSED_VOCABULARY = 80  # a family with at most so many distinct words gets a to
 EXAMPLES = 64  # questions of each arm that the tokenizer is fitted to
 
 
-def build(name: str, source: TaskSource, seed: int) -> tuple[Any, Any]:
-    """(model, tokenizer) of an embedded student with random weights. Raises UserError for an unknown name."""
+def build(name: str, source: TaskSource, seed: int, said: Sequence[str] = ()) -> tuple[Any, Any]:
+    """(model, tokenizer) of an embedded student with random weights. Raises UserError for an unknown name.
+
+    said  what it is told again and again beside its tasks, each a token
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -50,7 +53,7 @@ def build(name: str, source: TaskSource, seed: int) -> tuple[Any, Any]:
             f"no student {name!r}: it is no directory, .gguf file, package ({', '.join(PACKAGES)}) or embedded student "
             f"({known}).{suggest(name, (*STUDENTS, *PACKAGES))}"
         )
-    tokenizer = build_tokenizer(fixed_phrases(example_tasks(source)))
+    tokenizer = build_tokenizer([*fixed_phrases(example_tasks(source)), *said])
     shape = STUDENTS[name]
     config = LlamaConfig(
         vocab_size=len(tokenizer),

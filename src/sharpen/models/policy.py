@@ -137,7 +137,7 @@ class LocalPolicy:
 
     @contextmanager
     def remembering(self) -> Iterator[None]:
-        """Inside, prompts of turns that go on are run once: their keys and values are kept. No weight may change."""
+        """Inside, what is gone on from is run once: its keys and values are kept. No weight may change."""
         self.prefixes = Prefixes()
         try:
             yield
@@ -155,7 +155,7 @@ class LocalPolicy:
         seeds: Sequence[int],
         max_tokens: int,
         sampling: Sampling,
-        done: Callable[[int, Turn], None] | None = None,
+        done: Callable[[int, Turn], Any] | None = None,
     ) -> list[Turn]:
         """Answer every ask, in order. Forced answers cost no generation.
 
@@ -168,10 +168,9 @@ class LocalPolicy:
         prompts, drawn = [self.prompt_tokens(ask) for ask in asks], [turns.how(ask, sampling) for ask in asks]
         made_of: dict[int, Turn] = {}
 
-        def finish(i: int, made: generate.Generation) -> None:
+        def finish(i: int, made: generate.Generation) -> bool:
             made_of[i] = turns.turn(self, asks[i], prompts[i], made, drawn[i], seeds[i])
-            if done:
-                done(i, made_of[i])
+            return done is not None and done(i, made_of[i]) is True
 
         generated = [i for i, ask in enumerate(asks) if ask.answer is None]
         for i, ask in enumerate(asks):
@@ -181,7 +180,8 @@ class LocalPolicy:
         for i in generated:
             limit = max_tokens if (own := asks[i].max_tokens) is None else own
             used, hook = turns.used(asks[i]), turns.hooked(self, asks[i], prompts[i])
-            requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i], used, hook, asks[i].goes_on))
+            on, begun = asks[i].goes_on, turns.begun(asks[i])
+            requests.append(generate.Request(prompts[i], seeds[i], limit, drawn[i], used, hook, on, begun))
         asked = (self.model, requests, self.end_ids, self.pad_id, self.stops)
         if self.elsewhere:
             self.elsewhere.generate(

@@ -48,6 +48,11 @@ def kept(policy: Any, ask: Ask) -> int:
     return n - (n > ask.after.begin and int(ask.after.tokens[n - 1]) in policy.end_ids)
 
 
+def begun(ask: Ask) -> int:
+    """How many tokens of the conversation stand before a further turn; 0 for a first one, and within a turn."""
+    return 0 if ask.after is None or ask.goes_on else len(ask.after.tokens)
+
+
 def used(ask: Ask) -> int:
     """How many random numbers of its seed the turn has used: where it goes on as if it had never been interrupted."""
     goes_on = ask.goes_on and not ask.insert and ask.cut is None

@@ -41,7 +41,7 @@ from sharpen.rollouts.consistent import conair
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
 from sharpen.rollouts.own_judge import best_by_own, co_evolved, ticked_again
-from sharpen.rollouts.retry import rethink, retry, untried
+from sharpen.rollouts.retry import phrases, rethink, retry, untried
 from sharpen.rollouts.rollout import (
     INSTRUCTIONS,
     again,
@@ -104,6 +104,7 @@ __all__ = [
     "judging",
     "own_judge",
     "perform",
+    "phrases",
     "prompted",
     "rationalise",
     "remembering",

@@ -267,12 +267,20 @@ def answer(
         placed[place] += beside.get((i, ask.role), 0)
         beside[i, ask.role] = beside.get((i, ask.role), 0) + 1
 
-    def done(place: int, turn: Turn) -> None:
+    def done(place: int, turn: Turn) -> bool:
         i, n, ask, _ = listed[place]
         who = f"the role {ask.role!r}" if ask.role else "the student"
         take(i, n, Failed(f"{who} gave no answer: {turn.text}") if turn.stop == "failed" else spanned(ask, turn, placed[place]))
+        return i in waiting and any(follows(event, turn) for event in waiting[i].events())
 
     policy.respond([ask for _, _, ask, _ in listed], [s for _, _, _, s in listed], max_tokens, sampling, done)
+
+
+def follows(event: Any, turn: Turn) -> bool:
+    """Whether this is the next turn of that conversation, or what is done before it."""
+    return (
+        isinstance(event, Run | Act) or isinstance(event, Ask) and event.after is not None and event.after.tokens is turn.tokens
+    )
 
 
 def spanned(ask: Ask, turn: Turn, number: int) -> Turn:

@@ -6,17 +6,22 @@ attempt, or by `verify.each_turn` on each.
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from sharpen.core import Ask, Message, RolloutGenerator, Sampling, Task, Turn
 from sharpen.rollouts.answers import short
 from sharpen.rollouts.feedback import Feedback, Said, judged, unary
-from sharpen.rollouts.rollout import with_system
-from sharpen.verify import answer_of, new_answer, turns
+from sharpen.rollouts.rollout import again, revision, self_correct, with_system
+from sharpen.verify import INSTANT, answer_of, new_answer, turns, verify
 
 LONGEST = 2000  # characters of feedback
+NOTHING = np.zeros(0)
 
 
 def retry(
@@ -29,6 +34,7 @@ def retry(
     window: int = 0,
     longest: int = LONGEST,
     context: int = 0,
+    shown: bool = False,
 ) -> RolloutGenerator:
     """Attempts until nothing more is said, at most so many; returns the last, or with `window` all of them.
 
@@ -39,7 +45,10 @@ def retry(
                  long episodes in a short context (RISE, arXiv 2407.18219). 0: one conversation, nothing re-read
     longest      characters of a feedback that are passed on; of a longer one the middle is left out, which is said there
     context      tokens of the conversation from which on there is no further attempt; 0: no limit
+    shown        what a warm-up learns from, `rollout.revision`, where the feedback needs neither a model nor a program
     """
+    if shown:
+        return (yield from revision(task, partial(words_on, task, feedback, until_right), system))
     made = [(yield Ask(with_system(task, system)))]
     told: list[Said] = []
     end = made[-1]
@@ -58,6 +67,31 @@ def retry(
         made.append((yield next_ask(task, system, made, told, window)))
         end = made[-1]
     return tuple(made) if window else end
+
+
+def phrases(rollout: Callable[..., RolloutGenerator]) -> list[str]:
+    """What `self_correct` and `retry` say between two attempts, as far as it is always the same."""
+    whole = partial(rollout)
+    if whole.func is self_correct:
+        return [again(rollout)]
+    if whole.func is not retry:
+        return []
+    given = partial(whole.keywords.get("feedback", unary))
+    known = {n: p.default for n, p in inspect.signature(given.func).parameters.items()} | given.keywords
+    return [text for name in ("words", "ask", "again") if isinstance(text := known.get(name), str) and text]
+
+
+def words_on(task: Task, feedback: Feedback, until_right: bool, attempt: str) -> str | None:
+    """What a feedback says of an attempt that nobody sampled; None where it would have to ask somebody, or where all is said."""
+    if until_right and task.verifier in INSTANT and verify(task, attempt).correct:
+        return None
+    steps = feedback(task, [Turn(attempt, NOTHING.astype(np.int32), NOTHING > 0, NOTHING, "forced")])
+    try:
+        next(steps)
+    except StopIteration as end:
+        return None if end.value is None or end.value.over else short(end.value.words, LONGEST)
+    steps.close()
+    return None
 
 
 def next_ask(task: Task, system: str, made: Sequence[Turn], told: Sequence[Said], window: int) -> Ask:

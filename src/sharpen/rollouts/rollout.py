@@ -12,11 +12,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from sharpen.core import Ask, Message, RolloutGenerator, Sampling, Task, UserError
-from sharpen.data import balance, discovery, experience, prompting
+from sharpen.data import balance, discovery, errors, experience, prompting
+from sharpen.hashing import derive
 from sharpen.recipe import asked_for
 from sharpen.rollouts.asking import after_system
 from sharpen.verify import final_answer, right_response
+
+AGAIN = "Check your answer and correct it if it is wrong."
 
 
 def single(task: Task, system: str = "") -> RolloutGenerator:
@@ -25,25 +30,41 @@ def single(task: Task, system: str = "") -> RolloutGenerator:
     return turn
 
 
-def self_correct(
-    task: Task, system: str = "", again: str = "Check your answer and correct it if it is wrong."
-) -> RolloutGenerator:
+def self_correct(task: Task, system: str = "", again: str = AGAIN, shown: bool = False) -> RolloutGenerator:
     """Two attempts: the second sees the first, and only the second is judged. Both are trained.
 
+    shown  what a warm-up learns from: `revision`
     Source: SCoRe, arXiv 2409.12917, section 3 (the two-turn episode; its shaped reward is the recipe's business).
     """
+    if shown:
+        return (yield from revision(task, lambda attempt: again, system))
     first = yield Ask(with_system(task, system))
     second = yield Ask(({"role": "user", "content": again},), after=first)
     return second
+
+
+def revision(task: Task, words: Callable[[str], str | None], system: str = "") -> RolloutGenerator:
+    """The worked solution as an attempt that is asked for again: of half of the tasks it stands after itself, both learnt, so
+    that what is right is left alone; of the others after itself with an error in it (`errors.spoilt`), which is read only.
+
+    words  what an attempt is answered; None: nothing, and the worked solution stands alone
+    """
+    right = worked_out(task)
+    luck = np.random.default_rng(derive(0, "revision", task.id))
+    wrong = errors.spoilt(task, right, luck) if luck.random() < 0.5 else None
+    told = None if wrong is None else words(wrong)
+    if wrong is not None and told is not None:
+        earlier: list[Message] = [{"role": "assistant", "content": wrong}, {"role": "user", "content": told}]
+        return (yield Ask((*with_system(task, system), *earlier), answer=right))
+    turn = yield Ask(with_system(task, system), answer=right)
+    told = words(right)
+    return turn if told is None else (yield Ask(({"role": "user", "content": told},), after=turn, answer=right))
 
 
 def under_each(task: Task, principles: tuple[str, ...]) -> RolloutGenerator:
     """An answer under each of these system messages; the last is judged, all are learnt from: SAMI (arXiv 2404.14313)."""
     turns = yield [Ask(with_system(task, principle)) for principle in principles]
     return tuple(turns)
-
-
-AGAIN = "Check your answer and correct it if it is wrong."
 
 
 def again(rollout: Callable[..., RolloutGenerator]) -> str:
@@ -62,11 +83,16 @@ def at_balance(task: Task, *, library: dict[str, Any]) -> RolloutGenerator:
 
 def demonstrate(task: Task, system: str = "") -> RolloutGenerator:
     """The task's worked solution (or its bare answer, where nobody wrote one) as if the model had given it."""
+    turn = yield Ask(with_system(task, system), answer=worked_out(task))
+    return turn
+
+
+def worked_out(task: Task) -> str:
+    """The task's worked solution, or its bare answer. UserError where it has neither."""
     answer = task.solution if task.solution is not None else right_response(task)
     if answer is None:
         raise UserError(f"task {task.id} of {task.arm} has neither a solution nor an answer, so it cannot be demonstrated")
-    turn = yield Ask(with_system(task, system), answer=answer)
-    return turn
+    return answer
 
 
 def demonstrated(task: Task, rollout: Callable[..., RolloutGenerator] = single) -> RolloutGenerator:

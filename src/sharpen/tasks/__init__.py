@@ -25,7 +25,7 @@ from sharpen.hashing import question_key
 from sharpen.tasks import decisions, formats, overlap, travel
 from sharpen.tasks.answering import answer_of, answered, knows
 from sharpen.tasks.arithmetic import arithmetic, line_of, lines
-from sharpen.tasks.chain import step_chain
+from sharpen.tasks.chain import slipped, step_chain
 from sharpen.tasks.chain import task as chain_task
 from sharpen.tasks.constraints import constraints
 from sharpen.tasks.decisions import Ruling, content
@@ -96,6 +96,7 @@ __all__ = [
     "seeds",
     "Ruling",
     "TaskFile",
+    "slipped",
     "step_chain",
     "tours",
     "travel",

@@ -45,10 +45,22 @@ def question(start: int, changes: Sequence[int]) -> str:
 
 def task(start: int, changes: Sequence[int], split: str = "train", family: str = "step_chain", level: int = 1) -> Task:
     """The task of a chain. Its data hold the chain, which is what a checker of its steps needs."""
-    states = [start]
-    for change in changes:
-        states.append((states[-1] + change) % MODULUS)
-    worked = f"{' '.join(map(str, states[1:]))}<answer>{states[-1]}</answer>"
+    worked, answer = written(start, changes)
     chain = {"chain": [start, *changes], "modulus": MODULUS}
     prompt = ({"role": "user", "content": question(start, changes)},)
-    return Task(prompt, str(states[-1]), family, level, split, "number", chain, worked)
+    return Task(prompt, answer, family, level, split, "number", chain, worked)
+
+
+def written(start: int, changes: Sequence[int], slip: tuple[int, int] = (-1, 0)) -> tuple[str, str]:
+    """The working of a chain with its answer, and the answer alone. slip: (step, by how much it is off); what comes after it
+    is worked out rightly from there, so the answer is off by as much."""
+    states = [start]
+    for number, change in enumerate(changes):
+        states.append((states[-1] + change + (slip[1] if number == slip[0] else 0)) % MODULUS)
+    return f"{' '.join(map(str, states[1:]))}<answer>{states[-1]}</answer>", str(states[-1])
+
+
+def slipped(task: Task, rng: Random) -> str:
+    """The working of a chain's task as somebody writes it who slips in one step and goes on from there."""
+    start, *changes = task.data["chain"]
+    return written(start, changes, (rng.randrange(len(changes)), rng.randrange(1, MODULUS)))[0]

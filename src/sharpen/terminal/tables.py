@@ -151,6 +151,9 @@ def show_change(summary: Mapping[str, Any]) -> None:
     show(("test split", "before", "after", "points", "95 %", "wrong", "malformed", "cut off", "readable", "tasks"), rows)
     for sentence in difference["says"]:
         say(sentence)
+    for when, found in summary.get("turns", {}).items():
+        if found:
+            show_turns(found, f"{when} the loop")
     show_findings(after)
 
 

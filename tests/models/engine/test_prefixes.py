@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from sharpen import models, tasks
 from sharpen.core import PLAIN, Arm, Ask
 from sharpen.models import embedded
 from sharpen.models.engine import Prefixes, generate
-from sharpen.rollouts import drive, search
+from sharpen.rollouts import drive, retry, search
 
 SHAPE = dict(vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
 MODELS = {
@@ -89,3 +90,40 @@ def test_plain_questions_are_not_remembered():
     with student.remembering():
         student.respond([Ask(({"role": "user", "content": "1 + 1"},))], [0], 4, PLAIN)
         assert not student.prefixes.entries
+
+
+class Forgetting(models.LocalPolicy):
+    """A student that remembers nothing of what it has said."""
+
+    remembering = contextlib.nullcontext
+
+
+def test_a_next_turn_runs_only_what_is_new_and_says_what_it_would_say_behind_the_whole():
+    source = tasks.step_chain()
+    listed = [source.draw(Arm("step_chain", level), "train", i, 0) for level in (1, 4) for i in range(3) for _ in range(2)]
+    rollout, ids = partial(retry, attempts=3), [str(i) for i in range(len(listed))]
+    made, student = [], None
+    for kind in (models.LocalPolicy, Forgetting):
+        student = kind(*embedded.build("micro", source, 0), precision="fp32", device="cpu")
+        known, before = [], Prefixes.keep
+
+        def counted(self, tokens, kept, known=known, before=before):
+            known.append(len(tokens))
+            assert kept.shape[3] == len(tokens)
+            before(self, tokens, kept)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Prefixes, "keep", counted)
+            made.append(drive(student, rollout, listed, ids, seed=0, max_tokens=7, sampling=PLAIN))
+        assert len(known) == (2 * len(listed) if kind is models.LocalPolicy else 0)  # of the last turn nothing is kept
+    for one, two in zip(*made, strict=True):
+        assert np.array_equal(one.tokens, two.tokens) and len(one.turns) == 3
+        np.testing.assert_allclose(one.logprobs, two.logprobs, atol=1e-5)
+
+
+def test_of_a_conversation_all_but_its_last_token_is_remembered():
+    known, made = Prefixes(), torch.zeros(1, 2, 1, 4, 2)
+    known.keep(np.arange(4, dtype=np.int32), made)
+    assert known.longest(np.arange(9, dtype=np.int32), begun=5) == (4, made)
+    assert known.longest(np.arange(9, dtype=np.int32), begun=8) == (0, None)  # something else is not looked for
+    assert known.longest(np.arange(9, dtype=np.int32)) == (4, made)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sharpen.models.engine import decode_step, transformer
 from sharpen.models.engine.packing import pack
-from sharpen.models.engine.prefixes import Prefixes, behind
+from sharpen.models.engine.prefixes import Found, behind, stacked
 
 SPREAD = 1.25  # longest prompt of a block over its shortest, apart from NARROW tokens
 NARROW = 16
@@ -114,13 +114,13 @@ class Cache:
         static: bool = False,
         packed: decode_step.Packed | None = None,
         hidden: bool = False,
-        prefixes: Prefixes | None = None,
+        found: Sequence[Found] = (),
     ):
         """Run each of `prompts`, ascending in length, once. `rows` names the prompt of each row, ascending.
 
         packed  the model's weights for the compiled step, which then takes the steps after the prompts
         hidden  whether hidden states are kept; then `packed` is None
-        prefixes  prompts that were run before, to which these are added
+        found   of each prompt what is remembered of it; (): nothing of any
         """
         config, device = model.config, model.device
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -130,7 +130,7 @@ class Cache:
         logits, states, start = [], [], 0
         of_row = torch.tensor(rows, device=device)
         for first, last in _like_lengths([len(p) for p in prompts]):
-            k, v, mask, last_states = _prefill(model, prompts[first:last], prefixes)
+            k, v, mask, last_states = _prefill(model, prompts[first:last], found[first:last])
             prompt = of_row[(of_row >= first) & (of_row < last)] - first
             self.blocks.append(Block(k, v, mask, (start, start + len(prompt)), prompt, *_slots(prompt)))
             start += len(prompt)
@@ -201,6 +201,12 @@ class Cache:
             out.append(new + block.mix(layer, weights[..., :before]))
         return torch.cat(out).flatten(1, 2) if len(out) > 1 else out[0].flatten(1, 2)
 
+    def past(self, row: int) -> Tensor:
+        """(L, 2, G, N, E) keys and values of a row, copied: of its prompt, and of what it has written but for the last token."""
+        block = next(block for block in self.blocks if row < block.rows[1])
+        prompt, n = int(block.prompt[row - block.rows[0]]), int(self.positions[row]) - self.used
+        return torch.cat([stacked(block.k, block.v, prompt, n), stacked(self.k, self.v, row, self.used)], dim=3)
+
     def keep(self, rows: Tensor) -> None:
         """Drop all but the given rows, which ascend, so that none is overwritten unread."""
         self.positions = self.positions[rows]
@@ -249,14 +255,10 @@ def _like_lengths(lengths: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _prefill(
-    model: Any, prompts: Sequence[np.ndarray], prefixes: Prefixes | None = None
+    model: Any, prompts: Sequence[np.ndarray], found: Sequence[Found] = ()
 ) -> tuple[list[Tensor], list[Tensor], Tensor | None, Tensor]:
     """Keys and values (S, G, P, E) of every layer, the mask of the padding, and hidden states (S, D) after each prompt."""
-    found = [prefixes.longest(p) for p in prompts] if prefixes else []
     keys, values, hidden = behind(model, prompts, found) if any(n for n, _ in found) else _run(model, prompts)
-    if prefixes:
-        prefixes.tokens += sum(n for n, _ in found)
-        prefixes.add(prompts, keys, values)
     lengths = torch.tensor([len(p) for p in prompts], device=model.device)
     padding = torch.arange(keys[0].shape[2], device=model.device) >= lengths[:, None]
     mask = None

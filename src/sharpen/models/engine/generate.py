@@ -42,6 +42,7 @@ class Request:
     drawn  tokens at the end of the prompt that were drawn with this seed: what comes is as if it had never been interrupted
     hook   changes what is drawn from
     goes_on  whether it continues a turn, so that its prompt is worth remembering
+    begun  tokens of the prompt that are a conversation which this is the next turn of; 0: there is none
     """
 
     prompt: np.ndarray
@@ -51,6 +52,7 @@ class Request:
     drawn: int = 0
     hook: Hooked | None = None
     goes_on: bool = False
+    begun: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def generate(
     end_ids: Sequence[int],
     pad_id: int,
     stops: Callable[[tuple[str, ...]], StopStrings] | None = None,
-    done: Callable[[int, Generation], None] | None = None,
+    done: Callable[[int, Generation], Any] | None = None,
     compile: bool = True,
     tick: Callable[[float], None] | None = None,
     together: int = MAX_ROWS,
@@ -92,23 +94,24 @@ def generate(
     """Generate every request; the answers come in the order of the requests.
 
     stops  makes the recogniser of stop strings; needed where a request has any
-    done   is called with the number of a request and its answer as soon as that is written, while others go on
+    done   is called with the number of a request and its answer as soon as that is written, while others go on; where it
+           returns True another turn will follow, and what the row has come to is remembered among `prefixes`
     tick   is told before each token what share is written; what it raises ends the batch
     compile  whether small models may take the compiled step (decode_step.py)
     together  rows decoded together, at most
     kept    where the weights of the compiled step stay for the next call; None: they are packed for this one
-    prefixes  prompts that were run before, for requests that go on; None: nothing is remembered
+    prefixes  what was run before, for requests that go on from it; None: nothing is remembered
     Raises ValueError for an empty prompt, NotFinite where the model gives a token a log-probability that is no number.
     """
     if any(len(r.prompt) == 0 for r in requests):
         raise ValueError("a prompt has no tokens: the chat template rendered it empty")
     results: dict[int, Generation] = {}
 
-    def finish(i: int, made: Generation) -> None:
+    def finish(i: int, made: Generation) -> bool:
         results[i] = made
-        if done:
-            done(i, made)
+        return done is not None and done(i, made) is True
 
+    prefixes = prefixes if transformer.supported(model) else None
     packed = None if not compile else kept.of(model) if kept else decode_step.pack(model)
     waiting = batches(model, requests, together)
     while waiting:
@@ -192,20 +195,17 @@ def decode(
     end_ids: Sequence[int],
     pad_id: int,
     stops: Callable[[tuple[str, ...]], StopStrings] | None,
-    finish: Callable[[int, Generation], None],
+    finish: Callable[[int, Generation], bool],
     packed: decode_step.Packed | None,
     tick: Callable[[float], None] = unheard,
     prefixes: Prefixes | None = None,
 ) -> None:
-    """Generate one batch, sorted by prompt, to its end. `finish` gets each answer as soon as it is complete."""
+    """Generate one batch, sorted by prompt, to its end. `finish` gets each answer as soon as it is complete, and says whether
+    it is to be remembered."""
     numbers, asked = list(requests), list(requests.values())
     device, limit = model.device, max(r.max_tokens for r in asked)
-    prompts: dict[bytes, int] = {}
-    of_row = [prompts.setdefault(r.prompt.tobytes(), len(prompts)) for r in asked]
-    distinct = [np.frombuffer(p, dtype=np.int32) for p in prompts]
-    known = prefixes if any(r.goes_on for r in asked) else None
     along = Along(model, [r.hook for r in asked if r.hook], pad_id, packed) if asked[0].hook else None
-    state = hooked.start(model, distinct, of_row, pad_id, packed, along is not None and along.hidden, known)
+    state = begin(model, asked, pad_id, packed, along is not None and along.hidden, prefixes)
     draw, logits = Drawing(asked, stops, device), state.logits
     limits = torch.tensor([r.max_tokens for r in asked], device=device)
     ends = torch.tensor(list(end_ids), device=device)
@@ -214,14 +214,16 @@ def decode(
     logprobs = torch.zeros((len(asked), limit), device=device)
 
     def hand_over(gone: Tensor, length: int) -> None:
-        written, chosen = tokens[gone, :length].cpu().numpy(), logprobs[gone, :length].cpu().numpy()
+        of = rows[gone]
+        written, chosen = tokens[of, :length].cpu().numpy(), logprobs[of, :length].cpu().numpy()
         if not np.isfinite(chosen).all():
             raise NotFinite(f"a token has the log-probability {chosen[~np.isfinite(chosen)][0]}")
-        for i, row, logprob in zip(gone.tolist(), written, chosen, strict=True):
+        for place, i, row, logprob in zip(gone.tolist(), of.tolist(), written, chosen, strict=True):
             stop = "end" if length and row[-1] in end_ids else "stop" if draw.stopped(asked[i], row) else "length"
-            finish(numbers[i], Generation(row, logprob, stop))
+            if finish(numbers[i], Generation(row, logprob, stop)) and prefixes is not None and length:
+                prefixes.keep(np.concatenate([asked[i].prompt, row[:-1]]), state.past(place))
 
-    hand_over(rows[~active], 0)
+    hand_over((~active).nonzero().squeeze(1), 0)
     left = int(active.sum())
     for t in range(limit):
         tick(1 - left / len(asked) * (1 - t / limit))
@@ -233,7 +235,7 @@ def decode(
             raise NotFinite(f"a token has the log-probability {logprob[~logprob.isfinite()][0].item()}")
         ended = active & (torch.isin(token, ends) | (limits <= t + 1) | draw.completed(token, tokens, rows, active, t))
         if count := int(ended.sum()):
-            hand_over(rows[ended], t + 1)
+            hand_over(ended.nonzero().squeeze(1), t + 1)
             active, left = active & ~ended, left - count
             if left == 0:
                 break
@@ -248,12 +250,40 @@ def decode(
         logits = state.extend(model, token)
 
 
+def begin(
+    model: Any,
+    asked: Sequence[Request],
+    pad_id: int,
+    packed: decode_step.Packed | None,
+    hidden: bool,
+    prefixes: Prefixes | None,
+) -> Any:
+    """The state of a batch, sorted by prompt, after its prompts: of what is remembered of these, nothing is run again."""
+    prompts: dict[bytes, int] = {}
+    of_row = [prompts.setdefault(r.prompt.tobytes(), len(prompts)) for r in asked]
+    distinct = [np.frombuffer(p, dtype=np.int32) for p in prompts]
+    if prefixes is None or not any(r.goes_on or r.begun for r in asked):
+        return hooked.start(model, distinct, of_row, pad_id, packed, hidden)
+    goes_on, begun = any(r.goes_on for r in asked), dict(zip(of_row, [r.begun for r in asked], strict=True))
+    found = [
+        prefixes.longest(p, 0 if goes_on else begun[i]) if goes_on or begun[i] else (0, None) for i, p in enumerate(distinct)
+    ]
+    prefixes.tokens += sum(n for n, _ in found)
+    state = hooked.start(model, distinct, of_row, pad_id, packed, hidden, found)
+    first = 0
+    for block in state.blocks if goes_on else ():
+        last = first + len(block.k[0])
+        prefixes.add(distinct[first:last], block.k, block.v)
+        first = last
+    return state
+
+
 def decode_captured(
     model: Any,
     requests: dict[int, Request],
     end_ids: Sequence[int],
     stops: Callable[[tuple[str, ...]], StopStrings] | None,
-    finish: Callable[[int, Generation], None],
+    finish: Callable[[int, Generation], bool],
     ops: ModuleType | None = None,
     told: Callable[[float], None] = unheard,
 ) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from sharpen.core import Step, UserError
 from sharpen.models.engine import decode_step, generic, transformer
 from sharpen.models.engine.cache import Cache
-from sharpen.models.engine.prefixes import Prefixes
+from sharpen.models.engine.prefixes import Found
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ def start(
     pad_id: int,
     packed: decode_step.Packed | None,
     hidden: bool = False,
-    prefixes: Prefixes | None = None,
+    found: Sequence[Found] = (),
 ) -> Any:
     """A cache of distinct prompts, ascending in length, and the rows that continue them: of whatever kind the model wants.
-    `prefixes` as in `cache.Cache`; models that take their own forward pass run every prompt whole."""
+    `found` as in `cache.Cache`; models that take their own forward pass run every prompt whole."""
     if transformer.supported(model):
-        return Cache(model, prompts, of_row, model.device.type == "cuda", None if hidden else packed, hidden, prefixes)
+        return Cache(model, prompts, of_row, model.device.type == "cuda", None if hidden else packed, hidden, found)
     return generic.Cache(model, prompts, of_row, pad_id, hidden)
 
 

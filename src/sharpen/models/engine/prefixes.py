@@ -1,17 +1,17 @@
-"""Keys and values of prompts that are gone on from: what a tree's next step begins with is run once, not once a step.
+"""Keys and values of what is gone on from: a tree's next step, and a conversation's next turn, run only what is new in them.
 
-A prompt that begins with a remembered one has its remainder run alone, attending to what is remembered. Only conversations that
-go on within a turn are remembered, while a batch of generators is driven (`Prefixes` is emptied with it): a result must not
-depend on what was driven before, not by a bit.
+A prompt that begins with a remembered one has its remainder run alone, attending to what is remembered. Remembered are the
+prompts of turns that go on within themselves, and whole turns, answer included, behind which another one is asked for at once.
+That lasts while a batch of generators is driven (`Prefixes` is emptied with it): a result must not depend on what was driven
+before, not by a bit.
 
-Dimensions: S prompts, P the longest, T the longest remainder, G key/value heads, H query heads, E head width.
+Dimensions: L layers, S prompts, P the longest, G key/value heads, H query heads, E head width.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,31 +23,26 @@ from sharpen.models.engine import transformer
 from sharpen.models.engine.packing import pack
 
 LARGEST = 512 * 2**20  # bytes that are remembered
-
-
-@dataclass(frozen=True)
-class Remembered:
-    """(G, P, E) keys and values of every layer."""
-
-    k: list[Tensor]
-    v: list[Tensor]
-
-    @property
-    def nbytes(self) -> int:
-        return sum(t.nbytes for t in (*self.k, *self.v))
+Found = tuple[int, Tensor | None]  # so many tokens of a prompt, and what is remembered of them
 
 
 class Prefixes:
-    """Prompts with keys and values, the least recently used forgotten first. `tokens` counts those that were not run again."""
+    """Tokens with their keys and values (L, 2, G, P, E), the least recently used forgotten first. `tokens` counts those that
+    were not run again."""
 
     def __init__(self, largest: int = LARGEST) -> None:
         self.largest, self.held, self.tokens = largest, 0, 0
-        self.entries: OrderedDict[bytes, Remembered] = OrderedDict()
+        self.entries: OrderedDict[bytes, Tensor] = OrderedDict()
         self.lengths: set[int] = set()
 
-    def longest(self, prompt: np.ndarray) -> tuple[int, Remembered | None]:
-        """The longest remembered beginning of a prompt, shorter than the prompt itself, and how many tokens it has."""
-        for n in sorted((n for n in self.lengths if n < len(prompt)), reverse=True):
+    def longest(self, prompt: np.ndarray, begun: int = 0) -> Found:
+        """The longest remembered beginning of a prompt, shorter than the prompt itself, and how many tokens it has.
+
+        begun  tokens of the conversation that it goes on from, where nothing else is to be looked for. The last of them was
+               drawn and never run, so it is mostly not among what is remembered
+        """
+        lengths = (begun, begun - 1) if begun else sorted(self.lengths, reverse=True)
+        for n in (n for n in lengths if n < len(prompt)):
             key = prompt[:n].tobytes()
             if key in self.entries:
                 self.entries.move_to_end(key)
@@ -57,19 +52,26 @@ class Prefixes:
     def add(self, prompts: Sequence[np.ndarray], k: Sequence[Tensor], v: Sequence[Tensor]) -> None:
         """Remember prompts whose keys and values are rows of (S, G, P, E)."""
         for i, prompt in enumerate(prompts):
-            key, n = prompt.tobytes(), len(prompt)
-            if key in self.entries:
-                continue
-            made = Remembered([t[i, :, :n].clone() for t in k], [t[i, :, :n].clone() for t in v])
-            self.entries[key], self.held = made, self.held + made.nbytes
-            self.lengths.add(n)
+            if prompt.tobytes() not in self.entries:
+                self.keep(prompt, stacked(k, v, i, len(prompt)))
+
+    def keep(self, tokens: np.ndarray, made: Tensor) -> None:
+        """Remember the keys and values (L, 2, G, P, E) of these tokens, unless they are known."""
+        key = tokens.tobytes()
+        if key in self.entries:
+            return
+        self.entries[key], self.held = made, self.held + made.nbytes
+        self.lengths.add(len(tokens))
         while self.held > self.largest and self.entries:
             self.held -= self.entries.popitem(last=False)[1].nbytes
 
 
-def behind(
-    model: Any, prompts: Sequence[np.ndarray], found: Sequence[tuple[int, Remembered | None]]
-) -> tuple[list[Tensor], list[Tensor], Tensor]:
+def stacked(k: Sequence[Tensor], v: Sequence[Tensor], row: int, n: int) -> Tensor:
+    """(L, 2, G, n, E) of the first n tokens of a row of (S, G, P, E), copied."""
+    return torch.stack([t[row, :, :n] for pair in zip(k, v, strict=True) for t in pair]).unflatten(0, (-1, 2))
+
+
+def behind(model: Any, prompts: Sequence[np.ndarray], found: Sequence[Found]) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """Keys and values (S, G, P, E) of every layer, zeros where padded, and hidden states (S, D) after each prompt."""
     device, starts = model.device, [n for n, _ in found]
     rest = [prompt[n:] for prompt, n in zip(prompts, starts, strict=True)]
@@ -78,26 +80,22 @@ def behind(
     width, longest = packed.own.index.shape[1], max(map(len, prompts))
     first = torch.tensor(starts, device=device)
     seen = torch.arange(longest, device=device) <= (first[:, None] + torch.arange(width, device=device))[..., None]
-    keys: list[Tensor] = []
-    values: list[Tensor] = []
-
-    def whole(layer: int, new: Tensor, name: str) -> Tensor:
-        own = packed.own.padded(new)
-        out = own.new_zeros((len(rest), own.shape[1], longest, own.shape[3]))
-        for i, (n, entry) in enumerate(found):
-            if entry is not None:
-                out[i, :, :n] = getattr(entry, name)[layer]
-            out[i, :, n : n + len(rest[i])] = own[i, :, : len(rest[i])]
-        return out
+    row = torch.tensor([i for i, r in enumerate(rest) for _ in r], device=device)
+    column = torch.from_numpy(positions).to(device)
+    one = next(entry for _, entry in found if entry is not None)
+    whole = one.new_zeros((*one.shape[:2], len(rest), one.shape[2], longest, one.shape[4]))
+    for i, (n, entry) in enumerate(found):
+        if entry is not None:
+            whole[:, :, i, :, :n] = entry
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        keys.append(whole(layer, k, "k"))
-        values.append(whole(layer, v, "v"))
+        for side, new in zip(whole[layer], (k, v), strict=True):
+            side.transpose(1, 2)[row, column] = new
         grouped = q.shape[1] != k.shape[1]
         asked = packed.own.padded(q)
-        mixed = F.scaled_dot_product_attention(asked, keys[-1], values[-1], attn_mask=seen[:, None], enable_gqa=grouped)
+        mixed = F.scaled_dot_product_attention(asked, *whole[layer], attn_mask=seen[:, None], enable_gqa=grouped)
         return packed.own.unpadded(mixed)
 
     ends = torch.tensor([len(r) for r in rest], device=device).cumsum(0) - 1
-    hidden = transformer.hidden_states(model, packed.tokens, torch.from_numpy(positions).to(device), attend, needed=ends)
-    return keys, values, hidden
+    hidden = transformer.hidden_states(model, packed.tokens, column, attend, needed=ends)
+    return list(whole[:, 0]), list(whole[:, 1]), hidden

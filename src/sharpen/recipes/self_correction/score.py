@@ -21,7 +21,7 @@ from functools import partial
 
 import numpy as np
 
-from sharpen import guard, rollouts, verify
+from sharpen import guard, rollouts, tasks, verify
 from sharpen.core import Batch
 from sharpen.data import corrections
 from sharpen.guard import handover
@@ -32,11 +32,11 @@ from sharpen.recipes.policy_gradient import grpo
 
 
 def recipe(
-    form: float = 0.2, first: float = 0.4, alpha: float = 10.0, beta: float = 0.1, small: float = 0.01, again: bool = True
+    form: float = 0.1, first: float = 0.5, alpha: float = 10.0, beta: float = 0.1, small: float = 0.01, again: bool = True
 ) -> Method:
     if not again:
         return grpo.recipe()
-    parent = replace(grpo.recipe(), rollout=rollouts.self_correct, verify=verify.each_turn)
+    parent = replace(practised(), verify=verify.each_turn)
     shape = partial(verify.improvement, alpha=alpha)
     held = replace(parent, objective=partial(turns.first_stage, beta=beta, small=small))
     free = replace(parent, objective=partial(turns.second_stage, shape=shape, beta=small))
@@ -44,6 +44,24 @@ def recipe(
         Stage("form", shown(parent), form, handover.last, guard.always),
         Stage("hold", held, first, handover.last, guard.always),
         Stage("shape", free, 1 - form - first, handover.last, guard.always, optimizer="inherited"),
+    )
+
+
+def practised() -> Recipe:
+    """GRPO in two attempts, at chains whose every step can be checked; what is shown before are such attempts, too."""
+    return replace(
+        grpo.recipe(),
+        tasks=partial(tasks.step_chain, levels=4),
+        rollout=rollouts.self_correct,
+        warmup_steps=500,
+        warmup_levels=4,
+        warmup_demos=0,
+        warmup_rows=64,
+        warmup_lr=2e-3,
+        lr=5e-4,
+        lr_end=0.3,
+        average=0.97,
+        budget="10m",
     )
 
 

@@ -1,0 +1,131 @@
+"""Self-correction methods at equal budget, from the same students: python bench/self_correction.py [NAME …] [--seeds 0 1 2]
+
+1. For each seed a micro student imitates worked solutions of the step chain, half of them as revisions of an attempt.
+2. Each method goes on from it until it has sampled so many tokens. Its own attempts at the test split are counted.
+3. A line of JSON for each run, as it ends; then a table: right at first and at last, what was mended and spoilt, the gain from
+   the first attempt to the last with its 95 % interval over the tasks of all seeds, and how many last attempts are copies.
+
+What is in the directory already is not made again, and a run that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sharpen import rollouts, tasks
+from sharpen.core import PLAIN, Arm, Sample, Task, Verdict
+from sharpen.data import make_batch
+from sharpen.estimate import change
+from sharpen.models import LocalPolicy, embedded
+from sharpen.objectives import policy_gradient
+from sharpen.recipe import Recipe
+from sharpen.recipes import catalog
+
+METHODS = ("grpo", "self_correct", "score", "rise", "ufo", "spoc", "agent_r", "lemma", "s3c_math", "toolace_r", "rise_verify")
+SAME = ("precision=fp32", "lr=0.0005", "max_tokens=24", "round_steps=1000", "validation=10", "test=150", "prompt_suffix=")
+SHOWN = (rollouts.self_correct, rollouts.retry)  # whose words the student knows
+ROWS = 96
+
+
+def words(names: Sequence[str]) -> list[str]:
+    """What these methods say between attempts."""
+    built = [catalog.build(name) for name in names]
+    recipes = [r for one in built for r in ([one] if isinstance(one, Recipe) else [stage.recipe for stage in one.stages])]
+    ways = [*SHOWN, *(recipe.rollout for recipe in recipes)]
+    return list(dict.fromkeys(text for way in ways for text in rollouts.phrases(way)))
+
+
+def student(directory: Path, name: str, levels: int, steps: int, seed: int) -> Path:
+    """A student after so many steps of imitation, in a directory."""
+    if (directory / "config.json").exists():
+        return directory
+    source = tasks.step_chain(levels)
+    policy = LocalPolicy(*embedded.build(name, source, seed, words(METHODS)), "fp32")
+    for step in range(steps):
+        listed = [drawn(source, step * ROWS + i, seed) for i in range(ROWS)]
+        made = []
+        for part, way in enumerate(SHOWN):
+            own = listed[part :: len(SHOWN)]
+            ids = [f"shown.{step}.{part}.{i}" for i in range(len(own))]
+            made += rollouts.drive(policy, partial(way, shown=True), own, ids, seed=seed, max_tokens=0, sampling=PLAIN)
+        batch = make_batch([Sample(r, Verdict("correct", 1.0), i) for i, r in enumerate(made)])
+        policy.update(batch, policy_gradient.sft(), 3e-3 * (1 - step / steps) + 1e-4)
+    policy.save(directory)
+    return directory
+
+
+def drawn(source: Any, number: int, seed: int) -> Task:
+    return source.draw(Arm("step_chain", source.arms[number % len(source.arms)].level), "train", number, seed)
+
+
+def run(directory: Path, name: str, model: Path, told: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """The report of a method's run, which is made or gone on with where it is not finished."""
+    from sharpen import report
+    from sharpen.loop import Request, resume, start
+    from sharpen.terminal import Quiet
+
+    kept = directory / "found.json"
+    if not kept.exists():
+        if (directory / "run" / "run.db").exists():
+            resume(directory / "run", Quiet())
+        else:
+            more = (*SAME, f"tasks.levels={told.levels}", *told.set)
+            start(Request(name, more, seed, told.budget, str(model), "step_chain", directory / "run"), Quiet())
+        found = report.summary(directory / "run")
+        kept.write_text(json.dumps({key: found[key] for key in ("before", "after", "turns", "steps", "seconds", "tokens")}))
+    return json.loads(kept.read_text())
+
+
+def line(name: str, seed: int, found: dict[str, Any]) -> dict[str, Any]:
+    """What counts of a run. One that tries once is right at first as at last."""
+    last, between = found["after"]["accuracy"], found["turns"]["after"]
+    flows = between["between"] if between else []
+    first = between["accuracy"][0]["value"] if between else last
+    counts = {key: sum(f[key] for f in flows) for key in ("wrong_to_right", "right_to_wrong")}
+    copies = flows[-1]["copies"]["value"] if flows else None
+    row = dict(method=name, seed=seed, before=found["before"]["accuracy"], first=first, last=last, **counts, copies=copies)
+    return row | dict(tasks=found["after"]["n"], steps=found["steps"], tokens=found["tokens"], seconds=found["seconds"])
+
+
+def table(rows: Sequence[dict[str, Any]]) -> None:
+    print("method\tfirst\tlast\tgain\t95 %\tmended\tspoilt\tcopies\tseeds")
+    for name in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == name]
+        mended, spoilt, n = (sum(row[key] for row in own) for key in ("wrong_to_right", "right_to_wrong", "tasks"))
+        first, last = (float(np.mean([row[key] for row in own])) for key in ("first", "last"))
+        gain = change(mended, spoilt, n) if n else None
+        copied = [row["copies"] for row in own if row["copies"] is not None]
+        ends = f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}" if gain else ""
+        share = f"{np.mean(copied):.0%}" if copied else ""
+        print(f"{name}\t{first:.1%}\t{last:.1%}\t{100 * (last - first):+.1f}\t{ends}\t{mended}\t{spoilt}\t{share}\t{len(own)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"[default: {' '.join(METHODS)}]")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--student", default="micro")
+    parser.add_argument("--levels", type=int, default=4)
+    parser.add_argument("--imitate", type=int, default=700, help="steps")
+    parser.add_argument("--budget", default="600ktokens")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="A setting for all methods.")
+    parser.add_argument("--out", type=Path, default=Path("runs/self_correction"))
+    told = parser.parse_args()
+    rows = []
+    for seed in told.seeds:
+        model = student(told.out / f"student-{seed}", told.student, told.levels, told.imitate, seed)
+        for name in told.names or METHODS:
+            rows.append(line(name, seed, run(told.out / f"{name}-{seed}", name, model, told, seed)))
+            print(json.dumps(rows[-1]), flush=True)
+    table(rows)
+
+
+if __name__ == "__main__":
+    main()
