@@ -15,6 +15,8 @@ import argparse
 import json
 import os
 import platform
+import posixpath
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -116,7 +118,7 @@ def page(folder: Path) -> dict[str, str]:
         found = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob(f"{section.name}*.json"))}
         reading = folder / f"{section.name}.md"
         if reading.exists():
-            parts.append(reading.read_text("utf-8").strip() + "\n")
+            parts.append(moved(reading.read_text("utf-8")).strip() + "\n")
         for name, result in found.items():
             picture = f"evidence/{name}.svg"
             written[picture] = forest(result)
@@ -125,6 +127,11 @@ def page(folder: Path) -> dict[str, str]:
             parts.append("Not measured yet:\n\n```text\n" + "\n".join(left) + "\n```\n")
     written["evidence.md"] = "\n".join(parts)
     return written
+
+
+def moved(text: str) -> str:
+    """What stands in docs/evidence/, with links that lead from docs/ to the same place."""
+    return re.sub(r"\]\((?![a-z]+:|#)([^)\s]+)", lambda found: f"]({posixpath.normpath('evidence/' + found[1])}", text)
 
 
 def measured(result: Mapping[str, Any], picture: str) -> str:

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -157,12 +158,30 @@ def script(where: str, *argv: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "page", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]), ids=lambda p: p.relative_to(ROOT).as_posix()
+)
+def test_links_lead_somewhere_from_where_they_are_read(page: Path) -> None:
+    """Generated pages, and what they are made of, too; with the heading that a link names."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)", text):
+        file, _, heading = target.partition("#")
+        led = page.parent / file if file else page
+        assert led.exists(), f"{page.name} links to {target}"
+        assert not heading or heading in headings(led), f"{page.name} links to {target}, and there is no such heading"
+
+
+@lru_cache
+def headings(page: Path) -> set[str]:
+    """As GitHub names them."""
+    said = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.strip().lower()).replace(" ", "-") for one in said}
+
+
+@pytest.mark.parametrize(
     "page", [*PAGES, ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=lambda p: p.name
 )
-def test_links_lead_somewhere_and_extras_exist(page: Path) -> None:
+def test_extras_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#\s]+)", text):
-        assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name} links to {target}"
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert set(re.findall(r"sharpen\[(\w+)\]", text)) <= set(extras)
     assert not re.search(r"^    (sharpen|python|make|pip) ", text, re.MULTILINE) or page.name == "CONTRIBUTING.md"

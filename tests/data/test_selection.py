@@ -60,6 +60,7 @@ def test_what_was_cut_off_earns_nothing_and_is_not_paid_for_being_wrong():
     found = selection.finished([*some, *cut, sample(None, 0, "unscorable")])
     assert [s.verdict.reward for s in found] == [1, 0, -1, 0, 0, -1]
     assert found[3].verdict.parts["cut off"] == -1 and found[3].verdict.outcome == some[0].verdict.outcome
+    assert [s.verdict.reward for s in selection.finished(some[:2] + cut, most=-1.0)] == [1, 0, -1, -1, -1]
     kept = frontier.varied([cut[0], *some[1:2], some[0], some[1]], share=0.5)
     assert sorted(s.verdict.reward for s in kept) == [0, 1] and all(s is not cut[0] for s in kept if s.verdict.reward)
 

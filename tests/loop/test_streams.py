@@ -158,6 +158,18 @@ def test_what_is_no_stream_is_refused(text, said):
         catalog.build("sft", [f"stream={text}"])
 
 
+@pytest.mark.parametrize("name", ["ewc", "online_ewc", "ibcl"])
+def test_too_few_steps_for_what_a_guard_keeps_are_refused_before_the_first_one(name):
+    whole = [f"stream={STREAM}", "prompts=4"]
+    assert catalog.build(name, [*whole, "budget=8steps"]) and catalog.build(name, [*whole, "budget=10s"])
+    with pytest.raises(
+        UserError, match="spell_backward_1 needs 16 answers that chain_sum_1_2 learnt from, and 3 steps of 4 x 1"
+    ):
+        catalog.build(name, [*whole, "budget=6steps"])
+    with pytest.raises(UserError, match="samples=15: a Fisher estimate needs 16"):
+        catalog.build(name, [*whole, "budget=8steps", "samples=15"])
+
+
 def test_a_recipe_with_stages_takes_no_stream():
     with pytest.raises(UserError, match="has stages already: sft, dpo, rl"):
         catalog.build("tulu", [f"stream={STREAM}"])

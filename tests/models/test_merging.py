@@ -82,7 +82,11 @@ def test_the_command_writes_the_mean(models, tmp_path):
         (("{a}", "--how", "ties"), "Name it: --base"),
         (("{a}", "{b}", "--share", "0.5"), "1 shares for 2 models"),
         (("{a}", "{b}", "--share", "0.5", "--share", "0.6"), "add up to 1.1"),
-        (("{a}", "{b}", "--scale", "2"), "--scale does nothing"),
+        (("{a}", "{b}", "--scale", "2"), "--scale does nothing with linear: it is read by task_arithmetic and ties and dare"),
+        (("{a}", "{b}", "--density", "0.2"), "--density does nothing with linear: it is read by ties and dare. Leave"),
+        (("{a}", "--how", "ties", "--base", "{b}", "--seed", "0"), "--seed does nothing with ties: it is read by dare and"),
+        (("{a}", "--how", "posterior", "--base", "{b}"), "--base does nothing with posterior"),
+        (("{a}", "--how", "neon", "--base", "{b}", "--share", "1"), "--share does nothing with neon: it is read by linear"),
     ],
 )
 def test_the_command_refuses(models, tmp_path, words, said):

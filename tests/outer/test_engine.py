@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -173,6 +174,12 @@ def test_ranges_and_choices_are_read():
     lr, kind, count = space.read("lr, guard=a|b, n=2..9")
     assert lr.value(0.0) == "3e-05" and lr.value(1.0) == "0.003" and kind.value(0.99) == "b" and count.value(1.0) == "9"
     assert all(abs(k.place(k.value(0.37)) - 0.37) < 0.3 for k in (lr, kind, count)) and abs(lr.place("3e-4") - 0.5) < 1e-9
+    for wrong, said in (("x=3..1", "LOW < HIGH is needed, and 3 is above 1. Did you mean 1..3?"), ("x=2..2", "one value"),
+                        ("system", "system=eccentric chooses among 60"), ("x=eccentric", "as LOW..HIGH")):  # fmt: skip
+        with pytest.raises(UserError, match=re.escape(said)):
+            space.read(wrong)
+    (said,) = space.read("system=eccentric")
+    assert len(set(said.options)) == 60 and said.value(0.0) == ""
     for wrong in ("", "nonsense", "lr,lr", "x=3..1", "x=a", "x=0..1log", "x=nan..1", "x=a|a"):
         with pytest.raises(UserError):
             space.read(wrong)

@@ -6,7 +6,9 @@ import itertools
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from sharpen.cli.program import app
 from sharpen.core import UserError
 from sharpen.outer import evolve, runs, tuning
 from sharpen.recipes import catalog
@@ -87,6 +89,17 @@ def test_a_number_can_depend_on_how_long_a_run_lasts():
     for text, by in (("20", "es"), ("80..20", "es"), ("20..80", "gp")):
         with pytest.raises(UserError):
             tuning.lifetimes(text, by)
+
+
+def test_options_of_another_kind_of_search_are_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    for words, said in (
+        (["tune", "grpo", "--over", "lr", "--for", "cost"], "--for does nothing with a recipe"),
+        (["tune", str(tmp_path), "--over", "top_p", "--seeds", "2"], "--seeds does nothing with a finished model"),
+        (["suite", str(tmp_path), "--suite", "continual", "-n", "4"], "-n does nothing with --suite continual"),
+    ):
+        found = CliRunner().invoke(app, words)
+        assert found.exit_code == 2 and said in found.output, found.output
 
 
 def test_an_evolution_tries_what_it_changes_and_goes_on_where_it_was(tmp_path, echo):

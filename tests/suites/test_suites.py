@@ -213,7 +213,7 @@ def test_suites_are_named_or_read_from_a_file(tmp_path):
     assert [a.name for a, _ in runner.chosen("critique")] == ["correction", "critic", "realcritic"]
     path.write_text('[{"axis": "blokcs"}]')
     for wrong, why in (
-        ("critics", "did you mean|There are"),
+        ("critics", "Did you mean 'critic'.*critique.*continual; the axes.*lm-eval:TASK and inspect:TASK"),
         (str(path), "blocks"),
         (str(tmp_path / "no.json"), "cannot be read"),
     ):

@@ -9,7 +9,7 @@ import json
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,6 +86,16 @@ Asked = Annotated[
 def with_columns(settings: list[str] | None, columns: str | None) -> list[str]:
     """`--map` is the setting `tasks.map`: so a run that is resumed, or compared, reads its files in the same way."""
     return [*(settings or []), *([f"tasks.map={columns}"] if columns else [])]
+
+
+def idle(context: typer.Context, names: Collection[str], why: str) -> None:
+    """UserError where one of these options was written on the command line, although it does nothing there; `why` goes on."""
+    from sharpen.core import UserError
+
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in names and source is not None and source.name == "COMMANDLINE":
+            raise UserError(f"{option.opts[0]} does nothing {why}. Leave it out.")
 
 
 def acting(env: str | None, agent: str | None, tasks: str | None) -> list[str]:

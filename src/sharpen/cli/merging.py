@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from sharpen.cli.commands import idle
+
 
 def merge(
+    context: typer.Context,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="New directory for the merged model.")],
     models: Annotated[list[Path], typer.Argument(metavar="MODEL…", help="Directories of one architecture, such as exports.")],
     how: Annotated[
@@ -24,8 +27,8 @@ def merge(
         ),
     ] = None,
     scale: Annotated[
-        float | None, typer.Option(metavar="N", help="Of what is added to the base; of neon, of what is taken away.")
-    ] = None,
+        float, typer.Option(metavar="N", help="Of what is added to the base; of neon, of what is taken away.")
+    ] = 1.0,
     density: Annotated[
         float, typer.Option(min=0, max=1, metavar="0…1", help="Share of changes that ties keeps, and dare.")
     ] = 0.2,
@@ -39,6 +42,8 @@ def merge(
     """
     from sharpen.models import merging
 
+    for name, readers in merging.unread(how).items():
+        idle(context, (name,), f"with {how}: it is read by {readers}")
     if how == "posterior":
         print(f"{preferred(out, models, share or [], seed)} is written.")
         return

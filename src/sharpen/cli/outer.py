@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sharpen.cli.commands import AsJson, Columns, with_columns
+from sharpen.cli.commands import AsJson, Columns, idle, with_columns
 from sharpen.terminal import places
 
 OuterModel = Annotated[str | None, typer.Option("--model", metavar="PATH", help="A Hugging Face causal LM to start from.")]
@@ -24,7 +26,11 @@ Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Everything random f
 
 What = Annotated[str, typer.Argument(metavar="RECIPE|MODEL_DIR", help="A recipe, or a finished model to be asked well.")]
 Over = Annotated[
-    str, typer.Option(metavar="NAME[=LOW..HIGH|=A|B],…", help="What to choose: lr,temperature=0.6..1.2,guard=always|evidence")
+    str,
+    typer.Option(
+        metavar="NAME[=LOW..HIGH|=A|B],…",
+        help="What to choose: lr,temperature=0.6..1.2,guard=always|evidence; system=eccentric: sixty messages that ship.",
+    ),
 ]
 Trials = Annotated[int, typer.Option(min=1, help="Candidates, the recipe as it is among them.")]
 TunedBy = Annotated[str, typer.Option(help="Who proposes: gp or tpe (Optuna), kg, ei, es, random, or role.")]
@@ -50,6 +56,7 @@ Trust = Annotated[bool, typer.Option("--trust", help="The proposer may write who
 
 
 def tune(
+    context: typer.Context,
     what: What,
     over: Over,
     trials: Trials = 20,
@@ -78,7 +85,6 @@ def tune(
     """
     from sharpen import core
     from sharpen.outer import tuning
-    from sharpen.terminal import Terminal, tables
 
     if aim not in ("accuracy", "cost"):
         raise core.UserError(f"--for {aim}: there are accuracy and cost.")
@@ -90,19 +96,14 @@ def tune(
     plan = tuning.Plan(
         places.here(what), over, **numbers, **shared(model, tasks, columns, settings), roles=others, proposer=proposer
     )
-    if not plan.asks and (aim == "cost" or samples > 1):
-        raise core.UserError("--for cost and --samples are about asking a finished model: name its directory.")
-    directory = run_dir or tuning.place(plan)
-    with Terminal() as progress:
-        try:
-            found = tuning.tune(directory, plan, progress)
-        except KeyboardInterrupt:
-            progress.say("What is done is kept: the same command goes on.")
-            raise
-    if as_json:
-        print(json.dumps(found, indent=1))
+    if plan.asks:
+        trained = ("budget", "seeds", "halving", "horizon", "confirm", "model", "roles")
+        named = tuple(name for name in trained if not (name == "roles" and proposer and not others))
+        idle(context, named, "with a finished model, which is asked and not trained")
     else:
-        show_tuned(tables, found)
+        idle(context, ("aim", "n", "samples"), "with a recipe: it is about asking a finished model, named by its directory")
+    directory = run_dir or tuning.place(plan)
+    searched(partial(tuning.tune, directory, plan), show_tuned, as_json)
 
 
 def evolve(
@@ -132,7 +133,6 @@ def evolve(
     from sharpen.core import UserError
     from sharpen.outer import evolve as evolving
     from sharpen.outer import tuning
-    from sharpen.terminal import Terminal, tables
 
     others, proposer = parted(roles)
     if trust and not proposer:
@@ -151,20 +151,29 @@ def evolve(
         trust=trust,
     )
     directory = run_dir or tuning.place(plan, "evolve")
+    searched(partial(evolving.evolve, directory, plan), show_evolved, as_json)
+
+
+def searched(search: Callable[[Any], dict[str, Any]], show: Callable[[dict[str, Any]], None], as_json: bool) -> None:
+    """Run a search that takes where it tells how it goes, and print what it found."""
+    from sharpen.terminal import Terminal
+
     with Terminal() as progress:
         try:
-            found = evolving.evolve(directory, plan, progress)
+            found = search(progress)
         except KeyboardInterrupt:
             progress.say("What is done is kept: the same command goes on.")
             raise
     if as_json:
         print(json.dumps(found, indent=1))
     else:
-        show_evolved(tables, found)
+        show(found)
 
 
-def show_evolved(tables: Any, found: dict[str, Any]) -> None:
+def show_evolved(found: dict[str, Any]) -> None:
     """The members, and what the chosen one is worth."""
+    from sharpen.terminal import tables
+
     rows = [
         (
             row["number"],
@@ -178,13 +187,8 @@ def show_evolved(tables: Any, found: dict[str, Any]) -> None:
         for row in found["members"]
     ]
     tables.show(("member", "parent", "by", "trials", "gain", "beats root", "change"), rows)
-    optimism = found["optimism"]
     tables.say(f"\nthe chosen member is {found['winner']}: {found['verdict']}")
-    if found["winner"]:
-        tables.say(
-            f"where it was chosen it looked like {optimism['chosen']:+.1%}: {optimism['gap']:+.1%} of that is optimism "
-            f"(the best of as many equal ones would look like {optimism['luck']:+.1%} by luck)"
-        )
+    say_optimism(found)
     print(f"it is in {found['file']}, the tree in {found['page']}")
 
 
@@ -204,8 +208,10 @@ def parted(roles: list[str] | None) -> tuple[tuple[str, ...], str]:
     return tuple(role for role in given if role.partition("=")[0] != "proposer"), (proposers or [""])[-1]
 
 
-def show_tuned(tables: Any, found: dict[str, Any]) -> None:
+def show_tuned(found: dict[str, Any]) -> None:
     """The trials, best first, and what the winner is worth where it was not chosen."""
+    from sharpen.terminal import tables
+
     rows = sorted(found["trials"], key=lambda row: (-row.get("rung", 0.0), -row.get("value", float("-inf"))))
     shown = [
         (
@@ -218,11 +224,18 @@ def show_tuned(tables: Any, found: dict[str, Any]) -> None:
         for row in rows
     ]
     tables.show(("trial", "by", "chosen by", "of budget", "settings"), shown)
-    optimism = found["optimism"]
     tables.say(f"\nthe winner is trial {found['winner']}: {found['verdict']}")
+    say_optimism(found)
+    print(f"it is in {found['file']}")
+
+
+def say_optimism(found: dict[str, Any]) -> None:
+    """How much of what a winner looked like was the luck of choosing; nothing of the root itself."""
+    from sharpen.terminal import tables
+
     if found["winner"]:
+        optimism = found["optimism"]
         tables.say(
             f"where it was chosen it looked like {optimism['chosen']:+.1%}: {optimism['gap']:+.1%} of that is optimism "
             f"(the best of as many equal ones would look like {optimism['luck']:+.1%} by luck)"
         )
-    print(f"it is in {found['file']}")

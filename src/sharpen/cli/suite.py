@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from sharpen.cli.commands import AsJson, AskingSettings, Device, Precision, System
+from sharpen.cli.commands import AsJson, AskingSettings, Device, Precision, System, idle
 from sharpen.terminal import places
 
 
 def suite(
+    context: typer.Context,
     model_dir: Annotated[
         Path, typer.Argument(metavar="MODEL_DIR", help="A Hugging Face causal LM, or smollm2; for continual a run.")
     ],
@@ -21,7 +22,8 @@ def suite(
         typer.Option(
             "--suite",
             metavar="NAME|FILE.json",
-            help="general, critique, planning, …, one axis, a file, or lm-eval:TASK and inspect:TASK.",
+            help="general, critique, planning, reasoning, insight, contamination, continual; one axis; a file; lm-eval:TASK; "
+            "inspect:TASK.",
         ),
     ] = "general",
     before: Annotated[
@@ -45,6 +47,9 @@ def suite(
     from sharpen.hashing import digest
     from sharpen.terminal import Terminal
 
+    if name == "continual":
+        asking = ("n", "seed", "system", "settings", "precision", "device")
+        idle(context, asking, "with --suite continual, which reads what a run has recorded and asks nothing")
     told = (*(settings or []), *places.system_setting(system))
     found = []
     with Terminal() as progress:

@@ -126,6 +126,8 @@ class Tableau:
     returns     Batch -> (B, T) float array, what a value head learns to expect before each token, and then the batch has
                 `values`, which the advantage may read; None: there is no value head
     keep        (Passage) -> {name: tensor}: what is kept of the stages so far, asked as each stage begins. It is `past` to hold
+    least       answers that the stage before must have learnt from, for `keep` to say anything of it; where they can be counted
+                beforehand, a run with fewer is refused
     hold        (weights, past) -> None: changes the weights' gradients (`.grad`) in place, before they are clipped
     stir        (weights) -> None: moves the weights along their gradients, in place; then gradients are taken again, and the
                 step goes on from where the weights are now
@@ -144,5 +146,6 @@ class Tableau:
     before: bool = False
     returns: Callable[[Batch], np.ndarray] | None = None
     keep: Callable[[Passage], Mapping[str, Any]] | None = None
+    least: int = 0
     hold: Callable[[Mapping[str, Any], Mapping[str, Any]], None] | None = None
     stir: Callable[[Mapping[str, Any]], None] | None = None

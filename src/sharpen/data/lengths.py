@@ -75,12 +75,6 @@ def within_budget(
     return [rewarded(s, within(s, budget, correct, length, form)) for s in keep_all(samples)]
 
 
-def unended(samples: Sequence[Sample], penalty: float = 1.0) -> list[Sample]:
-    """`keep_all`; an answer that ran out of tokens earns -penalty, whatever it says: TULU 3's -10 beside 10 for a right one
-    (arXiv 2411.15124). Without it what is said before the end is paid, and nobody learns to end."""
-    return [rewarded(s, -penalty) if penalty and s.rollout.stop == "length" else s for s in keep_all(samples)]
-
-
 def ended(samples: Sequence[Sample]) -> list[Sample]:
     """`gate`, of the answers that ended by themselves alone: an overlong filter, which keeps short answers from being
     preferred only because long ones are cut (AceReason-Nemotron 1.1, arXiv 2506.13284)."""

@@ -50,6 +50,14 @@ def number(present: int, share: float) -> int:
     return round(present * share / (1 - share))
 
 
+def beside(
+    samples: Sequence[Sample], base: Select, earlier: Sequence[Sample], size: int, share: float
+) -> tuple[list[Sample], list[Sample], int]:
+    """(what `base` selects, the memory, how many of the memory are practised again: none of an empty one)."""
+    present, held = base(samples), memory(earlier, size)
+    return present, held, number(len(present), share) if held else 0
+
+
 def recalled(
     samples: Sequence[Sample],
     share: float = 0.5,
@@ -60,8 +68,7 @@ def recalled(
     rng: np.random.Generator,
 ) -> list[Sample]:
     """What `base` selects, and of a memory any so that they are `share` of the batch (ER, arXiv 1902.10486)."""
-    present = base(samples)
-    held, n = memory(earlier, size), number(len(present), share)
+    present, held, n = beside(samples, base, earlier, size, share)
     return present + again([held[int(i)] for i in rng.choice(len(held), min(n, len(held)), replace=False)]) if held else present
 
 
@@ -80,17 +87,17 @@ def spaced(
     did before (spacing: View-batch, arXiv 2503.18371, section 3). `notes` has, for each, when it was recalled and how long it
     waits.
     """
-    present, held = base(samples), memory(earlier, size)
+    present, held, n = beside(samples, base, earlier, size, share)
     if not held:
         return present
     now = int(notes.get("step", 0))
     notes["step"] = now + 1
     plan: dict[str, list[float]] = notes.setdefault("recalls", {})
     random = rng.random(len(held))
-    first = max(len(held) / max(number(len(present), share), 1), 1.0)  # the pause if all took turns
+    first = max(len(held) / max(n, 1), 1.0)  # the pause if all took turns
     waits = [plan.get(s.rollout.id, [-first, first]) for s in held]
     overdue = [(now - last) / pause for last, pause in waits]
-    order = sorted(range(len(held)), key=lambda i: (-overdue[i], random[i]))[: number(len(present), share)]
+    order = sorted(range(len(held)), key=lambda i: (-overdue[i], random[i]))[:n]
     for i in order:
         plan[held[i].rollout.id] = [now, waits[i][1] * grow]
     return present + again([held[i] for i in order])
@@ -109,9 +116,8 @@ def hardest(
 ) -> list[Sample]:
     """What `base` selects, and of `candidates` times as many as are needed those with the lowest likelihood now (their loss is
     the largest: what is being forgotten)."""
-    present, held = base(samples), memory(earlier, size)
-    n = number(len(present), share)
-    if not held or not n:
+    present, held, n = beside(samples, base, earlier, size, share)
+    if not n:
         return present
     tried = [held[int(i)] for i in rng.choice(len(held), min(candidates * n, len(held)), replace=False)]
     order = np.argsort(likelihood(tried), kind="stable")[:n]
@@ -132,9 +138,8 @@ def confused(
     """What `base` selects, and more of the memory's arms whose prototype is nearer to one of the present arms' (OnPro's
     adaptive feedback, arXiv 2308.00301, section 3.3). A prototype is the mean direction of an arm's questions in the student's
     states; arms are drawn by softmax(largest cosine / heat)."""
-    present, held = base(samples), memory(earlier, size)
-    n = number(len(present), share)
-    if not held or not n:
+    present, held, n = beside(samples, base, earlier, size, share)
+    if not n:
         return present
     now, old = prototypes(present, embed), prototypes(held, embed)
     near = np.array([max(float(p @ q) for q in now.values()) for p in old.values()])

@@ -80,13 +80,12 @@ def _penalised(sample: Sample, free: float, cache: float, penalty: float) -> Sam
     return paid(sample, -cut, "overlong") if cut else sample
 
 
-def finished(samples: Sequence[Sample]) -> list[Sample]:
-    """`keep_all`; an answer that ran out of tokens earns at most nothing, however right what it had said by then. Where that is
-    paid, a model learns to run on. Its outcome stays."""
-    return [
-        paid(s, -(s.verdict.reward or 0.0), "cut off") if s.rollout.stop == "length" and (s.verdict.reward or 0.0) > 0 else s
-        for s in keep_all(samples)
-    ]
+def finished(samples: Sequence[Sample], most: float = 0.0) -> list[Sample]:
+    """`keep_all`; an answer that ran out of tokens earns at most `most`, however right what it had said by then. Where that is
+    paid, a model learns to run on. Its outcome stays. TULU 3 has -10 beside 10 for a right one (arXiv 2411.15124)."""
+    kept = keep_all(samples)
+    over = [(s.verdict.reward or 0.0) - most if s.rollout.stop == "length" else 0.0 for s in kept]
+    return [paid(s, -more, "cut off") if more > 0 else s for s, more in zip(kept, over, strict=True)]
 
 
 def paid(sample: Sample, more: float, part: str) -> Sample:

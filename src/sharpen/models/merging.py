@@ -169,7 +169,28 @@ WAYS: Mapping[str, Callable[..., dict[str, Tensor]]] = {
     "dare": dare,
     "neon": neon,
 }
-SPARSE = ("ties", "dare")
+# What each reads beside the models, of what a merge can be given; posterior (cli/merging.py) has no base and one run.
+READS: Mapping[str, tuple[str, ...]] = {
+    "linear": ("share",),
+    "task_arithmetic": ("base", "scale"),
+    "ties": ("base", "scale", "density"),
+    "dare": ("base", "scale", "density", "seed"),
+    "neon": ("base", "scale"),
+    "posterior": ("share", "seed"),
+}
+
+
+def read_by(how: str) -> tuple[str, ...]:
+    """What a way of merging reads, by name. UserError where there is no such way."""
+    if how not in READS:
+        raise UserError(f"--how {how}: there is no such way.{suggest(how, READS)} There are: {', '.join(READS)}.")
+    return READS[how]
+
+
+def unread(how: str) -> dict[str, str]:
+    """What a way of merging does not read: {name: who reads it, in words}. UserError where there is no such way."""
+    names = sorted({name for reads in READS.values() for name in reads} - set(read_by(how)))
+    return {name: " and ".join(way for way, reads in READS.items() if name in reads) for name in names}
 
 
 def merge_models(
@@ -178,22 +199,18 @@ def merge_models(
     how: str,
     base: Path | None,
     shares: Sequence[float],
-    scale: float | None,
+    scale: float,
     density: float,
     seed: int,
 ) -> Path:
     """Merge directories with models into the new directory `out`, with the tokenizer of the first. All are in memory at once.
 
-    UserError where they do not fit each other, something is missing or would do nothing, or `out` holds something.
+    how is one of WAYS. UserError where they do not fit each other, something is missing, or `out` holds something.
     """
-    if how not in WAYS:
-        raise UserError(f"--how {how}: there is no such way.{suggest(how, WAYS)} There are: {', '.join(WAYS)}.")
+    reads = read_by(how)
     empty(out)
-    if (how == "linear") == (base is not None):
-        said = "linear takes no --base" if base else f"{how} starts from what the models were trained from. Name it: --base DIR"
-        raise UserError(f"{said}.")
-    if how != "linear" and shares or how == "linear" and scale is not None:
-        raise UserError(f"--{'share' if shares else 'scale'} does nothing with {how}. Leave it out.")
+    if "base" in reads and base is None:
+        raise UserError(f"{how} starts from what the models were trained from. Name it: --base DIR")
     if how == "linear" and len(models) < 2:
         raise UserError("linear is a mean of two models or more, and this is one. Name another.")
     if shares and len(shares) != len(models):
@@ -206,10 +223,8 @@ def merge_models(
     fitting(states, [str(path) for path in listed])
     if odd := next((p for p, (_, t) in zip(listed, loaded, strict=True) if t.get_vocab() != loaded[0][1].get_vocab()), None):
         raise UserError(f"{odd} has another vocabulary than {listed[0]}: their tokens mean different things. Merge kin.")
-    more = {"density": density} if how in SPARSE else {}
-    more |= {"seed": seed} if how == "dare" else {}
-    more |= {} if scale is None else {"scale": scale}
-    way = partial(WAYS[how], **more)
+    given = {"density": density, "seed": seed, "scale": scale}
+    way = partial(WAYS[how], **{name: value for name, value in given.items() if name in reads})
     made = way(states, list(shares) or [1 / len(models)] * len(models)) if base is None else way(states[0], states[1:])
     write(out, loaded[0][0], loaded[0][1], made, listed[0])
     return out

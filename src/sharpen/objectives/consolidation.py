@@ -75,6 +75,13 @@ def fisher(passage: Passage, samples: int) -> dict[str, Tensor]:
     return {name: t / len(rows) for name, t in zip(names, total, strict=True)}
 
 
+def enough(samples: int) -> int:
+    """FEWEST. UserError where `samples` is below it: every estimate would be refused."""
+    if samples < FEWEST:
+        raise UserError(f"samples={samples}: a Fisher estimate needs {FEWEST} answers at least. Take {FEWEST} or more.")
+    return FEWEST
+
+
 def ewc(base: Base, strength: float = 100.0, samples: int = 128) -> Tableau:
     """Elastic weight consolidation (arXiv 1612.00796, equation 3): the sum over earlier stages of strength / 2 * F (theta -
     theta*)^2.
@@ -84,14 +91,17 @@ def ewc(base: Base, strength: float = 100.0, samples: int = 128) -> Tableau:
     """
     if not strength:
         return base()
-    return replace(base(), keep=partial(anchored, samples=samples), hold=partial(pulled, strength=strength))
+    return replace(
+        base(), least=enough(samples), keep=partial(anchored, samples=samples), hold=partial(pulled, strength=strength)
+    )
 
 
 def online_ewc(base: Base, strength: float = 100.0, decay: float = 0.9, samples: int = 128) -> Tableau:
     """Online EWC (arXiv 1805.06370, section 4): F <- decay * F + that of the last stage; the anchor is where that ended."""
     if not strength:
         return base()
-    return replace(base(), keep=partial(anchored, samples=samples, decay=decay), hold=partial(pulled, strength=strength))
+    keep = partial(anchored, samples=samples, decay=decay)
+    return replace(base(), least=enough(samples), keep=keep, hold=partial(pulled, strength=strength))
 
 
 def anchored(passage: Passage, samples: int, decay: float | None = None) -> dict[str, Tensor]:
@@ -139,7 +149,8 @@ def mixture(
     if any(p < 0 for p in preference) or preference and not sum(preference):
         raise UserError(f"preference={preference}: these are shares of the stages, from 0, and one at least above it.")
     keep = partial(posteriors, distance=distance, samples=samples, prior=prior)
-    return replace(base(), keep=keep, hold=partial(towards_mixture, strength=strength, preference=preference))
+    hold = partial(towards_mixture, strength=strength, preference=preference)
+    return replace(base(), least=enough(samples), keep=keep, hold=hold)
 
 
 def posteriors(passage: Passage, distance: float, samples: int, prior: float) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sharpen.core import UserError
+from sharpen.outer import prompts
 
 # Where no range is given: (low, high, logarithmic, whole). Three octaves about what the methods of the folder take.
 RANGES: Mapping[str, tuple[float, float, bool, bool]] = {
@@ -29,6 +30,7 @@ RANGES: Mapping[str, tuple[float, float, bool, bool]] = {
     "extrapolation": (0.0, 0.5, False, False),
     "average": (0.0, 0.99, False, False),
 }
+ECCENTRIC = "eccentric"  # as what to choose `system` from: the messages of prompts.py
 DIGITS = 4  # significant ones of a proposed number: a recipe file is to be read
 
 
@@ -72,7 +74,8 @@ Values = Mapping[str, str]  # by name, as `--set` has it
 
 
 def read(text: str) -> tuple[Knob, ...]:
-    """`lr,temperature=0.5..1.2,guard=ratchet|evidence` as knobs; `log` after a range makes it logarithmic: `x=1..100log`.
+    """`lr,temperature=0.5..1.2,guard=ratchet|evidence` as knobs; `log` after a range makes it logarithmic: `x=1..100log`;
+    `system=eccentric` is a choice among the messages of prompts.py.
 
     Raises UserError for a name without a known range and none given, an empty range, and a name that stands twice.
     """
@@ -89,7 +92,9 @@ def read(text: str) -> tuple[Knob, ...]:
 
 def _known(name: str) -> Knob:
     if name not in RANGES:
-        raise UserError(f"--over {name}: give it a range, {name}=LOW..HIGH, or what to choose from, {name}=A|B.")
+        raise UserError(
+            f"--over {name}: give it a range, {name}=LOW..HIGH, or what to choose from, {name}=A|B.{_of_system(name)}"
+        )
     low, high, log, whole = RANGES[name]
     return Knob(name, low, high, log, whole)
 
@@ -100,17 +105,33 @@ def _given(name: str, said: str) -> Knob:
         if len(set(options)) < 2 or not all(options):
             raise UserError(f"--over {name}={said}: two or more different values are needed, such as {name}=A|B.")
         return Knob(name, options=options)
-    low, dots, high = said.removesuffix("log").partition("..")
-    try:
-        if not dots or not float(low) < float(high) or not math.isfinite(float(high)):
-            raise ValueError
-    except ValueError:
-        raise UserError(f"--over {name}={said}: write a range as LOW..HIGH, or choices as A|B.") from None
+    if said == ECCENTRIC and name == "system":
+        return Knob(name, options=prompts.eccentric())
+    low, high = _ends(name, said)
     known = RANGES.get(name, (0, 0, False, all("." not in n and "e" not in n for n in (low, high))))
     log = said.endswith("log") or (known[2] and float(low) > 0)
     if log and float(low) <= 0:
         raise UserError(f"--over {name}={said}: a logarithmic range begins above 0.")
     return Knob(name, float(low), float(high), log, bool(known[3]))
+
+
+def _ends(name: str, said: str) -> tuple[str, str]:
+    """LOW and HIGH of a range as they were written. UserError for what is none, and where LOW is not below HIGH."""
+    low, dots, high = said.removesuffix("log").partition("..")
+    try:
+        if not dots or not all(math.isfinite(float(end)) for end in (low, high)):
+            raise ValueError
+    except ValueError:
+        raise UserError(f"--over {name}={said}: write a range as LOW..HIGH, or choices as A|B.{_of_system(name)}") from None
+    if float(low) == float(high):
+        raise UserError(f"--over {name}={said} is one value: there is nothing to choose. Set it: --set {name}={low}")
+    if float(low) > float(high):
+        raise UserError(f"--over {name}={said}: LOW < HIGH is needed, and {low} is above {high}. Did you mean {high}..{low}?")
+    return low, high
+
+
+def _of_system(name: str) -> str:
+    return f" system={ECCENTRIC} chooses among {len(prompts.eccentric())} messages that ship." if name == "system" else ""
 
 
 def values(space: Space, point: Sequence[float] | np.ndarray) -> dict[str, str]:

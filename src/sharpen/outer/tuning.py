@@ -25,7 +25,7 @@ from sharpen.core import UserError, suggest
 from sharpen.guard import parse_budget
 from sharpen.outer import asked, asking, engine, files, proposers, runs, space, strategies
 from sharpen.outer.history import Candidate, Failed, History, Score, read
-from sharpen.outer.space import Knob, Space
+from sharpen.outer.space import Space
 from sharpen.recipe import SLOTS, Recipe
 from sharpen.recipes import catalog
 from sharpen.store import database
@@ -33,6 +33,7 @@ from sharpen.store import database
 POWER = "^N"  # behind the name of a number: an exponent of the length of a run
 FRESH = 1000  # seeds of the report begin here, after those of the trials
 WARM_BY = "role"
+MAP = "tasks.map="  # the setting that says what a file's columns are
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def tune(directory: Path, plan: Plan, progress: Any) -> dict[str, Any]:
     """Make every trial that is not made yet, then the report, as JSON. UserError where every candidate failed."""
     if plan.trials < 2:
         raise UserError("--trials 1 would try the recipe as it is, and nothing else. Take 2 or more.")
-    chosen = space.read(over(plan))
+    chosen = space.read(plan.over)
     with ExitStack() as stack:
         with database.explained(directory):
             directory.mkdir(parents=True, exist_ok=True)
@@ -123,19 +124,6 @@ def begin(path: Path, plan: Any) -> None:
     part = path.with_name(f"{path.name}.part")
     part.write_text(json.dumps(now, indent=1), encoding="utf-8")
     part.rename(path)
-
-
-def over(plan: Plan) -> str:
-    """`--over`, with what `system=eccentric` stands for left to `knobs`."""
-    return plan.over.replace("system=eccentric", "system=a|b")
-
-
-def knobs(plan: Plan, chosen: Space) -> Space:
-    from sharpen.outer import prompts
-
-    if "system=eccentric" not in plan.over:
-        return chosen
-    return tuple(Knob("system", options=prompts.eccentric()) if k.name == "system" else k for k in chosen)
 
 
 def proposing(plan: Plan, subject: Subject) -> engine.Propose:
@@ -204,7 +192,7 @@ def trained(directory: Path, plan: Plan, chosen: Space) -> Subject:
         files.write(path, genome, claim, plan.what, files_told(winner))
         return path
 
-    return Subject(knobs(plan, chosen), standing(base, chosen, plan.what), measure, confirm, write)
+    return Subject(chosen, standing(base, chosen, plan.what), measure, confirm, write)
 
 
 def settled(values: Mapping[str, Any], steps: float, horizon: Sequence[int]) -> dict[str, str]:
@@ -222,8 +210,8 @@ def base_of(plan: Plan) -> Recipe:
     built = catalog.build(plan.what, plan.settings, model=plan.model, tasks=plan.tasks)
     if not isinstance(built, Recipe):
         raise UserError(f"{plan.what} has several stages. Tune one of its recipes by itself.")
-    names = {knob.name for knob in space.read(over(plan))}
-    for knob in space.read(over(plan)):
+    names = {knob.name for knob in space.read(plan.over)}
+    for knob in space.read(plan.over):
         if knob.name.endswith(POWER):
             if not plan.horizon or knob.name.removesuffix(POWER) not in names:
                 raise UserError(f"--over {knob.name}: an exponent of a run's length: tune the number too, with --horizon.")
@@ -266,12 +254,14 @@ def asked_of(directory: Path, plan: Plan, chosen: Space, progress: Any) -> Subje
     for knob in chosen:
         if knob.name not in known:
             raise UserError(f"--over {knob.name}: a finished model has no such.{suggest(knob.name, known)} {', '.join(known)}.")
-    source = tasks.parse_spec(plan.tasks or "default", "")
+    columns = [s for s in plan.settings if s.startswith(MAP)]
+    source = tasks.parse_spec(plan.tasks or "default", columns[-1].removeprefix(MAP) if columns else "")
     model = asking.opened(Path(models.located(plan.what)), source, plan.n, plan.seed)
 
     def told(candidate: Candidate) -> list[str]:
         own = {} if candidate.number == 0 else dict(candidate.values)
-        return [*plan.settings, *(f"{k}={v}" for k, v in own.items())]  # greedy where no temperature is said
+        settings = [s for s in plan.settings if s not in columns]
+        return [*settings, *(f"{k}={v}" for k, v in own.items())]  # greedy where no temperature is said
 
     def measure(candidate: Candidate, share: float) -> Score:
         found = asking.answered(model, told(candidate), "validation", plan.samples)
@@ -298,7 +288,7 @@ def asked_of(directory: Path, plan: Plan, chosen: Space, progress: Any) -> Subje
         path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         return path
 
-    return Subject(knobs(plan, chosen), {}, measure, confirm, write)
+    return Subject(chosen, {}, measure, confirm, write)
 
 
 def report(directory: Path, plan: Plan, subject: Subject, history: History) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from sharpen.core import UserError, suggest
-from sharpen.recipe import SLOTS, Recipe, Stage, Stages, asked_for, describe, identity
+from sharpen.recipe import SLOTS, Recipe, Stage, Stages, asked_for, describe, first_objective, identity
 from sharpen.recipes import validation
 
 # What a run has once, so that it is the same in every stage.
@@ -73,6 +73,20 @@ def validate(method: Stages) -> None:
         raise UserError(
             f"Of a budget of {budget} nothing is left for {empty[0]} ({written}). Take more steps, or a larger share."
         )
+    if budget.kind == "steps":
+        enough(method, [b - a for a, b in zip([0, *ends], ends, strict=False)])
+
+
+def enough(method: Stages, steps: list[int]) -> None:
+    """UserError where a stage's objective needs more answers of the stage before than that can learn from in its steps."""
+    for number, (before, stage) in enumerate(zip(method.stages, method.stages[1:], strict=False), 1):
+        one, needed = before.recipe, first_objective(stage.recipe, number).least
+        most = steps[number - 1] * ((1 + one.refills) * one.prompts * one.samples + one.replay)
+        if most < needed:
+            raise UserError(
+                f"{stage.name} needs {needed} answers that {before.name} learnt from, and {steps[number - 1]} steps of "
+                f"{one.prompts} x {one.samples} are at most {most}. Take a larger --budget, or more prompts."
+            )
 
 
 def check(stage: Stage) -> None:

@@ -18,11 +18,12 @@ from sharpen import loop, models, rollouts
 from sharpen.compare import paired
 from sharpen.core import Arm, Task, UserError, suggest
 from sharpen.hashing import derive
-from sharpen.suites import contamination, critique, general, insight, planning, reasoning
+from sharpen.suites import contamination, critique, external, general, insight, planning, reasoning
 from sharpen.suites.axis import Axis, Item, means
 
 LONGEST = 256  # tokens of an answer where the model's directory says nothing
 N = 32
+CONTINUAL = "continual"  # of a run, not of a model: continual.py
 
 SUITES: Mapping[str, tuple[Axis, ...]] = {
     "general": (*general.AXES, *planning.AXES, *reasoning.AXES, *insight.AXES),
@@ -49,9 +50,11 @@ def chosen(suite: str) -> list[tuple[Axis, int | None]]:
     if suite in known():
         return [(known()[suite], None)]
     if not suite.endswith(".json"):
-        names = list(dict.fromkeys([*SUITES, *known()]))
+        axes = [name for name in known() if name not in SUITES]
         raise UserError(
-            f"--suite {suite}: there is none.{suggest(suite, names)} There are: {', '.join(names)}, and files.json."
+            f"--suite {suite}: there is none.{suggest(suite, [*SUITES, CONTINUAL, *axes])} There are the suites "
+            f"{', '.join([*SUITES, CONTINUAL])}; the axes {', '.join(axes)}; "
+            f"{' and '.join(f'{kind}:TASK' for kind in external.KINDS)}; and a file of JSON that names axes."
         )
     try:
         rows = json.loads(Path(suite).read_text("utf-8"))

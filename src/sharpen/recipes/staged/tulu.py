@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen import guard, tasks
-from sharpen.data import lengths
+from sharpen import data, guard, tasks
 from sharpen.guard import handover
 from sharpen.objectives import example, preferences
 from sharpen.recipe import Stage, Stages
@@ -31,7 +30,7 @@ def recipe(imitate: float = 0.2, prefer: float = 0.2, beta: float = 5.0, endless
     same: dict[str, Any] = dict(tasks=partial(tasks.unseen, families=unseen)) if unseen else {}
     preference = replace(dpo.recipe(), objective=partial(preferences.dpo, beta=beta, per_token=True), **same)
     practice = replace(grpo.recipe(), **same)
-    practice = replace(practice, select=partial(lengths.unended, penalty=endless)) if endless else practice
+    practice = replace(practice, select=partial(data.finished, most=-endless)) if endless else practice
     return staging.sequence(
         Stage("sft", replace(sft.recipe(), **same), imitate, handover.mean, guard.ratchet),
         Stage("dpo", preference, prefer, handover.best, guard.ratchet),
