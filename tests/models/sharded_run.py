@@ -63,7 +63,7 @@ def learn(policy: Any, kind: str, steps: range) -> list[float]:
 
 
 def asked(policy: Any, save: Path) -> list[Any]:
-    """What the policy itself answers around a checkpoint, and engines before and after an update; weights come from all ranks."""
+    """What the policy answers around a checkpoint, and engines around an update, where the weights come from all ranks."""
     found = []
     for _ in range(2):
         turns = policy.respond([Ask(({"role": "user", "content": "2 + 1 ="},))] * 2, [7, 8], 6, Sampling(0.7))
