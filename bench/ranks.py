@@ -135,7 +135,7 @@ def kills(number: int, size: int, seed: int) -> None:
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        short = ("warmup_steps=20",)
+        short = ()
         assert begun(root / "whole", 10, size, short)
         whole, _, rows = weights(root / "whole")
         right = killed = 0

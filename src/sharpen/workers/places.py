@@ -56,7 +56,8 @@ def opened(spec: str) -> Place:
         return Nodes(max(1, int(found[1] or 1)), max(1, int(found[2])))
     from sharpen.workers.ray import Cluster
 
-    return Cluster("auto" if spec == "ray://auto" else spec)
+    name = spec.removeprefix("ray://")
+    return Cluster(name if name in ("auto", "local") else spec)
 
 
 @contextmanager
