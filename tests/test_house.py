@@ -18,7 +18,19 @@ ROOT = Path(__file__).parents[1] / "src" / "sharpen"
 # From the ground up: a room may import from those above it in this list, and any of them from the ground files.
 GROUND = ("hashing", "estimate", "core", "recipe")
 ROOMS = (
-    *("terminal", "families", "sandbox", "verify.maths", "verify.code", "verify", "environments", "tasks", "audit", "data"),
+    *(
+        "terminal",
+        "workers",
+        "families",
+        "sandbox",
+        "verify.maths",
+        "verify.code",
+        "verify",
+        "environments",
+        "tasks",
+        "audit",
+        "data",
+    ),
     *("objectives", "models.engine", "models", "rollouts", "guard", "store", "engines", "curriculum", "recipes", "loop"),
     *("serve", "plan", "report", "view", "track", "compare", "outer", "suites", "cli"),
 )

@@ -62,11 +62,17 @@ def learn(policy: Any, kind: str, steps: range) -> list[float]:
     return found
 
 
-def asked(policy: Any, place: Path) -> list[Any]:
-    """What engines answer before and after an update, where the weights come from all ranks."""
+def asked(policy: Any, save: Path) -> list[Any]:
+    """What the policy answers around a checkpoint, and engines around an update, where the weights come from all ranks."""
+    found = []
+    for _ in range(2):
+        turns = policy.respond([Ask(({"role": "user", "content": "2 + 1 ="},))] * 2, [7, 8], 6, Sampling(0.7))
+        found += [turn.tokens.tolist() for turn in turns]
+        policy.save(str(save))
+    place = save.with_name(f"{save.name}.published")
     server = contract.Server(contract.Engine(student(), "student")).begin()
     served = Served([server.url], place, seconds=60.0)
-    policy.elsewhere, found = served, []
+    policy.elsewhere = served
     for step in (0, 1):
         turns = policy.respond([Ask(({"role": "user", "content": "1 + 1 ="},))] * 2, [5, 6], 6, Sampling(0.7))
         found += [turn.tokens.tolist() for turn in turns]
@@ -83,8 +89,7 @@ def outcome(policy: Any, kind: str, steps: range, save: Path | None) -> dict[str
     said = None
     if save:
         save.mkdir(parents=True)
-        policy.save(str(save))
-        said = asked(policy, save.parent / f"{save.name}.published")  # it changes the weights
+        said = asked(policy, save)  # it changes the weights
     return {"told": told, "said": said, "logp": logp.sum(axis=1).tolist()}
 
 

@@ -5,8 +5,8 @@ went), commands.py those without (data.py: what a set of tasks is worth; compari
 neighbours, viewing.py the page, profiling.py where a step's time goes; outer.py loops over recipes, suite.py fixed
 evaluations, heads.py attention heads.
 
-May import: terminal, environments, verify, tasks, audit, data, objectives, guard, models, store, recipes, loop, serve, plan,
-report, view, track, compare, outer, suites.
+May import: terminal, workers, environments, verify, tasks, audit, data, objectives, guard, models, store, recipes, loop, serve,
+plan, report, view, track, compare, outer, suites.
 """
 
 from sharpen.cli.program import app, main

@@ -138,6 +138,7 @@ def run(
     publish: serving.Publish = None,
     ahead: serving.Steps = 0,
     shard: serving.Shard = "",
+    workers: serving.Workers = "",
     commit_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="What a kill may cost.")] = 120.0,
     track: Track = None,
 ) -> None:
@@ -166,7 +167,7 @@ def run(
         roles=tuple(places.here_role(role) for role in roles or []),
         commit_s=commit_every,
         as_control=as_control,
-        **serving.afar(engines, publish, shard, ahead),
+        **serving.afar(engines, publish, shard, ahead, workers),
     )
     if shard and loop.afar.rank():
         return loop.afar.attend(request)
@@ -182,18 +183,23 @@ def resume(
     budget: Annotated[str | None, typer.Option(metavar="10m|40steps|2Mtokens", help="More, for a finished run.")] = None,
     accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Go on with inputs that have changed.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Run the code that a directory from elsewhere names.")] = False,
+    engines: serving.Engines = None,
+    publish: serving.Publish = None,
+    workers: serving.Workers = "",
     track: Track = None,
 ) -> None:
     """Go on with an interrupted run, exactly as if it never stopped; or with a finished one, beyond its budget.
 
     What it was made of must be what it was: tasks, recipe, verifiers, model, chat template, versions. It is shown in
-    the trackers that it was shown in, or in those of --track; --track none is in none.
+    the trackers that it was shown in, or in those of --track; --track none is in none. Engines and workers are those of
+    its beginning, unless they are named.
     """
     from sharpen import loop
 
     if loop.afar.rank() and loop.afar.sharded(directory):
         return loop.afar.attend_resumed(directory, trust)
-    step = partial(loop.resume, accept=accept_changes, trusted=trust)
+    other = serving.instead(engines, publish, workers)
+    step = partial(loop.resume, accept=accept_changes, trusted=trust, instead=other)
     driving.drive(partial(step, more=budget), directory, directory, serving.tracked(directory, track), budget, step)
 
 

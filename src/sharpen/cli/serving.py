@@ -46,22 +46,40 @@ Publish = Annotated[
 Steps = Annotated[
     int, typer.Option("--ahead", min=0, max=16, metavar="K", help="Generate rollouts of step t+K while step t is learnt.")
 ]
+Workers = Annotated[
+    str,
+    typer.Option(metavar="ray://HOST:PORT", help="Verdicts, programs and environments on a Ray cluster, or on local://8."),
+]
 Shard = Annotated[
     str, typer.Option(metavar="fsdp", help="Under torchrun: weights, gradients and optimizer in shards on all processes.")
 ]
 
 
-def afar(engines: str | None, publish: Path | None, shard: str, ahead: int) -> dict[str, Any]:
+def afar(engines: str | None, publish: Path | None, shard: str, ahead: int, helpers: str = "") -> dict[str, Any]:
     """Of a request, what these options say. UserError for what would do nothing."""
+    from sharpen import workers
     from sharpen.core import UserError
 
-    urls = tuple(url.strip() for url in (engines or "").split(",") if url.strip())
+    urls = addresses(engines)
     if publish and not urls:
         raise UserError("--publish says where engines find weights, and there are none: name them with --engines.")
     if shard not in ("", "fsdp"):
         raise UserError(f"--shard {shard}: there is fsdp.")
     place = str(publish.absolute()) if publish else None
-    return {"shard": shard, "ahead": ahead, "engines": urls, "publish": place}
+    return {"shard": shard, "ahead": ahead, "engines": urls, "publish": place, "workers": workers.checked(helpers)}
+
+
+def addresses(engines: str | None) -> tuple[str, ...]:
+    return tuple(url.strip() for url in (engines or "").split(",") if url.strip())
+
+
+def instead(engines: str | None, publish: Path | None, helpers: str) -> dict[str, Any]:
+    """Of a request that is resumed, what these options put in the place of what was said first."""
+    from sharpen import workers
+
+    found: dict[str, Any] = {"engines": addresses(engines)} if engines else {}
+    found |= {"publish": str(publish.absolute())} if publish else {}
+    return found | ({"workers": workers.checked(helpers)} if helpers else {})
 
 
 def serve(

@@ -6,7 +6,7 @@ toolbox.py has the tools that ship, of tools.py and retrieval.py; gymnastics.py,
 environments ours; worlds/ has environments of papers. probes.py looks for what an environment does wrong; memory.py keeps
 episodes; users.py has scripted users; agents.py runs agent programs; heuristics.py judges programs that guide a search.
 
-May import: verify.maths, verify.
+May import: workers, verify.maths, verify.
 """
 
 from sharpen.core import Act as act

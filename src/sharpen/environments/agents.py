@@ -28,6 +28,7 @@ from typing import Any
 
 from sharpen.core import Failed, Observation, Task, UserError
 from sharpen.environments import calls
+from sharpen.workers import ONE_THREAD
 
 LARGEST = 2**24  # bytes of a request
 OUTPUT = 1_000_000  # bytes that a program may print
@@ -163,8 +164,6 @@ class Program:
         return None
 
     def reset(self, action: str) -> Observation:
-        from sharpen.environments.hosted import ONE_THREAD
-
         at = server()
         at.programs[self.key] = self
         url = f"http://127.0.0.1:{at.server_address[1]}/v1"

@@ -7,7 +7,6 @@ no sandbox: it has this user's rights. What a model wrote reaches it as JSON alo
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
@@ -25,9 +24,9 @@ from typing import IO, Any
 from sharpen.core import UserError
 from sharpen.environments.episode import Episode
 from sharpen.environments.loading import factory
+from sharpen.workers import end_with
 
 MOST_LINE = 4_000_000  # bytes of one answer
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SEND_S = 5.0  # until a child has read a request
 
 
@@ -62,13 +61,6 @@ def serve(parent: int, spec: str, memory_mb: int) -> None:
     gc.collect()
     gc.freeze()  # children share these pages
     Host(make, requests, replies, memory_mb).run()
-
-
-def end_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(0)
 
 
 def say(replies: IO[bytes], value: Any) -> None:

@@ -1,6 +1,7 @@
 """Environments that live in processes of their own: `open_env` makes one, and what it is asked comes back as a Future.
 
-1. A SPEC has as many hosts as there are cores (host.py), started when the first environment is reset, ended with this process.
+1. A SPEC has as many hosts (host.py) as there are cores, or workers of `workers.using`, started when the first environment is
+   reset, ended with this process.
 2. A host that dies takes its environments with it: their rollouts fail, the next ones get a new host.
 3. An environment can be copied at any time: `copy` plays on from here. Where its class has `snapshot`, that is taken; elsewhere
    the same actions are played again, and an observation that differs then is said to.
@@ -12,8 +13,6 @@ import atexit
 import itertools
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -21,18 +20,19 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from typing import Any
 
+from sharpen import workers
 from sharpen.core import Act, Failed, Observation, Task, UserError
 from sharpen.environments.episode import verdict_of
 from sharpen.environments.loading import checked
 
 MEMORY_MB = 1024  # that an environment may use beyond what its code takes
 START_S = 120.0  # until a host has imported its code
+STARTS = 8  # of a host whose machine goes away meanwhile
 GRACE_S = 2.0  # for a host's own answer, beyond an environment's time
 BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
     "from sharpen.environments.host import serve; serve(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))"
 )
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}  # they share the cores
 
 
 class Host:
@@ -40,21 +40,15 @@ class Host:
 
     def __init__(self, spec: str) -> None:
         self.spec = spec
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", BOOT, json.dumps(sys.path), str(os.getpid()), spec, str(MEMORY_MB)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | ONE_THREAD,
-            bufsize=0,
-            start_new_session=True,
-        )
+        self.child = workers.start(BOOT, spec, str(MEMORY_MB))
         self.lock = threading.Lock()
         self.numbers = itertools.count()
         self.waiting: dict[int, Future[Any]] = {}
         self.ready: Future[str | None] = Future()
         self.lost = ""
         self.gone: deque[int] = deque()  # environments that nobody holds any more: they are ended with the next request
-        threading.Thread(target=self.read, name=f"host of {spec}", daemon=True).start()
+        self.reader = threading.Thread(target=self.read, name=f"host of {spec}", daemon=True)
+        self.reader.start()
 
     def send(self, id: int, op: str, seconds: float, **more: Any) -> Future[dict[str, Any]]:
         """What comes of a request, once it comes. Failed where the host is gone."""
@@ -68,18 +62,16 @@ class Host:
             try:
                 if self.lost:
                     raise OSError(self.lost)
-                assert self.process.stdin
                 left = memoryview(line)
                 while left:
-                    left = left[self.process.stdin.write(left) :]
-            except OSError as error:
+                    left = left[self.child.stdin.write(left) :]
+            except (OSError, ValueError) as error:  # ValueError: its pipe is closed
                 self.waiting.pop(number, None)
                 future.set_exception(Failed(f"the environment's host is gone: {error}"))
         return future
 
     def read(self) -> None:
-        assert self.process.stdout
-        for line in iter(self.process.stdout.readline, b""):
+        for line in iter(self.child.stdout.readline, b""):
             found = json.loads(line)
             if "n" not in found:
                 self.ready.set_result(found["mistake"])
@@ -95,7 +87,8 @@ class Host:
             else:
                 future.set_result(found)
         with self.lock:
-            self.lost = f"it ended with {self.process.wait()}"
+            self.lost = self.child.gone or self.child.ended(GRACE_S) or "it closed its output"
+            self.child.kill()
             left, self.waiting = list(self.waiting.values()), {}
         for future in left:
             future.set_exception(Failed(f"the environment's host is gone: {self.lost}"))
@@ -113,32 +106,44 @@ class Host:
             raise UserError(f"The environment {self.spec} cannot be loaded:\n{mistake}")
 
     def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        try:
-            self.process.wait(timeout=GRACE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.child.stdin.close()
+        self.reader.join(GRACE_S)
+        self.child.signal()
+        self.reader.join(GRACE_S)
 
 
-_hosts: dict[tuple[int, str], list[Host]] = {}
+_hosts: dict[tuple[int, int, str], list[Host]] = {}
 _lock = threading.Lock()
 _ids = itertools.count(1)
 
 
 def host_of(spec: str, id: int) -> Host:
-    """A host for environment `id`. UserError where its code cannot be loaded."""
+    """A host for environment `id`. UserError where its code cannot be loaded, or no machine is left for it."""
+    said = ""
+    for _ in range(STARTS):
+        try:
+            found = host(spec, id)
+            found.begun()
+            return found
+        except workers.Gone as error:
+            said = str(error)
+        except UserError:
+            if not found.child.gone:
+                raise
+            said = found.child.gone
+    raise UserError(f"workers_gone: no machine of --workers starts an environment ({said}). Start them, then resume the run.")
+
+
+def host(spec: str, id: int) -> Host:
+    """The host of environment `id`, a new one where that is lost."""
     with _lock:
-        hosts = _hosts.setdefault((os.getpid(), spec), [])
-        place = id % max(1, len(os.sched_getaffinity(0)))
+        hosts = _hosts.setdefault((os.getpid(), workers.elsewhere(), spec), [])
+        place = id % workers.slots()
         while len(hosts) <= place:
             hosts.append(Host(spec))
         if hosts[place].lost:
             hosts[place] = Host(spec)
-        found = hosts[place]
-    found.begun()
-    return found
+        return hosts[place]
 
 
 def ready(spec: str) -> None:

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 
-from sharpen import environments, guard, models
+from sharpen import environments, guard, models, workers
 from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.guard import doctor
 from sharpen.loop import (
@@ -89,6 +89,12 @@ def start(
     clock   by which commits within a round are due
     size    chooses settings by what the model is like (sizing.py), before anything is kept of the run
     """
+    with workers.using(request.workers):
+        return begin(request, progress, fault, pause, origin, clock, size)
+
+
+def begin(request: Request, progress: Any, fault: Fault, pause: Any, origin: Path | None, clock: Any, size: Any) -> Path:
+    """`start`, where the machines for verdicts, programs and environments are there."""
     began = time.monotonic()
     recipe = build_recipe(request)
     first = opening(recipe)
@@ -153,18 +159,20 @@ def resume(
     accept: bool = False,
     trusted: bool = False,
     clock: Callable[[], float] = time.monotonic,
+    instead: Mapping[str, Any] | None = None,
 ) -> Path:
     """Go on with a run that was interrupted or paused. Raises UserError where there is none, or it cannot go on (resuming.py).
 
     more     a budget, such as "30m", that a finished run gets beyond its own; or what a person asked (store/asked.py)
     accept   go on although what it was made of has changed; the run records that
     trusted  run the code that the directory names although it was not made here
+    instead  fields of the request for this time: engines, publish and workers may be elsewhere by now
     """
     began = time.monotonic()
     with Store.open(directory, write=True, fault=fault) as store, processor.threads(store.meta()["threads"]):
-        request, recipe, source, policy = resuming.taken_up(store, progress, accept, trusted)
+        request, recipe, source, policy = resuming.taken_up(store, progress, accept, trusted, instead or {})
         due, served = Due(request.commit_s, clock), afar.meet(request, policy, progress)
-        with afar.generating(policy, served):
+        with workers.using(request.workers), afar.generating(policy, served):
             run(store, recipe, request.seed, policy, source, progress, began, due, pause, more)
     return directory
 

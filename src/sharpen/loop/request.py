@@ -19,6 +19,7 @@ class Request:
     ahead     steps of rollouts that are generated before they are learnt from
     shard     "fsdp": learning is shared by the processes of a torchrun job
     publish   where weights go for them; None: into the run
+    workers   machines for verdicts, programs and environments; "": this one
     commit_s  seconds between two commits within a round
     as_control  name of a control of the recipe, run in its place (recipes/controls.py)
     """
@@ -36,6 +37,7 @@ class Request:
     publish: str | None = None
     shard: str = ""
     ahead: int = 0
+    workers: str = ""
     commit_s: float = 120.0
     as_control: str = ""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sharpen.core import TaskSource, UserError
@@ -29,11 +31,14 @@ def description(request: Request, method: Method, policy: LocalPolicy) -> dict[s
     }
 
 
-def taken_up(store: Store, progress: Any, accept: bool, trusted: bool) -> tuple[Request, Method, TaskSource, LocalPolicy]:
+def taken_up(
+    store: Store, progress: Any, accept: bool, trusted: bool, instead: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[Request, Method, TaskSource, LocalPolicy]:
     """A run as it was asked for, built again: request, method, tasks and student.
 
     accept   go on although inputs have changed, and record it
     trusted  run the code that the directory names, wherever that is from
+    instead  fields of the request that are others this time, which change no result
 
     Raises UserError where the directory is not trusted and names what can act, before any of it is run; and, naming each, where
     inputs have changed, or the recipe cannot be what it was.
@@ -42,7 +47,7 @@ def taken_up(store: Store, progress: Any, accept: bool, trusted: bool) -> tuple[
     asked, then = meta["request"], meta["made_of"]
     trust.require(directory, trust.acts(asked), meta.get(trust.KEY, ""), trust.sealed(meta), trusted)
     refuse(store, changed_files(then), accept)
-    request = recalled(asked)
+    request = replace(recalled(asked), **instead)
     method = build_recipe(request)
     lasting(directory, meta["recipe_text"], str(method))
     first = opening(method)

@@ -76,6 +76,7 @@ def acts(asked: Mapping[str, Any]) -> list[str]:
     """What of a request runs code, or reaches out of this machine, or out of the sandbox."""
     found = [f"recipe {asked['recipe']}"] if str(asked["recipe"]).endswith(".py") else []
     found += [f"--engines {url}" for url in asked.get("engines", ())]
+    found += [f"--workers {asked['workers']}"] if asked.get("workers") else []
     for text in asked["roles"]:
         who = str(text).partition("=")[2]
         found += [f"role {text}"] if ":" in who and not Path(who).exists() else []

@@ -52,7 +52,7 @@ class Ranks:
         settings: dict[str, Any] = dict(lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, foreach=False, fused=False)
         policy.optimizer = torch.optim.AdamW(policy.trained.values(), **settings)
         policy.mean = [t.detach().clone() for t in policy.trained.values()] if policy.average else []
-        policy.ranks = self
+        policy.ranks, self.packed = self, policy.packed
         self.front: Any = None  # of rank 0: what makes every rank do it
 
     def gather(self) -> None:
@@ -64,6 +64,7 @@ class Ranks:
     def scatter(self) -> None:
         """The whole weights are out of date: only shards are kept."""
         if self.gathered:
+            self.packed.forget()  # it has addresses of memory that is given back here
             self.whole.reshard()
             self.gathered = False
 

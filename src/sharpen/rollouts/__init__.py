@@ -10,7 +10,7 @@ keeps it with a model. hints.py has help that fades, weak.py supervisors that er
 tags.py marks. driver.py runs generators side by side; answers.py says what comes of programs, environments and
 measurements; judges.py runs verdicts that need a model.
 
-May import: environments, verify.maths, verify.code, verify, tasks, data.
+May import: workers, environments, verify.maths, verify.code, verify, tasks, data.
 """
 
 from sharpen.rollouts import (

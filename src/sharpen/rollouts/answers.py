@@ -25,7 +25,6 @@ from sharpen.core import (
     Measure,
     Measured,
     Observation,
-    Ran,
     Rollout,
     Run,
     Sample,
@@ -37,13 +36,11 @@ from sharpen.core import (
     Verdict,
 )
 from sharpen.data import make_batch
-from sharpen.verify.code import Budget, Refused, build, execute
+from sharpen.rollouts.programs import SETTLE_S, run, short
 
-STATUS = {"exited": "ok", "signalled": "crash", "memory": "limit", "output": "limit", "refused": "malformed"}
 ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[@-_])?")  # of terminals
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 STRAGGLE_S, STRAGGLES = 1.0, 5.0
-SETTLE_S = 30.0  # for the sandbox, beyond what the program itself may take
 
 
 @dataclass(frozen=True)
@@ -115,21 +112,6 @@ def first(pending: Collection[Pending]) -> None:
         wait([p.future for p in pending], max(0.0, until - time.monotonic()), return_when=FIRST_COMPLETED)
 
 
-def run(event: Run) -> Ran:
-    """Run a program on its input. Raises UserError where the language or the sandbox is missing."""
-    built = build(event.language, event.code)
-    if isinstance(built, Refused):
-        if built.outcome == "unscorable":
-            raise Failed(f"the sandbox failed: {built.reason}")
-        return Ran(built.outcome, "", short(built.reason, event.longest))
-    (found,) = execute(built, [event.stdin.encode("utf-8", "replace")], Budget(event.seconds, event.memory_mb, event.seconds))
-    stdout, stderr = (short(said.decode("utf-8", "replace"), event.longest) for said in (found.stdout, found.stderr))
-    if found.status == "failed":
-        raise Failed(f"the sandbox failed: {stderr}")
-    ended = "crash" if found.status == "exited" and found.code else STATUS.get(found.status, found.status)
-    return Ran(ended, stdout, stderr, found.seconds)
-
-
 def act(event: Act) -> Observation:
     """One step of an environment, its words cut to what may come back."""
     return tidied(getattr(event.environment, event.kind)(event.action), event)
@@ -142,14 +124,6 @@ def tidied(seen: Any, event: Act) -> Observation:
     text = short(seen.text.encode("utf-8", "replace").decode(), event.longest)
     text = CONTROL.sub("", ESCAPE.sub("", text))
     return Observation(text, bool(seen.done), {str(k): float(v) for k, v in seen.parts.items()}, seen.verdict)
-
-
-def short(text: str, longest: int) -> str:
-    """Beginning and end of a text that is too long, and between them how much was left out."""
-    if len(text) <= longest:
-        return text
-    half = longest // 2
-    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
 
 
 def measure(policy: Speaker, wanted: Sequence[Measure]) -> list[Measured]:

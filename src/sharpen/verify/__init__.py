@@ -11,7 +11,7 @@ rules that make orders, scaffolds.py by criteria, consistency.py selects what ag
 behaviour.py watches how answers go about it. fields.py says what a line of a file has for each verifier, instructions.py what a
 chat model is told. Mathematics is in maths/, programs are in code/.
 
-May import: families, verify.maths, verify.code.
+May import: workers, families, verify.maths, verify.code.
 """
 
 from sharpen.verify import (

@@ -10,12 +10,12 @@
    same response to the same task, submitted again before its verdict was taken, is not judged again.
 5. The verifiers in `verify.INSTANT` take microseconds and cannot hang: they are called at once, in this process. A user's own
    function always goes to another.
-6. Processes start when the first response needs one, and die with this one, however it ends (process.py).
+6. A process whose machine is gone costs nothing but time: what it had is judged by another, as if it had never been given away.
+7. Processes start when the first response needs one, and die with this one, however it ends (process.py).
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -26,8 +26,9 @@ from typing import Any
 from sharpen.core import Rollout, Sample, Task, UserError, Verdict
 from sharpen.recipe import asked_for
 from sharpen.verify import verdicts as verifiers
-from sharpen.verify.process import Lost, Process, Reply, pack
+from sharpen.verify.process import Away, Lost, Process, Reply, pack
 from sharpen.verify.verdicts import Verifier, boundary, seen_with
+from sharpen.workers import slots
 
 DEADLINE_S = 120.0  # for one verdict, beyond what its task grants to a program; a judge model has 60 s of its own
 PORTION_S = 0.05  # work that a process is given at once: little, so that none is left with much at the end
@@ -56,7 +57,7 @@ class Judges:
     """Verifier processes, in a with statement.
 
     verify      (Task, response) -> Verdict: a function of a module or of a user's file, or a functools.partial of one
-    workers     processes at most; None: one for each core
+    workers     processes at most; None: one for each core, or each worker of `workers.using`
     deadline_s  seconds for one verdict, well above what the verifier needs; `patience` adds what the task grants to programs
 
     Raises UserError where another process could not find the verifier.
@@ -64,7 +65,7 @@ class Judges:
 
     def __init__(self, verify: Verifier, *, workers: int | None = None, deadline_s: float = DEADLINE_S) -> None:
         self.verify, self.deadline_s = verify, deadline_s
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or slots()
         self._packed, self._sees = pack(verify), sees(verify)
         self._guarded = boundary(verify)  # made once: a verdict that is made here takes no longer than making this
         self._changed = threading.Condition()  # guards what follows, and wakes workers and who waits for verdicts
@@ -78,6 +79,7 @@ class Judges:
         self._busy: dict[int, Process] = {}  # by worker
         self._idle = 0  # workers
         self._lost = 0  # processes since the last verdict
+        self._away = 0  # processes that did not start since then, because their machine was gone
         self._pace = 0.0  # seconds that a verdict takes, of late
         self._failure: BaseException | None = None
         self._closed = False
@@ -218,7 +220,7 @@ class Judges:
 
     def _settle(self, me: int, jobs: Sequence[Job], replies: Sequence[Reply]) -> None:
         with self._changed:
-            self._lost = 0
+            self._lost = self._away = 0
             for job, (verdict, seconds) in zip(jobs, replies, strict=True):
                 self._pace = 0.9 * self._pace + 0.1 * seconds if self._pace else seconds
                 if verdict.outcome == "unscorable" and job.tried is None:
@@ -238,6 +240,8 @@ class Judges:
         with self._changed:
             if isinstance(reason, UserError) and (jobs[0].tried is not None or not started):
                 raise reason
+            if isinstance(reason, Away):
+                return self._give_back(jobs, reason, started)
             self._lost += 1
             if self._lost >= HOPELESS:
                 raise UserError(
@@ -257,6 +261,18 @@ class Judges:
                 self._decide(lost.key, (verdict, 0.0))
             self._call(len(self._again) + len(self._waiting))
             self._changed.notify_all()
+
+    def _give_back(self, jobs: Sequence[Job], reason: Away, started: bool) -> None:
+        """A machine is gone: others have its jobs. The lock is held."""
+        self._away += not started
+        if self._away > HOPELESS + self.workers:
+            raise UserError(
+                f"workers_gone: no machine of --workers starts a process ({reason}). Start them, then resume the run."
+            )
+        for job in reversed(jobs):
+            (self._waiting if job.tried is None else self._again).appendleft(job)
+        self._call(len(self._again) + len(self._waiting))
+        self._changed.notify_all()
 
 
 def instant(verify: Verifier, task: Task) -> bool:

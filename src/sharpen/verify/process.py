@@ -7,15 +7,11 @@ that prints disturbs nobody. It is no sandbox: it has this user's rights.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import importlib.util
 import json
 import os
 import pickle
 import select
-import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -24,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from sharpen import workers
 from sharpen.core import Task, UserError, Verdict
 from sharpen.verify.verdicts import Verifier, boundary, seen_with
 
@@ -32,9 +29,7 @@ GRACE_S = 1.0  # until a process that is told to end has ended by itself
 BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1])\nfrom sharpen.verify.process import serve; serve(int(sys.argv[2]))"
 )
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}  # they share the cores
 USERS_MODULE = "sharpen_user_"  # how `catalog.load` names the module of a recipe in a user's own file
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 Reply = tuple[Verdict, float]  # and the seconds it took
 
@@ -59,21 +54,19 @@ def pack(verify: Verifier) -> bytes:
     return pickle.dumps(({name: str(Path(str(file)).resolve()) for name, file in files.items()}, function))
 
 
+class Away(Lost):
+    """The machine that it ran on is gone: nobody is to blame, and nothing is known of the verifier."""
+
+
 class Process:
     """One verifier process, started by its constructor. Raises UserError where the verifier cannot be loaded in it, or Lost."""
 
     def __init__(self, packed: bytes) -> None:
-        # PR_SET_PDEATHSIG is about the thread that starts a process: one that ends would take the process with it.
-        self._popen = subprocess.Popen(
-            [sys.executable, "-c", BOOT, json.dumps(sys.path), str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | ONE_THREAD,
-            bufsize=0,
-            start_new_session=True,  # no Ctrl-C of ours reaches it, and `kill` reaches what it started
-        )
-        assert self._popen.stdin and self._popen.stdout
-        self._in, self._out = self._popen.stdin.fileno(), self._popen.stdout.fileno()
+        try:
+            self._child = workers.start(BOOT)
+        except workers.Gone as e:
+            raise Away(str(e)) from e
+        self._in, self._out = self._child.stdin.fileno(), self._child.stdout.fileno()
         os.set_blocking(self._in, False)
         self._rest = b""  # of a line that has not come whole
         try:
@@ -81,13 +74,13 @@ class Process:
             ready = json.loads(self._lines(START_S)[0])
         except Lost as e:
             self.kill()
-            raise Lost(f"it did not start: {e}") from None
+            raise type(e)(f"it did not start: {e}") from None
         if ready is not None:
             self.kill()
             raise UserError(f"The verifier cannot be loaded in a process of its own:\n{ready}")
 
     def alive(self) -> bool:
-        return self._ended() is None
+        return self._child.ended() is None
 
     def judge(self, jobs: Sequence[tuple[Task, str, Any]], deadlines_s: Sequence[float]) -> Iterator[list[Reply]]:
         """Replies in the order of the jobs, some at a time. Lost where one gets none in time; a UserError as raised there."""
@@ -113,7 +106,7 @@ class Process:
                 if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
                     raise Lost("it reads nothing") from None
             except BrokenPipeError:
-                raise Lost(self._end()) from None
+                raise self._end() from None
 
     def _lines(self, deadline_s: float) -> list[bytes]:
         """Whole lines, at least one. Lost where none comes in time."""
@@ -125,48 +118,28 @@ class Process:
                 raise Lost(f"no verdict within {deadline_s:g} s")
             read = os.read(self._out, 1 << 20)
             if not read:
-                raise Lost(self._end())
+                raise self._end()
             *lines, self._rest = (self._rest + read).split(b"\n")
             if lines:
                 return lines
 
-    def _ended(self, wait_s: float = 0.0) -> Any:
-        """How it ended, or None where it has not within that time. It is not reaped, so that its group can still be killed."""
-        deadline = time.monotonic() + wait_s
-        while not (ended := os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)):
-            if time.monotonic() >= deadline:
-                return None
-            time.sleep(0.005)
-        return ended
-
-    def _end(self) -> str:
-        ended = self._ended(GRACE_S)
-        if ended is None:
-            return "it closed its output"
-        if ended.si_code == os.CLD_EXITED:
-            return f"it exited with {ended.si_status}"
-        return f"it was killed by {signal.Signals(ended.si_status).name}"
+    def _end(self) -> Lost:
+        said = self._child.ended(GRACE_S) or "it closed its output"
+        return Away(self._child.gone) if self._child.gone else Lost(said)
 
     def close(self) -> None:
         """Let it end by itself, or kill it."""
-        assert self._popen.stdin
-        self._popen.stdin.close()
-        self._ended(GRACE_S)
+        self._child.stdin.close()
+        self._child.ended(GRACE_S)
         self.kill()
 
     def signal(self) -> None:
         """Kill it and what it started."""
-        if self._popen.returncode is None:  # not reaped, so the number is still its own
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._popen.pid, signal.SIGKILL)
+        self._child.signal()
 
     def kill(self) -> None:
         """Kill it and what it started, reap it, and close its pipes."""
-        assert self._popen.stdin and self._popen.stdout
-        self.signal()
-        self._popen.wait()
-        self._popen.stdin.close()
-        self._popen.stdout.close()
+        self._child.kill()
 
 
 # What runs in the process.
@@ -174,10 +147,7 @@ class Process:
 
 def serve(parent: int) -> None:
     """Read frames, judge, write lines, until the parent closes the pipe or dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        return
+    workers.end_with(parent)
     frames, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)

@@ -1,0 +1,205 @@
+"""Whole runs in shards beside runs in one process, and ranks that are killed. python bench/ranks.py …
+
+equal [RANKS] [STEPS] [KEY=VALUE …]   the weights at the end, relative to those of one process
+kills [NUMBER] [RANKS] [SEED]         SIGKILL of a drawn rank at a drawn commit point; the run that goes on against one that ran through
+resize                                2 ranks, then 1, then 3, each for a third of the run, against 2 ranks all the way
+
+Ranks are forked, with the variables that torchrun sets; everything is imported once.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "GLOO_SOCKET_IFNAME": "lo"}
+
+import torch
+from safetensors.torch import load_file
+
+from sharpen import loop
+from sharpen.store import Store, no_fault
+from sharpen.terminal import terminal
+
+SETTINGS = (
+    *("student=micro", "precision=fp32", "prompts=6", "samples=4", "warmup_steps=60", "warmup_rows=24", "warmup_levels=1"),
+    *("warmup_demos=0", "warmup_lr=0.004", "validation=8", "test=8", "max_tokens=6", "unreadable_limit=1", "guard=always"),
+)
+POINTS = ("saved", "synced", "renamed", "begun", "inserted", "written", "committed", "cleaned")
+LATE_S = 300
+
+
+def free_port() -> str:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return str(one.getsockname()[1])
+
+
+def ranks(size: int, work: Callable[[int, list[int]], Any]) -> bool:
+    """Have so many processes do `work(rank, pids of the ranks so far)`; whether all came to their end. As torchrun does, the
+    others are ended with the first that is not."""
+    port, pids = free_port(), list[int]()
+    for rank in reversed(range(size)):  # so that the first knows the others
+        child = os.fork()
+        if child == 0:
+            signal.alarm(LATE_S)
+            torch.set_num_threads(1)
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            code = 1
+            try:
+                work(rank, pids)
+                code = 0
+            except BaseException as error:
+                if os.environ.get("SHOW"):
+                    print(f"rank {rank}: {type(error).__name__}: {str(error)[:200]}", file=sys.stderr, flush=True)
+            os._exit(code)
+        pids.append(child)
+    left, whole = set(pids), True
+    while left:
+        pid, status = os.wait()
+        left.discard(pid)
+        if status and whole:
+            whole = False
+            for other in left:
+                os.kill(other, signal.SIGKILL)
+    return whole
+
+
+def asked(place: Path, steps: int, shard: str, settings: tuple[str, ...], round_steps: int = 5) -> loop.Request:
+    given = (*SETTINGS, f"round_steps={round_steps}", *settings)
+    return loop.Request("grpo", given, 3, f"{steps}steps", None, "chain_sum/1", place, shard=shard, commit_s=1e9)
+
+
+def begun(place: Path, steps: int, size: int, settings: tuple[str, ...] = (), fault: Any = None) -> bool:
+    """A run from its beginning; `size` 0: in one process, without shards."""
+    request = asked(place, steps, "fsdp" if size else "", settings)
+
+    def work(rank: int, others: list[int]) -> None:
+        if rank:
+            return loop.afar.attend(request)
+        loop.start(request, terminal.Quiet(), fault(others) if fault else no_fault)
+
+    return ranks(max(size, 1), work)
+
+
+def gone_on(place: Path, size: int, fault: Any = None, more: str | None = None) -> bool:
+    def work(rank: int, others: list[int]) -> None:
+        if rank:
+            return loop.afar.attend_resumed(place)
+        loop.resume(place, terminal.Quiet(), fault(others) if fault else no_fault, more=more)
+
+    return ranks(size, work)
+
+
+def weights(place: Path) -> tuple[dict[str, torch.Tensor], int, list[tuple]]:
+    with Store.open(place, write=False) as store:
+        commit = store.last_commit()
+        assert commit and commit.accepted
+        rows = [tuple(r) for r in store.rows("SELECT id, tokens FROM rollouts WHERE purpose = 'train' ORDER BY id")]
+        learnt = [s for s in store.steps() if s["phase"] == "loop" and s.get("grad_norm")]
+        return load_file(store.verified(commit.accepted) / "model.safetensors"), len(learnt), rows
+
+
+def apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """The norm of the difference over that of the weights."""
+    off = sum(float((one[n].double() - other[n].double()).square().sum()) for n in one)
+    return (off / sum(float(t.double().square().sum()) for t in one.values())) ** 0.5
+
+
+def equal(size: int, steps: int, settings: tuple[str, ...]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root, began = Path(folder), time.perf_counter()
+        assert begun(root / "one", steps, 0, settings)
+        middle = time.perf_counter()
+        assert begun(root / "many", steps, size, settings)
+        (one, learnt, rows), (many, _, others) = weights(root / "one"), weights(root / "many")
+        same = sum(a == b for a, b in zip(rows, others, strict=True))
+        print(
+            f"{size} ranks, {steps} steps ({learnt} with a gradient) {' '.join(settings)}: weights {apart(one, many):.2e} apart, "
+            f"{same} of {len(rows)} rollouts alike ({middle - began:.0f} and {time.perf_counter() - middle:.0f} s)",
+            flush=True,
+        )
+
+
+def kills(number: int, size: int, seed: int) -> None:
+    """Each run has six commits of a round; one is killed at a drawn point of a drawn one, rank by rank."""
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        short = ()
+        assert begun(root / "whole", 10, size, short)
+        whole, _, rows = weights(root / "whole")
+        right = killed = 0
+        for i in range(number):
+            place, rank, after = root / f"{i}", rng.randrange(size), rng.randrange(1, 20)
+
+            def fault(others: list[int], rank: int = rank, after: int = after) -> Any:
+                victims, left = [os.getpid(), *reversed(others)], [after]
+
+                def at(name: str) -> None:
+                    left[0] -= 1
+                    if left[0] == 0:
+                        os.kill(victims[rank], signal.SIGKILL)
+
+                return at
+
+            done = begun(place, 10, size, short, fault)
+            killed += not done
+            while not done:
+                done = gone_on(place, size) if (place / "run.db").exists() and committed(place) else again(place, size, short)
+            found, _, others = weights(place)
+            same = rows == others and all(torch.equal(found[n], whole[n]) for n in whole)
+            right += same
+            if not same:
+                print(f"NOT EQUAL: rank {rank}, point {after}", flush=True)
+            if i % 10 == 9 or i == number - 1:
+                print(f"{i + 1} runs of {size} ranks: {killed} killed, {right} equal", flush=True)
+            import shutil
+
+            shutil.rmtree(place)
+
+
+def committed(place: Path) -> bool:
+    with Store.open(place, write=False) as store:
+        return store.last_commit() is not None
+
+
+def again(place: Path, size: int, settings: tuple[str, ...]) -> bool:
+    """It was killed before its first commit: there is nothing to go on from."""
+    import shutil
+
+    shutil.rmtree(place, ignore_errors=True)
+    return begun(place, 10, size, settings)
+
+
+def resize() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        assert begun(root / "whole", 15, 2)
+        assert begun(root / "other", 5, 2) and gone_on(root / "other", 1, more="5steps")
+        assert gone_on(root / "other", 3, more="5steps")
+        (one, learnt, rows), (other, _, others) = weights(root / "whole"), weights(root / "other")
+        same = sum(a == b for a, b in zip(rows, others, strict=True))
+        print(f"2, 1 and 3 ranks: weights {apart(one, other):.2e} apart, {same} of {len(rows)} rollouts alike, {learnt} steps")
+
+
+if __name__ == "__main__":
+    what, rest = (sys.argv[1:2] or [""])[0], sys.argv[2:]
+    numbers = [int(x) for x in rest if x.isdigit()]
+    if what == "equal":
+        equal(*(numbers + [2, 20][len(numbers) :]), tuple(x for x in rest if "=" in x))
+    elif what == "kills":
+        kills(*(numbers + [20, 2, 0][len(numbers) :]))
+    elif what == "resize":
+        resize()
+    else:
+        sys.exit(__doc__)
