@@ -1,8 +1,8 @@
 """Gymnasium's environments as text: what is seen is written out, and one word is one action.
 
 Actions of Discrete spaces have names where the environment has them (an enum `actions`, as MiniGrid's), else numbers; of Box
-spaces they are numbers with spaces between. MiniGrid's pictures are written as rows of letters. An episode is won where the sum
-of its rewards is above 0, or at least the environment's `reward_threshold`; `parts` has the sum.
+spaces they are numbers with spaces between. MiniGrid's pictures are written as rows of letters, its mission where it is new. An
+episode is won where the sum of its rewards is above 0, or at least the environment's `reward_threshold`; `parts` has the sum.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Gymnastics:
         self.inner = inner
         named = getattr(inner.unwrapped, "actions", None)
         self.names = [each.name for each in named] if named is not None and hasattr(named, "__iter__") else []
-        self.total, self.done = 0.0, False
+        self.total, self.done, self.mission = 0.0, False, ""
 
     def reset(self, task: Mapping[str, Any]) -> str:
         seen, _ = self.inner.reset(seed=int(task.get("seed", 0)))
-        self.total, self.done = 0.0, False
-        return f"{written(seen)}\nActions: {self.known()}"
+        self.total, self.done, self.mission = 0.0, False, ""
+        return f"{self.shown(seen)}\nActions: {self.known()}"
 
     def step(self, action: str) -> Observation:
         if self.done:
@@ -55,7 +55,14 @@ class Gymnastics:
         seen, reward, terminated, truncated, _ = self.inner.step(self.read(action))
         self.total += float(reward)
         self.done = bool(terminated or truncated)
-        return Observation(written(seen), self.done, {"return": self.total})
+        return Observation(self.shown(seen), self.done, {"return": self.total})
+
+    def shown(self, seen: Any) -> str:
+        """What is seen, without a mission that was told before."""
+        if not isinstance(seen, dict) or "image" not in seen:
+            return written(seen)
+        before, self.mission = self.mission, str(seen.get("mission", ""))
+        return written({**seen, "mission": ""} if self.mission == before else seen)
 
     def known(self) -> str:
         space = self.inner.action_space
@@ -98,7 +105,7 @@ def written(seen: Any) -> str:
             )
             for y in range(image.shape[1])
         ]
-        return "\n".join([str(seen.get("mission", "")), *rows])
+        return "\n".join([*filter(None, [str(seen.get("mission", ""))]), *rows])
     if isinstance(seen, dict):
         return "\n".join(f"{key}: {written(value)}" for key, value in seen.items())
     if hasattr(seen, "tolist"):

@@ -67,10 +67,16 @@ def sentence(called: Called) -> str:
         return ""
     when = [purpose for purpose in ("before", "test") if purpose in called]
     families = sorted({family for purpose in when for family in called[purpose]})
-    each = [f"{family} {_change([f'{called[p][family].each:.2f}' for p in when if family in called[p]])}" for family in families]
+    each = [
+        f"{family} {_change([f'{called[p][family].each:.2f}' for p in when if family in called[p]])}" for family in families
+    ]
     said = f"Calls of tools for each answer: {', '.join(each)}."
     rates = [_rate(called[purpose]) for purpose in when]
-    return said if None in rates else f"{said} Answers with a dummy call: {_change([percent(r, 1) for r in rates if r is not None])}."
+    return (
+        said
+        if None in rates
+        else f"{said} Answers with a dummy call: {_change([percent(r, 1) for r in rates if r is not None])}."
+    )
 
 
 def _change(values: Sequence[str]) -> str:

@@ -2,8 +2,8 @@
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
 arithmetic.py for numbers, chain.py for chains of steps, constraints.py for lists of words, facts.py for what is so,
-handed_over.py for what a tool is for and what not,
-searching.py for searches with so many wrong turns, tours.py for settings of a search, scheduling.py for rules, ranked.py for
+searching.py for searches with so many wrong turns,
+handed_over.py for what a tool is for and what not, tours.py for settings of a search, scheduling.py for rules, ranked.py for
 an order, next_word.py for the next word of a text, travel.py for journeys; grown.py makes tasks of others, and draws them;
 answering.py answers questions; episodes.py has those of environments. suites.py keeps families unseen, overlap.py finds
 evaluations in training texts. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py and
@@ -35,8 +35,8 @@ from sharpen.tasks.files import clip, kind, messages
 from sharpen.tasks.formats import parse
 from sharpen.tasks.grown import composed, halfway, interpolated, with_grown
 from sharpen.tasks.gym import gym
-from sharpen.tasks.loading import TaskFile, is_own, jsonl, lines_of, read_file
 from sharpen.tasks.handed_over import handed_over
+from sharpen.tasks.loading import TaskFile, is_own, jsonl, lines_of, read_file
 from sharpen.tasks.mixture import mixture
 from sharpen.tasks.next_word import next_words
 from sharpen.tasks.programs import programs

@@ -1,7 +1,7 @@
 """Questions of which some are better handed over to Python, and others are a waste of a call: both with worked solutions.
 
-1. `products` multiplies two numbers that have level + 3 digits together, which a small student cannot do in its head. The worked
-   solution calls `python` and repeats what it says.
+1. `products` multiplies two numbers of up to level + 2 digits, which a small student cannot do in its head. The worked solution
+   calls `python` and repeats what it says.
 2. `larger` compares two such numbers, which it can; its worked solution is the answer.
 3. The data hold `solution`, what to say turn by turn where tools are at hand (`rollouts.with_toolbox`), and `calls`, how many
    calls that takes: 1 or 0. A rollout without tools is shown the bare answer.
@@ -45,10 +45,10 @@ def draw(arm: Arm, split: str, index: int, seed: int) -> Task:
 
 
 def numbers(level: int, rng: Random) -> tuple[int, int]:
-    """Two different ones that have level + 3 digits together, so that no two levels share a question."""
-    lengths = [(level + 3) // 2, (level + 4) // 2]
-    rng.shuffle(lengths)
-    a = b = 0
-    while a == b:
-        a, b = (rng.randint(10 ** (n - 1), 10**n - 1) for n in lengths)
-    return a, b
+    """Two different ones of level + 2 digits at most; above level 1 one has so many, so that no two levels share a question."""
+    longest = level + 2
+    while True:
+        first, second = (rng.randint(2, longest) for _ in range(2))
+        a, b = (rng.randint(10 ** (n - 1), 10**n - 1) for n in (first, second))
+        if a != b and (level == 1 or longest in (first, second)):
+            return a, b

@@ -2,9 +2,9 @@
 
 Paper: arXiv 2504.11536 (ReTool), sections 2.2 to 2.4; the price of a call is OTC's (arXiv 2504.14870) idea
 Parent: grpo
-Differs: products to hand over, comparisons that need no tool; the cold start is the warm-up, of 200 worked solutions a level,
-    never of the hardest; earlier successes are imitated beside practice; what the sandbox says carries no loss; a right answer
-    earns `price` less for each call. From the papers: GRPO instead of PPO, one cell a turn instead of code inside of thoughts
+Differs: products to hand over, comparisons that need no tool; the cold start is a short warm-up of 200 worked solutions of
+    each; earlier successes, these among them, are imitated beside practice; what the sandbox says carries no loss; a right
+    answer earns `price` less for each call. From the papers: GRPO instead of PPO, a call a turn instead of code within thoughts
 """
 
 from dataclasses import replace
@@ -17,13 +17,13 @@ from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
 
 
-def recipe(price: float = 0.1, turns: int = 3, act: bool = True) -> Recipe:
+def recipe(levels: int = 1, price: float = 0.1, turns: int = 3, act: bool = True) -> Recipe:
     parent = grpo.recipe()
     if not act:
         return parent
     return replace(
         parent,
-        tasks=tasks.handed_over,
+        tasks=partial(tasks.handed_over, levels=levels),
         rollout=partial(rollouts.with_toolbox, tools="python", turns=turns, told=False),
         verify=partial(verify.counting_calls, price=price),
         objective=policy_gradient.practice,
@@ -31,10 +31,9 @@ def recipe(price: float = 0.1, turns: int = 3, act: bool = True) -> Recipe:
         average=0.97,
         lr=8e-4,
         lr_end=0.3,
-        warmup_steps=100,
+        warmup_steps=50,
         max_tokens=32,
-        validation=32,
-        round_steps=10,
+        round_steps=20,
     )
 
 
