@@ -32,7 +32,7 @@ from sharpen.recipes.policy_gradient import grpo
 
 
 def recipe(
-    form: float = 0.1, first: float = 0.5, alpha: float = 10.0, beta: float = 0.1, small: float = 0.01, again: bool = True
+    form: float = 0.0, first: float = 0.6, alpha: float = 10.0, beta: float = 0.1, small: float = 0.01, again: bool = True
 ) -> Method:
     if not again:
         return grpo.recipe()
@@ -53,11 +53,11 @@ def practised() -> Recipe:
         grpo.recipe(),
         tasks=partial(tasks.step_chain, levels=4),
         rollout=rollouts.self_correct,
-        warmup_steps=500,
+        warmup_steps=900,
         warmup_levels=4,
         warmup_demos=0,
         warmup_rows=64,
-        warmup_lr=2e-3,
+        warmup_lr=1.5e-3,
         lr=5e-4,
         lr_end=0.3,
         average=0.97,

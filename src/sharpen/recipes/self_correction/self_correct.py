@@ -17,7 +17,7 @@ from sharpen.recipes.policy_gradient import grpo
 from sharpen.recipes.self_correction import score
 
 
-def recipe(form: float = 0.1, again: bool = True) -> Method:
+def recipe(form: float = 0.0, again: bool = True) -> Method:
     if not again:
         return grpo.recipe()
     parent = replace(score.practised(), verify=partial(verify.each_turn, credited=False))
