@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from sharpen import rollouts, tasks
-from sharpen.core import GREEDY, PLAIN, Arm, Sample, Task, Verdict
+from sharpen.core import GREEDY, PLAIN, Arm, FatalDiagnosis, Sample, Task, UserError, Verdict
 from sharpen.data import make_batch
 from sharpen.estimate import change
 from sharpen.models import LocalPolicy, embedded
@@ -92,8 +92,19 @@ def run(directory: Path, text: str, model: Path, told: argparse.Namespace, seed:
             resume(directory / "run", Quiet())
         else:
             name, *own = text.split(":")
-            more = (*SAME, f"tasks.levels={told.levels}", *told.set, *own)
-            start(Request(name, more, seed, told.budget, str(model), "step_chain", directory / "run"), Quiet())
+            more = dict(one.split("=", 1) for one in (*SAME, f"tasks.levels={told.levels}", *told.set, *own))
+            start(
+                Request(
+                    name,
+                    tuple(f"{key}={value}" for key, value in more.items()),
+                    seed,
+                    told.budget,
+                    str(model),
+                    "step_chain",
+                    directory / "run",
+                ),
+                Quiet(),
+            )
         found = report.summary(directory / "run")
         kept.write_text(json.dumps({key: found[key] for key in ("before", "after", "turns", "steps", "seconds", "tokens")}))
     return json.loads(kept.read_text())
@@ -139,7 +150,12 @@ def main() -> None:
     for seed in told.seeds:
         model = student(told.out / f"student-{seed}", told.student, told.levels, told.imitate, told.until, seed)
         for name in told.names or METHODS:
-            rows.append(line(name, seed, run(told.out / f"{name.replace(':', '-')}-{seed}", name, model, told, seed)))
+            try:
+                found = run(told.out / f"{name.replace(':', '-')}-{seed}", name, model, told, seed)
+            except (FatalDiagnosis, UserError) as error:  # the doctor stopped it, say: the others go on
+                print(json.dumps(dict(method=name, seed=seed, stopped=str(error))), flush=True)
+                continue
+            rows.append(line(name, seed, found))
             print(json.dumps(rows[-1]), flush=True)
     table(rows)
 
