@@ -1,7 +1,7 @@
 """Self-correction methods at equal budget, from the same students: python bench/self_correction.py [NAME …] [--seeds 0 1 2]
 
 1. For each seed a micro student imitates worked solutions of the step chain, half of them as revisions of an attempt, until it
-   is right at once in some 45 % of new questions: then there is something to learn, and something to learn from.
+   is right at once in some 40 % of new questions: then there is something to learn, and something to learn from.
 2. Each method goes on from it until it has sampled so many tokens. Its own attempts at the test split are counted.
 3. A line of JSON for each run, as it ends; then a table: right at first and at last, what was mended and spoilt, the gain from
    the first attempt to the last with its 95 % interval over the tasks of all seeds, and how many last attempts are copies.
@@ -32,7 +32,7 @@ from sharpen.recipes import catalog
 from sharpen.verify import verify
 
 METHODS = ("grpo", "self_correct", "score", "rise", "ufo", "spoc", "agent_r", "lemma", "s3c_math", "toolace_r", "rise_verify")
-SAME = ("precision=fp32", "lr=0.0005", "max_tokens=24", "round_steps=1000", "validation=10", "test=150", "prompt_suffix=")
+SAME = ("precision=fp32", "lr=0.0005", "max_tokens=28", "round_steps=1000", "validation=4", "test=60", "prompt_suffix=")
 SHOWN = (rollouts.self_correct, rollouts.retry)  # whose words the student knows
 ROWS = 96
 LOOK, LOOKED = 25, 120  # steps of imitation between two looks, and questions of each
@@ -72,7 +72,7 @@ def at_once(policy: LocalPolicy, source: Any, seed: int) -> float:
     """The share of new training questions that are answered right in one attempt, greedily."""
     listed = [drawn(source, 10**6 + i, seed) for i in range(LOOKED)]
     ids = [f"look.{i}" for i in range(LOOKED)]
-    made = rollouts.drive(policy, rollouts.single, listed, ids, seed=seed, max_tokens=24, sampling=GREEDY)
+    made = rollouts.drive(policy, rollouts.single, listed, ids, seed=seed, max_tokens=28, sampling=GREEDY)
     return sum(verify(one.task, one.response).correct for one in made) / LOOKED
 
 
@@ -139,9 +139,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"[default: {' '.join(METHODS)}]")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--student", default="micro")
-    parser.add_argument("--levels", type=int, default=4)
+    parser.add_argument("--levels", type=int, default=8)
     parser.add_argument("--imitate", type=int, default=3000, help="steps at most")
-    parser.add_argument("--until", type=float, default=0.45, help="right at once")
+    parser.add_argument("--until", type=float, default=0.4, help="right at once")
     parser.add_argument("--budget", default="600ktokens")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="A setting for all methods.")
     parser.add_argument("--out", type=Path, default=Path("runs/self_correction"))

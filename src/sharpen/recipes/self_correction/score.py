@@ -51,13 +51,14 @@ def practised() -> Recipe:
     """GRPO in two attempts, at chains whose every step can be checked; what is shown before are such attempts, too."""
     return replace(
         grpo.recipe(),
-        tasks=partial(tasks.step_chain, levels=4),
+        tasks=tasks.step_chain,
+        student="micro",
         rollout=rollouts.self_correct,
-        warmup_steps=900,
-        warmup_levels=4,
+        warmup_steps=800,
+        warmup_levels=8,
         warmup_demos=0,
         warmup_rows=64,
-        warmup_lr=1.5e-3,
+        warmup_lr=3e-3,
         lr=5e-4,
         lr_end=0.3,
         average=0.97,
