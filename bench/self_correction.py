@@ -1,11 +1,13 @@
 """Self-correction methods at equal budget, from the same students: python bench/self_correction.py [NAME …] [--seeds 0 1 2]
 
-1. For each seed a micro student imitates worked solutions of the step chain, half of them as revisions of an attempt.
+1. For each seed a micro student imitates worked solutions of the step chain, half of them as revisions of an attempt, until it
+   is right at once in some 40 % of new questions: then there is something to learn, and something to learn from.
 2. Each method goes on from it until it has sampled so many tokens. Its own attempts at the test split are counted.
 3. A line of JSON for each run, as it ends; then a table: right at first and at last, what was mended and spoilt, the gain from
    the first attempt to the last with its 95 % interval over the tasks of all seeds, and how many last attempts are copies.
 
-What is in the directory already is not made again, and a run that was interrupted goes on.
+A NAME may have settings, such as score:hold.objective.beta=0.3. What is in the directory already is not made again, and a run
+that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -20,18 +22,20 @@ from typing import Any
 import numpy as np
 
 from sharpen import rollouts, tasks
-from sharpen.core import PLAIN, Arm, Sample, Task, Verdict
+from sharpen.core import GREEDY, PLAIN, Arm, FatalDiagnosis, Sample, Task, UserError, Verdict
 from sharpen.data import make_batch
 from sharpen.estimate import change
 from sharpen.models import LocalPolicy, embedded
 from sharpen.objectives import policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes import catalog
+from sharpen.verify import verify
 
 METHODS = ("grpo", "self_correct", "score", "rise", "ufo", "spoc", "agent_r", "lemma", "s3c_math", "toolace_r", "rise_verify")
-SAME = ("precision=fp32", "lr=0.0005", "max_tokens=24", "round_steps=1000", "validation=10", "test=150", "prompt_suffix=")
+SAME = ("precision=fp32", "lr=0.0005", "max_tokens=28", "round_steps=1000", "validation=4", "test=60", "prompt_suffix=")
 SHOWN = (rollouts.self_correct, rollouts.retry)  # whose words the student knows
 ROWS = 96
+LOOK, LOOKED = 25, 120  # steps of imitation between two looks, and questions of each
 
 
 def words(names: Sequence[str]) -> list[str]:
@@ -42,8 +46,8 @@ def words(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(text for way in ways for text in rollouts.phrases(way)))
 
 
-def student(directory: Path, name: str, levels: int, steps: int, seed: int) -> Path:
-    """A student after so many steps of imitation, in a directory."""
+def student(directory: Path, name: str, levels: int, steps: int, until: float, seed: int) -> Path:
+    """A student that is right at once in this share of new questions, or after so many steps of imitation; in a directory."""
     if (directory / "config.json").exists():
         return directory
     source = tasks.step_chain(levels)
@@ -56,16 +60,27 @@ def student(directory: Path, name: str, levels: int, steps: int, seed: int) -> P
             ids = [f"shown.{step}.{part}.{i}" for i in range(len(own))]
             made += rollouts.drive(policy, partial(way, shown=True), own, ids, seed=seed, max_tokens=0, sampling=PLAIN)
         batch = make_batch([Sample(r, Verdict("correct", 1.0), i) for i, r in enumerate(made)])
-        policy.update(batch, policy_gradient.sft(), 3e-3 * (1 - step / steps) + 1e-4)
+        policy.update(batch, policy_gradient.sft(), 3e-3 * min(1.0, (step + 1) / 20))
+        if step % LOOK == LOOK - 1 and (right := at_once(policy, source, seed)) >= until:
+            print(json.dumps(dict(student=name, seed=seed, steps=step + 1, right=right)), flush=True)
+            break
     policy.save(directory)
     return directory
+
+
+def at_once(policy: LocalPolicy, source: Any, seed: int) -> float:
+    """The share of new training questions that are answered right in one attempt, greedily."""
+    listed = [drawn(source, 10**6 + i, seed) for i in range(LOOKED)]
+    ids = [f"look.{i}" for i in range(LOOKED)]
+    made = rollouts.drive(policy, rollouts.single, listed, ids, seed=seed, max_tokens=28, sampling=GREEDY)
+    return sum(verify(one.task, one.response).correct for one in made) / LOOKED
 
 
 def drawn(source: Any, number: int, seed: int) -> Task:
     return source.draw(Arm("step_chain", source.arms[number % len(source.arms)].level), "train", number, seed)
 
 
-def run(directory: Path, name: str, model: Path, told: argparse.Namespace, seed: int) -> dict[str, Any]:
+def run(directory: Path, text: str, model: Path, told: argparse.Namespace, seed: int) -> dict[str, Any]:
     """The report of a method's run, which is made or gone on with where it is not finished."""
     from sharpen import report
     from sharpen.loop import Request, resume, start
@@ -76,8 +91,20 @@ def run(directory: Path, name: str, model: Path, told: argparse.Namespace, seed:
         if (directory / "run" / "run.db").exists():
             resume(directory / "run", Quiet())
         else:
-            more = (*SAME, f"tasks.levels={told.levels}", *told.set)
-            start(Request(name, more, seed, told.budget, str(model), "step_chain", directory / "run"), Quiet())
+            name, *own = text.split(":")
+            more = dict(one.split("=", 1) for one in (*SAME, f"tasks.levels={told.levels}", *told.set, *own))
+            start(
+                Request(
+                    name,
+                    tuple(f"{key}={value}" for key, value in more.items()),
+                    seed,
+                    told.budget,
+                    str(model),
+                    "step_chain",
+                    directory / "run",
+                ),
+                Quiet(),
+            )
         found = report.summary(directory / "run")
         kept.write_text(json.dumps({key: found[key] for key in ("before", "after", "turns", "steps", "seconds", "tokens")}))
     return json.loads(kept.read_text())
@@ -112,17 +139,23 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"[default: {' '.join(METHODS)}]")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--student", default="micro")
-    parser.add_argument("--levels", type=int, default=4)
-    parser.add_argument("--imitate", type=int, default=700, help="steps")
+    parser.add_argument("--levels", type=int, default=8)
+    parser.add_argument("--imitate", type=int, default=3000, help="steps at most")
+    parser.add_argument("--until", type=float, default=0.4, help="right at once")
     parser.add_argument("--budget", default="600ktokens")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="A setting for all methods.")
     parser.add_argument("--out", type=Path, default=Path("runs/self_correction"))
     told = parser.parse_args()
     rows = []
     for seed in told.seeds:
-        model = student(told.out / f"student-{seed}", told.student, told.levels, told.imitate, seed)
+        model = student(told.out / f"student-{seed}", told.student, told.levels, told.imitate, told.until, seed)
         for name in told.names or METHODS:
-            rows.append(line(name, seed, run(told.out / f"{name}-{seed}", name, model, told, seed)))
+            try:
+                found = run(told.out / f"{name.replace(':', '-')}-{seed}", name, model, told, seed)
+            except (FatalDiagnosis, UserError) as error:  # the doctor stopped it, say: the others go on
+                print(json.dumps(dict(method=name, seed=seed, stopped=str(error))), flush=True)
+                continue
+            rows.append(line(name, seed, found))
             print(json.dumps(rows[-1]), flush=True)
     table(rows)
 

@@ -82,7 +82,7 @@ def phrases(rollout: Callable[..., RolloutGenerator]) -> list[str]:
 
 
 def words_on(task: Task, feedback: Feedback, until_right: bool, attempt: str) -> str | None:
-    """What a feedback says of an attempt that nobody sampled; None where it would have to ask somebody, or where all is said."""
+    """What a feedback says of an attempt that nobody sampled; None where it would ask somebody first, or where all is said."""
     if until_right and task.verifier in INSTANT and verify(task, attempt).correct:
         return None
     steps = feedback(task, [Turn(attempt, NOTHING.astype(np.int32), NOTHING > 0, NOTHING, "forced")])

@@ -202,7 +202,7 @@ class Cache:
         return torch.cat(out).flatten(1, 2) if len(out) > 1 else out[0].flatten(1, 2)
 
     def past(self, row: int) -> Tensor:
-        """(L, 2, G, N, E) keys and values of a row, copied: of its prompt, and of what it has written but for the last token."""
+        """(L, 2, G, N, E) keys and values of a row, copied: its prompt's, and of what it has written but for the last token."""
         block = next(block for block in self.blocks if row < block.rows[1])
         prompt, n = int(block.prompt[row - block.rows[0]]), int(self.positions[row]) - self.used
         return torch.cat([stacked(block.k, block.v, prompt, n), stacked(self.k, self.v, row, self.used)], dim=3)

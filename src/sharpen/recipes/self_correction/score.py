@@ -4,8 +4,9 @@ Paper: arXiv 2409.12917 (SCoRe), section 4; alpha 10, and the weights of the KL 
 Parent: grpo
 Differs: two turns. In a first stage the second alone is rewarded, and the first held where it began; in a second one both are,
     each compared with the same turn of its group, and the later is also paid alpha times what it is better than the one before.
-    A share of the budget goes before to imitation of second attempts, right ones after the student's wrong ones and after
-    themselves, for a student that was never asked twice; 0 for one that was.
+    An embedded student practises at chains of steps, and its warm-up shows second attempts, right ones after themselves and
+    after an error. For a model that was never asked twice, the share `form` of the budget goes before to imitation of right
+    second attempts after its own first ones.
     From the paper: GRPO's gradient instead of REINFORCE's; weights are on a mean over tokens; the base model's first attempts
     are not mixed in
 Status: reproduced on a toy: python -m pytest tests/objectives/test_credit_of_turns.py -k "plainly or leaks" (a table of 8
@@ -32,7 +33,7 @@ from sharpen.recipes.policy_gradient import grpo
 
 
 def recipe(
-    form: float = 0.1, first: float = 0.5, alpha: float = 10.0, beta: float = 0.1, small: float = 0.01, again: bool = True
+    form: float = 0.0, first: float = 0.6, alpha: float = 10.0, beta: float = 0.1, small: float = 0.01, again: bool = True
 ) -> Method:
     if not again:
         return grpo.recipe()
@@ -51,13 +52,14 @@ def practised() -> Recipe:
     """GRPO in two attempts, at chains whose every step can be checked; what is shown before are such attempts, too."""
     return replace(
         grpo.recipe(),
-        tasks=partial(tasks.step_chain, levels=4),
+        tasks=tasks.step_chain,
+        student="micro",
         rollout=rollouts.self_correct,
-        warmup_steps=500,
-        warmup_levels=4,
+        warmup_steps=800,
+        warmup_levels=8,
         warmup_demos=0,
         warmup_rows=64,
-        warmup_lr=2e-3,
+        warmup_lr=3e-3,
         lr=5e-4,
         lr_end=0.3,
         average=0.97,
@@ -78,7 +80,7 @@ def check(made: Method) -> bool:
     """On the four ways in which two attempts may come out: the first stage leaves the first turn alone and raises those that
     end right; in the second, right after wrong is worth 1 + alpha, wrong after right -alpha, and nothing reaches the first
     turn."""
-    _, hold, shape = (stage.recipe.objective().advantage for stage in made.stages)  # type: ignore[union-attr]
+    *_, hold, shape = (stage.recipe.objective().advantage for stage in made.stages)  # type: ignore[union-attr]
     ones, turn = np.ones((4, 2)), np.tile([0, 1], (4, 1))
     came = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
     batch = Batch(turn, ones, -ones, came[:, 1], np.zeros(4), np.ones(4), np.full(4, 2), turn=turn, credit=came)

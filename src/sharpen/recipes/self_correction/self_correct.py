@@ -3,7 +3,7 @@
 Paper: arXiv 2409.12917 (SCoRe), section 3: the two-turn episode without stages or shaping, which collapses into copying there
 Parent: grpo
 Differs: two attempts, of which the second is judged; both are learnt from, with one reward. The control of score, with the same
-    share of the budget for second attempts to be imitated
+    tasks, warm-up and share of the budget for second attempts to be imitated
 """
 
 from dataclasses import replace
@@ -17,7 +17,7 @@ from sharpen.recipes.policy_gradient import grpo
 from sharpen.recipes.self_correction import score
 
 
-def recipe(form: float = 0.1, again: bool = True) -> Method:
+def recipe(form: float = 0.0, again: bool = True) -> Method:
     if not again:
         return grpo.recipe()
     parent = replace(score.practised(), verify=partial(verify.each_turn, credited=False))
