@@ -58,5 +58,19 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, case):
 
 def test_a_recipe_whose_verdict_asks_the_student_is_refused(tmp_path):
     request = loop.Request("self_judge", SETTINGS, 3, "1steps", None, "chain_sum/1", tmp_path / "a", ahead=1)
-    with pytest.raises(UserError, match="--ahead is for recipes"):
+    with pytest.raises(UserError, match="--ahead is for recipes that ask nobody"):
         loop.start(request, terminal.Quiet())
+
+
+def test_a_number_of_rollouts_that_follows_from_the_first_is_refused(tmp_path):
+    request = loop.Request("grpo", (*SETTINGS, "early=2"), 3, "1steps", None, "chain_sum/1", tmp_path / "a", ahead=1)
+    with pytest.raises(UserError, match="early=0"):
+        loop.start(request, terminal.Quiet())
+
+
+def test_verdicts_are_dealt_anew_ahead_too(tmp_path):
+    request = loop.Request("grpo", (*SETTINGS, "shuffled=True"), 3, "2steps", None, "chain_sum/1", tmp_path / "a", ahead=1)
+    loop.start(request, terminal.Quiet())
+    with Store.open(tmp_path / "a") as store:
+        rules = store.rows("SELECT DISTINCT v.rule FROM rollouts r JOIN verdicts v ON v.rollout = r.id WHERE purpose = 'train'")
+        assert [r[0] for r in rules] == ["shuffled"]

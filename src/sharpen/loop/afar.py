@@ -44,6 +44,11 @@ def ahead_of(this: Run) -> Run:
             "--ahead is for recipes that ask nobody but the student for his answers: here a role is asked, too, and it would "
             "answer with weights that are just being changed. Leave --ahead out."
         )
+    if any(stage.recipe.early for stage in this.stages):
+        raise UserError(
+            "--ahead is for recipes that know how many rollouts a task gets before they ask for them: with early > 0 that follows "
+            "from the first ones. Leave --ahead out, or take --set early=0."
+        )
     numbers = this.store.meta().get(NUMBERS, {})
     if this.state.attempts:
         this.state.attempts.numbers.update(numbers)

@@ -62,10 +62,17 @@ def try_out(moment: Moment, chosen: Sequence[tuple[Task, int]], first: int) -> l
         samples.sort(key=lambda sample: sample.group)
     else:
         samples = rolled(moment, chosen, first)
-    if recipe.shuffled:
-        samples = shuffled(samples, np.random.default_rng(derive(this.seed, moment.step, "shuffle", first)))
+    samples = dealt_anew(moment, samples, first)
     this.grown.observe(samples)
     return samples
+
+
+def dealt_anew(moment: Moment, samples: list[Sample], first: int) -> list[Sample]:
+    """With `shuffled`, the verdicts among the answers to each task."""
+    this = moment.this
+    if not this.recipe.shuffled:
+        return samples
+    return shuffled(samples, np.random.default_rng(derive(this.seed, moment.step, "shuffle", first)))
 
 
 def further(this: Run, chosen: Sequence[tuple[Task, int]], samples: Sequence[Sample], first: int) -> list[int]:
@@ -146,7 +153,7 @@ def rolled_out(
     moment: Moment, roll_out: Callable[..., RolloutGenerator], policy: Policy, chosen: Sequence[tuple[Task, int]]
 ) -> list[Sample]:
     """What was chosen for a step to come, rolled out and judged, maybe in a thread beside the learner."""
-    return moment.this.judges.judge(generated(moment, roll_out, chosen, 0, policy), groups_of(chosen, 0))
+    return dealt_anew(moment, moment.this.judges.judge(generated(moment, roll_out, chosen, 0, policy), groups_of(chosen, 0)), 0)
 
 
 def last_step(this: Run) -> int:

@@ -95,7 +95,7 @@ def named(call: str, job: Job) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, dist.DistBackendError) as error:
-        if "gloo" not in str(error) and "timed out" not in str(error).lower() and "connection" not in str(error).lower():
+        if not broken(error):
             raise
         with contextlib.suppress(RuntimeError):
             lost = job.missing()
@@ -105,6 +105,11 @@ def named(call: str, job: Job) -> Iterator[None]:
                 f"{call!r} ({said}). The last commit stands: go on with `sharpen resume` and any number of ranks."
             ) from error
         raise
+
+
+def broken(error: Exception) -> bool:
+    """Whether it is about the connection between ranks, and not about what was computed."""
+    return isinstance(error, dist.DistNetworkError) or any(w in str(error).lower() for w in ("gloo", "timed out", "connection"))
 
 
 class Sharded:
@@ -201,6 +206,10 @@ def attend(policy: Any, job: Job, bf16: bool = False) -> None:
             name, given = heard
             CALLS[name](policy, *given)
             job.done()
+    except (RuntimeError, dist.DistBackendError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or not broken(error):
+            raise
+        raise FatalDiagnosis(f"rank_lost (ranks 1): another rank is gone, so rank {job.rank} stops.") from error
     finally:
         job.close()
 
