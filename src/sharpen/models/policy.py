@@ -53,6 +53,7 @@ class LocalPolicy:
     changes = 0  # how often the weights have become others
     elsewhere: Any = None  # who generates in place of this process: generate(policy, requests, finish, tick)
     ranks: Any = None  # the processes that share the weights (ranks.py)
+    base: Any = None  # what adapters lie on (base.py), where that is known: then they are saved by themselves
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class LocalPolicy:
             raise UserError(f"precision={precision}: there are {', '.join(PRECISIONS)}.")
         if precision == "auto":
             precision = self.path.precision if choice else "bf16" if fast_bf16(device) else "fp32"
-        bf16 = precision == "bf16"
+        self.precision, bf16 = precision, precision == "bf16"
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         if not named:

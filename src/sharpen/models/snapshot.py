@@ -41,7 +41,7 @@ def copied(policy: Any) -> Any:
     if policy.model.device.type == "cuda":
         torch.cuda.synchronize()
     return SimpleNamespace(
-        **{name: getattr(policy, name) for name in ("model", "tokenizer", "lora", "version")},
+        **{name: getattr(policy, name) for name in ("model", "tokenizer", "lora", "base", "version")},
         **dict(trained=trained, optimizer=SimpleNamespace(state=states), critic=critic, learned=learned, mean=[]),
     )
 
