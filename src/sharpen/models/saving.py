@@ -141,6 +141,7 @@ def write_rest(policy: Any, path: Path) -> None:
 def load(policy: Any, directory: str) -> None:
     """Restore what `save` wrote, bit for bit. Raises UserError, which names the file, where one is missing or damaged."""
     path = Path(directory)
+    policy.take_back()
     if (path / SHARDS).is_dir() or policy.ranks:
         load_shards(policy, path)
         return
