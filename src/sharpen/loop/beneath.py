@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sharpen.core import Policy
 from sharpen.loop.inputs import known_digests
-from sharpen.models import base, saving
+from sharpen.models import base, located, saving
 from sharpen.store import Store, checkpoints, database
 
 
@@ -20,7 +20,7 @@ def lay(store: Store, policy: Policy, student: str) -> None:
     if not getattr(policy, "lora", 0):
         return
     precision = policy.precision  # type: ignore[attr-defined]
-    if (path := Path(student)).is_dir():
+    if (path := Path(located(student))).is_dir():
         policy.base = base.of(path.resolve(), precision, sums=known_digests)  # type: ignore[attr-defined]
         return
     if getattr(policy, "ranks", None):  # no process has it whole: what is committed is merged
