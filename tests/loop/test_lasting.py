@@ -54,10 +54,10 @@ def test_a_commit_is_due_by_the_clock_and_rarer_where_it_is_dear():
     now[0] = 240.9
     said.append(due())
     now[0] = 300.0
-    due.committed(began=290.0)  # ten seconds: at most a twentieth of the time goes into commits
-    now[0] = 499.0
+    due.committed(began=290.0)  # ten seconds: at most a fiftieth of the time goes into commits
+    now[0] = 799.0
     said.append(due())
-    now[0] = 500.0
+    now[0] = 800.0
     said.append(due())
     assert said == [False, True, True, False, False, True]
 

@@ -44,3 +44,12 @@ def test_the_usual_choice_stays_unless_another_is_clearly_better():
     assert looking.best(ways(0.10, 0.08, 0.20, 0.18)) == {"t": 2, "s": "a"}  # 2 by both ways that have it
     assert looking.best(ways(0.10, 0.13, 0.10, 0.14)) == {"t": 1, "s": "b"}
     assert looking.best(ways(0.0, 0.0, 0.0, 0.0)) == {"t": 1, "s": "a"}  # a model that solves none of it
+
+
+def test_a_step_of_more_answers_is_measured_with_more_where_there_is_time():
+    listed = list(range(32))
+    look = looking.Look(replace(GRPO, prompts=8, samples=8), None, listed, 0, until=float("inf"))
+    assert looking.fuller(look, 4, 1.0) == [1, 2, 3, 4], "8 prompts of 8 answers, of which 4 are looked at anyway"
+    assert looking.fuller(replace(look, recipe=replace(look.recipe, prompts=64)), 4, 1.0) == [1, 2, 3, 4]
+    assert looking.fuller(replace(look, recipe=replace(look.recipe, prompts=4)), 4, 1.0) == []
+    assert looking.fuller(replace(look, until=0.0), 4, 1.0) == []

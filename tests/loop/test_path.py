@@ -1,8 +1,12 @@
 """A run goes the way that was chosen when it began, whoever takes it up; and where its time goes can be asked."""
 
+import re
+
+import pytest
 from test_resume import SETTINGS
 
-from sharpen import loop
+from sharpen import loop, models, tasks
+from sharpen.loop import processor
 from sharpen.models import paths
 from sharpen.models.engine import native
 from sharpen.store import Store
@@ -32,6 +36,30 @@ def test_a_resumed_run_does_not_choose_again(tmp_path, monkeypatch):
     loop.resume(request.directory, resumed)
     assert resumed.lines[0] == begun.lines[0]
     assert not list(tmp_path.glob("elsewhere/sharpen/path-*"))
+
+
+def test_a_precision_that_is_only_emulated_is_said_with_its_price(monkeypatch):
+    policy = models.LocalPolicy(*models.embedded.build("micro", tasks.parse_spec("chain_sum/1"), 0), "bf16", device="cpu")
+    said = Said()
+    for fast in (True, False):
+        monkeypatch.setattr(processor, "fast_bf16", lambda device, fast=fast: fast)
+        processor.say_path(policy, said)
+    (line,) = said.lines
+    assert re.match(r"bfloat16 is emulated by this processor: .* takes \d+\.\d times as long as in float32", line)
+
+
+@pytest.mark.parametrize(("compiler", "why"), [("", "there is no C compiler"), ("echo broken >&2; exit 1", "fails (broken)")])
+def test_a_compiler_that_is_not_there_or_fails_is_said_and_changes_nothing_else(compiler, why, tmp_path, monkeypatch):
+    if compiler:
+        (tmp_path / "cc").write_text(f"#!/bin/sh\n{compiler}\n")
+        (tmp_path / "cc").chmod(0o755)
+    monkeypatch.setattr(native, "_made", native._made.__wrapped__)
+    monkeypatch.setattr(native.sysconfig, "get_config_var", lambda name: "cc")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    policy = models.LocalPolicy(*models.embedded.build("micro", tasks.parse_spec("chain_sum/1"), 0), "fp32", device="cpu")
+    said = Said()
+    processor.say_path(policy, said)
+    assert native.library() is None and why in said.lines[0]
 
 
 def test_a_precision_that_was_asked_for_is_not_chosen(tmp_path):

@@ -66,3 +66,17 @@ def test_children_are_no_neighbours():
         child.communicate(b"\n", timeout=600)
     assert child.pid not in cores._family(cores.os.getpid())
     assert 0 <= watch.foreign(seconds=0.0) <= 1
+
+
+def test_a_prompt_and_packed_weights_count_once_and_not_with_every_token():
+    assert paths.generation(0.5, 0.9, 48) == pytest.approx(0.5 + 47 * 0.1)
+    assert paths.generation(0.5, 0.9, 1) == 0.5
+    assert paths.generation(0.9, 0.5, 21) == pytest.approx(0.9 + 20 * 0.5 / 20), "disturbed, a token still costs something"
+
+
+def test_of_each_part_the_faster_try_counts(model, monkeypatch):
+    timer = paths._Timer(model, paths.Work(4, 3, 4))
+    tries = iter([(2.0, 2.4, 1.0), (1.0, 3.0, 0.5)])
+    monkeypatch.setattr(timer, "step", lambda path: next(tries))
+    assert timer.seconds(paths.ComputePath()) == pytest.approx(2.0 + 2 * max(0.1, 2.4 / 20) + 1.0)
+    assert timer.seconds(paths.ComputePath()) == pytest.approx(1.0 + 2 * 1.4 / 4 + 0.5)

@@ -21,6 +21,7 @@ FATAL = 3
 TasksFile = Annotated[
     Path, typer.Argument(metavar="TASKS", help="One task a line: id, verifier, answer or tests, …; or any file of tasks.")
 ]
+RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Spec = Annotated[
     str | None,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from sharpen.cli import (
     comparing,
     data,
     driving,
+    exporting,
     growing,
     heads,
     lineage,
@@ -39,7 +39,7 @@ from sharpen.cli import (
     suite,
     viewing,
 )
-from sharpen.cli.commands import AsJson, Columns, Spec, System
+from sharpen.cli.commands import AsJson, Columns, RunDir, Spec, System
 from sharpen.cli.serving import Track
 from sharpen.terminal import places
 
@@ -47,17 +47,6 @@ from sharpen.terminal import places
 # By default it is milliseconds, and beside busy neighbours a run is several times slower. OpenMP reads it as torch is loaded.
 AWAKE = "1000"
 USER_ERROR, FATAL, INTERRUPTED = 2, 3, 130
-
-MODEL_FILES = (  # of a checkpoint, what transformers loads; the optimizer stays behind
-    "config.json",
-    "generation_config.json",
-    "*.safetensors",
-    "*.index.json",
-    "tokenizer*",
-    "special_tokens*",
-    "chat_template*",
-    "asking.json",
-)
 
 
 class Commands(TyperGroup):
@@ -98,7 +87,6 @@ def options(
     """What can be said before a command."""
 
 
-RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run, such as runs/latest.")]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -287,48 +275,6 @@ def list_recipes(
 
 
 @app.command()
-def export(
-    directory: RunDir,
-    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="New directory for the model, or a new .gguf file.")],
-    dtype: Annotated[str | None, typer.Option(help="Of a .gguf file's matrices: f32, f16 or bf16. [default: f16]")] = None,
-) -> None:
-    """Copy the last accepted model out of a run, or out of a directory into a .gguf file.
-
-    Weights, configuration and tokenizer, as transformers and vLLM load them; or one file, as llama.cpp does.
-    """
-    from sharpen.core import UserError
-    from sharpen.store import Store
-
-    packed = model_dir.suffix == ".gguf"
-    if model_dir.exists() and (packed or not model_dir.is_dir() or any(model_dir.iterdir())):
-        raise UserError(
-            f"{model_dir} is not empty, and nothing there is overwritten. Name a new {'file' * packed or 'directory'}."
-        )
-    if dtype and not packed:
-        raise UserError(f"--dtype {dtype} is for a .gguf file: name one, such as {model_dir}.gguf.")
-    if packed and (directory / "config.json").is_file():
-        return listing.export_gguf(directory, model_dir, dtype)
-    with Store.open(directory, write=False) as store:
-        commit = store.last_commit()
-        if commit is None or commit.accepted is None:
-            raise UserError(f"{directory} has no accepted model yet. Go on with it: sharpen resume {directory}")
-        source = store.verified(commit.accepted)
-        if packed:
-            return listing.export_gguf(source, model_dir, dtype)
-        files = [f for pattern in MODEL_FILES for f in sorted(source.glob(pattern)) if f.name != "optimizer.safetensors"]
-        part = model_dir.with_name(f"{model_dir.name}.part")  # so that half a model never has the name asked for
-        try:
-            part.mkdir(parents=True)
-            for file in files:
-                shutil.copyfile(file, part / file.name)
-            part.rename(model_dir)
-        except OSError as e:
-            shutil.rmtree(part, ignore_errors=True)
-            raise UserError(f"{model_dir} cannot be written: {e.strerror}. Free space, or choose another place.") from e
-    print(f"The model is in {model_dir}: {', '.join(f.name for f in files)}")
-
-
-@app.command()
 def query(
     directory: RunDir, sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT.")], as_json: AsJson = False
 ) -> None:
@@ -347,6 +293,7 @@ def query(
         tables.show(rows[0].keys(), rows)
 
 
+app.command()(exporting.export)
 app.command("eval")(commands.evaluate)
 app.command("tasks")(listing.show_tasks)
 app.command("show")(listing.show_recipe)

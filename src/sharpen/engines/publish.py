@@ -8,7 +8,6 @@ twice. Who reads a directory of that name reads all of it or nothing.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -18,15 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from sharpen.core import FatalDiagnosis, UserError
 from sharpen.models import adapters, saving
 from sharpen.store import checkpoints, database
 
 PREFIX = "sharpen-"
 DIGITS = 16  # of the sum of the content
-ADAPTER_NAME = f".{adapters.NAME}"
 
 
 @dataclass(frozen=True)
@@ -98,21 +94,7 @@ def fill(policy: Any, path: Path) -> None:
 def adapter(policy: Any, path: Path) -> None:
     """What is trained, under peft's names in files."""
     trained = policy.state() if policy.ranks else policy.trained
-    weights = {f"base_model.model.{n.replace(ADAPTER_NAME, '')}": t.detach().cpu().contiguous() for n, t in trained.items()}
-    save_file(weights, path / "adapter_model.safetensors", {"format": "pt"})
-    modules = sorted({name.split(".lora_")[0].rpartition(".")[2] for name in policy.trained})
-    config = {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
-        "r": policy.lora,
-        "lora_alpha": 2 * policy.lora,
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "target_modules": modules,
-        "base_model_name_or_path": str(getattr(policy.model.config, "_name_or_path", "") or ""),
-        "inference_mode": True,
-    }
-    (path / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    adapters.write(trained, policy.lora, str(getattr(policy.model.config, "_name_or_path", "") or ""), path)
 
 
 def prune(place: Path, keep: Collection[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-DEAREST = 0.05  # share of the time that commits by the clock may take at most
+DEAREST = 0.02  # share of the time that commits by the clock may take at most
 
 
 class Due:
@@ -23,7 +23,8 @@ class Due:
     def __call__(self) -> bool:
         return self.clock() - self._last >= self.every
 
-    def committed(self, began: float) -> None:
-        """A commit that began at that time is done."""
+    def committed(self, began: float, beside: float = 0.0) -> None:
+        """A commit that began at that time is done, but for what goes on beside the run: seconds, as the last one took."""
         self._last = self.clock()
-        self.every = max(self.seconds, (self._last - began) / DEAREST)
+        beside = beside if self.clock is time.monotonic else 0.0  # a clock that counts events has no seconds
+        self.every = max(self.seconds, (self._last - began + beside) / DEAREST)

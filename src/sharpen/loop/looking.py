@@ -32,6 +32,7 @@ from sharpen.recipe import Recipe, asked_for
 from sharpen.rollouts import Asking
 
 ROWS = {"cpu": 32, "gpu": 256}  # answers that are looked at
+TOGETHER = 64  # answers that are sampled together to tell what one costs, at most
 TRIED = 4  # answers to each task that a way is tried with
 FIRST, LONGEST = 64, 512  # tokens: the first look, and the longest answer that is sized for
 FINISHED = 0.8  # share of the answers that must come to their end; a longer look is taken where fewer do
@@ -131,7 +132,8 @@ def measured(
         limit, look_s = greedy_length(replace(look, recipe=taken), recipe.max_tokens if "max_tokens" in given else None)
         longest = recipe.max_tokens if "max_tokens" in given else roomy(limit)
     # As in a step: several answers to a prompt, which is read and learnt from once for all of them.
-    repeated = [task for task in listed[:: recipe.samples] for _ in range(recipe.samples)]
+    few = listed[:: recipe.samples]
+    repeated = [task for task in [*few, *fuller(look, len(few), look_s)] for _ in range(recipe.samples)]
     look, told = replace(look, recipe=taken), telling.of_recipe(taken, policy.tokenizer)
     for _ in range(2 if gpu else 1):  # a GPU's first of each compiles what every later one uses
         made, answered, answer_busy = timed(gpu, partial(look.answers, repeated, longest, taken.sampling, told))
@@ -139,12 +141,23 @@ def measured(
         learnt = [Sample(rollout, Verdict("correct", 1.0), i // recipe.samples) for i, rollout in enumerate(some)]
         batch = make_batch(learnt, taken.sampling)
         _, learning, learn_busy = timed(gpu, partial(policy.direction, batch, policy_gradient.sft()))
-    length = sum(rollout.n_sampled for rollout in made) / len(made)
-    cut = sum(rollout.stop == "length" for rollout in made) / len(made)
+    said = made[: len(few) * recipe.samples]  # so that what is concluded of lengths does not depend on the clock
+    length = sum(rollout.n_sampled for rollout in said) / len(said)
+    cut = sum(rollout.stop == "length" for rollout in said) / len(said)
     share = max([LEAST_LEARNT, *(found.learnt for way, found in tried if way == best(tried))]) if tried else 1.0
     answer_s, learn_s = answered / len(made), learning / len(learnt) * share
     busy = (answer_busy + learn_busy) / max(answered + learning, 1e-9)
     return Measured(length, limit, cut, answer_s, learn_s, look_s, min(busy, 1.0), tuple(tried))
+
+
+def fuller(look: Look, few: int, look_s: float) -> list[Task]:
+    """More prompts beside so `few`, up to those of a step or TOGETHER answers, where there is time for them: what a token costs
+    is shared by all that are written together, so of few answers one costs more than in a step."""
+    samples = look.recipe.samples
+    more = min(look.recipe.prompts, max(TOGETHER // samples, 1), len(look.tasks)) - few
+    if more < 1 or time.monotonic() + more * samples * look_s > look.until:
+        return []
+    return [task for i, task in enumerate(look.tasks) if i % samples][:more]
 
 
 def timed(gpu: bool, work: Callable[[], T]) -> tuple[T, float, float]:

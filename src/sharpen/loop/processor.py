@@ -11,7 +11,8 @@ import torch
 
 from sharpen.core import Policy
 from sharpen.loop.session import Run
-from sharpen.models import paths, where
+from sharpen.models import fast_bf16, paths, where
+from sharpen.models.engine import native
 from sharpen.recipe import Recipe
 from sharpen.store import Store
 
@@ -22,7 +23,8 @@ def choose(recipe: Recipe, model: Any) -> paths.Choice | None:
     """How the student is to be run, by measuring; None on a GPU, and where a precision was asked for."""
     if recipe.precision != "auto" or where(recipe.device) != "cpu":
         return None
-    return paths.choose(model, paths.Work(recipe.prompts * recipe.samples, recipe.max_tokens), recipe.micro_tokens)
+    work = paths.Work(recipe.prompts * recipe.samples, recipe.max_tokens, recipe.samples)
+    return paths.choose(model, work, recipe.micro_tokens)
 
 
 def chosen_before(origin: Path) -> paths.Choice | None:
@@ -43,9 +45,19 @@ def threads(number: int) -> Iterator[None]:
 
 
 def say_path(policy: Policy, progress: Any) -> None:
-    """Tell the user which way was chosen, on what evidence."""
-    if choice := getattr(policy, "choice", None):
+    """Tell the user which way was chosen, on what evidence; what a precision costs that he asked for and the hardware only
+    emulates; and why there are no functions in C, where those would be taken."""
+    policy = getattr(policy, "policy", policy)  # of several processes, this one's
+    model, choice = getattr(policy, "model", None), getattr(policy, "choice", None)
+    if choice:
         progress.say(str(choice))
+    elif model is not None and model.dtype == torch.bfloat16 and not fast_bf16(device := str(model.device)):
+        progress.say(
+            f"bfloat16 is emulated by this {'GPU' if device.startswith('cuda') else 'processor'}: a product of matrices takes "
+            f"{paths.price(device):.1f} times as long as in float32. With --set precision=auto the faster one is taken."
+        )
+    if model is not None and model.device.type == "cpu" and (why := native.missing()):
+        progress.say(f"no C kernels, for {why}: torch's own operations do the same, slower. With gcc or clang there are some.")
 
 
 def say_neighbours(this: Run) -> None:

@@ -296,7 +296,7 @@ def save(this: Run, position: Position, write: bool = True, wait: bool = True) -
             this.ahead.commit(this, position.step)
         this.store.commit(position, partial(write_checkpoint, this) if write else None, wait)
     often = this.due.every
-    this.due.committed(began)
+    this.due.committed(began, this.store.beside)
     if this.due.every > max(often, this.due.seconds):
         this.progress.say(f"a commit takes long here: within a round one comes every {this.due.every:.0f} s, not more often")
 

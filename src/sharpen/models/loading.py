@@ -16,7 +16,9 @@ from sharpen.core import UserError
 from sharpen.models.gguf import located
 from sharpen.models.templates import turn_end
 
+BASE = "base.json"  # beside an adapter: what it lies on (base.py)
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.msgpack", "*.h5")
+BESIDE = ("optimizer.safetensors", "critic.safetensors", "head.safetensors")  # of a checkpoint, what is not the model
 LONGEST = 300  # characters of a library's message that are worth reading
 
 
@@ -31,6 +33,8 @@ def load_model(path: Path) -> tuple[Any, Any]:
 
     path = Path(located(str(path)))
     model = load_weights(path)
+    if (path / BASE).is_file():
+        path = Path(model.config._name_or_path)  # the tokenizer is its base's, which is found whole by now
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # what a library makes of a broken file can be anything
@@ -47,9 +51,15 @@ def load_weights(path: Path, kind: Any = None) -> Any:
     another shape than the configuration says, too.
 
     kind  its class, where that is known; else as its config.json says
+
+    Of an adapter that says what it lies on, the model with the adapter folded in.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    if (path / BASE).is_file():
+        from sharpen.models import base
+
+        return base.folded(path, kind)
     check_files(path)
     try:
         with torch.device("meta"):
@@ -97,13 +107,19 @@ def load_weights(path: Path, kind: Any = None) -> Any:
     return model.eval()
 
 
+def holds_model(path: Path) -> bool:
+    """Whether a directory looks like one that `load_model` takes."""
+    return any((path / name).is_file() for name in ("config.json", BASE))
+
+
 def check_files(path: Path) -> dict[str, Any]:
     """The configuration of a directory that may be loaded. Raises UserError: it is none, or needs code, pickles or a library
     for quantised weights."""
     if not (path / "config.json").is_file():
         if (path / "adapter_config.json").is_file():
             raise UserError(
-                f"{path} holds an adapter without its model: merge it first (peft's merge_and_unload, then save_pretrained)."
+                f"{path} holds an adapter, and no {BASE} that says what it lies on: merge it first (peft's merge_and_unload, "
+                "then save_pretrained)."
             )
         if (path / "run.db").is_file():
             raise UserError(f"{path} is a run, not a model. Take its model out first: sharpen export {path} MODEL_DIR")

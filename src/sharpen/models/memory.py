@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -98,6 +98,11 @@ def collect(trained: Tensor, image: Tensor) -> None:
     gradient = image.grad.to(trained.device)
     trained.grad = gradient.float() if trained.grad is None else trained.grad.add_(gradient)
     image.grad = None
+
+
+def clipped(trained: Mapping[str, Tensor], most: float) -> float:
+    """Scale gradients whose norm is larger than `most`; returns that norm."""
+    return float(torch.nn.utils.clip_grad_norm_(trained.values(), most))
 
 
 def forget(policy: Any) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sharpen.core import UserError
+from sharpen.models import adapters
 
 
 def mix(parts: Mapping[Path, float], out: Path, fresh: bool, merge: Callable[..., dict[str, Tensor]] | None = None) -> None:
@@ -30,7 +31,7 @@ def mix(parts: Mapping[Path, float], out: Path, fresh: bool, merge: Callable[...
     shutil.copytree(last, out)
     state = load_file(out / "optimizer.safetensors")
     if len(chosen) > 1:
-        if any("lora" in name for name in state):
+        if (last / adapters.WEIGHTS).is_file():
             raise UserError("The mean of adapters is not the adapter of the mean: hand over the last or the best weights.")
         for file in sorted(out.glob("model*.safetensors")):
             tensors = [load_file(path / file.name) for path in chosen]

@@ -28,7 +28,8 @@ from sharpen.models.engine import Kept, generate, native, transformer
 from sharpen.models.loading import fast_bf16
 from sharpen.terminal import places
 
-PROMPT, DECODED = 32, 4  # tokens of a measured prompt, and decoded behind it
+PROMPT, DECODED = 32, 4  # tokens of a measured prompt, and decoded behind the first one that it is read for
+SHARED = 32  # rows that have one prompt, where nobody says
 EFFORT = 2 * 10**9  # parameters times tokens of a measured learning pass …
 LEARNT = (64, 768)  # … which has at least and at most so many tokens
 LONGER = 3  # times as many has a second pass of a model that is measured with the fewest
@@ -37,6 +38,7 @@ TOGETHER = (generate.MAX_ROWS, 128)  # rows decoded together
 SECONDS = 1.0  # after which nothing further is begun; each precision is tried once whatever it takes, and bfloat16 both ways
 HOPELESS = 1.5  # times the best so far: a way that is slower at its first try gets no second
 WORTH = 0.95  # of the usual way's time must another one take less to be chosen
+PRODUCT = 512  # rows and columns of the matrices by which a precision is priced
 HOUR = 3600.0  # seconds that a measurement on disturbed cores is good for
 LARGEST = 4 * 10**8  # parameters: a larger model is not copied only to be measured, and its products decide
 
@@ -69,10 +71,11 @@ class ComputePath:
 
 @dataclass(frozen=True)
 class Work:
-    """What a step consists of: `rows` answers of `tokens` tokens."""
+    """What a step consists of: `rows` answers of `tokens` tokens, `shared` of them to one prompt."""
 
     rows: int
     tokens: int
+    shared: int = SHARED
 
 
 @dataclass(frozen=True)
@@ -132,10 +135,11 @@ def choose(model: Any, work: Work, micro_tokens: int = 0) -> Choice:
 
 
 class _Timer:
-    """Times the paths of one model; each twice, in turn, and its faster try counts."""
+    """Times the paths of one model; each twice, in turn."""
 
     def __init__(self, model: Any, work: Work):
         self.work, self.images, self.found = work, {"fp32": model}, dict[ComputePath, float]()
+        self.parts: dict[ComputePath, tuple[float, float, float]] = {}
         self.began = time.perf_counter()
         self.kept = {kind: Kept() for kind in ("fp32", "bf16")}
         learnt = EFFORT // sum(p.numel() for p in model.parameters())
@@ -151,13 +155,21 @@ class _Timer:
                 if (repeat or i >= always) and time.perf_counter() - self.began > SECONDS:
                     break
                 if not repeat or path not in self.found or self.found[path] < HOPELESS * fastest:
-                    self.found[path] = min(self.found.get(path, float("inf")), self.step(path))
+                    self.found[path] = self.seconds(path)
         tried = [path for path in paths if path in self.found]
         fastest_path = min(tried, key=self.found.__getitem__)
         return fastest_path if self.found[fastest_path] < WORTH * self.found[tried[0]] else tried[0]
 
-    def step(self, path: ComputePath) -> float:
-        """Seconds of a step, put together from a few tokens of its rows and one pass."""
+    def seconds(self, path: ComputePath) -> float:
+        """Seconds of a step, put together from a few tokens of its rows and one pass; of each part the faster try counts."""
+        found = self.step(path)
+        first, more, learn = map(min, found, self.parts.get(path, found))
+        self.parts[path] = first, more, learn
+        rows = min(self.work.rows, path.rows)
+        return generation(first, more, self.work.tokens) * self.work.rows / rows + learn
+
+    def step(self, path: ComputePath) -> tuple[float, float, float]:
+        """Seconds of one token of all rows, of DECODED more, and of what learning from a step takes."""
         fp32 = self.images["fp32"]
         if path.precision not in self.images:
             self.images[path.precision] = copy.deepcopy(fp32).to(torch.bfloat16)
@@ -166,14 +178,19 @@ class _Timer:
         model, work = self.images[path.precision], self.work
         torch.set_num_threads(path.threads)
         rows = min(work.rows, path.rows)
-        numbers = np.arange(PROMPT * (rows // 32 + 1), dtype=np.int32) % model.config.vocab_size
-        requests = [generate.Request(numbers.reshape(-1, PROMPT)[i // 32], i, DECODED) for i in range(rows)]
+        shape = -(-rows // work.shared), PROMPT
+        prompts = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape) % model.config.vocab_size
         learnt = self.learnt if path.micro_tokens <= PASSES[0] else self.learnt * path.micro_tokens // PASSES[0]
         kept = self.kept[path.precision] if path.compiled else None
+
+        def decode(tokens: int) -> float:
+            requests = [generate.Request(prompts[i // work.shared], i, tokens) for i in range(rows)]
+            if kept:
+                kept.forget()  # a run's weights are other ones at every step
+            return _seconds(lambda: generate.generate(model, requests, [-1], 0, together=path.rows, kept=kept))
+
         with native.left_out(not path.compiled):
-            decode = _seconds(lambda: generate.generate(model, requests, [-1], 0, together=path.rows, kept=kept))
-            learn = self.learning(model, learnt, path.micro_tokens or PASSES[0])
-        return decode * work.tokens / DECODED * work.rows / rows + learn
+            return decode(1), decode(1 + DECODED), self.learning(model, learnt, path.micro_tokens or PASSES[0])
 
     def learning(self, model: Any, tokens: int, most: int) -> float:
         """Seconds that learning from a step takes, in passes of at most `most` tokens, by one of so many.
@@ -182,12 +199,22 @@ class _Timer:
         it, would count far too often: two lengths tell it from what a token costs.
         """
         work, seconds = self.work, _seconds(lambda: _learn(model, tokens))
-        whole = work.rows * work.tokens
+        whole = work.rows * work.tokens + -(-work.rows // work.shared) * PROMPT  # a prompt is run once for all its answers
         if tokens > LEARNT[0] or whole <= tokens:
             return seconds * whole / tokens
         longer = LONGER * tokens
         each = max(_seconds(lambda: _learn(model, longer)) - seconds, 0.0) / (longer - tokens)
         return each * whole + max(seconds - each * tokens, 0.0) * math.ceil(whole / most)
+
+
+def generation(first: float, more: float, tokens: int) -> float:
+    """Seconds of answers of so many tokens, from those of one token and of DECODED more: what is paid once, reading prompts and
+    packing weights, is told from what each token costs.
+
+    0.5 s for one token and 0.9 s for five: 0.1 s a token, so 0.5 + 47 * 0.1 s for 48. Where others' work has made the shorter
+    one the longer, a token costs a quarter of its even share.
+    """
+    return first + max((more - first) / DECODED, more / (4 * (1 + DECODED))) * (tokens - 1)
 
 
 def _learn(model: Any, tokens: int) -> None:
@@ -199,6 +226,15 @@ def _learn(model: Any, tokens: int) -> None:
     batch = Batch(ids, mask, -mask, one, np.arange(shape[0]), one, np.full(shape[0], shape[1]))
     logprobs.logprobs(model, batch, np.arange(shape[0])).sum().backward()
     model.zero_grad(set_to_none=True)
+
+
+def price(device: str) -> float:
+    """How many times as long as in float32 a product of matrices takes in bfloat16, measured."""
+    found = {}
+    for kind in (torch.float32, torch.bfloat16):
+        one = torch.ones(PRODUCT, PRODUCT, device=device, dtype=kind)
+        found[kind] = min(_seconds(lambda one=one: float((one @ one)[0, 0])) for _ in range(3))  # type: ignore[misc]
+    return found[torch.bfloat16] / found[torch.float32]
 
 
 def _seconds(work: Callable[[], object]) -> float:

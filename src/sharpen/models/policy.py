@@ -6,7 +6,7 @@ LocalPolicy is any Hugging Face causal LM in this process, on the CPU or a GPU. 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
@@ -53,6 +53,8 @@ class LocalPolicy:
     changes = 0  # how often the weights have become others
     elsewhere: Any = None  # who generates in place of this process: generate(policy, requests, finish, tick)
     ranks: Any = None  # the processes that share the weights (ranks.py)
+    lent: Any = None  # who still reads the weights to write them (snapshot.py): before they change, `take_back`
+    base: Any = None  # what adapters lie on (base.py), where that is known: then they are saved by themselves
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class LocalPolicy:
             raise UserError(f"precision={precision}: there are {', '.join(PRECISIONS)}.")
         if precision == "auto":
             precision = self.path.precision if choice else "bf16" if fast_bf16(device) else "fp32"
-        bf16 = precision == "bf16"
+        self.precision, bf16 = precision, precision == "bf16"
         self.model = adapters.inject(model.to(device), lora) if lora else model.to(device)
         named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         if not named:
@@ -249,6 +251,7 @@ class LocalPolicy:
         measured = self.accumulate(batch, tableau)
         learnt = measured["rows_trained"] > 0
         if learnt and tableau.stir:
+            self.take_back()
             with torch.no_grad():
                 tableau.stir(self.trained)
             self.optimizer.zero_grad()
@@ -328,11 +331,12 @@ class LocalPolicy:
 
     def step(self, lr: float) -> float:
         """Clip, step, average; returns the norm of the gradient."""
-        clip = self.ranks.clip if self.ranks else clipped
+        clip = self.ranks.clip if self.ranks else memory.clipped
         norm = clip(self.trained, MAX_GRAD_NORM)
         if not np.isfinite(norm):
             self.optimizer.zero_grad()
             raise NotFinite(f"the gradient is not finite (norm {norm}); the step is refused and no weight has changed")
+        self.take_back()
         for settings in self.optimizer.param_groups:
             settings["lr"] = lr
         self.optimizer.step()
@@ -350,6 +354,12 @@ class LocalPolicy:
         now = [t.detach().clone() for t in self.trained.values()]
         self.put([new + alpha * (new - old) for new, old in zip(now, self.learned or now, strict=True)])
         self.learned = now
+
+    def take_back(self) -> None:
+        """Before weights or the optimizer's state change: a checkpoint that is being written of them is whole then."""
+        if self.lent:
+            self.lent.back()
+            self.lent = None
 
     def refresh(self) -> None:
         """Make a bfloat16 model the image of the trained weights again; a float32 model holds them itself."""
@@ -374,23 +384,14 @@ class LocalPolicy:
 
     def put(self, values: Sequence[Tensor]) -> None:
         """Overwrite the trained weights, where there are any values."""
+        self.take_back()
         with torch.no_grad():
             for value, weights in zip(values, self.trained.values()):
                 weights.copy_(value)
         self.refresh()
 
-    def save(self, directory: str) -> None:
-        """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
-        saving.save(self, directory)
-
-    def load(self, directory: str) -> None:
-        """Restore what `save` wrote, bit for bit. Raises UserError where a file is missing or damaged."""
-        saving.load(self, directory)
-
-
-def clipped(trained: Mapping[str, Tensor], most: float) -> float:
-    """Scale gradients whose norm is larger than `most`; returns that norm."""
-    return float(torch.nn.utils.clip_grad_norm_(trained.values(), most))
+    save = saving.save
+    load = saving.load
 
 
 def unheard(what: str, share: float) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from sharpen.core import Policy, Role, UserError, suggest
 from sharpen.models.endpoint import EndpointPolicy
 from sharpen.models.gguf import located
+from sharpen.models.loading import holds_model
 from sharpen.models.probe import probe
 from sharpen.models.reward import Blank, RewardModel, ScriptedScorer
 from sharpen.models.scripted import ScriptedPolicy
@@ -67,7 +68,7 @@ def check(role: Role) -> None:
         )
     if not remote and not script and who not in ("student", *SNAPSHOTS) and not Path(who).is_dir():
         raise UserError(f"--role {role.name}={who}: there is no such directory.{suggest(who, ('student', *SNAPSHOTS))} {cure}")
-    if Path(who).is_dir() and not (Path(who) / "config.json").is_file():
+    if Path(who).is_dir() and not holds_model(Path(who)):
         raise UserError(f"--role {role.name}={who}: this directory is no model: it holds no config.json. {cure}")
 
 

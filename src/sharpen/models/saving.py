@@ -1,7 +1,8 @@
 """A local policy as a directory, and back: a model that transformers loads, with the optimizer and a few numbers beside it.
 
 What is written is the whole model, buffers that belong to it (a router's biases) too, in float32 as it is trained; config.json
-says so. What is written is counted: a tensor that a library drops is an error, not a surprise at the next load.
+says so. What is written is counted: a tensor that a library drops is an error, not a surprise at the next load. Adapters whose
+base is known (`LocalPolicy.base`) are written by themselves, with a reference to it: that is what a run's commits hold.
 """
 
 from __future__ import annotations
@@ -17,13 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sharpen.core import UserError
-from sharpen.models import adapters
+from sharpen.models import adapters, base
 from sharpen.models.critic import ValueHead
-from sharpen.models.loading import in_short, load_weights, read_json
+from sharpen.models.loading import BESIDE, in_short, load_weights, read_json
 
 SHARDS = "shards"  # folder of a checkpoint whose trained weights and optimizer are in shards
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of the optimizer
-BESIDE = ("optimizer.safetensors", "critic.safetensors", "head.safetensors")  # what is not the model
 
 
 def weights(model: Any, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -72,30 +72,57 @@ def _with_dtype(config: Any, dtype: str) -> Any:
 
 
 def save(policy: Any, directory: str) -> None:
-    """A directory that transformers loads, with optimizer.safetensors and policy.json beside the model."""
-    with policy.averaged():
-        write_model(policy.model, state(policy), Path(directory))
-    write_beside(policy, Path(directory))
+    """A directory that transformers loads, or an adapter that says what it lies on; with optimizer.safetensors and policy.json
+    beside it."""
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    write(policy, state(policy), directory)
+
+
+def shown(policy: Any) -> dict[str, Tensor]:
+    """The trained weights that a policy answers with: their running mean, where it keeps one."""
+    return dict(zip(policy.trained, policy.mean, strict=True)) if policy.mean else dict(policy.trained)
 
 
 def state(policy: Any) -> dict[str, Tensor]:
-    """What the model's files hold. Adapters are merged by the model's own layers, so nothing else may use it meanwhile."""
-    found = weights(policy.model, policy.trained)
+    """What the weights' files hold. Adapters are merged by the model's own layers, so nothing else may use it meanwhile."""
+    if alone(policy):
+        return shown(policy)
+    found = weights(policy.model, shown(policy))
     return adapters.merged(policy.model, found) if policy.lora else found
 
 
+def alone(policy: Any) -> bool:
+    """Whether adapters are written by themselves."""
+    return bool(policy.lora and policy.base)
+
+
 def write(policy: Any, state: dict[str, Tensor], directory: str) -> None:
-    """`save`, of a model with this `state`. It only reads the policy."""
-    write_model(policy.model, state, Path(directory))
+    """`save`, of a policy with this `state`. It only reads the policy."""
+    write_weights(policy, state, Path(directory))
     write_beside(policy, Path(directory))
+
+
+def write_weights(policy: Any, state: dict[str, Tensor], path: Path) -> None:
+    if alone(policy):
+        adapters.write(state, policy.lora, policy.base.name, path)
+        base.write(policy.base, path)
+    else:
+        write_model(policy.model, state, path)
+
+
+def write_base(policy: Any, path: Path) -> None:
+    """What adapters lie on, as a model by itself."""
+    found = weights(policy.model, {})
+    write_model(policy.model, {adapters.plain(n): w for n, w in found.items() if ".lora_" not in n}, path)
+    policy.tokenizer.save_pretrained(path)
 
 
 def write_beside(policy: Any, path: Path) -> None:
     """What is not the model: the tokenizer, the optimizer with the latest weights, a critic, the version."""
     moments = {f"{key}:{n}": t for n, p in policy.trained.items() for key, t in policy.optimizer.state.get(p, {}).items()}
-    if policy.mean or policy.lora:
+    if policy.mean or (policy.lora and not alone(policy)):
         moments |= {f"latest:{n}": t.detach() for n, t in policy.trained.items()}
-    if policy.mean and policy.lora:
+    if policy.mean and policy.lora and not alone(policy):
         moments |= {f"mean:{n}": t for n, t in zip(policy.trained, policy.mean)}
     moments |= {f"learned:{n}": t for n, t in zip(policy.trained, policy.learned)}
     save_file({k: t.contiguous() for k, t in moments.items()}, path / "optimizer.safetensors")
@@ -103,8 +130,9 @@ def write_beside(policy: Any, path: Path) -> None:
 
 
 def write_rest(policy: Any, path: Path) -> None:
-    """The tokenizer, a critic, the version."""
-    policy.tokenizer.save_pretrained(path)
+    """The tokenizer, where it is not the base's, a critic, the version."""
+    if not alone(policy):
+        policy.tokenizer.save_pretrained(path)
     if policy.critic is not None:
         save_file(policy.critic.state(), path / "critic.safetensors")
     (path / "policy.json").write_text(json.dumps({"version": policy.version}))
@@ -113,11 +141,15 @@ def write_rest(policy: Any, path: Path) -> None:
 def load(policy: Any, directory: str) -> None:
     """Restore what `save` wrote, bit for bit. Raises UserError, which names the file, where one is missing or damaged."""
     path = Path(directory)
+    policy.take_back()
     if (path / SHARDS).is_dir() or policy.ranks:
         load_shards(policy, path)
         return
     policy.optimizer.state.clear()
-    if not policy.lora:  # adapters are restored below; the weights beneath them never change
+    if (path / adapters.WEIGHTS).is_file():
+        policy.put(list(adapter(policy, path).values()))
+        policy.mean = [t.detach().clone() for t in policy.trained.values()] if policy.average else []
+    elif not policy.lora:  # merged adapters are restored below; the weights beneath them never change
         saved = load_weights(path, type(policy.model))
         parameters, kept = dict(saved.named_parameters()), saved.state_dict()
         policy.put([parameters[n].detach() for n in policy.trained])
@@ -141,6 +173,15 @@ def load(policy: Any, directory: str) -> None:
     load_rest(policy, path)
     policy.learned = [learned[i] for i in sorted(learned)]
     policy.refresh()
+
+
+def adapter(policy: Any, path: Path) -> dict[str, Tensor]:
+    """The adapter in a directory. UserError where it was trained on another base than the policy's, or does not fit."""
+    if not policy.lora:
+        raise UserError(f"{path} is an adapter, and this run trains whole weights. Set lora to the rank that it was made with.")
+    if policy.base:
+        base.same(policy.base, path)
+    return adapters.read(path, policy.trained)
 
 
 def load_shards(policy: Any, path: Path) -> None:
@@ -171,6 +212,9 @@ def load_shards(policy: Any, path: Path) -> None:
 def whole(path: Path, policy: Any) -> dict[str, Tensor]:
     """What a single process has saved, by the names that shards have."""
     found = read(path / "optimizer.safetensors", "cpu")
+    if (path / adapters.WEIGHTS).is_file():
+        held = adapter(policy, path)
+        return {f"latest:{n}": t for n, t in held.items()} | {f"mean:{n}": t for n, t in held.items()} | found
     if any(key.startswith("latest:") for key in found):
         return found
     saved = dict(load_weights(path, type(policy.model)).named_parameters())

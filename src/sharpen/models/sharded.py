@@ -230,15 +230,18 @@ def mean(policy: Any, on: bool) -> None:
 
 
 def save(policy: Any, directory: str) -> None:
-    """The model by rank 0, as every policy writes it; beside it, by each rank, its shards of what is trained."""
+    """The weights by rank 0, as every policy writes them; beside it, by each rank, its shards of what is trained."""
     from torch.distributed import checkpoint as dcp
 
     path = Path(directory)
-    shown = dict(zip(policy.trained, policy.mean, strict=True)) if policy.mean else policy.trained
-    state = policy.ranks.full(policy.model, shown)
+    state = policy.ranks.full(policy.model, saving.shown(policy))
     policy.ranks.gather()
     if policy.ranks.rank == 0:
-        saving.write_model(policy.model, saving.adapters.merged(policy.model, state) if policy.lora else state, path)
+        if saving.alone(policy):
+            state = {name: state[name] for name in policy.trained}
+        elif policy.lora:
+            state = saving.adapters.merged(policy.model, state)
+        saving.write_weights(policy, state, path)
         saving.write_rest(policy, path)
     dist.barrier()
     dcp.save(shards(policy), checkpoint_id=str(path / saving.SHARDS))

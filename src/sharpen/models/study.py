@@ -59,6 +59,7 @@ def unchanged() -> Iterator[None]:
 @contextmanager
 def studied(policy: Any, about: Study) -> Iterator[None]:
     """Inside, the policy's weights hold what it read."""
+    policy.take_back()
     layers = adapted(policy.model)
     before = [layer.weight.detach().clone() for layer in layers]
     rows = segments(policy, about)

@@ -21,7 +21,7 @@ from sharpen.store import database
 
 SUMS = "SHA256SUMS"
 NAME = r"\d{6,}"
-OWN = ("checkpoints", "kept", "mixed", "start", "refused", "run.db", "run.db-wal", "run.db-shm", "run.lock", "asked")
+OWN = ("checkpoints", "base", "kept", "mixed", "start", "refused", "run.db", "run.db-wal", "run.db-shm", "run.lock", "asked")
 CURE = "Take the run from a copy, or begin anew with --model and a checkpoint that is whole."
 
 

@@ -61,6 +61,7 @@ class Store:
         self._history: dict[Arm, deque[ArmStats]] | None = None
         self._thread = ThreadPoolExecutor(1, "sharpen-store")
         self._unsettled: Future[None] | None = None
+        self.beside = 0.0  # seconds that the latest commit in the background has taken
         with ExitStack() as stack, database.explained(directory):
             stack.callback(self._place.close)
             checkpoints.own(directory)
@@ -203,7 +204,7 @@ class Store:
             self._forget()
             self._place.stop_if_moved()
         else:
-            self._unsettled = self._thread.submit(self._finish, commit, self._rows(), save is not None, rest)
+            self._unsettled = self._thread.submit(self._behind, commit, self._rows(), save is not None, rest)
             self._forget()
         return commit
 
@@ -219,6 +220,11 @@ class Store:
 
     def _forget(self) -> None:
         self._pending, self._tasks, self._timings = defaultdict(list), {}, defaultdict(float)
+
+    def _behind(self, *given: Any) -> None:
+        began = time.monotonic()
+        self._finish(*given)
+        self.beside = time.monotonic() - began
 
     def _finish(self, commit: Commit, rows: Mapping[str, list[tuple]], saved: bool, rest: Callable[[], object] | None) -> None:
         """Write what is left of a checkpoint and make it durable, then the rows and the commit that names it."""

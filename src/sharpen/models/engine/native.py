@@ -137,18 +137,30 @@ class _Observed:
         return timed
 
 
-@cache
 def _library() -> ctypes.CDLL | None:
+    return _made()[0]
+
+
+def missing() -> str:
+    """Why there are no compiled functions, in words; "" where there are."""
+    return _made()[1]
+
+
+@cache
+def _made() -> tuple[ctypes.CDLL | None, str]:
     configured = shlex.split(sysconfig.get_config_var("CC") or "")[:1]
     compiler = next((found for name in (*configured, "cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    if not compiler:
+        return None, "there is no C compiler"
     try:
-        library = ctypes.CDLL(str(_built(compiler))) if compiler else None
-    except (OSError, RuntimeError, subprocess.SubprocessError):  # no home, no room, no permission: the other path works too
-        library = None
-    if library:
-        for name, (arguments, result) in SIGNATURES.items():
-            getattr(library, name).argtypes, getattr(library, name).restype = arguments, result
-    return library
+        library = ctypes.CDLL(str(_built(compiler)))
+    except (OSError, subprocess.SubprocessError) as error:  # no home, no room, no permission, a broken compiler
+        said = getattr(error, "stderr", None) or b""
+        lines = (said if isinstance(said, str) else said.decode("utf-8", "replace")).strip().splitlines()
+        return None, f"{compiler} fails ({lines[0] if lines else error})"
+    for name, (arguments, result) in SIGNATURES.items():
+        getattr(library, name).argtypes, getattr(library, name).restype = arguments, result
+    return library, ""
 
 
 def signature() -> str:
