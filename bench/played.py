@@ -38,8 +38,8 @@ WORLDS = {
     "guess": World("textarena:GuessTheNumber-v0-raw", lambda draw: f"[{draw.randint(1, 20)}]", 5),
 }
 SMALL = (
-    *("student=micro", "rollout.told=false", "warmup_steps=60", "warmup_rows=32", "warmup_lr=3e-3", "prompts=12", "samples=8"),
-    *("max_tokens=8", "validation=64", "test=200", "round_steps=20", "lr=1e-3", "average=0.9", "retain=0", "warmup_demos=100"),
+    *("student=micro", "rollout.told=false", "warmup_steps=150", "warmup_rows=24", "warmup_lr=3e-3", "prompts=6", "samples=8"),
+    *("max_tokens=8", "validation=32", "test=200", "round_steps=20", "lr=1e-3", "average=0.9", "retain=0", "warmup_demos=100"),
 )
 
 
@@ -61,7 +61,8 @@ def lucky(world: World, draw: random.Random) -> Iterator[tuple[int, list[str]]]:
 def write(world: World, path: Path) -> None:
     """The file of episodes: those shown, and seeds for the rest. The training split is those shown; practice plays them anew."""
     games = lucky(world, random.Random(0))
-    lines = [{"seed": seed, "solution": said, "split": "train"} for seed, said in (next(games) for _ in range(SHOWN))]
+    shown = [next(games) for _ in range(SHOWN)]
+    lines = [{"seed": seed, "solution": said, "split": "train"} for seed, said in shown]
     lines += [{"seed": seed, "split": "validation"} for seed in range(1000, 1000 + VALIDATION)]
     lines += [{"seed": seed, "split": "test"} for seed in range(2000, 2000 + TEST)]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))

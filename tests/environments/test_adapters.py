@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 
+import numpy as np
 import pytest
 
 from sharpen.core import UserError
@@ -60,6 +61,12 @@ def test_one_word_is_one_action():
     assert "room 1" in made.step("I take 1").text and not made.done and made.reward().outcome == "wrong"
     made.step("1")
     assert made.done and made.reward().reward == 1.0
+
+
+def test_a_mission_is_told_where_it_is_new():
+    made, picture = gymnastics.Gymnastics(Wandering()), {"mission": "go on", "image": np.zeros((3, 2, 3), int)}
+    assert made.shown(picture) == "go on\n? ? ?\n? A ?" and made.shown(picture) == "? ? ?\n? A ?"
+    assert made.shown({**picture, "mission": "back"}) == "back\n? ? ?\n? A ?"
 
 
 @needs("gymnasium", "minigrid")

@@ -299,3 +299,23 @@ def test_every_rollout_says_who_wrote_what(name):
         assert not covered[span.start : span.stop].any() and span.author == "" and span.turn < len(made.turns)
         covered[span.start : span.stop] = True
     assert (covered == made.sampled).all() and made.spans[-1].stop == len(made.tokens)
+
+
+def beside(**more):
+    """An episode with Python at hand, and what is asked first."""
+    rollout = rollouts.with_toolbox(TASK, tools="python", **more)
+    next(rollout)
+    return rollout, rollout.send(Observation(""))
+
+
+def test_tools_that_are_not_told_can_be_called():
+    """What the sandbox says comes back as a message, and what is said last is the answer."""
+    nothing = NOTHING.astype(np.int32), NOTHING > 0, NOTHING, "end"
+    rollout, asked = beside(told=False)
+    assert asked.tools == () and beside()[1].tools != ()
+    program = rollout.send(Turn('python(code="17*23")', *nothing))
+    assert isinstance(program, Run) and "17*23" in program.code
+    again = rollout.send(Ran("ok", "391\n", ""))
+    assert [(m["role"], m["content"]) for m in again.messages] == [("tool", "391")]
+    judge = rollout.send(Turn("391", *nothing))
+    assert (judge.kind, judge.action) == ("judge", "391")
