@@ -41,8 +41,8 @@ def drawn(level: int, split: str, n: int, seed: int, first: int = 0) -> list[Tas
     return [tasks.step_chain().draw(Arm("step_chain", level), split, first + i, seed) for i in range(n)]
 
 
-def imitated(name: str, level: int, steps: int, seed: int) -> LocalPolicy:
-    """A student after so many steps on worked solutions."""
+def imitated(name: str, level: int, steps: int, seed: int, until: float = 0.0) -> LocalPolicy:
+    """A student after so many steps on worked solutions, or as soon as so many of its answers are right."""
     policy = LocalPolicy(*embedded.build(name, tasks.step_chain(), seed), "fp32")
     for step in range(steps):
         listed = drawn(level, "train", 64, seed, step * 64)
@@ -50,6 +50,10 @@ def imitated(name: str, level: int, steps: int, seed: int) -> LocalPolicy:
         made = [Rollout(t, u.tokens, u.sampled, u.logprobs, (u.text,), "forced", 0, 0, "") for t, u in zip(listed, turns)]
         batch = make_batch([Sample(r, Verdict("correct", 1.0), i) for i, r in enumerate(made)])
         policy.update(batch, policy_gradient.sft(), 3e-3 * (1 - step / steps) + 1e-4)
+        if until and step % 20 == 19:
+            seen = answered(policy, drawn(level, "train", 100, seed, 2 * 10**6), 1, seed, f"look.{step}")
+            if sum(s.verdict.correct for s in seen) >= until * len(seen):
+                break
     return policy
 
 
@@ -116,7 +120,7 @@ def measured(model: RewardModel, held: Sequence[Sample]) -> dict[str, float]:
 
 def main(told: argparse.Namespace) -> None:
     began = time.monotonic()
-    policy = imitated(told.student, told.level, told.imitate, told.seed)
+    policy = imitated(told.student, told.level, told.imitate, told.seed, told.until)
     hot = told.temperature
     held = answered(policy, drawn(told.level, "test", told.held, told.seed), MANY, told.seed, "held", hot)
     train = answered(policy, drawn(told.level, "train", told.answers // 4, told.seed, 10**6), 4, told.seed, "train", hot)
@@ -137,7 +141,7 @@ def main(told: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    numbers = dict(level=4, seed=0, imitate=250, steps=400, answers=6000, held=150, temperature=1.0)
+    numbers = dict(level=4, seed=0, imitate=250, steps=400, answers=6000, held=150, temperature=1.0, until=0.0)
     for option, default in dict(student="micro", **numbers).items():
         parser.add_argument(f"--{option}", type=type(default), default=default)
     parser.add_argument("--ways", nargs="*")

@@ -48,6 +48,8 @@ class Recipe:
       warmup_demos     distinct worked solutions for each warm-up arm; 0 = a fresh one every time
       warmup_rows      worked solutions in a warm-up step
       warmup_lr        learning rate of the warm-up
+      warmup_until     share of new training questions, answered greedily at once, from which the warm-up ends before its last
+                       step: there is something to learn left. 0: it does all its steps
       prompts          prompts in a step
       samples          rollouts for each prompt; a curriculum may spread the same total unevenly
       early            rollouts of each prompt that are made first; the others go where a group may still become mixed. 0: no
@@ -116,6 +118,7 @@ class Recipe:
     warmup_demos: int = 0
     warmup_rows: int = 128
     warmup_lr: float = 2e-3
+    warmup_until: float = 0.0
     prompts: int = 32
     samples: int = 8
     early: int = 0

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
 from sharpen import rollouts
 from sharpen.core import GREEDY, Arm, NotFinite, Sample
 from sharpen.data import make_batch
-from sharpen.hashing import digest
+from sharpen.hashing import derive, digest
 from sharpen.loop import worked
 from sharpen.loop.learning import refused
 from sharpen.loop.session import Run, save
@@ -31,6 +32,7 @@ LATER = (
 )
 RAMP = 20  # steps over which a learning rate rises to its value …
 RISE = 0.1  # … or the share of the budget of the loop, where that has fewer than two hundred steps
+LOOK, LOOKED = 25, 128  # steps between two looks at whether a warm-up is enough, and questions of each
 
 
 def signature(recipe: Recipe, seed: int) -> str:
@@ -69,12 +71,27 @@ def warm_up(this: Run, step: int, interrupted: Callable[[], bool]) -> int:
         this.store.add_batch(step - 1, rows)
         this.store.add_step(step - 1, "warmup", 0, {**stats, "lr": lr, "rollouts": len(rows)})
         this.progress.advance(1)
+        if recipe.warmup_until and step % LOOK == 0 and enough(this, arms, step):
+            this.policy.version = step = recipe.warmup_steps
         if interrupted():
             save(this, Position("warmup", step, 0))
             raise KeyboardInterrupt
         if this.due():
             save(this, Position("warmup", step, 0), wait=False)
     return step
+
+
+def enough(this: Run, arms: Sequence[Arm], step: int) -> bool:
+    """Whether the student answers as many new training questions of these arms right, in one greedy attempt, as
+    `warmup_until` wants."""
+    drawn = [this.source.draw(arms[i % len(arms)], "train", i, derive(this.seed, "looks", step)) for i in range(LOOKED)]
+    ids = [f"look.{step:08d}.{i:04d}" for i in range(LOOKED)]
+    how: dict[str, Any] = dict(seed=this.seed, sampling=GREEDY, roles=this.roles, asking=this.asking)
+    made = rollouts.drive(this.policy, rollouts.single, drawn, ids, max_tokens=this.recipe.max_tokens, **how)
+    right = sum(sample.verdict.correct for sample in this.judges.judge(made, range(len(made)))) / LOOKED
+    if right >= this.recipe.warmup_until:
+        this.progress.say(f"the warm-up ends after {step} steps: {right:.0%} of new questions are answered right at once")
+    return right >= this.recipe.warmup_until
 
 
 def demonstrations(this: Run, arms: Sequence[Arm], step: int, shown: dict[tuple[Arm, int], Sample]) -> list[Sample]:

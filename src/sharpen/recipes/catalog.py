@@ -49,7 +49,13 @@ ROOM_OF = {
 TIERS = {"setting": (0, 30), "piece": (1, 60), "loop": (99, 120)}  # new functions, lines
 STATUSES = ("claimed", "reproduced on a toy", "reproduced", "refuted here")
 
-WARMUP = ("warmup_levels", "warmup_demos", "warmup_rows", "warmup_lr")  # these do nothing where warmup_steps is 0
+WARMUP = (
+    "warmup_levels",
+    "warmup_demos",
+    "warmup_rows",
+    "warmup_lr",
+    "warmup_until",
+)  # these do nothing where warmup_steps is 0
 GROWTH = ("grow_limit", "grow_tries", "grow_low", "grow_high")  # and these where nothing grows
 
 

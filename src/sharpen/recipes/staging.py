@@ -14,7 +14,8 @@ from sharpen.recipes import validation
 
 # What a run has once, so that it is the same in every stage.
 COMMON = (
-    *("tasks", "verify", "student", "warmup_steps", "warmup_levels", "warmup_demos", "warmup_rows", "warmup_lr", "pool"),
+    *("tasks", "verify", "student", "warmup_steps", "warmup_levels", "warmup_demos", "warmup_rows", "warmup_lr"),
+    *("warmup_until", "pool"),
     *(
         "average",
         "stop",

@@ -60,7 +60,7 @@ def validate(recipe: Recipe) -> None:
             raise UserError(
                 f"{name}={value}: this must be {'more than' if name in ABOVE_ZERO else 'at least'} {lowest}, and finite."
             )
-    for name in ("unscorable_limit", "unreadable_limit", "grow_low", "grow_high", "replay_focus"):
+    for name in ("unscorable_limit", "unreadable_limit", "grow_low", "grow_high", "replay_focus", "warmup_until"):
         if (share := getattr(recipe, name)) > 1:
             raise UserError(f"{name}={share}: this is a share, from 0 to 1.")
     if recipe.average >= 1:
