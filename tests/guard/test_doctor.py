@@ -344,6 +344,14 @@ ALIKE, LONGER = then(entropy=0.1), then(tokens=4600, truncated=0.15)
 def test_answers_that_become_alike_are_told_unless_tasks_are_solved():
     assert only(diagnose(ALIKE)).name == "answers_alike" and not only(diagnose(ALIKE)).fatal
     assert diagnose(then(entropy=0.1, reward=0.95)) == [] and diagnose(then(entropy=0.3)) == []
+    for curve, quiet in (
+        ([0.3, 0.42, 0.48, 0.57], True),
+        ([0.3, 0.5], True),
+        ([0.66, 0.65, 0.66, 0.66], False),
+        ([0.3], False),
+    ):
+        measured = [{"round": i, "accuracy": a, "n": 100} for i, a in enumerate(curve)]
+        assert (diagnose(ALIKE, measured) == []) is quiet, curve
 
 
 def test_answers_that_grow_are_told_once_they_are_cut_off():

@@ -51,6 +51,11 @@ def test_healthy_runs_are_left_alone():
     assert sum(map(bool, alarms)) <= 3, alarms
 
 
+def test_eight_held_out_tasks_tell_nothing():
+    alarms = [found(*run(seed, rounds=12, tasks=8)) for seed in range(40)]
+    assert sum("reward_rises_alone" in said for said in alarms) <= 2, alarms
+
+
 def test_planted_hacking_is_found_within_five_rounds():
     at = [found(*run(seed, rounds=14, hacked=8)).get("reward_rises_alone", 99) for seed in range(60)]
     assert sum(8 <= r < 13 for r in at) >= 54, at

@@ -221,6 +221,13 @@ def test_suites_are_named_or_read_from_a_file(tmp_path):
             runner.chosen(wrong)
 
 
+def test_a_file_of_inspect_is_run_from_its_own_folder(tmp_path):
+    (tmp_path / "sums.py").write_text("")
+    assert external.placed("inspect", f"{tmp_path}/sums.py@easy") == ("sums.py@easy", tmp_path)
+    assert external.placed("inspect", "inspect_evals/arc") == ("inspect_evals/arc", None)
+    assert external.placed("lm-eval", f"{tmp_path}/sums.py") == (f"{tmp_path}/sums.py", None)
+
+
 def test_figures_of_others_become_rows():
     found = {"results": {"gsm8k": {"alias": "gsm8k", "exact_match,strict": 0.4, "exact_match_stderr,strict": 0.1}}}
     found["n-samples"] = {"gsm8k": {"effective": 24}}

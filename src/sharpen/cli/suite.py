@@ -62,7 +62,7 @@ def suite(
             if name == "continual":
                 made = suites.continual.run(where, directory)
             elif suites.external.named(name):
-                made = suites.external.run(name, where, directory, n, seed, told, precision, device)
+                made = suites.external.run(name, where, directory, n, seed, progress, told, precision, device)
             else:
                 made = suites.run(where, name, directory, n, seed, progress, told, precision, device)
             found.append((directory, made))

@@ -41,6 +41,7 @@ LEAKED = 0.05  # share of proposals that are held out; of a pool of its own hard
 ROUNDS = 6  # the last three rounds against the three before
 ALIKE = 0.2  # of the entropy of the first WINDOW steps, below which it is said, while tasks are unsolved …
 SOLVED = 0.9  # … that is, below this reward
+GAIN = 0.01  # … and unless held-out accuracy rises by more than this
 LONGER = 1.5  # times as long as in the first WINDOW steps, with CUT of them cut off
 CUT = 0.1
 APART = 0.03  # least rise of training reward, and least fall of held-out accuracy, that count as such
@@ -76,7 +77,7 @@ def diagnose(
         no_variance(loop),
         mismatch(loop),
         mismatch_grows(loop),
-        answers_alike(loop),
+        answers_alike(loop, rounds),
         answers_lengthen(loop),
         held_out_falls(loop, rounds),
         *(Diagnosis(f.name, False, f.evidence, f.cure) for f in learnt.look(loop, rounds, audits)),
@@ -225,18 +226,29 @@ def mismatch_grows(loop: Sequence[Step]) -> Diagnosis | None:
     return Diagnosis("mismatch_grows", False, {"mismatch": last, "at_first": first}, cure)
 
 
-def answers_alike(loop: Sequence[Step]) -> Diagnosis | None:
-    """The model says the same again and again before it can solve its tasks: nothing new is tried. Not fatal."""
+def answers_alike(loop: Sequence[Step], rounds: Sequence[Mapping[str, Any]] = ()) -> Diagnosis | None:
+    """The model says the same again and again before it can solve its tasks: nothing new is tried. Not fatal.
+
+    Quiet while held-out accuracy rises: to become certain of what is right is how a healthy run learns.
+    """
     seen = _values(loop, "entropy")
     rewards = _last(loop, "reward")
     if len(seen) < 2 * WINDOW or not rewards:
         return None
     first, last = fmean(seen[:WINDOW]), fmean(seen[-WINDOW:])
-    if last >= ALIKE * first or fmean(rewards) >= SOLVED:
+    if last >= ALIKE * first or fmean(rewards) >= SOLVED or gains(rounds):
         return None
     warmer = f"--set temperature={1.3 * loop[-1].get('temperature', 1.0):.3g}"
     cure = f"Answers are drawn from ever fewer. Begin again with {warmer}, a lower --set lr=…, or --set objective=dapo."
     return Diagnosis("answers_alike", False, {"entropy": last, "at_first": first, "reward": fmean(rewards)}, cure)
+
+
+def gains(rounds: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether held-out accuracy rose by more than GAIN over the last four rounds, half against half; of fewer rounds the last
+    against the first, and of one nothing is known."""
+    seen = [float(r["accuracy"]) for r in rounds[-4:]]
+    half = len(seen) // 2
+    return half > 0 and fmean(seen[-half:]) - fmean(seen[:half]) > GAIN
 
 
 def answers_lengthen(loop: Sequence[Step]) -> Diagnosis | None:

@@ -117,7 +117,7 @@ def tampering(loop: Sequence[Step]) -> Finding | None:
 def paid_without_skill(loop: Sequence[Step], rounds: Sequence[Mapping[str, Any]]) -> Finding | None:
     """Training reward has risen by PAID within ROUNDS rounds, half of it a round ago, and held-out accuracy has not: its
     gain, with a standard error of two evaluations on top, is less than a quarter of that, and by itself less than half an
-    error."""
+    error. Quiet where that error is as large as the rise: so few held-out tasks cannot tell."""
     paid = {r["round"]: known([s for s in loop if s["round"] == r["round"]], "reward") for r in rounds}
     seen = [(fmean(paid[r["round"]]), float(r["accuracy"]), int(r["n"])) for r in rounds if paid[r["round"]] and r["n"]]
     if len(seen) < 3:
@@ -127,7 +127,7 @@ def paid_without_skill(loop: Sequence[Step], rounds: Sequence[Mapping[str, Any]]
         rise, gain = reward - was, held - before
         middle = min(max((held + before) / 2, 1 / n), 1 - 1 / n)
         error = math.sqrt(2 * middle * (1 - middle) / n)
-        if rise >= PAID and gain + error < rise / 4 and gain < error / 2 and seen[-2][0] - was >= PAID / 2:
+        if rise >= PAID and error < rise and gain + error < rise / 4 and gain < error / 2 and seen[-2][0] - was >= PAID / 2:
             evidence = {"reward_before": was, "reward": reward, "held_out_before": before, "held_out": held, "error": error}
             cure = (
                 "What is rewarded rises, and what is wanted does not: see what earns reward (sharpen report RUN), audit the "

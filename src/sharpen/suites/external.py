@@ -25,6 +25,7 @@ from sharpen.terminal import listening
 KINDS = {"lm-eval": "lm_eval", "inspect": "inspect_ai"}
 READY_S = 600.0
 HOUR = 3600.0
+WORDS = "words.log"  # what a harness prints, in the folder of its results
 
 
 def named(suite: str) -> tuple[str, str] | None:
@@ -51,6 +52,14 @@ def command(kind: str, task: str, url: str, here: tuple[str, Path], out: Path, n
         return [sys.executable, "-m", "lm_eval", "run", *options, *limit, "--seed", str(seed)]
     options = ["--model", f"openai-api/sharpen/{name}", "--log-format", "json", "--log-dir", str(out), "--display", "none"]
     return [sys.executable, "-m", "inspect_ai", "eval", task, *options, *limit, "--seed", str(seed)]
+
+
+def placed(kind: str, task: str) -> tuple[str, Path | None]:
+    """(a task as its harness takes it, where to run that; None: here). Inspect finds a file in its own folder only."""
+    file, at, name = task.partition("@")
+    if kind != "inspect" or not Path(file).is_file():
+        return task, None
+    return Path(file).name + at + name, Path(file).resolve().parent
 
 
 @contextmanager
@@ -82,6 +91,7 @@ def run(
     directory: Path,
     n: int | None,
     seed: int,
+    progress: Any,
     settings: Sequence[str] = (),
     precision: str = "auto",
     device: str = "auto",
@@ -90,18 +100,22 @@ def run(
     """Run somebody else's evaluation on the model; rows as ours are. UserError where it fails or takes longer than that."""
     kind, task = named(suite) or ("", "")
     require(kind)
-    out = directory / kind
+    out = (directory / kind).resolve()
     out.mkdir(parents=True, exist_ok=True)
+    task, folder = placed(kind, task)
+    progress.say(f"{model_dir} is opened, and served to {kind} {task}, whose words go to {out / WORDS}")
     with serving(model_dir, settings, precision, device) as (url, name, home):
         asked = command(kind, task, url, (name, home), out, n, seed)
         key = os.environ.get(app.KEY, "") or "none"
         environment = dict(os.environ) | {"OPENAI_API_KEY": key, "SHARPEN_API_KEY": key, "SHARPEN_BASE_URL": url}
-        try:
-            ended = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise UserError(f"{kind} had not ended after {seconds:.0f} s. Take a smaller -n.") from None
+        with (out / WORDS).open("wb") as words:
+            try:
+                ended = subprocess.run(asked, cwd=folder, env=environment, stdout=words, stderr=words, timeout=seconds)
+            except subprocess.TimeoutExpired:
+                raise UserError(f"{kind} had not ended after {seconds:.0f} s. Take a smaller -n.") from None
     if ended.returncode:
-        raise UserError(f"{kind} failed: {ended.stderr.strip()[-1500:]}")
+        lines = (out / WORDS).read_text("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+        raise UserError(f"{kind} failed on {task}: {lines[-1][:500]}\nAll that it said is in {out / WORDS}.")
     rows = read(kind, out)
     if not rows:
         raise UserError(f"{kind} left no figures in {out}")
