@@ -1,7 +1,7 @@
 """Whole runs in shards beside runs in one process, and ranks that are killed. python bench/ranks.py …
 
 equal [RANKS] [STEPS] [KEY=VALUE …]   the weights at the end, relative to those of one process
-kills [NUMBER] [RANKS] [SEED]         SIGKILL of a drawn rank at a drawn commit point; the run that goes on against one that ran through
+kills [NUMBER] [RANKS] [SEED]         SIGKILL of a drawn rank at a drawn commit point; the run that goes on, against a whole one
 resize                                2 ranks, then 1, then 3, each for a third of the run, against 2 ranks all the way
 
 Ranks are forked, with the variables that torchrun sets; everything is imported once.
@@ -123,9 +123,10 @@ def equal(size: int, steps: int, settings: tuple[str, ...]) -> None:
         assert begun(root / "many", steps, size, settings)
         (one, learnt, rows), (many, _, others) = weights(root / "one"), weights(root / "many")
         same = sum(a == b for a, b in zip(rows, others, strict=True))
+        took = f"{middle - began:.0f} and {time.perf_counter() - middle:.0f} s"
         print(
-            f"{size} ranks, {steps} steps ({learnt} with a gradient) {' '.join(settings)}: weights {apart(one, many):.2e} apart, "
-            f"{same} of {len(rows)} rollouts alike ({middle - began:.0f} and {time.perf_counter() - middle:.0f} s)",
+            f"{size} ranks, {steps} steps ({learnt} with a gradient) {' '.join(settings)}: weights {apart(one, many):.2e} "
+            f"apart, {same} of {len(rows)} rollouts alike ({took})",
             flush=True,
         )
 

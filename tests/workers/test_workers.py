@@ -1,4 +1,4 @@
-"""Verdicts, programs and environments on other machines: the same outcomes, and a machine that dies costs work, never a verdict."""
+"""Verdicts, programs and environments on other machines: the same outcomes, and a machine that dies costs no verdict."""
 
 from __future__ import annotations
 

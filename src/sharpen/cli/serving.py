@@ -40,7 +40,8 @@ Engines = Annotated[
     typer.Option(metavar="URL,URL", help="Servers that generate: vLLM, SGLang, or `sharpen serve --engine`."),
 ]
 Publish = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Where they find new weights, if they do not see the run's directory.")
+    Path | None,
+    typer.Option(metavar="DIR|nccl", help="Where they find new weights, if they do not see the run's directory; or by NCCL."),
 ]
 
 Steps = Annotated[
@@ -65,8 +66,12 @@ def afar(engines: str | None, publish: Path | None, shard: str, ahead: int, help
         raise UserError("--publish says where engines find weights, and there are none: name them with --engines.")
     if shard not in ("", "fsdp"):
         raise UserError(f"--shard {shard}: there is fsdp.")
-    place = str(publish.absolute()) if publish else None
-    return {"shard": shard, "ahead": ahead, "engines": urls, "publish": place, "workers": workers.checked(helpers)}
+    return {"shard": shard, "ahead": ahead, "engines": urls, "publish": published(publish), "workers": workers.checked(helpers)}
+
+
+def published(place: Path | None) -> str | None:
+    """The text of --publish: a directory by its whole path, or "nccl"."""
+    return str(place if str(place) == "nccl" else place.absolute()) if place else None
 
 
 def addresses(engines: str | None) -> tuple[str, ...]:
@@ -78,7 +83,7 @@ def instead(engines: str | None, publish: Path | None, helpers: str) -> dict[str
     from sharpen import workers
 
     found: dict[str, Any] = {"engines": addresses(engines)} if engines else {}
-    found |= {"publish": str(publish.absolute())} if publish else {}
+    found |= {"publish": published(publish)} if publish else {}
     return found | ({"workers": workers.checked(helpers)} if helpers else {})
 
 

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from sharpen.core import Sampling, UserError
-from sharpen.engines import proof, wire
+from sharpen.engines import nccl, proof, wire
 from sharpen.engines.pool import Replica
 from sharpen.engines.routes import ROUTES, Wrong
 from sharpen.models.engine import generate
@@ -137,4 +137,4 @@ def same_tokens(url: str, model: str, policy: Any, until: float) -> None:
 
 def directory(run: Path, given: str | None) -> Path:
     """Where a run publishes: in its own directory, unless the user names a place that the servers see, too."""
-    return (Path(given) / run.name if given else run / "published").absolute()
+    return (Path(given) / run.name if given and given != nccl.NAME else run / "published").absolute()

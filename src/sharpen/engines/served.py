@@ -37,6 +37,7 @@ class Served:
 
     seconds  for one batch, however often a request is sent
     keep     published directories that stay, the latest ones
+    whole    how whole weights go to vLLM: it reads the directory, or gets them by NCCL (nccl.py)
     """
 
     def __init__(
@@ -46,8 +47,9 @@ class Served:
         seconds: float = SECONDS,
         keep: int = 2,
         say: Callable[[str], None] = lambda text: None,
+        whole: transport.Transport = transport.WHOLE,
     ):
-        self.place, self.seconds, self.keep, self.say = place.absolute(), seconds, keep, say
+        self.place, self.seconds, self.keep, self.say, self.whole = place.absolute(), seconds, keep, say, whole
         self.pool = Pool([wire.address(url) for url in urls], self.revive)
         self.lock = threading.RLock()  # one batch at a time; weights change only between two
         self.writing, self.to_come = threading.Lock(), set[str]()  # published for batches to come
@@ -139,7 +141,7 @@ class Served:
 
     def transport(self, replica: Replica) -> transport.Transport:
         adapter = self.now is not None and self.now.published.adapter
-        return transport.SGLANG if replica.route is SGLANG else transport.ADAPTER if adapter else transport.WHOLE
+        return transport.SGLANG if replica.route is SGLANG else transport.ADAPTER if adapter else self.whole
 
     def prove(self, replica: Replica) -> None:
         """FatalDiagnosis, which names the fault, where a server does not run the present weights."""

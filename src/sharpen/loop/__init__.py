@@ -12,8 +12,8 @@ rollouts are ahead of its learner. retention.py watches what is not practised, r
 itself, adapting.py lets numbers follow it, deciding.py takes in what people decided, worked.py chooses worked solutions,
 referring.py what is compared with, lasting.py what stages hand on.
 
-May import: terminal, workers, environments, verify.code, verify, tasks, audit, data, objectives, models.engine, models, rollouts,
-guard, store, engines, curriculum, recipes.
+May import: terminal, workers, environments, verify.code, verify, tasks, audit, data, objectives, models.engine, models,
+rollouts, guard, store, engines, curriculum, recipes.
 """
 
 from sharpen.loop import afar, again, asked_growth, revising, session, telling, trust

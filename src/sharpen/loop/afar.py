@@ -11,7 +11,7 @@ from typing import Any
 
 from sharpen import models
 from sharpen.core import UserError
-from sharpen.engines import Served, meeting
+from sharpen.engines import Served, meeting, nccl, transport
 from sharpen.loop.ahead import NUMBERS, Ahead
 from sharpen.loop.request import Request, recalled
 from sharpen.loop.session import Run, build_policy, build_recipe
@@ -25,7 +25,8 @@ def meet(request: Request, policy: Any, progress: Any) -> Served | None:
     if not request.engines:
         return None
     place = meeting.directory(request.directory, request.publish)
-    served = Served(request.engines, place, keep=2 + request.ahead, say=progress.say)
+    whole = nccl.transport() if request.publish == nccl.NAME else transport.WHOLE
+    served = Served(request.engines, place, keep=2 + request.ahead, say=progress.say, whole=whole)
     try:
         served.meet(policy)
     except BaseException:
@@ -46,8 +47,8 @@ def ahead_of(this: Run) -> Run:
         )
     if any(stage.recipe.early for stage in this.stages):
         raise UserError(
-            "--ahead is for recipes that know how many rollouts a task gets before they ask for them: with early > 0 that follows "
-            "from the first ones. Leave --ahead out, or take --set early=0."
+            "--ahead is for recipes that know beforehand how many rollouts a task gets: with early > 0 that follows from the "
+            "first ones. Leave --ahead out, or take --set early=0."
         )
     numbers = this.store.meta().get(NUMBERS, {})
     if this.state.attempts:

@@ -26,7 +26,7 @@ from sharpen import models
 from sharpen.core import UserError
 from sharpen.engines import BATCH
 from sharpen.models.engine import generate, native
-from sharpen.serve import engine_routes, faults
+from sharpen.serve import engine_routes, faults, receiving
 from sharpen.serve.asked import Refused
 from sharpen.serve.engine_routes import Asked, Written
 from sharpen.serve.opened import Opened
@@ -59,6 +59,8 @@ class Engine:
     sleep   seconds a token in place of the time that a large model would take
     """
 
+    channel: Any = None  # by which weights come without a disk (receiving.py)
+
     def __init__(
         self,
         policy: models.LocalPolicy,
@@ -76,8 +78,7 @@ class Engine:
         self.version, self.given, self.began = "", 0, time.time()
         self.at_work = threading.Lock()  # weights change only between two batches
         self.waiting: list[Row] = []
-        self.news = threading.Condition()
-        self.closed = False
+        self.news, self.closed = threading.Condition(), False
         self.thread = threading.Thread(target=self.run, name="sharpen-engine", daemon=True)
         self.thread.start()
 
@@ -250,8 +251,7 @@ def handled(engine: Engine, method: str, path: str, body: Mapping[str, Any], bat
 
 
 def tokenized(engine: Engine, body: Mapping[str, Any]) -> dict[str, Any]:
-    policy = engine.policy
-    text = body.get("prompt", "")
+    policy, text = engine.policy, body.get("prompt", "")
     if "messages" in body:
         text = policy.render(json.dumps(body["messages"]), True)
         text = f"{text}\n" if engine.errs("template_differs") else text
@@ -302,12 +302,14 @@ GIVING: Mapping[str, Callable[[Engine, Mapping[str, Any]], Any]] = {
     "/collective_rpc": reload_weights,
     "/update_weight_version": named,
     "/update_weights_from_disk": from_disk,
+    **receiving.GIVING,
     **dict.fromkeys(("/pause", "/resume", "/reset_prefix_cache"), nothing),
 }
 TELLING = {
     "/health": lambda engine: "",
     "/version": lambda engine: {"version": "0.0.1" if engine.errs("other_version") else "0.32.0"},
     "/v1/models": listed,
+    "/get_world_size": lambda engine: {"world_size": 1},
     "/weight_info": lambda engine: {"weight_version": engine.version},
     "/get_model_info": lambda engine: {"weight_version": engine.version},
     "/metrics": metrics,

@@ -8,7 +8,8 @@ knows what was under way.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sharpen.core import UserError
@@ -23,14 +24,16 @@ AT_ONCE = 8  # calls of one actor
 class Known:
     """`Handle` of an actor."""
 
-    def __init__(self, ray: Any, actor: Any) -> None:
-        self.ray, self.actor = ray, actor
+    def __init__(self, cluster: Cluster, actor: Any) -> None:
+        self.cluster, self.actor = cluster, actor
 
     def asked(self, seconds: float, name: str, *given: Any) -> Any:
-        try:
-            return self.ray.get(getattr(self.actor, name).remote(*given), timeout=seconds + CALL_S)
-        except (self.ray.exceptions.RayError, ConnectionError) as error:
-            raise Gone(f"an actor is gone ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from error
+        ray = self.cluster.ray
+        with self.cluster.asking():
+            try:
+                return ray.get(getattr(self.actor, name).remote(*given), timeout=seconds + CALL_S)
+            except (ray.exceptions.RayError, ConnectionError) as error:
+                raise Gone(f"an actor is gone ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from error
 
     def write(self, data: bytes) -> bool:
         return self.asked(0.0, "write", data)
@@ -48,8 +51,8 @@ class Known:
         self.asked(0.0, "signal")
 
     def drop(self) -> None:
-        with contextlib.suppress(self.ray.exceptions.RayError, ConnectionError):
-            self.ray.kill(self.actor)
+        with self.cluster.asking():
+            self.cluster.kill(self.actor)
 
 
 class Cluster:
@@ -72,12 +75,42 @@ class Cluster:
                 f"--workers: no Ray cluster answers at {address} ({said}). `ray start --head` begins one."
             ) from error
         self.slots = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.news, self.open, self.under_way = threading.Condition(), True, 0
+        self.actors: set[Any] = set()
 
     def spawn(self, boot: str, args: Sequence[str], path: Sequence[str], env: Mapping[str, str]) -> Known:
         how = dict(num_cpus=0, scheduling_strategy="SPREAD", max_concurrency=AT_ONCE, max_restarts=0, max_task_retries=0)
-        known = Known(self.ray, self.ray.remote(Spawn).options(**how).remote(boot, args, path, env))
+        with self.asking():
+            actor = self.ray.remote(Spawn).options(**how).remote(boot, args, path, env)
+            self.actors.add(actor)
+        known = Known(self, actor)
         known.asked(START_S, "ended", 0.0)
         return known
 
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Inside, Ray is asked for something. Gone once it is closed: asked then, it would begin anew by itself."""
+        with self.news:
+            if not self.open:
+                raise Gone("the cluster was left")
+            self.under_way += 1
+        try:
+            yield
+        finally:
+            with self.news:
+                self.under_way -= 1
+                self.news.notify_all()
+
+    def kill(self, actor: Any) -> None:
+        self.actors.discard(actor)
+        with contextlib.suppress(self.ray.exceptions.RayError, ConnectionError):
+            self.ray.kill(actor)
+
     def close(self) -> None:
+        with self.news:
+            self.open = False
+        for actor in list(self.actors):  # so that what is asked of them comes back
+            self.kill(actor)
+        with self.news:
+            self.news.wait_for(lambda: not self.under_way, CALL_S)
         self.ray.shutdown()
