@@ -310,9 +310,8 @@ def branch(origin: Path, directory: Path, meta: Mapping[str, Any]) -> None:
         new = directory.with_name(f"{directory.name}.new")
         if new.exists():  # of a process that was killed here
             shutil.rmtree(new)
-        for name in ("checkpoints", "base"):
-            if (origin / name).is_dir():
-                shutil.copytree(origin / name, new / name, copy_function=_link)
+        for place in filter(Path.is_dir, (origin / "checkpoints", origin / "base")):
+            shutil.copytree(place, new / place.name, copy_function=_link)
         with closing(connect(origin / "run.db", "rw")) as theirs, closing(sqlite3.connect(new / "run.db")) as ours:
             check(theirs, origin)
             warmup = theirs.execute("SELECT value FROM meta WHERE key = 'warmup'").fetchone()
