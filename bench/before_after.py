@@ -3,7 +3,9 @@
     python bench/before_after.py REVISION [--recipe quickstart] [--steps 80] [--set KEY=VALUE]...
 
 Processor seconds of one thread are compared, pair by pair, so that a busy machine disturbs both alike; the ratio is that of the
-medians, its interval from pairs drawn again. The first pairs are left out: caches are cold.
+medians, its interval from pairs drawn again. The first pairs are left out: caches are cold. What is said of the whole step is
+said of each of its phases too, and of the seconds in the system (pages that are mapped and cleared), so that a regression shows
+where it is. With `--set lr=1e-30` both sides make the same tokens.
 """
 
 from __future__ import annotations
@@ -20,26 +22,44 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 COLD = 5  # steps at the beginning that do not count
+LEAST = 1e-6  # seconds that count as some
 DEADLINE = 600.0  # seconds for one step, or for the warm-up
 
 CHILD = """
-import sys, time
+import json, os, sys, time
+from contextlib import contextmanager
 from pathlib import Path
 from sharpen import loop
+from sharpen.loop import session
 from sharpen.terminal import Quiet
 
+spent, plain = {}, session.Run.timed
+
+@contextmanager
+def timed(this, phase, step):
+    since = time.process_time()
+    with plain(this, phase, step):
+        yield
+    spent[phase] = spent.get(phase, 0.0) + time.process_time() - since
+
+session.Run.timed = timed
+
 class InTurn(Quiet):
-    looping, since = False, 0.0
+    looping, since = False, (0.0, 0.0)
+    def begin(self):
+        spent.clear()
+        self.since = time.process_time(), os.times().system
     def phase(self, name, *given, **named):
         self.looping = name != "warm-up" and not name.startswith("evaluate")
         if self.looping:
-            self.since = time.process_time()
+            self.begin()
     def advance(self, n, **named):
         if self.looping and n:  # not for what moves within a step
-            print(time.process_time() - self.since, flush=True)
+            whole, system = time.process_time() - self.since[0], os.times().system - self.since[1]
+            print(json.dumps(dict(step=whole, system=system, **spent)), flush=True)
             if not sys.stdin.readline():
                 sys.exit()
-            self.since = time.process_time()
+            self.begin()
 
 recipe, budget, directory, *settings = sys.argv[1:]
 loop.start(loop.Request(recipe, tuple(settings), 0, budget, None, None, Path(directory)), InTurn())
@@ -57,18 +77,18 @@ def started(tree: Path, recipe: str, steps: int, directory: Path, settings: list
     )
 
 
-def step(process: subprocess.Popen, first: bool = False) -> float:
-    """Processor seconds of its next step."""
+def step(process: subprocess.Popen, first: bool = False) -> dict[str, float]:
+    """Processor seconds of its next step: of all of it, of the system's part, of each phase."""
     if not first:
         process.stdin.write("\n")
         process.stdin.flush()
     line = process.stdout.readline()
     if not line:
         raise SystemExit("a process ended before its last step; its message is above")
-    return float(line)
+    return json.loads(line)
 
 
-def pair(both: list[subprocess.Popen], n: int) -> list[float]:
+def pair(both: list[subprocess.Popen], n: int) -> list[dict[str, float]]:
     """Seconds of the n-th step before and after. Each goes first as often: the second finds warmer caches."""
     order = (0, 1) if n % 2 == 0 else (1, 0)
     seconds = {i: step(both[i], first=n == 0) for i in order}
@@ -79,11 +99,16 @@ def compared(before: np.ndarray, after: np.ndarray, draws: int = 2000) -> dict:
     """Medians in seconds, and the ratio after / before with its 95 % interval over pairs."""
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, len(before), (draws, len(before)))
-    ratios = np.median(after[drawn], axis=1) / np.median(before[drawn], axis=1)
+    ratios = np.median(after[drawn], axis=1) / np.maximum(np.median(before[drawn], axis=1), LEAST)
     low, high = np.quantile(ratios, [0.025, 0.975])
     medians = float(np.median(before)), float(np.median(after))
     return dict(
-        before=medians[0], after=medians[1], ratio=medians[1] / medians[0], low=float(low), high=float(high), pairs=len(before)
+        before=medians[0],
+        after=medians[1],
+        ratio=medians[1] / max(medians[0], LEAST),
+        low=float(low),
+        high=float(high),
+        pairs=len(before),
     )
 
 
@@ -105,12 +130,17 @@ def main() -> None:
                 started(tree, asked.recipe, asked.steps, Path(folder) / name, settings)
                 for tree, name in ((earlier, "before"), (ROOT, "after"))
             ]
-            rows = np.array([pair(both, n) for n in range(asked.steps)])
+            rows = [pair(both, n) for n in range(asked.steps)][COLD:]
             for process in both:
                 process.communicate(timeout=DEADLINE)
         finally:
             subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", earlier], check=True)
-    print(json.dumps(dict(revision=asked.revision, recipe=asked.recipe, **compared(*rows[COLD:].T)), indent=1))
+    names = sorted({name for row in rows for seconds in row for name in seconds})
+    of = {name: np.array([[seconds.get(name, 0.0) for seconds in row] for row in rows]).T for name in names}
+    whole, *parts = ({"part": name, **compared(*of[name])} for name in ("step", *(name for name in names if name != "step")))
+    print(json.dumps(dict(revision=asked.revision, recipe=asked.recipe, **whole), indent=1))
+    for part in parts:
+        print(json.dumps(part))
 
 
 if __name__ == "__main__":

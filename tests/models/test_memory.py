@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -126,20 +124,27 @@ def test_offloading_what_is_nowhere_is_an_error():
         policy.LocalPolicy(*embedded.build("micro", NOWHERE, 0), "fp32", device="cpu", offload=True)
 
 
-def test_what_the_allocator_keeps_unused_is_given_back():
+def test_what_the_allocator_keeps_beyond_what_is_needed_is_given_back():
     """Blocks below its threshold for mapping, freed but for the last one, stay with the process until they are given back."""
-    libc = memory._glibc()
-    if libc is None:
+    if memory._glibc() is None:
         pytest.skip("the allocator is not glibc's")
-    blocks = [bytearray(b"x") * 100_000 for _ in range(2000)]
-    last = bytearray(b"x") * 100_000
-    del blocks
-    assert libc.mallinfo2().free > memory.IDLE_BYTES
-    kept = resident()
-    memory.give_back()
-    assert resident() < kept - 100 * 2**20 and len(last) == 100_000
 
+    def work() -> tuple[int, bytearray]:
+        """Bytes that are kept unused, and the block that is still in use."""
+        before, blocks = memory.resident(), [bytearray(b"x") * 100_000 for _ in range(2000)]
+        last = bytearray(b"x") * 100_000
+        del blocks
+        return memory.resident() - before, last
 
-def resident() -> int:
-    """Bytes of this process that are in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    place = memory.Unused(more=100 * 2**20, share=0.0)
+    place.give_back()
+    noted, (left, last) = place.needed, work()
+    assert left > 150 * 2**20 and noted
+    place.give_back()
+    assert memory.resident() < noted + 50 * 2**20 and len(last) == 100_000
+    kept, last = work()  # what every step needs is left to it
+    place.give_back()
+    assert place.needed > noted + kept - 50 * 2**20
+    again, last = work()
+    place.give_back()
+    assert again < 50 * 2**20 and memory.resident() > noted + kept - 50 * 2**20

@@ -163,4 +163,4 @@ class Rollout:
 
     @property
     def n_sampled(self) -> int:
-        return int(self.sampled.sum())
+        return int(np.count_nonzero(self.sampled))

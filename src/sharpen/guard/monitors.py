@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from statistics import fmean, median
@@ -166,9 +167,10 @@ def repeated(text: str) -> float:
 
 def strange(question: str, text: str) -> float:
     """The share of a text's letters whose script its question does not use; 0 without letters, or in either."""
-    own = {script(c) for c in question if c.isalpha()}
-    letters = [script(c) for c in text if c.isalpha()]
-    return sum(s not in own for s in letters) / len(letters) if letters and own else 0.0
+    own = {script(c) for c in set(question) if c.isalpha()}
+    count = Counter(c for c in text if c.isalpha())
+    other = sum(n for c, n in count.items() if script(c) not in own) if own else 0
+    return other / count.total() if other else 0.0
 
 
 @lru_cache(maxsize=4096)

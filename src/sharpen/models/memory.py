@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -19,7 +21,7 @@ GPU_TOKENS = 32768
 ACTIVATION_BYTES = {"cpu": 2**29, "cuda": 8 * 10**9}  # what a pass keeps for its backward pass …
 HALF_BYTES = 3 * 2**28  # on a processor in bfloat16, where every pass reads and writes all gradients
 LEAST = 256  # … unless it has no more tokens than this already
-IDLE_BYTES = 2**27  # that the processor's allocator may keep for later before they are given back
+IDLE_BYTES, IDLE_SHARE = 2**27, 0.25  # that the processor's allocator may keep beyond what it needs, before they are given back
 
 T = TypeVar("T")
 
@@ -113,25 +115,40 @@ def forget(policy: Any) -> None:
         policy.critic.optimizer.zero_grad()
 
 
-def give_back() -> None:
-    """Return to the system what the processor's allocator keeps unused, where that is much; nothing where it is not glibc's.
+class Unused:
+    """What the processor's allocator keeps unused at one place of a program that comes by there again and again.
 
-    Passes of ever other sizes leave holes that no later one fits, so that a process of 3 GB grows to 5 in forty steps.
+    Passes of ever other sizes leave holes that no later one fits, so that a process of 3 GB grows to 5 in forty steps. What is
+    given back has to be mapped and cleared again when it is needed, though: where every step needs it, as the next pass needs
+    what this one has left, that is a tenth of a small model's time. So what the place needs is noted first, and only what has
+    come on top of it is given back.
+
+    more  bytes beyond that, and `share` of it, from which they are given back
     """
-    if (libc := _glibc()) and libc.mallinfo2().free > IDLE_BYTES:
-        libc.malloc_trim(0)
+
+    def __init__(self, more: int = IDLE_BYTES, share: float = IDLE_SHARE) -> None:
+        self.more, self.share = more, share
+        self.needed = 0  # bytes in memory here without holes; 0: not known yet
+
+    def give_back(self) -> None:
+        """Called when the program comes by. Nothing where the allocator is not glibc's."""
+        if (libc := _glibc()) is None:
+            return
+        now = resident()
+        if not self.needed:
+            self.needed = now
+        elif now > (1 + self.share) * self.needed + self.more:
+            libc.malloc_trim(0)
+            self.needed = 0
 
 
-class _Counted(ctypes.Structure):
-    """mallinfo2(3): bytes of the heaps that nobody uses are its ninth number."""
-
-    _fields_ = [(f"_{i}", ctypes.c_size_t) for i in range(8)] + [("free", ctypes.c_size_t), ("_9", ctypes.c_size_t)]
+def resident() -> int:
+    """Bytes of this process that are in memory and stand in no file."""
+    _, held, of_files, *_ = Path("/proc/self/statm").read_text().split()
+    return (int(held) - int(of_files)) * os.sysconf("SC_PAGE_SIZE")
 
 
 @lru_cache(maxsize=1)
 def _glibc() -> ctypes.CDLL | None:
     libc = ctypes.CDLL(None)
-    if not hasattr(libc, "mallinfo2") or not hasattr(libc, "malloc_trim"):
-        return None
-    libc.mallinfo2.restype = _Counted
-    return libc
+    return libc if hasattr(libc, "malloc_trim") else None
