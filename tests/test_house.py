@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,23 @@ ROOMS = (
 FILES = sorted(p for p in ROOT.rglob("*.py") if "drivers" not in p.parts)
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def place(path: Path) -> str:
     """The room of a file, or the ground file that it is: the longest name of the lists that its path begins with."""
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     return max((r for r in (*GROUND, *ROOMS) if f"{name}.".startswith(f"{r}.")), key=len, default="")
 
 
+@cache
 def imports(path: Path) -> list[tuple[int, str, str]]:
     """(line, module, name) of everything that a file imports from this package, type checkers' imports too."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "sharpen":
             found += [(node.lineno, node.module.removeprefix("sharpen").lstrip("."), alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
@@ -41,10 +49,15 @@ def imports(path: Path) -> list[tuple[int, str, str]]:
     return found
 
 
+def door(room: str) -> ast.Module:
+    """A room's `__init__`."""
+    return tree(ROOT.joinpath(*room.split("."), "__init__.py"))
+
+
+@cache
 def offered(room: str) -> set[str]:
     """What a room's `__init__` says others may use."""
-    tree = ast.parse((ROOT.joinpath(*room.split(".")) / "__init__.py").read_text(encoding="utf-8"))
-    lists = [n.value for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"]
+    lists = [n.value for n in door(room).body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"]
     return set(ast.literal_eval(lists[0])) if lists else set()
 
 
@@ -70,7 +83,7 @@ def test_every_file_has_a_room_and_the_root_is_small():
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_says_what_it_is_for_and_what_it_may_import(room):
-    doc = ast.get_docstring(ast.parse((ROOT.joinpath(*room.split(".")) / "__init__.py").read_text(encoding="utf-8"))) or ""
+    doc = ast.get_docstring(door(room)) or ""
     (said,) = [part for part in doc.split("\n\n") if part.startswith("May import: ")]
     used = {
         place(ROOT.joinpath(*f"{m}.{n}".strip(".").split("."))) for p in FILES if place(p) == room for _, m, n in imports(p)
@@ -83,9 +96,8 @@ def test_a_room_says_what_it_is_for_and_what_it_may_import(room):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_and_functions_are_short(path):
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 400
-    for node in ast.walk(ast.parse(text)):
+    assert path.read_text(encoding="utf-8").count("\n") <= 400
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < 60, f"{node.name} has more than 60 lines"
 
