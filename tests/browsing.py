@@ -141,6 +141,6 @@ def chromium(folder: Path) -> Iterator[Tab]:
         yield Tab(theirs[1], mine[0])
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(900)
         os.close(theirs[1])
         os.close(mine[0])

@@ -315,7 +315,7 @@ def test_the_first_signal_asks_and_the_second_stops() -> None:
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
-    thread.join(200)
+    thread.join(900)
     assert answers == [False]
 
 
@@ -355,7 +355,7 @@ def test_a_terminal_that_is_closed_ends_the_step_in_hand_like_ctrl_c() -> None:
         code = 1
         with interruptible() as stop:
             os.write(1, b"here")
-            signal.alarm(60)
+            signal.alarm(900)
             with suppress(OSError):
                 os.read(0, 1)  # until the terminal is closed
             while not stop():

@@ -8,6 +8,9 @@ DIRECTORY/whole is a run that nobody disturbs. Each CASE has a directory of its 
     events:SEED  SIGKILL at an event drawn from the seed, later each time, until an attempt comes to the end
     bytes:N      ended in the midst of a write, as soon as a file would grow beyond N bytes
 
+or several joined by +, which end one and the same run in turn: what one kill has changed, all that follows carries on. There
+N counts the commits of the run, those before it was last killed too. A line is printed for each.
+
 Each attempt is a forked child of the process that made the undisturbed run, so that everything is imported once; one thread
 each, for threads do not survive a fork. A setting recipe=NAME takes another recipe than quickstart; commit_s=N commits whenever
 N steps are done since the last commit, for the clock counts steps; ahead=K runs ahead of the learner.
@@ -66,9 +69,19 @@ def attempt(directory: Path, settings: list[str], fault=undisturbed) -> None:
         loop.resume(directory, steps, fault, clock=steps.clock)
 
 
-def run_case(directory: Path, settings: list[str], case: str, total: int) -> None:
+def commits(directory: Path) -> int:
+    """How many commits a run has made."""
+    try:
+        with Store.open(directory) as store:
+            return last.n if (last := store.last_commit()) else 0
+    except UserError:  # it is not there yet
+        return 0
+
+
+def kill(directory: Path, settings: list[str], case: str, total: int) -> int:
+    """End the run where the case says. How often it was killed."""
     point, _, number = case.partition(":")
-    left = int(number)
+    left = int(number) - commits(directory)
 
     def fault(name: str) -> None:
         nonlocal left
@@ -88,15 +101,20 @@ def run_case(directory: Path, settings: list[str], case: str, total: int) -> Non
         killed += kills.attempt(go_on, kills.at_byte(int(number)))
     else:
         killed += kills.attempt(lambda: go_on(fault))
-    assert not kills.attempt(go_on)
-    print(case, "killed", killed, flush=True)
+    return killed
+
+
+def run_case(directory: Path, settings: list[str], case: str, total: int) -> None:
+    for one in case.split("+"):
+        print(one, "killed", kill(directory, settings, one, total), flush=True)
+    assert not kills.attempt(lambda: attempt(directory, settings))
 
 
 if __name__ == "__main__":
     root, rest = Path(sys.argv[1]), sys.argv[2:]
     cut = rest.index("--")
     cases, total = rest[cut + 1 :], 0
-    if any(case.startswith("events:") for case in cases):
+    if any("events:" in case for case in cases):
         total = kills.events(lambda: attempt(root / "whole", rest[:cut]))
     else:
         attempt(root / "whole", rest[:cut])

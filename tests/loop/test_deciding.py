@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from test_growth_run import OWN, rows, run
-from test_resume import SETTINGS, assert_same, run_cases
+from test_resume import SETTINGS, assert_same, in_turn, run_cases
 
 from sharpen.data import screen
 from sharpen.loop import loop
@@ -75,15 +75,15 @@ def test_killed_while_it_takes_decisions_in_it_goes_on_the_same(tmp_path):
     request = loop.Request(OWN, (*SETTINGS, *more), 3, "6steps", None, "chain_sum/1-2,spell_backward/1", tmp_path / "alone")
     loop.start(request, terminal.Quiet())
     dispute, mended, dropped = subjects(tmp_path / "alone")
-    kills = ["begun:4", "committed:4", "events:3"]
-    for name in ("whole", *(case.replace(":", "-") for case in kills)):
+    cases = [in_turn(["begun:4", "committed:4"]), "events:3"]
+    for name in ("whole", *(case.replace(":", "-") for case in cases)):
         decide(tmp_path / name, "dispute", dispute, "accept")
         decide(tmp_path / name, "repair", mended, "reject")
         decide(tmp_path / name, "repair", dropped, "edit", "777")
-    said = run_cases(tmp_path, [*SETTINGS, "recipe=" + OWN, *more], kills)
-    assert said.count("killed") == len(kills) and "killed 0" not in said
+    said = run_cases(tmp_path, [*SETTINGS, "recipe=" + OWN, *more], cases)
+    assert said.count("killed") == 3 and "killed 0" not in said
     assert len(rows(tmp_path / "whole", "SELECT * FROM asked")) == 3
-    for case in kills:
+    for case in cases:
         assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_resume import SETTINGS, Impatient, assert_same, run_cases
+from test_resume import SETTINGS, Impatient, assert_same, in_turn, run_cases
 
 from sharpen.core import HISTORY, Arm, ArmStats, Evaluation, UserError
 from sharpen.curriculum import state, testbed, trainable
@@ -142,14 +142,14 @@ def test_a_run_that_grows_nothing_is_as_it_was(tmp_path):
 def test_killed_at_every_commit_point_it_grows_the_same(tmp_path, more):
     # A round that is gone back from has no checkpoint to write, and so not the first three points.
     points = FAULTS if "guard=always" in more else FAULTS[3:]
-    kills = [f"{fault}:{2 + i % 3}" for i, fault in enumerate(points)] + ["events:1"]
+    cases = [in_turn([f"{fault}:{2 + i % 3}" for i, fault in enumerate(points)]), "events:1"]
     settings = [*SETTINGS, "recipe=" + OWN, *more]
-    said = run_cases(tmp_path, settings, kills)
-    assert said.count("killed") == len(kills) and "killed 0" not in said, said
+    said = run_cases(tmp_path, settings, cases)
+    assert said.count("killed") == len(points) + 1 and "killed 0" not in said, said
     grown = rows(tmp_path / "whole", "SELECT count(*), count(DISTINCT round) FROM grown")
     tried = rows(tmp_path / "whole", "SELECT count(*) FROM rollouts WHERE purpose = 'grow'")
     assert grown[0] == (12, 2) or tried[0][0] == 24
-    for case in kills:
+    for case in cases:
         assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
 
 

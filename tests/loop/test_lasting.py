@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_resume import SETTINGS, assert_same, rows, run_cases, weights
+from test_resume import SETTINGS, assert_same, in_turn, rows, run_cases, weights
 from typer.testing import CliRunner
 
 from sharpen import report
@@ -33,11 +33,11 @@ def test_commits_by_time_change_nothing_and_can_be_killed_at(tmp_path):
     before it is measured."""
     settings = [f"recipe={Path(__file__).with_name('asking.py')}", *MICRO, "round_steps=3"]
     # Commits 1 to 6 are the warm-up's, 7 follows the test split, 8 is the start, 9 to 11 the first round's steps, 12 its end.
-    cases = ["committed:3", "committed:7", "saved:10", "committed:11", "written:13"]
-    said = run_cases(tmp_path, [*settings, "commit_s=1"], cases)
-    assert said.count("killed 1") == len(cases), said
-    for case in cases:
-        assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
+    kills = ["committed:3", "committed:7", "saved:10", "committed:11", "written:13"]
+    case = in_turn(kills)
+    said = run_cases(tmp_path, [*settings, "commit_s=1"], [case])
+    assert said.count("killed 1") == len(kills), said
+    assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
     run_cases(tmp_path / "never", settings, [])
     often, never = rows(tmp_path / "whole"), rows(tmp_path / "never" / "whole")
     assert (len(often.pop("commits")), len(never.pop("commits"))) == (17, 4)

@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_resume import SETTINGS, assert_same, rows, run_cases
+from test_resume import SETTINGS, assert_same, in_turn, rows, run_cases
 
 from sharpen import guard
 from sharpen.compare import runner
@@ -30,7 +30,7 @@ THIRDS = ("imitate=0.34", "prefer=0.33", *SMALL, *LEARNS)
 PASSES = (*THIRDS, "sft.gate=always", "dpo.gate=always", "rl.hand_over=between", "rl.hand_over.alpha=0.25")
 COMMITS = 10  # the start; in each stage two rounds and a hand-over, the last of which is the end
 
-BUILT = {info.name: catalog.build(info.name) for info in catalog.recipes()}
+BUILT = {info.name: catalog.load(info).recipe() for info in catalog.recipes()}
 STAGED = {name: method for name, method in BUILT.items() if isinstance(method, Stages)}
 
 
@@ -74,7 +74,7 @@ AROUND = ["cleaned:2", "cleaned:3", "cleaned:4", "cleaned:7", "renamed:10"]  # b
 
 
 def test_killed_is_never_killed(tmp_path):
-    cases = list(dict.fromkeys([*EACH, *AROUND, "events:1"]))
+    cases = [in_turn(EACH), in_turn(AROUND), "events:1"]
     said = run_cases(tmp_path, ["recipe=tulu", *PASSES], cases)
     assert "killed 0" not in said
     for case in cases:
@@ -83,10 +83,10 @@ def test_killed_is_never_killed(tmp_path):
 
 def test_killed_where_a_gate_sends_the_run_back(tmp_path):
     kills = ["cleaned:2", "renamed:4", "cleaned:4", "begun:7", "cleaned:7", "written:10"]
-    said = run_cases(tmp_path, ["recipe=tulu", *THIRDS], kills)
+    case = in_turn(kills)
+    said = run_cases(tmp_path, ["recipe=tulu", *THIRDS], [case])
     assert said.count("killed 1") == len(kills)
-    for case in kills:
-        assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
+    assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
 
 
 def test_what_is_handed_over_is_exactly_what_was_asked_for(tmp_path):

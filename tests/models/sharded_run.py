@@ -100,7 +100,7 @@ def ranks(size: int, kind: str, steps: range, load: Path | None, save: Path | No
     for rank in range(size):
         child = os.fork()
         if child == 0:
-            signal.alarm(300)
+            signal.alarm(900)
             try:
                 one(size, rank, kind, steps, load, save, at, dies == rank)
             except FatalDiagnosis as error:

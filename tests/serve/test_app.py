@@ -45,10 +45,10 @@ def address(directory):
     ready = lambda server: (got.append(server), started.set())  # noqa: E731
     thread = threading.Thread(target=app.serve, args=(opened(directory, precision="fp32"), at, 60.0, True, ready), daemon=True)
     thread.start()
-    assert started.wait(60)
+    assert started.wait(900)
     yield at.getsockname()
     got[0].should_exit = True
-    thread.join(60)
+    thread.join(900)
     with Store.open(directory / "served") as store:
         rows = store.rows("SELECT prompt, n_sampled, length(tokens), length(logprobs), settings FROM served")
     assert rows and all(row[2] > 4 * row[1] == row[3] for row in rows)  # int32 of prompt and answer, float32 of the answer

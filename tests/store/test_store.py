@@ -337,7 +337,7 @@ def test_a_commit_goes_on_while_the_next_rows_are_added(tmp_path: Path):
     def hold(name: str) -> None:
         faults.append(name)
         if name == "begun" and len(faults) < 6:
-            assert go.wait(20)
+            assert go.wait(900)
 
     with Store.create(tmp_path / "run", {}, fault=hold) as store:
         store.add_samples("train", 0, 0, [make_sample("a")])

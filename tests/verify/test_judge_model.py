@@ -162,7 +162,7 @@ def test_a_deadline_holds_however_the_server_dawdles(part):
 
     verdict, requests = judged(dawdles, timeout=0.4)
     assert verdict.outcome == "unscorable" and "deadline" in verdict.feedback and len(requests) == 1
-    assert cut.wait(200)
+    assert cut.wait(900)
 
 
 def test_nobody_there_is_unscorable():

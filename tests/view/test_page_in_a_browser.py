@@ -37,10 +37,10 @@ def served(*runs: Path) -> Iterator[app.Site]:
         target=app.serve, args=(site, at, lambda server: (servers.append(server), started.set())), daemon=True
     )
     thread.start()
-    assert started.wait(60)
+    assert started.wait(900)
     yield site
     servers[0].should_exit = True
-    thread.join(60)
+    thread.join(900)
 
 
 def text(tab, selector: str) -> str:

@@ -407,7 +407,7 @@ def test_orders_reach_the_run_or_say_that_nobody_is_there(run):
         assert here.post("/run/order", data={"what": "pause"}).status_code == 303 and got(here, "/run")["state"] == "pausing"
         assert here.post("/run/order", data={"what": "resume"}).status_code == 400  # it has one writer
         assert here.post("/run/order", data={"what": "stop"}).status_code == 303
-        assert writer.wait(60) == 0
+        assert writer.wait(900) == 0
     finally:
         writer.kill()
         writer.stdout.close()
