@@ -199,13 +199,11 @@ def run(
     refer_fixed(this)
     if not this.asking.silent:
         progress.say(f"asked {this.asking}")
-    last = store.last_commit()
     if more:
         this = stages.extend(this, more)
-        last = store.last_commit()
+    last = store.last_commit()
     if last and last.finished:
-        again = f"To go on: sharpen resume {store.directory} --budget 10m"
-        progress.say(f"{store.directory} is finished: nothing is left to do. {again}")
+        progress.say(f"{store.directory} is finished. To go on: sharpen resume {store.directory} --budget 10m")
         stages.forget(store)
         return
     if last and last.checkpoint:

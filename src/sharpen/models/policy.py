@@ -71,8 +71,7 @@ class LocalPolicy:
     ):
         self.choice, self.path, self.packed = choice, choice.path if choice else ComputePath(), Kept()
         self.tokenizer, self.average, self.lora = tokenizer, average, lora
-        self.recompute = recompute
-        self.version = 0
+        self.recompute, self.version = recompute, 0
         self.prefixes: Prefixes | None = None
         self.reference: Any = None
         self.referred = ""  # where that is from

@@ -80,10 +80,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
             "growth": growth.summary(evidence.grown),
             "stream": streams.summary(evidence.stream),
             "calls": calls.summary(evidence.called),
-            "turns": {
-                name: turns.figures(evidence.attempts[purpose]) or None
-                for name, purpose in (("before", "before"), ("after", "test"))
-            },
+            "turns": {n: turns.figures(evidence.attempts[p]) or None for n, p in (("before", "before"), ("after", "test"))},
         }
     )
 
