@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -55,7 +55,7 @@ def compare(
     from sharpen import core
     from sharpen.compare import page as compare_page
     from sharpen.compare import result
-    from sharpen.terminal import Terminal, tables
+    from sharpen.terminal import tables
 
     given = (budget, seeds, model, tasks, commands.with_columns(settings, columns) or None, jobs)
     if recipes:
@@ -69,12 +69,7 @@ def compare(
         plan = comparing.read_plan(directory)
         comparing.permitted(directory, plan, trust)
     else:
-        with Terminal() as progress:
-            try:
-                comparing.compare(directory, plan, progress, slice_s, asked=bool(recipes), trusted=trust)
-            except KeyboardInterrupt:
-                progress.say(f"What is done is kept. Go on with: sharpen compare --run-dir {directory}")
-                raise
+        _go_on(directory, plan, slice_s, bool(recipes), trust)
     found = result.result(directory, plan, target)
     page = compare_page.render(directory, found)
     if as_json:
@@ -82,3 +77,15 @@ def compare(
     else:
         tables.show_comparison(found)
         print(f"The report is at {page}")
+
+
+def _go_on(directory: Path, plan: Any, slice_s: float, asked: bool, trusted: bool) -> None:
+    from sharpen import compare as comparing
+    from sharpen.terminal import Terminal
+
+    with Terminal() as progress:
+        try:
+            comparing.compare(directory, plan, progress, slice_s, asked=asked, trusted=trusted)
+        except KeyboardInterrupt:
+            progress.say(f"What is done is kept. Go on with: sharpen compare --run-dir {directory}")
+            raise
