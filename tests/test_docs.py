@@ -34,6 +34,7 @@ from typer.testing import CliRunner
 from sharpen import tasks
 from sharpen.cli import program
 from sharpen.models import embedded
+from sharpen.models.engine import native
 from sharpen.recipes import catalog
 from sharpen.sandbox import probe
 from sharpen.store import database, served
@@ -102,7 +103,9 @@ def quick(words: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stands for a model of the reader's: any that transformers loads."""
+    """Stands for a model of the reader's: any that transformers loads. What is compiled is compiled before pages have caches of
+    their own."""
+    native.library()
     place = tmp_path_factory.mktemp("model")
     made, tokenizer = embedded.build("micro", tasks.parse_spec("chain_sum/1"), 0)
     made.save_pretrained(place)

@@ -171,7 +171,7 @@ def guards():
     """Every function of the guards' file, and what the recipes have in that slot."""
     own = {f for _, f in inspect.getmembers(acceptance, inspect.isfunction) if f.__module__ == acceptance.__name__}
     public = {f for f in own if not f.__name__.startswith("_")}
-    built = [catalog.build(info.name) for info in catalog.recipes()]
+    built = [catalog.load(info).recipe() for info in catalog.recipes()]
     recipes = [one for made in built for one in ([made] if isinstance(made, Recipe) else [s.recipe for s in made.stages])]
     used = {getattr(made.guard, "func", made.guard) for made in recipes}
     return sorted(public | used, key=lambda f: f.__name__)

@@ -142,7 +142,7 @@ def last_stage(name: str, steps: int) -> int:
 
 def kind(info: catalog.RecipeInfo) -> tuple[str, ...]:
     """Its family, and where its objectives are defined: what it learns by."""
-    made = catalog.build(info.name)
+    made = catalog.load(info).recipe()
     recipes = [made] if isinstance(made, Recipe) else [stage.recipe for stage in made.stages]
     return (info.family, *(bare(recipe.objective).__module__ for recipe in recipes))
 
@@ -176,7 +176,7 @@ STATELESS |= {"earlier", "stage", "likelihood"}  # without a stream there is not
 
 def remembers(info: catalog.RecipeInfo) -> set[Any]:
     """What of a run has to come back for it, beside weights and optimizer."""
-    made = catalog.build(info.name)
+    made = catalog.load(info).recipe()
     recipes = [made] if isinstance(made, Recipe) else [stage.recipe for stage in made.stages]
     kept: set[Any] = {name for recipe in recipes for slot in SLOTS for name in asked_for(getattr(recipe, slot))} - STATELESS
     kept |= {(role.gives, bool(role.objective)) for recipe in recipes for role in recipe.roles}

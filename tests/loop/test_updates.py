@@ -312,10 +312,10 @@ def test_what_is_not_finite_changes_no_weight(local):
         local.update(batch(), policy_gradient.grpo(), 1e-3)
 
 
-@pytest.mark.parametrize("name", [info.name for info in catalog.recipes()])
-def test_a_step_without_anything_to_learn_from_is_no_step(name):
+@pytest.mark.parametrize("info", catalog.recipes(), ids=lambda info: info.name)
+def test_a_step_without_anything_to_learn_from_is_no_step(info):
     """All members unscorable: nothing is kept, and an empty batch is never trained on."""
-    built = catalog.build(name)
+    built = catalog.load(info).recipe()
     none = np.zeros(0)
     lost = Rollout(Task((), "4", "f", 1), none.astype(np.int32), none > 0, none, ("",), "failed", 0, 0, "r")
     offers = dict(progress=0.1, demos=[], entropy=[none], logprobs=[none], retell=None, decode=None, mask_token=0, buffer=[])

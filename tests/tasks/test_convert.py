@@ -125,14 +125,15 @@ def mutant(record):
 
 @pytest.mark.skipif(not HUMANEVAL.exists(), reason=f"there is no {HUMANEVAL}")
 def test_all_of_humaneval():
-    """All 164 reference solutions pass, and a mutant of each fails."""
+    """All 164 reference solutions pass, and a mutant of each fails, where values are compared already at its first case."""
     found = list(convert.records(HUMANEVAL))
     assert len(found) == 164
 
     def judged(record):
         line = convert.convert(record)
-        made = task_of(dict(line), "humaneval", record["task_id"])[0]
-        return record["task_id"], "checker" in line, code_io(made, made.solution), code_io(made, mutant(record))
+        few = len(line["tests"]) if "checker" in line else 1  # a tolerance may let another value pass
+        made, first = (task_of({**line, "tests": line["tests"][:n]}, "humaneval", record["task_id"])[0] for n in (None, few))
+        return record["task_id"], "checker" in line, code_io(made, made.solution), code_io(first, mutant(record))
 
     with ThreadPoolExecutor(2) as threads:
         results = list(threads.map(judged, found))

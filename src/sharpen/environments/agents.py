@@ -55,6 +55,7 @@ class Server(http.server.ThreadingHTTPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body goes behind its headers, and would wait 40 ms for their acknowledgement
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing is logged."""

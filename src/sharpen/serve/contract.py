@@ -320,6 +320,7 @@ class Handler(BaseHTTPRequestHandler):
     """HTTP in front of an engine."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body goes behind its headers, and would wait 40 ms for their acknowledgement
     engine: Engine
 
     def do_GET(self) -> None:
