@@ -68,8 +68,7 @@ class LocalPolicy:
         choice: Choice | None = None,
     ):
         self.choice, self.path, self.packed = choice, choice.path if choice else ComputePath(), Kept()
-        self.tokenizer, self.average, self.lora = tokenizer, average, lora
-        self.recompute = recompute
+        self.tokenizer, self.average, self.lora, self.recompute = tokenizer, average, lora, recompute
         self.version = 0
         self.prefixes: Prefixes | None = None
         self.reference: Any = None
