@@ -36,11 +36,14 @@ class Ledger:
         )
 
 
+NONE = Ledger()
+
+
 class Spending:
     """A ledger that grows while a rollout goes on: what a rollout is given that asks for `ledger`."""
 
     def __init__(self) -> None:
-        self.now = Ledger()
+        self.now = NONE
 
     def add(self, more: Ledger) -> None:
-        self.now = self.now + more
+        self.now = more if self.now is NONE else self.now + more

@@ -12,6 +12,7 @@ use), tampered (share of episodes that changed what they must not), with reward,
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ REPEATS = 0.3  # share of repeated trigrams that is too much
 FOREIGN = 0.05  # share of letters of another script
 TAMPERED = 0.02  # share of episodes of the last WINDOW steps
 ROUNDS = 5  # within which pay without skill is found
+LATIN = re.compile("[A-Za-z]")
 PAID = 0.12  # rise of the training reward over at most ROUNDS rounds
 
 Step = Mapping[str, Any]
@@ -167,6 +169,8 @@ def repeated(text: str) -> float:
 
 def strange(question: str, text: str) -> float:
     """The share of a text's letters whose script its question does not use; 0 without letters, or in either."""
+    if text.isascii() and LATIN.search(question):  # nearly always
+        return 0.0
     own = {script(c) for c in set(question) if c.isalpha()}
     count = Counter(c for c in text if c.isalpha())
     other = sum(n for c, n in count.items() if script(c) not in own) if own else 0

@@ -285,13 +285,17 @@ def follows(event: Any, turn: Turn) -> bool:
 
 def spanned(ask: Ask, turn: Turn, number: int) -> Turn:
     """The turn with its spans: those of the turn that it continues, and its own."""
-    begin = ask.cut if ask.cut is not None else len(ask.after.tokens) if ask.after else 0
-    if ask.after and begin and (len(turn.tokens) < begin or turn.tokens[begin - 1] != ask.after.tokens[begin - 1]):
-        begin -= 1  # the mark that ended the turn before was taken back, so that the turn goes on
-    left = [span for span in ask.after.spans if span.start < begin] if ask.after else []
-    before = tuple(span if span.stop <= begin else replace(span, stop=begin) for span in left)
+    begin = 0
+    before: tuple[Span, ...] = ()
+    if ask.after:
+        begin = ask.cut if ask.cut is not None else len(ask.after.tokens)
+        if begin and (len(turn.tokens) < begin or turn.tokens[begin - 1] != ask.after.tokens[begin - 1]):
+            begin -= 1  # the mark that ended the turn before was taken back, so that the turn goes on
+        left = [span for span in ask.after.spans if span.start < begin]
+        before = tuple(span if span.stop <= begin else replace(span, stop=begin) for span in left)
     new, end = turn.sampled[begin:], len(turn.tokens)
-    start = begin + int(new.argmax()) if new.any() else end
+    first_drawn = int(new.argmax()) if len(new) else 0
+    start = begin + first_drawn if len(new) and new[first_drawn] else end
     own = Span(start, end, ask.role, turn.version, number, turn.stop == "forced")
     # Thousands a step: `replace` takes three times as long.
     said = turn.text, turn.tokens, turn.sampled, turn.logprobs, turn.stop, turn.version

@@ -66,20 +66,22 @@ def final_answer(task: Task, response: str, rule: str = "") -> tuple[str, str]:
         if "\n" not in text:
             return text, "whole"
         text = text[-LONGEST_SAID:]
-    if read_numbers(golds[0]) is None:
+    gold = listed_numbers(golds[0])
+    if gold is None:
         return _words(text, tuple(golds))
-    listed = [line for line in text.split("\n") if read_numbers(line) is not None]
-    if read_number(text) is not None or read_numbers(text) is not None or len(listed) > 1:  # several answers are none
+    if is_number(text) or listed_numbers(text) is not None:
+        return text, "whole"
+    if sum(listed_numbers(line) is not None for line in text.split("\n")) > 1:  # several answers are none
         return text, "whole"
     found = find(text)
     value = found.text
-    if rule == "numbers" and len(read_numbers(golds[0]) or ()) > 1:
+    if rule == "numbers" and len(gold) > 1:
         return _list([found.line] if found.how == "last expression" else [value, found.line]), found.how
     if "=" in value:
         value = value.rpartition("=")[2].strip()
     if found.how == "marker" and value[-2:-1].isdigit():  # joy, no factorial
         value = value.removesuffix("!")
-    if rule in ("number", "numbers") and read_number(value, ratio=True) is None:
+    if rule in ("number", "numbers") and not is_number(value, ratio=True):
         value = _bare_number(value, asks_percent(question(task)))
     return value, found.how
 
@@ -129,7 +131,7 @@ def _bare_number(text: str, percent: bool) -> str:
     bare = without_unit(plain)
     if percent and bare.endswith("%"):
         bare = bare[:-1].strip()
-    return bare if read_number(bare, ratio=True) is not None else plain
+    return bare if is_number(bare, ratio=True) else plain
 
 
 def _list(sayings: list[str]) -> str:
@@ -137,9 +139,9 @@ def _list(sayings: list[str]) -> str:
     for said in sayings:
         said = re.sub(r"^\s*[A-Za-z]\w{0,20}\s*=\s*", "", said)
         plain = AND.sub(", ", tidy(said) if "\\" in said else said.strip(" .$"))
-        if len(read_numbers(plain) or ()) > 1:
+        if len(listed_numbers(plain) or ()) > 1:
             return plain
-        lists = list(LIST.finditer(said)) or [m for m in BRACKETS.finditer(said) if read_numbers(m[0]) is not None]
+        lists = list(LIST.finditer(said)) or [m for m in BRACKETS.finditer(said) if listed_numbers(m[0]) is not None]
         rest = "".join(said[a:b] for a, b in zip([0, *(m.end() for m in lists)], [*(m.start() for m in lists), len(said)]))
         alone = len(lists) == 1 and AROUND.fullmatch(rest) and not CHANGES.search(rest)
         if alone and ENDED.match(said, lists[0].end()):
@@ -153,18 +155,25 @@ def tidy_text(text: str, spaces: bool = True) -> str:
     return "\n".join(line.rstrip() for line in text.strip().split("\n")) if spaces else "".join(text.split())
 
 
+def is_number(text: str, ratio: bool = False) -> bool:
+    """Whether `read_number` reads it; a tenth of its time."""
+    if len(text) > LONGEST_NUMBER:
+        return False
+    divides = ratio and RATIO.fullmatch(text) is not None and text.partition("/")[2].strip("0") != ""
+    return divides or NUMBER.fullmatch(text) is not None
+
+
 def read_number(text: str, ratio: bool = False) -> Fraction | None:
     """The number that a text is, or None where it is none, is longer than LONGEST_NUMBER, or divides by zero."""
-    if len(text) > LONGEST_NUMBER:
-        return None
-    if NUMBER.fullmatch(text):
-        return Fraction(text.replace(",", ""))
-    if ratio and RATIO.fullmatch(text) and text.partition("/")[2].strip("0"):
-        return Fraction(text)
-    return None
+    return _number(text) if is_number(text, ratio) else None
 
 
-def read_numbers(text: str) -> list[Fraction] | None:
+def _number(text: str) -> Fraction:
+    plain = text.replace(",", "")
+    return Fraction(int(plain)) if plain.lstrip("+-").isdigit() else Fraction(plain)  # an integer in a fifth of the time
+
+
+def listed_numbers(text: str) -> list[str] | None:
     """The numbers that a text lists, or None where it is no list of numbers. Thousands commas are not read: they separate."""
     text = text.strip()
     if text[:1] == "[" and text[-1:] == "]":
@@ -172,8 +181,14 @@ def read_numbers(text: str) -> list[Fraction] | None:
     found = []
     for item in SEPARATOR.split(text):
         quoted = len(item) > 2 and item[0] == item[-1] and item[0] in "'\""
-        value = read_number(item[1:-1] if quoted else item)
-        if value is None:
+        number = item[1:-1] if quoted else item
+        if not is_number(number):
             return None
-        found.append(value)
+        found.append(number)
     return found
+
+
+def read_numbers(text: str) -> list[Fraction] | None:
+    """The same as numbers."""
+    found = listed_numbers(text)
+    return None if found is None else [_number(number) for number in found]

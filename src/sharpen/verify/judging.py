@@ -295,6 +295,8 @@ def sees(verify: Callable[..., Any]) -> list[str]:
 
 def seen_of(rollout: Rollout, names: Sequence[str]) -> Seen:
     """That of this rollout."""
+    if not names:
+        return ()
     held = {"turns": rollout.turns, "ledger": rollout.spent}
     return tuple((name, held[name]) for name in names)
 

@@ -122,6 +122,8 @@ def undecorated(text: str) -> str:
 
 def without_thoughts(response: str) -> str:
     """What a response says when it is done thinking: what follows the last </think>, up to a <think> that never ends."""
+    if "<" not in response and "[" not in response:
+        return response
     end = 0
     for match in THOUGHT_ENDS.finditer(response):
         end = match.end()
