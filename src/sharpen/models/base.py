@@ -99,14 +99,13 @@ def found(directory: Path) -> Base:
     Raises UserError where it is gone, or another one.
     """
     said = told(directory)
-    near = [parent / OWN for parent in directory.absolute().parents[:DEPTH]]
+    run = next((parent for parent in directory.absolute().parents[:DEPTH] if (parent / "run.db").is_file()), None)
+    near = [run / OWN] if run else []
     there = [path for path in (*near, *([] if said.own else [said.path])) if path.is_dir()]
-    place = near[min(1, len(near) - 1)]  # of a checkpoint, in its run
-    cure = f"Put that model back, or a copy of it into {place}."
+    cure = f"Put that model back{f', or a copy of it into {run / OWN}' if run else ''}."
     if not there:
-        raise UserError(
-            f"{directory} is an adapter, and the model that it lies on is gone from {place if said.own else said.path}. {cure}"
-        )
+        where = run / OWN if said.own and run else said.path
+        raise UserError(f"{directory} is an adapter, and the model that it lies on is gone from {where}. {cure}")
     for path in there:
         sums = {file.name: digest for file, digest in summed(files(path)).items()}
         if sums == said.sums:
