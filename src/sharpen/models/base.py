@@ -90,7 +90,7 @@ def told(directory: Path) -> Base:
     known = isinstance(path, str) and precision in ("fp32", "bf16") and isinstance(sums, dict)
     if not known or not sums or not all(isinstance(v, str) and Path(k).name == k for k, v in sums.items()):
         raise UserError(f"{directory / FILE} does not say what the adapter lies on. Copy it again from where it was saved.")
-    return Base(Path(path or OWN), sums, precision, not path)
+    return Base(Path(path or OWN), sums, str(precision), not path)
 
 
 def found(directory: Path) -> Base:
