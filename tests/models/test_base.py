@@ -68,8 +68,12 @@ def test_another_base_is_refused_and_a_copy_elsewhere_is_not(tmp_path):
     path = zoo.directory(tmp_path / "model", "llama")
     place = tmp_path / "run" / "checkpoints" / "000001"
     learnt(adapted(path)).save(str(place))
+    (tmp_path / "run" / "run.db").touch()
     before = load_weights(place).state_dict()
+    export = shutil.copytree(place, tmp_path / "export")
     path.rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"gone from .*model\. Put that model back\.$"):
+        load_model(export)
     with pytest.raises(UserError, match=r"gone from .*model\. Put that model back, or a copy of it into .*run/base\."):
         load_model(place)
     shutil.copytree(tmp_path / "elsewhere", tmp_path / "run" / "base")

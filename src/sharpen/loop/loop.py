@@ -26,7 +26,6 @@ from sharpen.loop import (
     adapting,
     afar,
     auditing,
-    beneath,
     growing,
     processor,
     reckoning,
@@ -193,7 +192,6 @@ def run(
     """The whole program. Returns when the run is finished or pauses; raises KeyboardInterrupt, once committed, where it was
     stopped. `more` is what a finished run gets beyond its budget."""
     this = afar.ahead_of(going(store, recipe, seed, policy, source, progress, began, due))
-    beneath.lay(store, policy, this.recipe.student)
     this.add_seconds("set-up", time.monotonic() - began, 0)
     say_missing(this)
     refer_fixed(this)

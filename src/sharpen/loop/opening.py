@@ -9,7 +9,7 @@ from typing import Any
 from sharpen import models, rollouts, tasks
 from sharpen.core import Policy, TaskSource
 from sharpen.curriculum import state
-from sharpen.loop import growing, processor, retention, stages
+from sharpen.loop import beneath, growing, processor, retention, stages
 from sharpen.loop.due import Due
 from sharpen.loop.session import Run, like_student, within
 from sharpen.recipe import Method
@@ -23,6 +23,7 @@ def going(
     listed = stages.listed(method)
     at = stages.standing(store, listed)
     recipe = listed[at.number].recipe
+    beneath.lay(store, policy, recipe.student)
     sizes = {"validation": recipe.validation, "test": recipe.test}
     held_out = {split: tasks.held_out(source, split, n, seed) for split, n in sizes.items()}
     held_out[retention.PURPOSE] = retention.questions(method, [stage.recipe for stage in listed], source, seed)

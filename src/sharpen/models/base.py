@@ -90,7 +90,7 @@ def told(directory: Path) -> Base:
     known = isinstance(path, str) and precision in ("fp32", "bf16") and isinstance(sums, dict)
     if not known or not sums or not all(isinstance(v, str) and Path(k).name == k for k, v in sums.items()):
         raise UserError(f"{directory / FILE} does not say what the adapter lies on. Copy it again from where it was saved.")
-    return Base(Path(path or OWN), sums, precision, not path)
+    return Base(Path(path or OWN), sums, str(precision), not path)
 
 
 def found(directory: Path) -> Base:
@@ -99,14 +99,13 @@ def found(directory: Path) -> Base:
     Raises UserError where it is gone, or another one.
     """
     said = told(directory)
-    near = [parent / OWN for parent in directory.absolute().parents[:DEPTH]]
+    run = next((parent for parent in directory.absolute().parents[:DEPTH] if (parent / "run.db").is_file()), None)
+    near = [run / OWN] if run else []
     there = [path for path in (*near, *([] if said.own else [said.path])) if path.is_dir()]
-    place = near[min(1, len(near) - 1)]  # of a checkpoint, in its run
-    cure = f"Put that model back, or a copy of it into {place}."
+    cure = f"Put that model back{f', or a copy of it into {run / OWN}' if run else ''}."
     if not there:
-        raise UserError(
-            f"{directory} is an adapter, and the model that it lies on is gone from {place if said.own else said.path}. {cure}"
-        )
+        where = run / OWN if said.own and run else said.path
+        raise UserError(f"{directory} is an adapter, and the model that it lies on is gone from {where}. {cure}")
     for path in there:
         sums = {file.name: digest for file, digest in summed(files(path)).items()}
         if sums == said.sums:
