@@ -59,7 +59,7 @@ def lucky(world: World, draw: random.Random) -> Iterator[tuple[int, list[str]]]:
 
 
 def write(world: World, path: Path) -> None:
-    """The file of episodes: those shown, and seeds for the rest. The training split is those shown; practice plays them anew."""
+    """The file of episodes: those shown, and seeds. Those shown are the training split, which practice plays anew."""
     games = lucky(world, random.Random(0))
     shown = [next(games) for _ in range(SHOWN)]
     lines = [{"seed": seed, "solution": said, "split": "train"} for seed, said in shown]
