@@ -80,7 +80,9 @@ def run(name: str, seed: int, out: Path, steps: int, more: tuple[str, ...]) -> d
     if not (directory / "report.html").exists():
         command = [sys.executable, "-m", "sharpen", "run", "grpo", "--env", world.spec, "--tasks", str(tasks)]
         command += ["--seed", str(seed), "--budget", f"{steps}steps", "--run-dir", str(directory)]
-        for setting in (*SMALL, f"rollout.turns={world.turns}", *world.settings, *more):
+        named = {setting.partition("=")[0] for setting in more}
+        own = (*SMALL, f"rollout.turns={world.turns}", *world.settings)
+        for setting in (*(s for s in own if s.partition("=")[0] not in named), *more):
             command += ["--set", setting]
         with (out / f"{name}-{seed}.log").open("w") as log:
             subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
