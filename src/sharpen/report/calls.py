@@ -44,7 +44,7 @@ Called = Mapping[str, Mapping[str, Calls]]  # purpose (before, test) -> family -
 
 
 def read(rows: Callable[..., Sequence[Any]]) -> Called:
-    found = {}
+    found: dict[str, Mapping[str, Calls]] = {}
     for purpose in ("before", "test"):
         counted = {family: Calls(*numbers) for family, *numbers in map(tuple, rows(SQL, (purpose, purpose)))}
         found |= {purpose: counted} if counted else {}
