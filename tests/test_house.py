@@ -6,7 +6,9 @@ Imports are read, not run.
 from __future__ import annotations
 
 import ast
+import symtable
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,24 @@ def test_no_two_files_of_tests_share_a_name():
     """pytest would refuse to collect the second, and say so only where both are asked for."""
     names = Counter(p.name for p in Path(__file__).parent.rglob("test_*.py"))
     assert [name for name, times in names.items() if times > 1] == []
+
+
+def confused(table: symtable.SymbolTable) -> list[str]:
+    """Names that one comprehension of a function binds, and that another one of it means to be a global or a builtin.
+
+    Python 3.12.0 to 3.12.3 takes the second for the first, and fails: comprehensions are inlined there.
+    """
+    inlined = [t for t in table.get_children() if t.get_name().strip("<>") in ("listcomp", "setcomp", "dictcomp")]
+    bound = {s.get_name() for t in inlined for s in t.get_symbols() if s.is_local()}
+    meant = {s.get_name() for t in inlined for s in t.get_symbols() if s.is_global()}
+    here = [f"{table.get_name()}: {name}" for name in sorted(bound & meant)] if table.get_type() == "function" else []
+    return here + [name for t in table.get_children() for name in confused(t)]
+
+
+def test_no_comprehension_takes_a_name_from_another():
+    """`id` was such a name: nothing ran on Ubuntu 24.04's own Python."""
+    read = partial(symtable.symtable, filename="", compile_type="exec")
+    assert confused(read("def f(x):\n a = [y for y, id in x]\n return {id(y): y for y in a}")) == ["f: id"]
+    assert not confused(read("def f(x):\n a = [id for id in x]\n return [id for id in a if id]"))
+    found = [f"{path.relative_to(ROOT)} {name}" for path in FILES for name in confused(read(path.read_text("utf-8")))]
+    assert not found, f"rename the first: {found}"

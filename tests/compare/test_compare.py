@@ -6,6 +6,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -145,6 +146,18 @@ def test_json_and_page_of_a_finished_comparison(killed):
     table = CliRunner().invoke(program.app, ["compare", "--run-dir", str(killed / "whole"), "--target", "1"]).stdout
     assert "not reached (0 of 2)" in table or "(1 of 2)" in table
     assert "rft:lr=0.002:curriculum=pcl: " in table and " grpo: " in table and table.splitlines()[-1].endswith("compare.html")
+
+
+def test_so_far_shows_what_is_finished_and_goes_on_with_nothing(killed, tmp_path):
+    there = tmp_path / "stopped"
+    shutil.copytree(killed / "whole", there)
+    gone = sorted((there / "runs").iterdir())[-1]
+    shutil.rmtree(gone)
+    shown = CliRunner().invoke(program.app, ["compare", "--run-dir", str(there), "--so-far", "--trust", "--json"])
+    assert shown.exit_code == 0, shown.output
+    found = json.loads(shown.stdout)
+    assert not found["finished"] and not gone.exists()
+    assert sum(len(row["runs"]) for row in found["contenders"]) == len(list((there / "runs").iterdir()))
 
 
 def test_side_by_side_is_as_one_after_the_other(tmp_path, echo):

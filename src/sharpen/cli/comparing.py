@@ -43,6 +43,7 @@ def compare(
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs side by side, which share the cores. [default: 1]")] = None,
     target: Annotated[float | None, typer.Option(min=0, max=1, help="Accuracy to time. [default: the median reached]")] = None,
     slice_s: Annotated[float, typer.Option("--slice", min=0, metavar="SECONDS", help="How long one run's turn is.")] = 30.0,
+    so_far: Annotated[bool, typer.Option("--so-far", help="Show what is finished, and go on with nothing.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Run the code that a directory from elsewhere names.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -64,12 +65,16 @@ def compare(
         directory, plan = run_dir, comparing.read_plan(run_dir)
     else:
         raise core.UserError("Name recipes to compare, such as: sharpen compare grpo rloo. With --run-dir alone one goes on.")
-    with Terminal() as progress:
-        try:
-            comparing.compare(directory, plan, progress, slice_s, asked=bool(recipes), trusted=trust)
-        except KeyboardInterrupt:
-            progress.say(f"What is done is kept. Go on with: sharpen compare --run-dir {directory}")
-            raise
+    if so_far:
+        plan = comparing.read_plan(directory)
+        comparing.permitted(directory, plan, trust)
+    else:
+        with Terminal() as progress:
+            try:
+                comparing.compare(directory, plan, progress, slice_s, asked=bool(recipes), trusted=trust)
+            except KeyboardInterrupt:
+                progress.say(f"What is done is kept. Go on with: sharpen compare --run-dir {directory}")
+                raise
     found = result.result(directory, plan, target)
     page = compare_page.render(directory, found)
     if as_json:

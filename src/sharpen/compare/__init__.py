@@ -8,6 +8,6 @@ May import: terminal, sandbox, guard, store, recipes, loop, report.
 """
 
 from sharpen.compare import controls, gaps, halving, page, paired, result, runner
-from sharpen.compare.runner import compare, plan, read_plan
+from sharpen.compare.runner import compare, permitted, plan, read_plan
 
-__all__ = ["compare", "controls", "gaps", "halving", "page", "paired", "plan", "read_plan", "result", "runner"]
+__all__ = ["compare", "controls", "gaps", "halving", "page", "paired", "permitted", "plan", "read_plan", "result", "runner"]

@@ -260,7 +260,7 @@ def compare(
     """
     import torch
 
-    trust.require(directory, acts(plan), seal_of(directory), sealed(plan), asked or trusted)
+    permitted(directory, plan, asked or trusted)
     recipes = check(plan)  # mistakes surface before anything is made
     with ExitStack() as stack:
         with database.explained(directory):
@@ -271,6 +271,11 @@ def compare(
         stack.callback(torch.set_num_threads, before)
         torch.set_num_threads(plan.threads)  # the order of additions, and so the last bit, depends on it
         work(trials(directory, plan, recipes), plan, progress, slice_s, trusted)
+
+
+def permitted(directory: Path, plan: Plan, trusted: bool) -> None:
+    """UserError where a directory from elsewhere names code, unless it is trusted."""
+    trust.require(directory, acts(plan), seal_of(directory), sealed(plan), trusted)
 
 
 def trials(directory: Path, plan: Plan, recipes: Sequence[Method]) -> list[Trial]:

@@ -93,7 +93,7 @@ def perform(
     spending  where what each costs is added up, so that it can read it on its way
     """
     roles, ledgers = roles or {}, spending or [Spending() for _ in generators]
-    going = [Going(g, id, derive(seed, id, 0), spent=spent) for g, id, spent in zip(generators, ids, ledgers, strict=True)]
+    going = [Going(g, own, derive(seed, own, 0), spent=spent) for g, own, spent in zip(generators, ids, ledgers, strict=True)]
     waiting: dict[int, Going] = {}
 
     def resume(i: int, answer: Any) -> None:
