@@ -28,6 +28,14 @@ def decode(tokens):
     return bytes(tokens.astype(np.uint8)).decode()
 
 
+def test_each_of_an_ensemble_leaves_out_another_fold_of_the_tasks():
+    each = [sample("6", 1.0), *(replace(s, rollout=replace(s.rollout, task=replace(TASK, answer=str(i)))) for i in range(30)
+            for s in [sample(str(i), 0.0)])]  # fmt: skip
+    folds = [lessons.all_but(each, fold, 3) for fold in range(3)]
+    assert sum(map(len, folds)) == 2 * len(each) and all(len(each) > len(fold) > 0 for fold in folds)
+    assert lessons.all_but(each, 0, 1) == lessons.outcomes(each)
+
+
 def test_labels_are_the_verifiers_outcome_whatever_was_paid():
     paid = replace(sample("3 7<answer>7</answer>"), verdict=Verdict("wrong", 0.9))
     (lesson,) = lessons.outcomes([paid], pieces.steps)

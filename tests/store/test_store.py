@@ -627,6 +627,9 @@ def test_nothing_is_not_resumed(tmp_path: Path, write: bool):
     with pytest.raises(UserError, match="holds no run"):
         Store.open(tmp_path, write=write)
     assert list(tmp_path.iterdir()) == []  # looking leaves no traces
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="is a model, and holds no run. Name the directory of a run"):
+        Store.open(tmp_path, write=write)
 
     (tmp_path / "run.db").touch()
     with pytest.raises(UserError, match="run.db was not written by sharpen"):

@@ -63,6 +63,19 @@ def test_an_answer_is_as_good_as_its_weakest_step():
     assert found == pytest.approx([values[1], np.prod(values), values[2]])
 
 
+def test_what_several_are_unsure_of_is_noise_and_ignorance_together():
+    for chances in ([0.5, 0.5], [0.9, 0.2, 0.4], [0.0, 1.0], [0.3]):
+        p = np.array(chances)
+        noise = float(np.mean(p * (1 - p)))
+        assert noise + learnt.apart(chances) ** 2 == pytest.approx(learnt.apart(chances, "total") ** 2)
+    # Where all agree on even odds there is noise and no ignorance; where each is sure of another thing, the reverse.
+    assert learnt.apart([0.5, 0.5], "noise") == 0.5 and learnt.apart([0.5, 0.5], "range") == 0
+    assert learnt.apart([0.0, 1.0], "noise") == 0 and learnt.apart([0.0, 1.0], "range") == 1
+    assert learnt.apart([0.9, 0.2, 0.4], "alone") == pytest.approx(0.6) and learnt.apart([0.3], "alone") == 0
+    with pytest.raises(UserError, match="Did you mean 'range'"):
+        learnt.apart([0.5], "rnage")
+
+
 def test_progress_of_a_prover_by_hand():
     """q = 1/2 and 3/4 give 3/4 and 15/16 with two tries: 3/16 more, and a step that changes nothing gives 0."""
     logit = [float(np.log(q / (1 - q))) for q in (0.5, 0.75, 0.75)]

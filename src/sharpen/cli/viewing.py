@@ -84,6 +84,8 @@ def decide(
         tables.say(f"{said.subject[:12]}: {verb}, taken in after the next round", sys.stderr)
     if as_json:
         print(json.dumps({"open": [*map(deciding.summary, undecided)], "decided": [*map(deciding.summary, decided)]}, indent=1))
+    elif not decisions and not undecided:
+        tables.say(f"No label of {directory} waits for a person; {len(decided)} decided.")
     elif not decisions:
         rows = [
             (label.subject[:12], label.kind, label.arm, cut(label.question), cut(label.before or ""), cut(label.claimed or ""))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from sharpen.core import Lesson, Sample, Task
 from sharpen.data.pairs import by_prompt
 from sharpen.data.selection import keep_all
+from sharpen.hashing import digest
 from sharpen.verify import pieces
 
 Split = Callable[[str], Sequence[str]]  # an answer's steps, which joined are the answer
@@ -40,6 +41,12 @@ def outcomes(samples: Sequence[Sample], split: Split = pieces.whole) -> list[Les
         steps = tuple(split(s.rollout.response))
         found.append(told(s, steps, [*[math.nan] * (len(steps) - 1), float(s.verdict.correct)]))
     return found
+
+
+def all_but(samples: Sequence[Sample], fold: int, folds: int) -> list[Lesson]:
+    """`outcomes` of all answers but those of one of `folds` folds, by the hash of their task: each of an ensemble leaves out
+    another, so that they agree where they know and part where they guess. 1 fold: all."""
+    return outcomes([s for s in samples if folds == 1 or int(digest(["fold", s.rollout.task.id]), 16) % folds != fold])
 
 
 def processes(samples: Sequence[Sample], label: Labels, split: Split = pieces.steps) -> list[Lesson]:

@@ -104,6 +104,8 @@ class Store:
         """
         path = Path(directory)
         if not (path / "run.db").is_file():
+            if (path / "config.json").is_file():
+                raise UserError(f"{path} is a model, and holds no run. Name the directory of a run, such as runs/latest.")
             what = "holds no run: there is no run.db in it" if path.is_dir() else "is not a directory, so it holds no run"
             raise UserError(f"{path} {what}. Check the path, or begin a run with `sharpen run --run-dir {path}`.")
         return cls(path, write, fault)

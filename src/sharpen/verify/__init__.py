@@ -61,7 +61,7 @@ from sharpen.verify.journeys import journey
 from sharpen.verify.judged import judged, likelihood_of_gold, reviewed
 from sharpen.verify.judgement import asking, read_list, read_score, read_steps, read_yes
 from sharpen.verify.judging import Judges, join, judge
-from sharpen.verify.learnt import LEARNT, attributed, gap, progressed, scored, trusted
+from sharpen.verify.learnt import LEARNT, attributed, gap, pessimistic, progressed, scored, trusted
 from sharpen.verify.ranking import listwise
 from sharpen.verify.rewards import hints, rubric_problem
 from sharpen.verify.scaffolds import by_criteria, untagged
@@ -183,6 +183,7 @@ __all__ = [
     "likelihood_of_gold",
     "listwise",
     "named",
+    "pessimistic",
     "pieces",
     "number",
     "numbers",

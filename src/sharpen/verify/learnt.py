@@ -9,13 +9,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from sharpen.core import Check, Score, Scored, Task, Turn, Verdict, VerdictGenerator
+from sharpen.core import Check, Score, Scored, Task, Turn, UserError, Verdict, VerdictGenerator, suggest
 from sharpen.verify import pieces
 from sharpen.verify.credit import prover_advantage
 
@@ -89,6 +89,39 @@ def scored(
     return replace(verdict, parts={**verdict.parts, LEARNT: own})
 
 
+def apart(values: Sequence[float], kind: str = "deviation") -> float:
+    """How unsure several chances of the same thing are, p_i with mean p: a penalty of arXiv 2110.04135's kinds.
+
+    deviation  of the p_i (what more data would settle: epistemic)       range   max |p_i - p_j|
+    alone      max |p_i - mean of the others|                            noise   max sqrt(p_i (1 - p_i)): aleatoric
+    total      sqrt(p (1 - p)), whose square is the mean of p_i (1 - p_i) and the square of `deviation` together
+    """
+    p = np.asarray(values, np.float64)
+    others = (p.sum() - p) / max(len(p) - 1, 1)
+    found = {
+        "deviation": p.std(),
+        "range": np.ptp(p),
+        "alone": np.abs(p - others).max() if len(p) > 1 else 0.0,
+        "noise": np.sqrt(p * (1 - p)).max(),
+        "total": math.sqrt(p.mean() * (1 - p.mean())),
+    }
+    if kind not in found:
+        raise UserError(f"penalty={kind}: there is none.{suggest(str(kind), found)} There are: {', '.join(found)}.")
+    return float(found[kind])
+
+
+def pessimistic(
+    task: Task, response: str, roles: Sequence[str], strength: float = 1.0, penalty: str = "deviation"
+) -> VerdictGenerator:
+    """The mean sigma(score) of several reward models, less `strength` times how far they are `apart`, at least 0."""
+    known = yield from truth(task, response)
+    found = yield [Score(task.prompt, (response,), role) for role in roles]
+    values = [sigmoid(float(one.values[-1])) for one in found]
+    unsure = apart(values, penalty)
+    reward = max(float(np.mean(values)) - strength * unsure, 0.0)
+    return ruled(known, reward, {"unsure": unsure}, f"scored by {len(values)} reward models")
+
+
 def attributed(
     task: Task,
     response: str,
@@ -159,10 +192,15 @@ def gap(task: Task, response: str, role: str = "reward", again: str = IMPROVE, *
 
 
 def rehearse(
-    verdict: Callable[..., Any], outcome: str, scores: Sequence[float] = (), words: Sequence[str] = (), **given: Any
+    verdict: Callable[..., Any],
+    outcome: str,
+    scores: Sequence[float] | Mapping[str, Sequence[float]] = (),
+    words: Sequence[str] = (),
+    **given: Any,
 ) -> Any:
     """The verdict that comes of such an outcome, such scores and such words of roles, one after the other: for checks.
 
+    scores  of all roles alike, or by role
     given  what the verdict asks for by name, such as turns; `task` and `response` too
     """
     task = given.pop("task", Task(({"role": "user", "content": "2 + 2 ="},), "4", "sums", 1))
@@ -172,7 +210,8 @@ def rehearse(
         if isinstance(event, Check):
             return Verdict(outcome, None if outcome == "unscorable" else float(outcome == "correct"))
         if isinstance(event, Score):
-            return Scored(np.array(list(scores)[: len(event.steps)]))
+            own = scores[event.role] if isinstance(scores, Mapping) else scores
+            return Scored(np.array(list(own)[: len(event.steps)]))
         return Turn(next(said), nothing.astype(np.int32), nothing > 0, nothing, "end")
 
     asking = verdict(task, given.pop("response", "4"), **given)
