@@ -106,7 +106,9 @@ def behind(model: Any, prompts: Sequence[np.ndarray], found: Sequence[Found]) ->
             side.transpose(1, 2)[row, column] = new
         grouped = q.shape[1] != k.shape[1]
         asked = packed.own.padded(q)
-        mixed = F.scaled_dot_product_attention(asked, *whole[layer], attn_mask=seen[:, None], enable_gqa=grouped)
+        mixed = F.scaled_dot_product_attention(
+            asked, whole[layer, 0], whole[layer, 1], attn_mask=seen[:, None], enable_gqa=grouped
+        )
         return packed.own.unpadded(mixed)
 
     ends = torch.tensor([len(r) for r in rest], device=device).cumsum(0) - 1
