@@ -22,11 +22,11 @@ TURNS = 3
 ASKED = partial(rollouts.retry, attempts=TURNS)
 
 
-def student(name: str) -> LocalPolicy:
+def student(name: str, precision: str = "fp32") -> LocalPolicy:
     """An embedded student with random weights, or a model of a directory, that nothing but padding ends."""
     said = rollouts.phrases(ASKED)  # as in a run: what is said between attempts is a token
     made = embedded.build(name, tasks.step_chain(), 0, said) if name in embedded.STUDENTS else load_model(name)
-    policy = LocalPolicy(*made, "fp32", device="cpu")
+    policy = LocalPolicy(*made, precision, device="cpu")
     policy.end_ids = [policy.pad_id]
     return policy
 
@@ -43,10 +43,10 @@ def cost(policy: LocalPolicy, rollout: Callable[..., Any], listed: list[Task], t
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option, default in dict(student="tiny", tokens=32, prompts=32, samples=4, level=4, rounds=5).items():
+    for option, default in dict(student="tiny", precision="fp32", tokens=32, prompts=32, samples=4, level=4, rounds=5).items():
         parser.add_argument(f"--{option}", type=type(default), default=default)
     told = parser.parse_args()
-    policy, source = student(told.student), tasks.step_chain()
+    policy, source = student(told.student, told.precision), tasks.step_chain()
     drawn = [source.draw(Arm("step_chain", told.level), "train", i, 0) for i in range(told.prompts)]
     listed = [task for task in drawn for _ in range(told.samples)]
     several, alone = [], []

@@ -201,11 +201,19 @@ class Cache:
             out.append(new + block.mix(layer, weights[..., :before]))
         return torch.cat(out).flatten(1, 2) if len(out) > 1 else out[0].flatten(1, 2)
 
-    def past(self, row: int) -> Tensor:
-        """(L, 2, G, N, E) keys and values of a row, copied: its prompt's, and of what it has written but for the last token."""
-        block = next(block for block in self.blocks if row < block.rows[1])
-        prompt, n = int(block.prompt[row - block.rows[0]]), int(self.positions[row]) - self.used
-        return torch.cat([stacked(block.k, block.v, prompt, n), stacked(self.k, self.v, row, self.used)], dim=3)
+    def pasts(self, rows: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values of each of these ascending rows, copied: of its prompt (L, 2, G, P, E), and (L, 2, G, T, E) what it
+        has written but for the last token."""
+        lengths, out = (self.positions[list(rows)] - self.used).tolist(), []
+        for block in self.blocks:
+            inside = [(row, n) for row, n in zip(rows, lengths, strict=True) if block.rows[0] <= row < block.rows[1]]
+            if not inside:
+                continue
+            own = torch.tensor([row for row, _ in inside], device=self.positions.device)
+            before = stacked(block.k, block.v, block.prompt[own - block.rows[0]])
+            after = stacked([t[:, :, : self.used] for t in self.k], [t[:, :, : self.used] for t in self.v], own)
+            out += [(before[:, :, i, :, :n], after[:, :, i]) for i, (_, n) in enumerate(inside)]
+        return out
 
     def keep(self, rows: Tensor) -> None:
         """Drop all but the given rows, which ascend, so that none is overwritten unread."""

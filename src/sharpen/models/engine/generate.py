@@ -200,8 +200,7 @@ def decode(
     tick: Callable[[float], None] = unheard,
     prefixes: Prefixes | None = None,
 ) -> None:
-    """Generate one batch, sorted by prompt, to its end. `finish` gets each answer as soon as it is complete, and says whether
-    it is to be remembered."""
+    """Generate one batch, sorted by prompt, to its end. `finish` gets each answer when it is complete; True: remember it."""
     numbers, asked = list(requests), list(requests.values())
     device, limit = model.device, max(r.max_tokens for r in asked)
     along = Along(model, [r.hook for r in asked if r.hook], pad_id, packed) if asked[0].hook else None
@@ -218,10 +217,12 @@ def decode(
         written, chosen = tokens[of, :length].cpu().numpy(), logprobs[of, :length].cpu().numpy()
         if not np.isfinite(chosen).all():
             raise NotFinite(f"a token has the log-probability {chosen[~np.isfinite(chosen)][0]}")
+        on: dict[int, np.ndarray] = {}  # what is gone on from, by its row of the cache
         for place, i, row, logprob in zip(gone.tolist(), of.tolist(), written, chosen, strict=True):
             stop = "end" if length and row[-1] in end_ids else "stop" if draw.stopped(asked[i], row) else "length"
-            if finish(numbers[i], Generation(row, logprob, stop)) and prefixes is not None and length:
-                prefixes.keep(np.concatenate([asked[i].prompt, row[:-1]]), state.past(place))
+            if finish(numbers[i], Generation(row, logprob, stop)) and length:
+                on[place] = np.concatenate([asked[i].prompt, row[:-1]])
+        remember(prefixes, on, state)
 
     hand_over((~active).nonzero().squeeze(1), 0)
     left = int(active.sum())
@@ -250,6 +251,13 @@ def decode(
         logits = state.extend(model, token)
 
 
+def remember(prefixes: Prefixes | None, on: dict[int, np.ndarray], state: Any) -> None:
+    """Keep the keys and values of these rows of a cache, under the tokens that they are of."""
+    if prefixes is not None and on:
+        for tokens, parts in zip(on.values(), state.pasts([*on]), strict=True):
+            prefixes.keep(tokens, parts)
+
+
 def begin(
     model: Any,
     asked: Sequence[Request],
@@ -266,7 +274,7 @@ def begin(
         return hooked.start(model, distinct, of_row, pad_id, packed, hidden)
     goes_on, begun = any(r.goes_on for r in asked), dict(zip(of_row, [r.begun for r in asked], strict=True))
     found = [
-        prefixes.longest(p, 0 if goes_on else begun[i]) if goes_on or begun[i] else (0, None) for i, p in enumerate(distinct)
+        prefixes.longest(p, 0 if goes_on else begun[i]) if goes_on or begun[i] else (0, ()) for i, p in enumerate(distinct)
     ]
     prefixes.tokens += sum(n for n, _ in found)
     state = hooked.start(model, distinct, of_row, pad_id, packed, hidden, found)

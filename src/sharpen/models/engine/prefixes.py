@@ -23,16 +23,17 @@ from sharpen.models.engine import transformer
 from sharpen.models.engine.packing import pack
 
 LARGEST = 512 * 2**20  # bytes that are remembered
-Found = tuple[int, Tensor | None]  # so many tokens of a prompt, and what is remembered of them
+Parts = tuple[Tensor, ...]  # keys and values (L, 2, G, n, E) of tokens that follow one another
+Found = tuple[int, Parts]  # so many tokens of a prompt, and what is remembered of them; (0, ()): nothing
 
 
 class Prefixes:
-    """Tokens with their keys and values (L, 2, G, P, E), the least recently used forgotten first. `tokens` counts those that
-    were not run again."""
+    """Tokens with their keys and values, the least recently used forgotten first. `tokens` counts those that were not run
+    again."""
 
     def __init__(self, largest: int = LARGEST) -> None:
         self.largest, self.held, self.tokens = largest, 0, 0
-        self.entries: OrderedDict[bytes, Tensor] = OrderedDict()
+        self.entries: OrderedDict[bytes, Parts] = OrderedDict()
         self.lengths: set[int] = set()
 
     def longest(self, prompt: np.ndarray, begun: int = 0) -> Found:
@@ -47,28 +48,37 @@ class Prefixes:
             if key in self.entries:
                 self.entries.move_to_end(key)
                 return n, self.entries[key]
-        return 0, None
+        return 0, ()
 
     def add(self, prompts: Sequence[np.ndarray], k: Sequence[Tensor], v: Sequence[Tensor]) -> None:
         """Remember prompts whose keys and values are rows of (S, G, P, E)."""
         for i, prompt in enumerate(prompts):
             if prompt.tobytes() not in self.entries:
-                self.keep(prompt, stacked(k, v, i, len(prompt)))
+                self.keep(prompt, (stacked(k, v, torch.tensor([i]))[:, :, 0, :, : len(prompt)],))
 
-    def keep(self, tokens: np.ndarray, made: Tensor) -> None:
-        """Remember the keys and values (L, 2, G, P, E) of these tokens, unless they are known."""
+    def keep(self, tokens: np.ndarray, made: Parts) -> None:
+        """Remember the keys and values of these tokens, unless they are known."""
         key = tokens.tobytes()
         if key in self.entries:
             return
-        self.entries[key], self.held = made, self.held + made.nbytes
+        self.entries[key], self.held = made, self.held + size(made)
         self.lengths.add(len(tokens))
         while self.held > self.largest and self.entries:
-            self.held -= self.entries.popitem(last=False)[1].nbytes
+            self.held -= size(self.entries.popitem(last=False)[1])
 
 
-def stacked(k: Sequence[Tensor], v: Sequence[Tensor], row: int, n: int) -> Tensor:
-    """(L, 2, G, n, E) of the first n tokens of a row of (S, G, P, E), copied."""
-    return torch.stack([t[row, :, :n] for pair in zip(k, v, strict=True) for t in pair]).unflatten(0, (-1, 2))
+def size(made: Parts) -> int:
+    """Bytes."""
+    return sum(part.nbytes for part in made)
+
+
+def stacked(k: Sequence[Tensor], v: Sequence[Tensor], rows: Tensor) -> Tensor:
+    """(L, 2, n, G, P, E) of n rows of keys and values (S, G, P, E), copied."""
+    out = k[0].new_empty((len(k), 2, len(rows), *k[0].shape[1:]))
+    for layer, pair in enumerate(zip(k, v, strict=True)):
+        for side, given in enumerate(pair):
+            torch.index_select(given, 0, rows.to(given.device), out=out[layer, side])
+    return out
 
 
 def behind(model: Any, prompts: Sequence[np.ndarray], found: Sequence[Found]) -> tuple[list[Tensor], list[Tensor], Tensor]:
@@ -82,18 +92,23 @@ def behind(model: Any, prompts: Sequence[np.ndarray], found: Sequence[Found]) ->
     seen = torch.arange(longest, device=device) <= (first[:, None] + torch.arange(width, device=device))[..., None]
     row = torch.tensor([i for i, r in enumerate(rest) for _ in r], device=device)
     column = torch.from_numpy(positions).to(device)
-    one = next(entry for _, entry in found if entry is not None)
-    whole = one.new_zeros((*one.shape[:2], len(rest), one.shape[2], longest, one.shape[4]))
-    for i, (n, entry) in enumerate(found):
-        if entry is not None:
-            whole[:, :, i, :, :n] = entry
+    one = next(parts[0] for _, parts in found if parts)
+    whole = one.new_empty((*one.shape[:2], len(rest), one.shape[2], longest, one.shape[4]))
+    for i, (_, parts) in enumerate(found):
+        at = 0
+        for part in parts:
+            whole[:, :, i, :, at : at + part.shape[3]] = part
+            at += part.shape[3]
+        whole[:, :, i, :, len(prompts[i]) :] = 0  # hidden, but 0 * NaN would be NaN
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         for side, new in zip(whole[layer], (k, v), strict=True):
             side.transpose(1, 2)[row, column] = new
         grouped = q.shape[1] != k.shape[1]
         asked = packed.own.padded(q)
-        mixed = F.scaled_dot_product_attention(asked, *whole[layer], attn_mask=seen[:, None], enable_gqa=grouped)
+        mixed = F.scaled_dot_product_attention(
+            asked, whole[layer, 0], whole[layer, 1], attn_mask=seen[:, None], enable_gqa=grouped
+        )
         return packed.own.unpadded(mixed)
 
     ends = torch.tensor([len(r) for r in rest], device=device).cumsum(0) - 1
