@@ -2,9 +2,8 @@
 
 A run against it (`--engines`) equals the run without, bit for bit on a processor, which is what it is for: it shows that
 nothing on the way changes anything. Requests that come with the header of their batch are generated together, as they would
-have been in the run's own process. With a switch of faults.py it errs as engines do.
-
-Only the standard library is needed. Whoever reaches it can change its weights: it listens on this machine only, unless told.
+have been in the run's own process. With a switch of faults.py it errs as engines do. Only the standard library is needed.
+Whoever reaches it can change its weights: it listens on this machine only, unless told.
 """
 
 from __future__ import annotations
