@@ -214,7 +214,7 @@ REFUSED = {
     "NaN": (lambda p: retensored(p, lambda s: s[LLAMA_WEIGHT].fill_(float("nan"))), "not_finite.*NaN"),
     "GPTQ": (lambda p: changed(p, "config.json", quantization_config={"quant_method": "gptq", "bits": 4}), "quantised.*gptq"),
     "fp8": (lambda p: changed(p, "config.json", quantization_config={"quant_method": "fp8"}), "quantised.*fp8"),
-    "an adapter alone": (lambda p: write(without(p, "config.json"), "adapter_config.json", "{}"), "holds an adapter, and no base.json"),
+    "an adapter alone": (lambda p: write(without(p, "config.json"), "adapter_config.json", "{}"), "no base.json"),
     "no tokenizer": (lambda p: without(without(p, "tokenizer.json"), "tokenizer_config.json"), "tokenizer|chat template"),
     "a tokenizer cut in half": (lambda p: cut(p, "tokenizer.json"), "no tokenizer that loads"),
     "a tokenizer of a larger model": (lambda p: retensored(changed(p, "config.json", vocab_size=4), shrink), "rows"),
