@@ -32,7 +32,7 @@ from sharpen.recipes import catalog
 from sharpen.verify import verify
 
 METHODS = ("grpo", "self_correct", "score", "rise", "ufo", "spoc", "agent_r", "lemma", "s3c_math", "toolace_r", "rise_verify")
-SAME = ("precision=fp32", "lr=0.0005", "max_tokens=28", "round_steps=1000", "validation=4", "test=60", "prompt_suffix=")
+SAME = ("precision=fp32", "lr=0.0005", "max_tokens=28", "round_steps=1000", "validation=20", "test=500", "prompt_suffix=")
 SHOWN = (rollouts.self_correct, rollouts.retry)  # whose words the student knows
 ROWS = 96
 LOOK, LOOKED = 25, 120  # steps of imitation between two looks, and questions of each
@@ -46,11 +46,11 @@ def words(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(text for way in ways for text in rollouts.phrases(way)))
 
 
-def student(directory: Path, name: str, levels: int, steps: int, until: float, seed: int) -> Path:
+def student(directory: Path, name: str, level: int, steps: int, until: float, seed: int) -> Path:
     """A student that is right at once in this share of new questions, or after so many steps of imitation; in a directory."""
     if (directory / "config.json").exists():
         return directory
-    source = tasks.step_chain(levels)
+    source = tasks.step_chain(level, level)
     policy = LocalPolicy(*embedded.build(name, source, seed, words(METHODS)), "fp32")
     for step in range(steps):
         listed = [drawn(source, step * ROWS + i, seed) for i in range(ROWS)]
@@ -92,7 +92,10 @@ def run(directory: Path, text: str, model: Path, told: argparse.Namespace, seed:
             resume(directory / "run", Quiet())
         else:
             name, *own = text.split(":")
-            more = dict(one.split("=", 1) for one in (*SAME, f"tasks.levels={told.levels}", *told.set, *own))
+            more = dict(
+                one.split("=", 1)
+                for one in (*SAME, f"tasks.levels={told.level}", f"tasks.lowest={told.level}", *told.set, *own)
+            )
             start(
                 Request(
                     name,
@@ -139,7 +142,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"[default: {' '.join(METHODS)}]")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--student", default="micro")
-    parser.add_argument("--levels", type=int, default=8)
+    parser.add_argument("--level", type=int, default=4)
     parser.add_argument("--imitate", type=int, default=3000, help="steps at most")
     parser.add_argument("--until", type=float, default=0.4, help="right at once")
     parser.add_argument("--budget", default="600ktokens")
@@ -148,7 +151,7 @@ def main() -> None:
     told = parser.parse_args()
     rows = []
     for seed in told.seeds:
-        model = student(told.out / f"student-{seed}", told.student, told.levels, told.imitate, told.until, seed)
+        model = student(told.out / f"student-{seed}", told.student, told.level, told.imitate, told.until, seed)
         for name in told.names or METHODS:
             try:
                 found = run(told.out / f"{name.replace(':', '-')}-{seed}", name, model, told, seed)

@@ -311,14 +311,14 @@ def test_every_feedback_is_listed_by_its_name():
     }
 
 
-CHAINS = [tasks.step_chain().draw(tasks.step_chain().arms[2], "train", i, 0) for i in range(40)]
+CHAINS = [tasks.step_chain().draw(tasks.step_chain().arms[2], "train", i, 0) for i in range(160)]
 
 
 @pytest.mark.parametrize(
     "way", [rollouts.self_correct, rollouts.retry, partial(rollouts.retry, feedback=feedback.first_error, attempts=4)]
 )
 def test_a_warm_up_shows_right_attempts_left_alone_and_wrong_ones_mended(way):
-    """What is learnt is right, and no error among it; a verdict that leaves right ones alone ends the episode there."""
+    """What is learnt is right, and no error among it; most are shown alone, and a verdict that says nothing ends it there."""
     kinds = []
     for task in CHAINS:
         steps = rollouts.demonstrating(way)(task)
@@ -337,7 +337,8 @@ def test_a_warm_up_shows_right_attempts_left_alone_and_wrong_ones_mended(way):
             if second is not None:
                 assert second.answer == task.solution and second.after is not None
                 kinds.append("kept")
-    assert set(kinds) == {"mended", "alone" if isinstance(way, partial) else "kept"} and 10 < kinds.count("mended") < 30
+    assert set(kinds) <= {"mended", "kept", "alone"} and kinds.count("alone") > 100 and 10 < kinds.count("mended") < 30
+    assert (kinds.count("kept") > 10) is not isinstance(way, partial)
     steps = rollouts.demonstrating(way)(CHAINS[0])
     assert next(steps) == next(rollouts.demonstrating(way)(CHAINS[0]))  # the same every time
 

@@ -21,6 +21,7 @@ from sharpen.recipe import asked_for
 from sharpen.rollouts.asking import after_system
 from sharpen.verify import final_answer, right_response
 
+REVISED = 0.25  # of the tasks that are shown; with all of them a small student learns to copy, and never to work it out
 AGAIN = "Check your answer and correct it if it is wrong."
 
 
@@ -44,13 +45,16 @@ def self_correct(task: Task, system: str = "", again: str = AGAIN, shown: bool =
 
 
 def revision(task: Task, words: Callable[[str], str | None], system: str = "") -> RolloutGenerator:
-    """The worked solution as an attempt that is asked for again: of half of the tasks it stands after itself, both learnt, so
-    that what is right is left alone; of the others after itself with an error in it (`errors.spoilt`), which is read only.
+    """The worked solution, and of a share REVISED of the tasks an attempt that is asked for again: of half of these it stands
+    after itself, both learnt, so that what is right is left alone; of the others after itself with an error in it
+    (`errors.spoilt`), which is read only.
 
     words  what an attempt is answered; None: nothing, and the worked solution stands alone
     """
     right = worked_out(task)
     luck = np.random.default_rng(derive(0, "revision", task.id))
+    if luck.random() >= REVISED:
+        return (yield Ask(with_system(task, system), answer=right))
     wrong = errors.spoilt(task, right, luck) if luck.random() < 0.5 else None
     told = None if wrong is None else words(wrong)
     if wrong is not None and told is not None:

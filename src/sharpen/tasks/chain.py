@@ -17,11 +17,13 @@ LEVELS = 8
 MODULUS = 10
 
 
-def step_chain(levels: int = LEVELS) -> TaskSource:
-    """Chains of 2 operations and more, a level for each length. Raises UserError unless 1 <= levels <= 8."""
-    if not 1 <= levels <= LEVELS:
-        raise UserError(f"levels={levels}: the step chain has the levels 1 to {LEVELS}.")
-    return TaskSource("step_chain", tuple(Arm("step_chain", n) for n in range(1, levels + 1)), draw, languages=frozenset())
+def step_chain(levels: int = LEVELS, lowest: int = 1) -> TaskSource:
+    """Chains of 2 operations and more, a level for each length, from `lowest` on. One length alone is far easier to learn for a
+    small student: where an operation stands is always as far from its step. Raises UserError unless 1 <= lowest <= levels <= 8.
+    """
+    if not 1 <= lowest <= levels <= LEVELS:
+        raise UserError(f"levels={levels}, lowest={lowest}: the step chain has the levels 1 to {LEVELS}.")
+    return TaskSource("step_chain", tuple(Arm("step_chain", n) for n in range(lowest, levels + 1)), draw, languages=frozenset())
 
 
 def draw(arm: Arm, split: str, index: int, seed: int) -> Task:

@@ -14,7 +14,9 @@ Status: reproduced on a toy: python -m pytest tests/objectives/test_credit_of_tu
     right in 99 and the second is a copy of the first; a bonus that leaks into the first turn takes it to 1 %)
 Tried: sharpen run score --tasks step_chain --budget 120steps --set tasks.levels=3 --set student=micro --set warmup_steps=350
     --set warmup_demos=0 --set warmup_rows=96 --set lr=5e-4 (one seed, too short a warm-up: the second attempt is right in 7.7,
-    the first in 19.3 % of 300 tasks; 13 mended, 48 spoilt, and most second attempts the same for all questions)
+    the first in 19.3 % of 300 tasks; 13 mended, 48 spoilt, and most second attempts the same for all questions);
+    python bench/self_correction.py score self_correct grpo --seeds 1 (one seed, 630 k tokens: both attempts right in 56.0 % of
+    500 tasks, 99.6 % copies; self_correct 66.6 %, 99.8 % copies; grpo in one attempt 91.4 %)
 """
 
 from dataclasses import replace
@@ -52,11 +54,10 @@ def practised() -> Recipe:
     """GRPO in two attempts, at chains whose every step can be checked; what is shown before are such attempts, too."""
     return replace(
         grpo.recipe(),
-        tasks=tasks.step_chain,
+        tasks=partial(tasks.step_chain, levels=4, lowest=4),
         student="micro",
         rollout=rollouts.self_correct,
         warmup_steps=2000,
-        warmup_levels=8,
         warmup_demos=0,
         warmup_rows=64,
         warmup_lr=3e-3,
@@ -64,6 +65,8 @@ def practised() -> Recipe:
         lr=5e-4,
         lr_end=0.3,
         average=0.97,
+        validation=200,
+        test=500,
         budget="10m",
     )
 
