@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sharpen.core import Task, UserError, Verdict
-from sharpen.verify.maths import after_marker, find, last_box, sentences, tagged, tidy, without_thoughts
+from sharpen.verify.maths import after_marker, find, last_box, sentences, settled, tagged, tidy, without_thoughts
 
-VERSION = "2"
+VERSION = "3"
 MOST_CALLS = 100
 LONGEST_JSON = 20_000  # characters
 LONGEST_MATCH = 0.5  # seconds of one pattern of a schema on one text
@@ -25,7 +25,9 @@ LONGEST_MATCH = 0.5  # seconds of one pattern of a schema on one text
 L = r"(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Za-z])(?![A-Za-z0-9']))"
 LABEL = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|clearly)[, ]+)?"
-    r"(?:(?:i|we) (?:would )?(?:choose|pick|select|go with) (?:option |choice |answer )?|it(?:'s| is) (?:option |choice )?"
+    r"(?:i (?:think|believe|guess|would say|am sure)(?: that)? )?"
+    r"(?:(?:i|we) (?:would )?(?:choose|pick|select|go with) (?:option |choice |answer )?"
+    r"|it(?:'s| is| must be) (?:definitely |clearly |obviously )?(?:option |choice )?"
     r"|(?:the |my )?(?:correct |right |best |final |most likely )?(?:answer|option|choice)?"
     r"(?: (?:is|must be|would be|should be|has to be))?:? ?(?:option |choice |answer )?)" + L + r"[.:)]?(.*)",
     re.I | re.S,
@@ -40,6 +42,9 @@ JUDGED = re.compile(
 ABROAD = re.compile(
     r"(?:因此|所以|故)?，?(?:正确)?(?:答案|选项)?(?:应?选择?|是|为|:|：)*\s*" + L + r"(?:选项|项)?()[。.]?", re.S
 )
+CONCLUDED = re.compile(r"[,;] (?:so|hence|thus|therefore|which leaves|leaving)\b,? ", re.I)
+IN_WORDS = re.compile(r"(?:.{0,300}\b(?:is|are|was|were) )?(.{1,300}?)(?: ?[(\[]([A-Za-z])[)\]])?")
+DENIED = re.compile(r"\b(?:not|no|never|neither|nor|or|if|unless|wrong|incorrect)\b|n't\b", re.I)
 COPULA = re.compile(r"(?:です|だ|입니다)?[.。]?$")
 BECAUSE = re.compile(r",? (?:because|since)\b", re.I)
 REJECTED = re.compile(r"[,;]? (?:and not|but not|not|rather than|instead of) (?:option |choice )?\(?([A-Za-z])\)?", re.I)
@@ -98,6 +103,7 @@ def choice_made(response: str, choices: Mapping[str, str], several: bool) -> tup
     read = letters_of if several else single
     if (inside := tagged(text)) is not None:
         return read(last_box(inside) or inside, choices), "tag"
+    text = settled(text)
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         return frozenset(), "none"
@@ -142,7 +148,7 @@ def letters_of(text: str, choices: Mapping[str, str]) -> frozenset[str]:
     plain = re.sub(
         r" are (?:both |all )?(?:the )?(?:correct|right)(?: (?:answers|options|choices|ones))?$", "", plain.strip(), flags=re.I
     )
-    items = [item for item in SEVERAL.split(plain) if item]
+    items = [item for item in SEVERAL.split(plain.removeprefix("both ").removeprefix("Both ")) if item]
     if len(items) == 1 and len(items[0]) > 1 and items[0].isupper():
         items = list(items[0])
     found = {item.upper() for item in items}
@@ -165,11 +171,11 @@ def chosen(text: str, choices: Mapping[str, str]) -> str | None:
     if by_text and plain.upper() not in choices:
         return by_text[0] if len(by_text) == 1 else None
     rejected = [match[1].upper() for match in REJECTED.finditer(text)]
-    text = COPULA.sub("", BECAUSE.split(REJECTED.sub("", text))[0].rstrip(" ."))
+    text = COPULA.sub("", BECAUSE.split(REJECTED.sub("", CONCLUDED.split(text)[-1]))[0].rstrip(" .!"))
     judged = JUDGED.fullmatch(text)
     match = judged or LABEL.fullmatch(text) or ABROAD.fullmatch(text)
     if match is None:
-        return None
+        return in_words(text, choices)
     label, rest = (match[1] or match[2] or match[3]).upper(), _plain(match[4])
     if label in rejected or (choices and label not in choices) or re.search(r"\bnot\b|n't\b|\b(?:in|un)?correct\b", rest):
         return None
@@ -179,6 +185,16 @@ def chosen(text: str, choices: Mapping[str, str]) -> str | None:
     others = [letter for letter, choice in choices.items() if letter != label and choice and choice in rest]
     again = re.search(r"\b(?:or|and|not)\b|\([A-Za-z]\)|(?<![A-Za-z])[B-Z](?![A-Za-z])", match[4])
     return None if others or again or not (_separated(text, label) or not choices) else label
+
+
+def in_words(text: str, choices: Mapping[str, str]) -> str | None:
+    """The one choice that a sentence ends with, as in "The capital is Quito" or "Quito (B)"; None where it names two."""
+    match = IN_WORDS.fullmatch(text)
+    if match is None or DENIED.search(text[: match.start(1)]):
+        return None
+    named = [label for label, choice in choices.items() if choice and choice == _plain(match[1])]
+    others = [label for label, choice in choices.items() if choice and choice in _plain(text) and label not in named]
+    return named[0] if len(named) == 1 and not others and (match[2] or named[0]).upper() == named[0] else None
 
 
 def _separated(text: str, label: str) -> bool:

@@ -1,7 +1,7 @@
 """The final answer of a response, for rules that compare text and numbers: one place for runs, files and audits.
 
 1. Thoughts never hold it (`without_thoughts`).
-2. In `<answer>…</answer>` it is what stands there, letter for letter: nothing is read into it.
+2. In `<answer>…</answer>` it is what stands there, letter for letter: nothing is read into it, but a box of a number is opened.
 3. Without the tag, the whole response is it where that is one answer and nothing else. A sentence is read as a person would:
    the last box, what follows "the answer is" or "####", else the last line where words are asked for, and the last number where
    a number is (`maths.find`). Marks around it (bold, quotes, a full stop) do not count unless the task's own answer has them;
@@ -19,9 +19,12 @@ from functools import lru_cache
 from sharpen.core import Task
 from sharpen.verify.maths import (
     asks_percent,
+    equations,
     find,
+    last_box,
     question,
     sentences,
+    settled,
     tagged,
     tidy,
     undecorated,
@@ -45,6 +48,15 @@ SAID = re.compile(
     r"[A-Za-zÀ-ÿ]{2,}[^\n]{0,200}[.:!?](?:\W|$)|[A-Za-zÀ-ÿ]{2,} [A-Za-zÀ-ÿ]{2,}(?:[ ,]+[A-Za-zÀ-ÿ]+)+|[^\x00-\u024f]{4}"
 )
 CHANGES = re.compile(r"\b(?:or|not|no|never|neither|nor|maybe|perhaps)\b|n't\b", re.IGNORECASE)
+CENTS = re.compile(r"\bcents?\b|¢|\bpenn(?:y|ies)\b", re.IGNORECASE)
+PREDICATE = re.compile(r"[^.!?\n]{1,300}\b(?:is|was|are|were) (?:(?:an?|the) )?([^.!?\n]{1,200})[.!]?")
+UNSURE = re.compile(
+    r"\b(?:or|not|no|never|neither|nor|maybe|perhaps|if|whether|unless|false|wrong|would|could|might|may|doubt|cannot)\b"
+    r"|n['’]t\b",
+    re.IGNORECASE,
+)
+SIDE = re.compile(r"(yes|no|true|false)[*_]{0,2}(?:[,;:!.][*_]{0,2}| [-–—])\s(.*)", re.IGNORECASE | re.DOTALL)
+OTHER_SIDE = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
 MARKS = frozenset("*_`\"' “”‘’")
 STRAIGHT = str.maketrans("’‘“”\u00a0", "''\"\" ")
 
@@ -57,8 +69,8 @@ def final_answer(task: Task, response: str, rule: str = "") -> tuple[str, str]:
     rule = rule or task.verifier
     text = without_thoughts(response)
     if (inside := tagged(text)) is not None:
-        return inside, "tag"
-    text, golds = text.strip(), right_answers(task)
+        return (boxed(inside) if rule in ("number", "numbers") else inside), "tag"
+    text, golds = settled(text.strip()), right_answers(task)
     squeezed = squeeze(text)
     if any(squeezed == squeeze(gold) for gold in golds):
         return text, "whole"
@@ -77,13 +89,19 @@ def final_answer(task: Task, response: str, rule: str = "") -> tuple[str, str]:
     value = found.text
     if rule == "numbers" and len(gold) > 1:
         return _list([found.line] if found.how == "last expression" else [value, found.line]), found.how
-    if "=" in value:
+    if "=" in value and not equations(value):
         value = value.rpartition("=")[2].strip()
     if found.how == "marker" and value[-2:-1].isdigit():  # joy, no factorial
         value = value.removesuffix("!")
     if rule in ("number", "numbers") and not is_number(value, ratio=True):
-        value = _bare_number(value, asks_percent(question(task)))
+        value = _bare_number(value, question(task))
     return value, found.how
+
+
+def boxed(inside: str) -> str:
+    """What a tag holds, or what stands in the box that is all that it holds."""
+    box = last_box(inside)
+    return box if box is not None and inside.strip("$ ").startswith(("\\boxed", "\\fbox")) else inside
 
 
 def right_answers(task: Task) -> list[str]:
@@ -109,9 +127,20 @@ def _words(text: str, golds: tuple[str, ...]) -> tuple[str, str]:
         lines = [line.strip() for line in lines if line.strip()]
         alone = len(lines) > 1 and lines[-1] != lines[-2] and any(SAID.search(line) for line in lines[:-1])
         said, how = ([lines[-1]], "last line") if alone else ([text], "whole")
+    if how != "box":
+        said = [*spoken(said[-1]), *said]
     stripped = [_unmarked(form, gold) for gold in golds for each in said for form in (each, undecorated(each))]
     wanted = {squeeze(gold) for gold in golds}
     return next((each for each in stripped if squeeze(each) in wanted), _unmarked(said[-1], golds[0])), how
+
+
+def spoken(sentence: str) -> list[str]:
+    """What a sentence says in short: "Yes, 7 is prime." yes, "The capital is Lima." Lima. Of one that hedges or denies, nothing."""
+    side = SIDE.fullmatch(sentence.strip().lstrip("*_"))
+    if side and not re.search(rf"\b{OTHER_SIDE[side[1].lower()]}\b", side[2], re.IGNORECASE):
+        return [side[1]]
+    said = PREDICATE.fullmatch(sentence.strip())
+    return [said[1]] if said and not UNSURE.search(sentence[: said.start(1)]) else []
 
 
 def _unmarked(text: str, gold: str) -> str:
@@ -125,13 +154,14 @@ def _unmarked(text: str, gold: str) -> str:
     return text.rstrip("".join(MARKS - set(gold[-1:])) + "".join(set(".!。") - set(gold[-1:])))
 
 
-def _bare_number(text: str, percent: bool) -> str:
-    """A number without its currency or unit; the text as it is where it is no such thing."""
+def _bare_number(text: str, asked: str) -> str:
+    """A number without its currency or unit; the text as it is where it is no such thing, or cents that nobody asked for."""
     plain = tidy(text)
     bare = without_unit(plain)
-    if percent and bare.endswith("%"):
+    if bare.endswith("%") and asks_percent(asked):
         bare = bare[:-1].strip()
-    return bare if is_number(bare, ratio=True) else plain
+    cents = CENTS.search(plain) is not None and CENTS.search(asked) is None
+    return bare if is_number(bare, ratio=True) and not cents else plain
 
 
 def _list(sayings: list[str]) -> str:

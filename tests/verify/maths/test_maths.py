@@ -70,7 +70,7 @@ def judge(response, answer, question="?", **data):
         ("Adding up, we find $x = \\frac{1}{2}$.", r"\frac{1}{2}", "last expression"),
         ("Adding up, we find 2+1", "2+1", "last expression"),  # not 1
         ("I think that it is 3 or 4", "3 or 4", "last expression"),  # not 4
-        ("In all that makes 1,234.50 dollars", "1,234.50", "last expression"),
+        ("In all that makes 1,234.50 dollars", "1,234.50 dollars", "last expression"),
         ("<think>Is it 4? The answer is 4</think>\nThe answer is 3", "3", "marker"),
         ("<think><answer>4</answer></think>The answer is 3", "3", "marker"),
         ("The answer is 4</think>", "", "none"),  # nothing is said after the thought

@@ -1,16 +1,17 @@
 """Mathematics: the answer found, spelled one way, read, worked out, and compared by type.
 
-extraction.py finds the answer; notation.py and units.py spell it one way; tokens.py and expressions.py read it, arithmetic.py
-works it out, equality.py compares by type; mathverify.py asks Math-Verify about the rest; maths.py puts them in order.
+extraction.py finds the answer, endings.py where nothing marks it; notation.py, units.py and dates.py spell it one way;
+tokens.py and expressions.py read it, arithmetic.py works it out, equality.py compares by type; mathverify.py asks Math-Verify about the
+rest; maths.py puts them in order.
 
 May import: nothing but the ground files.
 """
 
 from sharpen.verify.maths import maths
 from sharpen.verify.maths.arithmetic import calculate
+from sharpen.verify.maths.endings import NUMBERS, equations, settled
 from sharpen.verify.maths.equality import asks_percent
 from sharpen.verify.maths.extraction import (
-    NUMBERS,
     Found,
     after_marker,
     extract,
@@ -31,12 +32,14 @@ __all__ = [
     "after_marker",
     "asks_percent",
     "calculate",
+    "equations",
     "extract",
     "find",
     "last_box",
     "maths",
     "question",
     "sentences",
+    "settled",
     "tagged",
     "tidy",
     "undecorated",

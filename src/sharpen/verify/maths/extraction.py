@@ -9,8 +9,9 @@ The first of these that applies; its name becomes part of `Verdict.rule`:
     "whole"             the whole response, where it is one line without prose
     "last expression"   the last number or expression: what follows "=" at the end, a last $…$, else the last number
 
-A "####" that more lines follow is a heading of Markdown. Thoughts do not count (`without_thoughts`). Of what is left, only the
-last LONGEST characters are read. A tag or a marker may hold a box, which is then the answer.
+A "####" that more lines follow is a heading of Markdown. Thoughts do not count (`without_thoughts`), nor does what stands
+before "Wait, that is wrong." (`endings.settled`). Of what is left, only the last LONGEST characters are read. A tag or a marker
+may hold a box, which is then the answer. How the last expression is found is in `endings`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from sharpen.verify.maths.endings import DOLLARS, LONGEST_ENDING, NUMBERS, SPECIAL, WORD, is_prose, last_lines, settled
+
 LONGEST = 200_000  # characters from the end of a response
-LONGEST_ENDING = 2_000  # characters from its end in which a last number is looked for
 
 NAMED_BOX = r"(?:([A-Za-z]\s?=)\s?\$?\s?)?"
 ONE_BOX = re.compile(
@@ -48,30 +50,9 @@ ABROAD = re.compile(
 ENUMERATED = re.compile(
     r"[\s*]{0,4}(?:(?:step|part|case|section|question|problem|example|note)\b|[0-9]{1,3}[.):]\s+\S*[A-Za-z])", re.I
 )
-TURNED = re.compile(
-    r"(?:\b(?:not|never|neither|half(?: of)?|twice|minus|negative|below|under|over|than|perhaps|maybe|possibly|probably|"
-    r"at least|at most|up to)|n't)\s+$",
-    re.IGNORECASE,
-)
-SCALED = re.compile(
-    r"\s?(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|(?:and|&) (?:a|an|one) [a-z]+|"
-    r"or (?:so|more|less|fewer|thereabouts|maybe)|[,(]? ?(?:perhaps|maybe))\b",
-    re.IGNORECASE,
-)
-HEADING = re.compile(r"\s{0,3}#{1,6}\s.*[A-Za-z]{3}")
 SENTENCE = re.compile(r"[.!?](?=\s)|[。！？]|,? (?:because|since|which|so that|as there|and this|where)\b|\s\((?=[A-Za-z]{3,})")
 DECORATION = r"[\U0001F000-\U0001FAFF\u2600-\u2653\u2668-\u266C\u2670-\u27BF\u2B00-\u2BFF\uFE0F\u200D\s]+"  # no suits of cards
 DECORATED = re.compile(rf"^{DECORATION}|{DECORATION}$")
-WORD = re.compile(r"[A-Za-z]{3,}")
-SHORT = re.compile(r"\b(?:so|we|it|is|he|to|of|as|by|at)\b", re.IGNORECASE)
-SPECIAL = frozenset(
-    "sqrt sin cos tan log frac cup infty and text left right pmatrix bmatrix begin end dfrac cdot times boxed".split()
-)
-DOLLARS = re.compile(r"\$\$([^$]{1,500})\$\$|\$([^$\n]{1,500})\$|\\\(([^\n]{1,500}?)\\\)|\\\[([^$]{1,500}?)\\\]")
-DIGITS = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3}\b)?"
-N = rf"[-+]?(?:[$€£¥]\s?)?[-+]?{DIGITS}(?:\s?(?:%|percent\b))?!?"
-JOINED = r"(?:,\s(?:and\s)?|\s?(?:[-+*/^×÷·:–]|\bor\b|,? or\b|\band\b|\bto\b)\s?)\(?"  # who lists several gives no single one
-NUMBERS = re.compile(rf"(?<![\w.]){N}(?:{JOINED}{N}\)?){{0,20}}")
 CHANGES = re.compile(
     r"\b(?:not|no|never|neither|nor|or|except|unless|less|more|half|third|quarter|hundred|thousand|million|billion|dozen|minus|"
     r"plus|times|squared|cubed|isn|cents?|negative|between|increases?|decreases?)\b",
@@ -100,7 +81,7 @@ def find(response: str) -> Found:
     if (inside := tagged(text)) is not None:
         inside = inside[-LONGEST:].strip()
         return Found(last_box(inside) or inside, "tag", inside)
-    text = text[-LONGEST:].strip()
+    text = settled(text[-LONGEST:].strip())
     if (boxed := last_box(text)) is not None:
         several = last_boxes(text)
         boxed = ", ".join(several) if several and several[-1].endswith(boxed) else boxed
@@ -110,9 +91,8 @@ def find(response: str) -> Found:
         return Found(marked, "marker", line)
     if text and "\n" not in text and not is_prose(text):
         return Found(DECORATED.sub("", text), "whole", text)
-    if last := last_expression(text):
-        return Found(last, "last expression", text.rpartition("\n")[2])
-    return Found("", "none", text.rpartition("\n")[2])
+    last, line = last_lines(text)
+    return Found(last, "last expression" if last else "none", line or text.rpartition("\n")[2])
 
 
 def undecorated(text: str) -> str:
@@ -168,10 +148,6 @@ def last_box(text: str) -> str | None:
     return inner[1].strip() if inner else content
 
 
-def is_prose(text: str) -> bool:
-    return any(word.lower() not in SPECIAL for word in WORD.findall(text)) or SHORT.search(text) is not None
-
-
 def after_marker(text: str) -> tuple[str, str]:
     """What follows the last marker that anything follows, and its whole line; "" without one."""
     last_line = text.rfind("\n")
@@ -210,28 +186,3 @@ def narrowed(line: str) -> str:
         return formulas[0]
     numbers = [match[0] for match in NUMBERS.finditer(sentence)]
     return numbers[0] if len(numbers) == 1 and not formulas else sentence
-
-
-def last_expression(text: str) -> str:
-    """What the end of a text without any marker comes to; "" where it holds no number."""
-    ending = "\n".join(line for line in text[-LONGEST_ENDING:].split("\n") if not HEADING.match(line))
-    lines = [line for line in ending.split("\n") if line.strip(" \t*_`$.")]
-    if not lines:
-        return ""
-    line = lines[-1]
-    formulas = list(DOLLARS.finditer(line))
-    if formulas and not NUMBERS.search(line[formulas[-1].end() :]):
-        content = next(filter(None, formulas[-1].groups()))
-        return content.rpartition("=")[2].strip() or content
-    after = line.rpartition("=")[2].strip() if "=" in line else ""
-    if after and not is_prose(after):
-        return after
-    said = after or line
-    numbers = list(NUMBERS.finditer(said))
-    if not numbers:
-        said, numbers = ending, list(NUMBERS.finditer(ending))
-    if not numbers:
-        return ""
-    before = TURNED.search(said, max(0, numbers[-1].start() - 30), numbers[-1].start())
-    behind = SCALED.match(said, numbers[-1].end())
-    return f"{before[0] if before else ''}{numbers[-1][0]}{behind[0] if behind else ''}".strip()

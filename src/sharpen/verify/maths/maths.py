@@ -16,6 +16,7 @@ What is the same, and what is not
     7/8 ≈ 0.875  is 7/8, or 0.875 where that is asked for, if the one is the other rounded.
     closed forms 2√3 = √12, 1/√2 = √2/2, sin(π/6) = 1/2, 1/2004! ≠ 1/2006!: by value, to 300 digits (`arithmetic`).
     dates        2020-01-02, 1/2/2020, 1914-1918, 555-1234 and 3-2 are as they are written, no difference or quotient.
+                 March 5, 2020 is 5 March 2020, and 3:30 p.m. is 15:30 (`dates`).
     names        of points, angles and orders (\\angle ABC, \\text{BCA}) by their letters in order, never as products.
     (B) 42       of a contest is the letter, the value, or both; where both are given, both must be right.
     letters      x^2 + 2x + 1 = (x + 1)^2: by value at fixed rational points. The names of letters count.
@@ -35,17 +36,18 @@ from fractions import Fraction
 from typing import Any
 
 from sharpen.core import Task, Verdict
-from sharpen.verify.maths import equality, mathverify, units
+from sharpen.verify.maths import dates, equality, mathverify, units
 from sharpen.verify.maths.arithmetic import TooCostly, Unknown
 from sharpen.verify.maths.equality import Asked, NotCarriedOut
 from sharpen.verify.maths.expressions import Node, Unreadable, parse, walk
 from sharpen.verify.maths.extraction import Found, find, last_box
 from sharpen.verify.maths.notation import FUNCTIONS, tidy
 
-VERSION = "2"  # raised whenever a verdict could change: scores of different versions are not comparable
+VERSION = "3"  # raised whenever a verdict could change: scores of different versions are not comparable
 LONGEST_ANSWER = 10_000  # characters that an answer may have beyond the length of the task's own
 
 LETTER = re.compile(r"\(?([A-J])\)?")
+SAID = re.compile(r"(?:it|this|that|there|he|she|they)(?:'s| is| was| are| were) (?:(?:an?|the) )?", re.IGNORECASE)
 CHOICE = re.compile(r"(?:(?:option|choice|answer) )?(?:\(([A-Ja-j])\)|([A-J])(?![A-Za-z]))[.:)]?(?: .*)?", re.IGNORECASE)
 LABELLED = re.compile(r"\( ?([A-J]) ?\)[.:]? ?(\S.*)")
 ANOTHER = re.compile(r"\bor\b|\band\b|\([A-Ja-j]\)|[,/&] ?[A-J]\b")
@@ -102,6 +104,8 @@ def judged_by(task: Task, answer: str, found: Found) -> Verdict:
     gold, text, how = gold_text(answer), found.text, found.how
     if how in ("none", "last expression") and found.line and not re.search("[0-9]", gold):  # words have no last number
         text, how = found.line.strip(), "last line"
+    elif how in ("marker", "last expression") and dates.date(gold) and dates.only_date(found.line):  # nor do dates
+        text = found.line.strip()
     if not gold:
         return Verdict("unscorable", None, feedback="the task has no answer of its own", rule=f"{how}: none", version=VERSION)
     if not text:
@@ -173,7 +177,13 @@ def compare(text: str, gold: str, asked: str = "", data: Mapping[str, Any] | Non
 
 def by_text(given: str, expected: str, in_text: bool) -> Finding | None:
     """The finding where the task's answer is words or names, None where it is to be read. `in_text`: one word in \\text{…}."""
-    same_words = " ".join(given.casefold().split()) == " ".join(expected.casefold().split())
+    same_words = plain_words(given) == plain_words(expected) or said_words(given, expected) == plain_words(expected)
+    if (day := dates.date(expected)) is not None:
+        return Finding((dates.date(given) or dates.only_date(given)) == day, "date")
+    if (minute := dates.minutes(expected)) is not None and (told := dates.on_a_clock(given)) is not None:
+        return Finding(told == minute, "time of day")
+    if (amounts := units.amounts(expected)) and units.amounts(given) == amounts:
+        return Finding(True, "amounts")
     if in_text and len(expected) > 1:
         return Finding(same_words, "words")
     if len(expected) > 2 and WORDS.fullmatch(expected) and same_words:
@@ -191,6 +201,17 @@ def by_text(given: str, expected: str, in_text: bool) -> Finding | None:
     return None
 
 
+def plain_words(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def said_words(given: str, expected: str) -> str:
+    """What a short sentence such as "It is a Monday" says; "no solutions" as "no solution" where the task's answer is that."""
+    said = re.sub(SAID, "", given) if not re.match(SAID, expected) else given
+    words = plain_words(said)
+    return words.removesuffix("s") if expected.casefold().startswith("no ") and not expected.endswith("s") else words
+
+
 def by_type(given: str, expected: str, asked: str, data: Mapping[str, Any] | None, line: str = "") -> Finding:
     """Whether two tidy answers are the same by their types."""
     theirs = read(expected, letters=False) or read(expected)
@@ -200,6 +221,8 @@ def by_type(given: str, expected: str, asked: str, data: Mapping[str, Any] | Non
         if PROSE.search(expected):  # Math-Verify would pick out what it knows, and call the rest the same
             return Finding(" ".join(given.casefold().split()) == " ".join(expected.casefold().split()), "words")
         return Finding(None, "no type")
+    if (measured := quantity(expected, theirs, f"{asked} {line} {given}")) is not None:
+        theirs = measured
     kind = kind_of(theirs.node)
     ours = read(given, letters=not equality.letters(theirs.node))
     if ours is None:
@@ -218,6 +241,15 @@ def by_type(given: str, expected: str, asked: str, data: Mapping[str, Any] | Non
     if finding.same and units.reversed_in(given, line, expected, asked):
         return Finding(False, kind, "The answer says the opposite, or does not say which.")
     return finding
+
+
+def quantity(expected: str, theirs: Answer, said: str) -> Answer | None:
+    """The task's answer with its letters as a unit, where what is said has a word for it: 5 m is metres, else a product."""
+    if not equality.letters(theirs.node) or not re.search(r"[0-9}] +[A-Za-z]", expected):
+        return None
+    measured = read(expected)
+    fit = measured is not None and not equality.letters(measured.node) and units.spoken(measured.unit, said)
+    return measured if fit else None
 
 
 SETS = ("set", "list", "union", "minus")

@@ -103,6 +103,7 @@ FRACTION = re.compile(
 )
 WORDS = re.compile(r"(?<=[0-9)}\]!%°])( ?[A-Za-zµΩ°][A-Za-zµΩ°'/^0-9{}. *-]*)$")
 ANGLE = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
+AMOUNT = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) ?([A-Za-z]{1,20}\.?)")
 WORD = re.compile(r"[A-Za-zµΩ°'.]+(?:\s?\^\s?\{?-?[0-9]\}?)?|per|/|\*")
 
 
@@ -118,7 +119,7 @@ def split(text: str, letters: bool = True) -> tuple[str, str, int]:
     elif match := AFTER.search(text[-3:]):
         text, unit = text[: len(text) - len(match[0])], CURRENCIES.get(match[1], "cent")
     ending = max(0, len(text) - LONGEST)
-    if letters and (match := FRACTION.search(text, ending)) and _known(f"{match[1]}/{match[2]}"):
+    if letters and (match := FRACTION.search(text, ending)) and known(f"{match[1]}/{match[2]}"):
         text = f"{text[: match.start()]} {match[1].strip()}/{match[2].strip()}"
     match = WORDS.search(text, ending)
     if match is None or ("°" in match[1] and ANGLE.search(text)):  # the degrees of sin 1° are no unit of the answer
@@ -137,14 +138,21 @@ def split(text: str, letters: bool = True) -> tuple[str, str, int]:
     return (core, name or unit, 1) if name else (text, unit, 1)
 
 
+def amounts(text: str) -> tuple[tuple[str, str], ...]:
+    """The numbers and units of which a text consists, as in "2 hours and 30 minutes"; () where it is no such thing."""
+    parts = re.split(r",? and |, ?| (?=[0-9])", text)
+    found = [AMOUNT.fullmatch(part) for part in parts if part]
+    return tuple((match[1], spelt(match[2])) for match in found if match) if all(found) and len(found) > 1 else ()
+
+
 def without_unit(text: str) -> str:
     """A tidy text without its currency or unit; as it is where a word such as million is part of the number."""
     core, _, scale = split(text)
     return core.strip() if scale == 1 else text
 
 
-def _known(text: str) -> bool:
-    """Whether a text names nothing but units that are known."""
+def known(text: str) -> bool:
+    """Whether a text names nothing but units that are known, such as "km/h" or "square metres"."""
     name = _name(f" {text}", True)
     return bool(name) and all(part.partition("^")[0] in KNOWN for part in name.split())
 
@@ -175,7 +183,7 @@ def _name(text: str, letters: bool) -> str:
         if lower in ("per", "/", "*"):
             sign = sign if lower == "*" else -1
             continue
-        if len(word) == 1 and word != "°" and not (letters and word in LETTERS) and not (lower == "a" and found):
+        if len(word) == 1 and word not in "°Ω" and not (letters and word in LETTERS) and not (lower == "a" and found):
             return ""
         unit = spelt(word)
         if (
@@ -214,7 +222,15 @@ def singular(word: str) -> str:
 def conflict(one: str, other: str) -> bool:
     """Whether two units or nouns say different things: each has a word that the other has not."""
     ours, theirs = ({part for part in name.split() if part.partition("^")[0] != "unit"} for name in (one, other))
+    if {"°C", "°F", "°"} >= ours | theirs and "°" in ours | theirs:  # whose degrees is left out
+        return False
     return bool(ours - theirs and theirs - ours)
+
+
+def spoken(unit: str, text: str) -> bool:
+    """Whether a text has a word for a part of a unit: metres for m, grams for kg or g."""
+    parts = {part.partition("^")[0] for part in unit.split()}
+    return any(spelt(word) in parts for word in re.findall(r"[A-Za-z]{3,}", text[:20_000]))
 
 
 def reversed_in(text: str, line: str, gold: str, question: str) -> bool:

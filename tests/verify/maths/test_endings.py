@@ -1,0 +1,193 @@
+"""Answers that nothing marks: what the end of a prose says, and what it only mentions, denies or takes back.
+
+Every wrong answer that was once paid stands beside its honest twin.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from sharpen.core import Task
+from sharpen.verify import verify
+
+
+def judge(verifier, answer, response, question="?", **data):
+    return verify(Task(({"role": "user", "content": question},), answer, "f", 1, verifier=verifier, data=data), response)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right", "wrong"),
+    [
+        ("12 km", "The distance is 12 kilometers.", "The distance is 12 miles."),
+        ("5 MHz", "The frequency is 5 megahertz.", "The frequency is 5 GHz."),
+        ("5 days", "It takes 5 days in total.", "It takes 5 hours."),
+        ("5 days", "It takes 5 in total.", "It takes 5 hours a day."),
+        ("50 dollars", "It costs $50.", "It costs 50 cents."),
+        ("50 dollars", "It costs 50 dollars at the market.", "It costs 50 euros."),
+        ("5 kg", "It weighs 5 kg of flour.", "It weighs 5 g."),
+        ("3 yards", "That is 3 yards in all.", "There are 3 feet in it."),
+        ("1, 2", "The solutions are x = 1 and x = 2.", "The solutions are x = 1 and x = 3."),
+        ("2", "So x = 2.", "The solutions are $x = 1$ and $x = 2$."),
+        ("2", "So x = 2.", "So x = 1 or x = 2."),
+        ("4", "So y = 4.", "So x = 3 and y = 4."),
+        ("(3, 4)", "So x = 3 and y = 4.", "So x = 4 and y = 3."),
+        ("3", "What is left is 3.", "The expression simplifies to 2x + 3."),
+        ("2x + 3", "The expression simplifies to 2x + 3.", "The expression simplifies to 2x - 3."),
+        ("x^2", "The derivative is x^2.", "The derivative is 2x."),
+        ("2", "There are 2.", "The derivative is x^2."),
+        ("5", "So x = 5.", "So x > 5."),
+        ("(-\\infty, 2]", "x \\leq 2", "x \\geq 2"),
+        ("1/3", "0.\\overline{3}", "0.\\overline{4}"),
+        ("2 hours 30 minutes", "It takes 2 hours and 30 minutes.", "It takes 2 hours and 20 minutes."),
+        ("2 hours 30 minutes", "2 hr 30 min", "30 hours 2 minutes"),
+        ("30 minutes", "It takes 30 min.", "It takes 2 hours and 30 minutes."),
+        ("-5 degrees", "The temperature is -5°C.", "The temperature is 5°C."),
+        ("10 Ω", "The resistance is 10 ohms.", "The resistance is 10 volts."),
+        ("March 5, 2020", "He was born on 5 March 2020.", "He was born on March 6, 2020."),
+        ("March 5, 2020", "The answer is March 5th, 2020.", "He was not born on March 5, 2020."),
+        ("July 4", "The answer is the 4th of July.", "The answer is the 14th of July."),
+        ("3:30 p.m.", "The answer is 15:30.", "The answer is 3:30 a.m."),
+        ("9 a.m.", "It opens at 9:00 AM.", "It opens at 9:00 PM."),
+        ("Monday", "It is a Monday.", "It is not Monday."),
+        ("\\text{no solution}", "There are no solutions.", "There are solutions."),
+    ],
+)
+def test_what_belongs_to_the_last_number(answer, right, wrong):
+    assert judge("math", answer, right).correct and not judge("math", answer, wrong).correct
+
+
+@pytest.mark.parametrize(
+    ("answer", "question", "right"),
+    [
+        ("5 m", "How long is it in metres?", True),
+        ("5 m/s", "How fast, in meters per second?", True),
+        ("15 m²", "What is the area in square meters?", True),
+        ("5 m", "Simplify 2m + 3m.", False),
+    ],
+)
+def test_letters_are_a_unit_where_the_question_has_a_word_for_it(answer, question, right):
+    number = answer.split()[0]
+    assert judge("math", answer, f"The answer is {number}.", question).correct == right
+    assert judge("math", answer, f"The answer is {answer}.", question).correct
+    assert not judge("math", answer, f"The answer is {number} cm.", question).correct
+
+
+@pytest.mark.parametrize("verifier", ["math", "number"])
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("So it can be 8.", "It cannot be 8."),
+        ("She needs no more, so she has 8.", "She does not need 8."),
+        ("If she does not eat any, she has 8.", "It can never be 8."),
+        ("The result equals 8.", "The result does not equal 8."),
+        ("It is 8, not 7.", "It is 7, not 8."),
+        ("It is 8 instead of 7.", "It is 7 instead of 8."),
+        ("It is 8 rather than 7.", "It is 7 rather than 8."),
+        ("The total is 8 (I first thought of 7).", "The total is 7 (I first thought it was 8)."),
+        ("Only 8 are red.", "All but 8 are red."),
+        ("So 8 is right.", "So 8 is too many."),
+        ("8 is right.", "8 is wrong."),
+        ("It is not 7 but this: 8.", "It is neither 7 nor 8."),
+        ("He sits on floor 8.", "He sits on the 8th floor."),
+        ("Step 2 gives 8.", "Step 8"),
+        ("It is 8.", "5 times 8"),
+        ("1. First we add.\n2. That is 8", "1. 7\n2. 8"),
+        ("The first is 8.", "- 7\n- 8"),
+        ("10 minus 2 is 8.", "2 minus 10 is minus 8."),
+    ],
+)
+def test_numbers_that_are_only_mentioned(verifier, right, wrong):
+    assert judge(verifier, "8", right).correct and not judge(verifier, "8", wrong).correct
+
+
+@pytest.mark.parametrize("verifier", ["math", "number"])
+@pytest.mark.parametrize(
+    "response",
+    [
+        "The answer is 7. Wait, that is wrong. It should be 8.",
+        "The answer is 7. Oh no, that is not right. It is 8.",
+        "\\boxed{7} Wait, that's wrong: it is 8.",
+        "The answer is 7. Wait, no, it is 8.",
+        "The answer is 7? No, that is incorrect. The answer is 8.",
+        "I get 7.\nHmm, that isn't right. I get 8.",
+        "The answer is 7. Actually, I made a mistake. It is 8.",
+        "The answer is 7. Scratch that. 8.",
+        "3 + 4 = 8. Wait, that is wrong. 4 + 4 = 8. So the answer is 8.",
+    ],
+)
+def test_what_is_taken_back_is_no_answer(verifier, response):
+    assert judge(verifier, "8", response).correct and not judge(verifier, "7", response).correct
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "The answer is 8. Some say 9. That is wrong.",
+        "\\boxed{8}. Wait, let me check: 3 + 5 = 8. Yes.",
+        "The answer is 8. It should be noted that 9 is too many.",
+        "The answer is 8.\n\nNo other number works.",
+        "No one has more. She has 8.",
+        "It is 8. Is that wrong? No, that is right.",
+    ],
+)
+def test_what_is_only_checked_stays(response):
+    assert judge("number", "8", response).correct
+
+
+def test_what_is_taken_back_in_words_and_letters():
+    colours = ["Red", "Green", "Blue"]
+    for response in ("The answer is A. Wait, that is wrong. It is B.", "The answer is A.\n\nWait, that is wrong.\n\nB"):
+        assert judge("multiple_choice", "B", response, choices=colours).correct
+        assert not judge("multiple_choice", "A", response, choices=colours).correct
+    assert judge("exact", "Lima", "The answer is Quito. Wait, that is wrong. The answer is Lima.").correct
+    assert not judge("exact", "Quito", "The answer is Quito. Wait, that is wrong.").correct
+
+
+def test_cents_are_no_dollars_unless_they_are_asked_for():
+    for verifier in ("math", "number"):
+        assert not judge(verifier, "50", "It costs 50 cents.", "How many dollars does it cost?").correct
+        assert judge(verifier, "50", "It costs 50 cents.", "How many cents does it cost?").correct
+
+
+def test_a_box_in_a_tag_is_opened():
+    assert (
+        judge("number", "7", "<answer>\\boxed{7}</answer>").correct
+        and judge("number", "7", "<answer>$\\boxed{7}$</answer>").correct
+    )
+    assert not judge("number", "7", "<answer>not \\boxed{7}</answer>").correct
+
+
+@pytest.mark.parametrize(
+    ("answer", "right", "wrong"),
+    [
+        ("yes", "Yes, 7 is prime.", "Yes and no."),
+        ("yes", "**Yes.** It has two divisors.", "Yes, or rather no."),
+        ("no", "No, 8 is not prime.", "No, yes is wrong."),
+        ("true", "The statement is true.", "The statement is not true."),
+        ("true", "True, since 7 is odd.", "It may be that the statement is true."),
+        ("Lima", "The capital of Peru is Lima.", "The capital of Peru is not Lima."),
+        ("Lima", "The capital of Peru is Lima.", "I doubt that the capital of Peru is Lima."),
+        ("Lima", "It is Lima!", "It is Lima or Quito."),
+    ],
+)
+def test_words_in_a_short_sentence(answer, right, wrong):
+    assert judge("choice", answer, right).correct and not judge("choice", answer, wrong).correct
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("I think it is B, not A.", "I think it is A, not B."),
+        ("A is wrong, C is wrong, so B.", "B is wrong, C is wrong, so A."),
+        ("The capital is Quito.", "The capital is not Quito."),
+        ("It's definitely B!", "It's definitely not B!"),
+        ("The answer is Quito (B).", "The answer is Quito (A)."),
+        ("The capital is Quito.", "The capital is Lima, Quito."),
+        ("The capital is Quito.", "Lima is smaller, or the capital is Quito."),
+    ],
+)
+def test_a_choice_in_a_sentence(right, wrong):
+    cities = ["Lima", "Quito", "La Paz"]
+    assert judge("multiple_choice", "B", right, choices=cities).correct
+    assert not judge("multiple_choice", "B", wrong, choices=cities).correct
+    assert judge("multiple_choice", "A, C", "Both A and C.", choices=cities).correct
