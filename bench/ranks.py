@@ -2,9 +2,10 @@
 
 equal [RANKS] [STEPS] [KEY=VALUE …]   the weights at the end, relative to those of one process
 kills [NUMBER] [RANKS] [SEED]         SIGKILL of a drawn rank at a drawn commit point; the run that goes on, against a whole one
+torchrun [RANKS] [STEPS]              by the command line: one rank killed, then all, each time resumed, against a whole run
 resize                                2 ranks, then 1, then 3, each for a third of the run, against 2 ranks all the way
 
-Ranks are forked, with the variables that torchrun sets; everything is imported once.
+But for `torchrun`, ranks are forked, with the variables that it sets; everything is imported once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -182,6 +184,47 @@ def again(place: Path, size: int, settings: tuple[str, ...]) -> bool:
     return begun(place, 10, size, settings)
 
 
+def torchrun(size: int, words: list[str]) -> subprocess.Popen:
+    """`torchrun -m sharpen …`, as a user would have it, in a session of its own."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(size), "--master-port", free_port()]
+    return subprocess.Popen([*command, "-m", "sharpen", *words], stdout=subprocess.DEVNULL, start_new_session=True)
+
+
+def children(of: int) -> list[int]:
+    """The ranks of a torchrun, oldest first."""
+    return sorted(int(pid) for task in Path(f"/proc/{of}/task").iterdir() for pid in (task / "children").read_text().split())
+
+
+def commanded(size: int, steps: int) -> None:
+    """Weights and rollouts of a run by the command line that lost the last rank after two rounds and all after four."""
+    settings = [word for pair in SETTINGS for word in ("--set", pair)] + ["--set", "round_steps=2"]
+    asked = ["run", "grpo", "--shard", "fsdp", "--tasks", "chain_sum/1", "--seed", "3", "--budget", f"{steps}steps", *settings]
+    with tempfile.TemporaryDirectory() as folder:
+        whole, place = Path(folder) / "whole", Path(folder) / "killed"
+        assert torchrun(size, [*asked, "--run-dir", str(whole)]).wait(LATE_S) == 0
+        for rounds, everyone in ((2, False), (4, True)):
+            job = torchrun(size, [*asked, "--run-dir", str(place)] if rounds == 2 else ["resume", str(place)])
+            until = time.monotonic() + LATE_S
+            while not (place / "run.db").exists() or accepted(place) < rounds:
+                assert job.poll() is None and time.monotonic() < until, "it ended before it was killed"
+                time.sleep(0.05)
+            for pid in [*children(job.pid), job.pid] if everyone else children(job.pid)[-1:]:
+                os.kill(pid, signal.SIGKILL)
+            print(
+                f"{'all' if everyone else 'one'} of {size} killed after round {accepted(place)}: {job.wait(LATE_S)}", flush=True
+            )
+        assert torchrun(size, ["resume", str(place)]).wait(LATE_S) == 0
+        (one, learnt, rows), (other, _, others) = weights(whole), weights(place)
+        same = rows == others and all(torch.equal(one[n], other[n]) for n in one)
+        print(f"{size} ranks, {steps} steps ({learnt} with a gradient): {'equal' if same else 'NOT EQUAL'}", flush=True)
+
+
+def accepted(place: Path) -> int:
+    """Rounds that a run has committed."""
+    with Store.open(place, write=False) as store:
+        return len(store.rounds())
+
+
 def resize() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -200,6 +243,8 @@ if __name__ == "__main__":
         equal(*(numbers + [2, 20][len(numbers) :]), tuple(x for x in rest if "=" in x))
     elif what == "kills":
         kills(*(numbers + [20, 2, 0][len(numbers) :]))
+    elif what == "torchrun":
+        commanded(*(numbers + [2, 12][len(numbers) :]))
     elif what == "resize":
         resize()
     else:

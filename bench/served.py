@@ -4,6 +4,7 @@ python bench/served.py equal [RECIPE …]       50 steps of each, bit for bit
 python bench/served.py faults [SEEDS]         each fault, stopped by its name or not
 python bench/served.py segments [ROLLOUTS]    1 % written twice, 1 % torn: the store against the truth
 python bench/served.py ahead [SLEEP]          steps a second with an engine that sleeps as a GPU would work, ahead by 0 and 2
+python bench/served.py live URL DIR [RANK]    a real server, started from DIR: how far it is from us as weights change
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ import torch
 
 from sharpen import loop, tasks
 from sharpen.core import Ask, FatalDiagnosis, Rollout, Sample, Sampling, Task, UserError, Verdict
-from sharpen.engines import Served
+from sharpen.engines import Served, proof
 from sharpen.hashing import derive
-from sharpen.models import LocalPolicy, embedded
+from sharpen.models import LocalPolicy, embedded, load_model
 from sharpen.serve import contract, faults, opened
 from sharpen.store import Store, database, segments
 from sharpen.terminal import terminal
@@ -150,6 +151,33 @@ def ahead(sleep: float) -> None:
             server.stop()
 
 
+def live(url: str, where: Path, rank: int, publishes: int = 4) -> None:
+    """Adapters of this rank, or whole weights for 0. Distances are in nats, in the mean over a fixed text, and over answers."""
+    policy, how = LocalPolicy(*load_model(where), "fp32", lora=rank, device="cpu"), Sampling(0.8)
+    asks = [Ask(({"role": "user", "content": f"What is {i // 2} + 4?"},)) for i in range(8)]
+    rng = torch.Generator().manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        policy.elsewhere = served = Served([url], Path(folder), say=print)
+        try:
+            for number in range(publishes):
+                turns = policy.respond(asks, [derive(number, str(i)) for i in range(len(asks))], 16, how)
+                rows = [(t.tokens[: t.begin], t.tokens[t.begin :], t.logprobs[t.begin :]) for t in turns]
+                (replica,), now, before = served.pool.replicas, served.now, served.before
+                assert now is not None
+                said = served.scored(replica).prompt
+                tokens, apart = sum(len(row[1]) for row in rows), proof.gap_of_rows(policy, rows, how)
+                print(f"{now.published.name}: text {proof.gap(said, now.logprobs):.1e}, {tokens} tokens written {apart:.1e}")
+                print(f"  from earlier weights {', '.join(f'{proof.gap(said, e.logprobs):.1e}' for e in before)}")
+                if before and rank:  # who names the adapter before is answered by that one
+                    replica.model = before[-1].published.name
+                    print(f"  asked for those before: {proof.gap(served.scored(replica).prompt, before[-1].logprobs):.1e}")
+                    replica.model = now.published.name
+                policy.put([t + 0.01 * torch.randn(t.shape, generator=rng) for t in policy.trained.values()])
+                policy.version += 1
+        finally:
+            served.close()
+
+
 if __name__ == "__main__":
     what, rest = (sys.argv[1:2] or [""])[0], sys.argv[2:]
     if what == "equal":
@@ -160,5 +188,7 @@ if __name__ == "__main__":
         by_segments(int((rest or ["1000000"])[0]))
     elif what == "ahead":
         ahead(float((rest or ["0.05"])[0]))
+    elif what == "live":
+        live(rest[0], Path(rest[1]), int((rest[2:] or ["0"])[0]))
     else:
         sys.exit(__doc__)
