@@ -101,7 +101,9 @@ def idle(context: typer.Context, names: Collection[str], why: str) -> None:
 
 def known(recipe: str, settings: Sequence[str] | None, budget: str | None, beside: Sequence[Any]) -> None:
     """UserError for a recipe that there is not, and for settings that it does not take, before torch is loaded, which takes
-    seconds. beside: what else may say what a setting is about, such as a file of tasks; the settings are read where nothing does.
+    seconds.
+
+    beside  what else may say what a setting is about, such as a file of tasks; settings are looked at where nothing does
     """
     from sharpen.recipes import catalog
 
