@@ -17,12 +17,14 @@ from sharpen.models import templates
 from sharpen.models.engine import generate
 from sharpen.models.engine import hooked as engine
 
+NO_TOOLS = "[]"
+
 
 def prompt_tokens(policy: Any, ask: Ask) -> np.ndarray:
     """(P,) int32: the conversation up to where the model's turn begins, or goes on."""
     messages = json.dumps([dict(m) for m in ask.messages])
     if ask.after is None:
-        return policy.encode(policy.render(messages, True, json.dumps(list(ask.tools))))
+        return policy.encode(policy.render(messages, True, json.dumps(list(ask.tools)) if ask.tools else NO_TOOLS))
     if ask.goes_on:
         inserted = templates.broken_up(policy.tokenizer, ask.insert)
         return np.concatenate([ask.after.tokens[: kept(policy, ask)], policy.encode(inserted)])
