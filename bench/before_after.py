@@ -1,11 +1,12 @@
 """What a change costs a step: the loop of this tree beside that of an earlier revision, a step of each in turn.
 
-    python bench/before_after.py REVISION [--recipe quickstart] [--steps 80] [--set KEY=VALUE]...
+    python bench/before_after.py REVISION [--recipe quickstart] [--steps 80] [--set KEY=VALUE]... [--ours]
 
 Processor seconds of one thread are compared, pair by pair, so that a busy machine disturbs both alike; the ratio is that of the
 medians, its interval from pairs drawn again. The first pairs are left out: caches are cold. What is said of the whole step is
 said of each of its phases too, and of the seconds in the system (pages that are mapped and cleared), so that a regression shows
-where it is. With `--set lr=1e-30` both sides make the same tokens.
+where it is. With `--set lr=1e-30` both sides make the same tokens. With `--ours` the model is left out: every step has the
+tasks, the tokens and the measurements of the first one again, so that what is left is the loop's own Python.
 """
 
 from __future__ import annotations
@@ -61,15 +62,53 @@ class InTurn(Quiet):
                 sys.exit()
             self.begin()
 
-recipe, budget, directory, *settings = sys.argv[1:]
-loop.start(loop.Request(recipe, tuple(settings), 0, budget, None, None, Path(directory)), InTurn())
+show = InTurn()
+recipe, budget, directory, ours, *settings = sys.argv[1:]
+if ours:
+    exec(ours)
+loop.start(loop.Request(recipe, tuple(settings), 0, budget, None, None, Path(directory)), show)
+"""
+
+# The model's part of a step is what the first step saw. Names that both trees have.
+OURS = """
+from sharpen.loop import sampling_step
+from sharpen.models import policy
+
+seen = {}
+
+def again(key, function):
+    def replayed(*given, **named):
+        if not show.looping:
+            return function(*given, **named)
+        if key not in seen:
+            seen[key] = function(*given, **named)
+        return seen[key]
+    return replayed
+
+def driven(policy, rollout, tasks, *given, plain=sampling_step.drive, **named):
+    return plain(policy, rollout, seen.setdefault("tasks", tasks), *given, **named)
+
+def generated(model, requests, end, pad, stops, done, plain=policy.generate.generate, **named):
+    if not show.looping:
+        return plain(model, requests, end, pad, stops, done, **named)
+    if "made" not in seen:
+        made = {}
+        plain(model, requests, end, pad, stops, lambda i, one: made.update({i: one}), **named)
+        seen["made"] = made
+    for i, one in seen["made"].items():
+        done(i, one)
+
+sampling_step.drive = driven
+policy.generate.generate = generated
+for name in ("look", "accumulate", "step"):
+    setattr(policy.LocalPolicy, name, again(name, getattr(policy.LocalPolicy, name)))
 """
 
 
-def started(tree: Path, recipe: str, steps: int, directory: Path, settings: list[str]) -> subprocess.Popen:
+def started(tree: Path, recipe: str, steps: int, directory: Path, ours: bool, settings: list[str]) -> subprocess.Popen:
     """A process that makes the steps of a run with the code in `tree`; it waits before each but the first."""
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, recipe, f"{steps}steps", str(directory), *settings],
+        [sys.executable, "-c", CHILD, recipe, f"{steps}steps", str(directory), OURS if ours else "", *settings],
         env={**os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -118,6 +157,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="quickstart")
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--ours", action="store_true")
     asked = parser.parse_args()
     usual = ["precision=fp32", "warmup_steps=20", "guard=always", f"round_steps={asked.steps}", "validation=4", "test=4"]
     given = {setting.partition("=")[0] for setting in asked.settings}
@@ -127,7 +167,7 @@ def main() -> None:
         subprocess.run(["git", "-C", ROOT, "worktree", "add", "--quiet", "--detach", earlier, asked.revision], check=True)
         try:
             both = [
-                started(tree, asked.recipe, asked.steps, Path(folder) / name, settings)
+                started(tree, asked.recipe, asked.steps, Path(folder) / name, asked.ours, settings)
                 for tree, name in ((earlier, "before"), (ROOT, "after"))
             ]
             rows = [pair(both, n) for n in range(asked.steps)][COLD:]

@@ -77,6 +77,36 @@ print(sorted({"torch", "transformers", "reasoning_gym", "numpy", "sharpen.core"}
     assert heavy == "[]" and int(number) > 12
 
 
+def test_what_needs_no_model_is_answered_without_torch() -> None:
+    """Loading it takes seconds, more than all that these commands do."""
+    code = """
+import sys
+from typer.testing import CliRunner
+from sharpen.cli import app
+asked = {
+    "--version": "sharpen ",
+    "list": "quickstart",
+    "list --json": "claim",
+    "show quickstart": "More settings",
+    "show grpo": "clip",
+    "show tulu": "share",
+    "run quikstart": "Did you mean",
+    "run --set promts=3": "Did you mean",
+    "run grpo --set lr=fast": "a number",
+    "run --budget many": "budget",
+    "resume nowhere": "nowhere",
+    "check nowhere": "nowhere",
+}
+for argv, says in asked.items():
+    result = CliRunner().invoke(app, argv.split())
+    assert says in result.output, (argv, result.output)
+    assert not {"torch", "transformers"} & set(sys.modules), argv
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900, env=env)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [

@@ -34,7 +34,7 @@ class Wires:
 
     def join(self, uid: bytes, size: int) -> Wire:
         assert size == 2
-        self.groups[uid].here.wait(60)
+        self.groups[uid].here.wait(900)
         return self.groups[uid]
 
 
@@ -60,7 +60,7 @@ class Channel:
         self.wire = self.wires.join(uid, size)
 
     def receive(self, shape: tuple[int, ...], kind: torch.dtype) -> torch.Tensor:
-        found = self.wire.way.get(timeout=60)
+        found = self.wire.way.get(timeout=900)
         assert tuple(found.shape) == shape and found.dtype == kind
         return found
 

@@ -174,11 +174,11 @@ def server():
 def test_a_server_answers_goes_on_with_a_conversation_and_fails_one_at_a_time(server):
     from sharpen.core import GREEDY, Ask
 
-    policy = EndpointPolicy(server, "any", seconds=3.0)
+    policy, hasty = EndpointPolicy(server, "any", seconds=900.0), EndpointPolicy(server, "any", seconds=0.5)
     policy.reach()
-    first, slow, prose = policy.respond(
-        [Ask(({"role": "user", "content": text},)) for text in ("hé", "hang", "prose")], [0, 1, 2], 8, GREEDY
-    )
+    asks = {text: Ask(({"role": "user", "content": text},)) for text in ("hé", "prose", "hang")}
+    first, prose = policy.respond([asks["hé"], asks["prose"]], [0, 2], 8, GREEDY)
+    (slow,) = hasty.respond([asks["hang"]], [1], 8, GREEDY)
     assert (first.text, first.stop) == ("1 hé", "end") and slow.stop == prose.stop == "failed"
     assert "deadline" in slow.text and "no chat completion" in prose.text
     (second,) = policy.respond([Ask(({"role": "user", "content": "more"},), after=first)], [3], 8, GREEDY)

@@ -91,17 +91,17 @@ def test_a_step_while_the_weights_are_read_waits_until_they_are() -> None:
 
     def write() -> None:
         begun.set()
-        assert go.wait(60)
+        assert go.wait(900)
         said.append("written")
 
     lent = Lent(write)
     writer, changer = threading.Thread(target=lent), threading.Thread(target=lambda: (lent.back(), said.append("changed")))
     writer.start()
-    assert begun.wait(60)
+    assert begun.wait(900)
     changer.start()
     go.set()
     for thread in (writer, changer):
-        thread.join(60)
+        thread.join(900)
     assert said == ["written", "changed"]
 
 

@@ -40,8 +40,22 @@ def gone(pid: int) -> bool:
     return False
 
 
+def until(happened) -> bool:
+    """Waits up to a minute for it."""
+    for _ in range(6000):
+        if happened():
+            return True
+        time.sleep(0.01)  # noqa: TID251 - between two looks
+    return False
+
+
 def outcomes(verdicts: dict[str, Verdict]) -> dict[str, str]:
     return {key: verdict.outcome for key, verdict in verdicts.items()}
+
+
+# What its task grants to programs is added to the deadline, and here it asks for none: no machine is too slow for it.
+PATIENT = Task(TASK.prompt, TASK.answer, "sum", 1, verifier="code_io", data={"tests": (1,), "time_limit_s": LONG})
+ENDLESS = ("hang", "spin", "offspring")
 
 
 def test_one_that_misbehaves_costs_its_own_verdict_only(tmp_path):
@@ -50,7 +64,7 @@ def test_one_that_misbehaves_costs_its_own_verdict_only(tmp_path):
     mixed = [text for pair in zip(bad, [*good, "4"], strict=True) for text in pair]
     with Judges(functools.partial(odd.odd, notes=str(tmp_path)), workers=3, deadline_s=3.0) as judges:
         for text in mixed:
-            judges.submit(text or "empty", TASK, text or "empty")
+            judges.submit(text or "empty", TASK if text in ENDLESS else PATIENT, text or "empty")
         found = judges.collect()
     assert list(found) == [text or "empty" for text in dict.fromkeys(mixed)]
     assert {k for k, v in found.items() if v.outcome == "unscorable"} == set(bad)
@@ -70,8 +84,11 @@ def test_one_that_misbehaves_costs_its_own_verdict_only(tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_goes_wrong_once_goes_right_elsewhere(tmp_path, kind, workers):
     task = Task(TASK.prompt, kind, "sum", 1)
-    with Judges(functools.partial(odd.odd, notes=str(tmp_path)), workers=workers, deadline_s=3.0) as judges:
+    deadline = 3.0 if kind == "hang" else LONG
+    with Judges(functools.partial(odd.odd, notes=str(tmp_path)), workers=workers, deadline_s=deadline) as judges:
         judges.submit("a", task, f"once {kind}")
+        assert until((tmp_path / f"once {kind}").exists)
+        judges.deadline_s = LONG  # from now on nobody hangs
         assert judges.collect() == {"a": Verdict("correct", 1.0)}
 
 

@@ -99,6 +99,20 @@ def idle(context: typer.Context, names: Collection[str], why: str) -> None:
             raise UserError(f"{option.opts[0]} does nothing {why}. Leave it out.")
 
 
+def known(recipe: str, settings: Sequence[str] | None, budget: str | None, beside: Sequence[Any]) -> None:
+    """UserError for a recipe that there is not, and for settings that it does not take, before torch is loaded, which takes
+    seconds.
+
+    beside  what else may say what a setting is about, such as a file of tasks; settings are looked at where nothing does
+    """
+    from sharpen.recipes import catalog
+
+    catalog.find(recipe)
+    given = settings or ()
+    if not any(beside) and not recipe.endswith(".py") and not any(one.startswith(("tasks", "student")) for one in given):
+        catalog.build(recipe, given, budget=budget, tried=False)
+
+
 def acting(env: str | None, agent: str | None, tasks: str | None) -> list[str]:
     """`--env` and `--agent` as settings. UserError for both."""
     if env and agent:

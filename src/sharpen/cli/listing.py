@@ -142,7 +142,7 @@ def show_recipe(
     from sharpen.verify import INSTRUCTIONS
 
     info = catalog.find(recipe)
-    built = catalog.build(recipe)
+    built = catalog.build(recipe, tried=recipe.endswith(".py"))  # those that ship do learn, and torch takes seconds to load
     print(info.claim)
     for key in ("paper", "parent", "differs", "check", "status", "evidence", "tried", "tier", "path"):
         if getattr(info, key):

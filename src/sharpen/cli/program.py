@@ -134,6 +134,7 @@ def run(
 
     Warms it up, then goes round: choose tasks, try, verify, learn, measure, keep only what is better. Ends with a report.
     """
+    commands.known(recipe or "quickstart", settings, budget, (model, tasks, stream, env, agent, columns))
     from sharpen import loop
     from sharpen.track import trackers
 
@@ -182,6 +183,10 @@ def resume(
     the trackers that it was shown in, or in those of --track; --track none is in none. Engines and workers are those of
     its beginning, unless they are named.
     """
+    if not (directory / "run.db").is_file():
+        from sharpen.store import Store
+
+        Store.open(directory)  # says so, before torch is loaded
     from sharpen import loop
 
     if loop.afar.rank() and loop.afar.sharded(directory):

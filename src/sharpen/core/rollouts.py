@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -161,6 +162,6 @@ class Rollout:
         """What a verifier is given: the last state of an environment that does not judge by itself, or what was said last."""
         return self.by if isinstance(self.by, str) else self.response
 
-    @property
+    @cached_property
     def n_sampled(self) -> int:
         return int(np.count_nonzero(self.sampled))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -132,14 +133,14 @@ def statistics(step: int, samples: Sequence[Sample]) -> list[ArmStats]:
     nothing = np.zeros((len(scored), 0))
     batch = Batch(nothing, nothing, nothing, reward, group, weight=np.ones(len(scored)), lengths=np.zeros(len(scored)))
     size = np.abs(advantage.normalised(batch))
-    arms = [s.rollout.task.arm for s in scored]
-    found = []
-    for arm in sorted({s.rollout.task.arm for s in samples}):
-        rows = [i for i, a in enumerate(arms) if a == arm]
-        successes = sum(scored[i].verdict.correct for i in rows)
-        tokens = sum(s.rollout.n_sampled for s in samples if s.rollout.task.arm == arm)
-        found.append(ArmStats(step, arm, len(rows), successes, float(size[rows].sum()), tokens))
-    return found
+    tokens: Counter[Arm] = Counter()
+    for s in samples:
+        tokens[s.rollout.task.arm] += s.rollout.n_sampled
+    rows: dict[Arm, list[int]] = {arm: [] for arm in sorted(tokens)}
+    for i, s in enumerate(scored):
+        rows[s.rollout.task.arm].append(i)
+    right = {arm: sum(scored[i].verdict.correct for i in own) for arm, own in rows.items()}
+    return [ArmStats(step, arm, len(own), right[arm], float(size[own].sum()), tokens[arm]) for arm, own in rows.items()]
 
 
 def posterior(history: Sequence[ArmStats], keep: float = 1.0) -> tuple[float, float]:

@@ -27,7 +27,8 @@ def make_batch(samples: Sequence[Sample], drawn: Sampling = PLAIN) -> Batch:
     for row, (_, s, said) in enumerate(rows):
         n = len(said.tokens)
         tokens[row, :n], mask[row, :n], sampling[row, :n] = said.tokens, said.sampled, said.logprobs
-        inputs[row, :n] = s.inputs if s.inputs is not None and said is s.rollout else said.tokens
+        if inputs is not tokens:
+            inputs[row, :n] = s.inputs if s.inputs is not None and said is s.rollout else said.tokens
     mask[:, :1] = 0
     turn, credit = credited(rows, mask) if any(s.verdict.credit for s in samples) else (None, None)
     return Batch(

@@ -17,12 +17,14 @@ from sharpen.models import templates
 from sharpen.models.engine import generate
 from sharpen.models.engine import hooked as engine
 
+NO_TOOLS = "[]"
+
 
 def prompt_tokens(policy: Any, ask: Ask) -> np.ndarray:
     """(P,) int32: the conversation up to where the model's turn begins, or goes on."""
     messages = json.dumps([dict(m) for m in ask.messages])
     if ask.after is None:
-        return policy.encode(policy.render(messages, True, json.dumps(list(ask.tools))))
+        return policy.encode(policy.render(messages, True, json.dumps(list(ask.tools)) if ask.tools else NO_TOOLS))
     if ask.goes_on:
         inserted = templates.broken_up(policy.tokenizer, ask.insert)
         return np.concatenate([ask.after.tokens[: kept(policy, ask)], policy.encode(inserted)])
@@ -85,9 +87,12 @@ def forced(policy: Any, answer: str) -> generate.Generation:
 
 def turn(policy: Any, ask: Ask, prompt: np.ndarray, made: generate.Generation, sampling: Sampling, seed: int) -> Turn:
     """What a generation comes to, with the conversation before it."""
-    sampled, logprobs = np.zeros(len(prompt), dtype=bool), np.zeros(len(prompt), dtype=np.float32)
-    begin, before = len(prompt), used(ask)
+    tokens = np.concatenate([prompt, made.tokens])
+    sampled, logprobs = np.zeros(len(tokens), dtype=bool), np.zeros(len(tokens), dtype=np.float32)
+    sampled[len(prompt) :], logprobs[len(prompt) :] = True, made.logprobs
+    begin, before = len(prompt), 0
     if ask.after is not None:
+        before = used(ask)
         n = kept(policy, ask)
         sampled[:n], logprobs[:n] = ask.after.sampled[:n], ask.after.logprobs[:n]
         if ask.goes_on:
@@ -97,13 +102,13 @@ def turn(policy: Any, ask: Ask, prompt: np.ndarray, made: generate.Generation, s
         text = text[: min(at for at in map(text.find, sampling.stop) if at >= 0)]
     return Turn(
         text=text,
-        tokens=np.concatenate([prompt, made.tokens]),
-        sampled=np.concatenate([sampled, np.ones(len(made.tokens), dtype=bool)]),
-        logprobs=np.concatenate([logprobs, made.logprobs]),
+        tokens=tokens,
+        sampled=sampled,
+        logprobs=logprobs,
         stop=made.stop,
         version=policy.version,
         begin=begin,
-        whole=policy.text(np.concatenate([prompt[begin:], made.tokens])) if begin < len(prompt) else "",
+        whole=policy.text(tokens[begin:]) if begin < len(prompt) else "",
         drawn=(seed, before + len(made.tokens)),
     )
 

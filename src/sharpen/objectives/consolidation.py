@@ -18,17 +18,20 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sharpen.core import Batch, Passage, Tableau, UserError
 from sharpen.hashing import derive
 from sharpen.objectives.policy_gradient import sft
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Weights = Mapping[str, Tensor]
+
 Base = Callable[[], Tableau]
-Weights = Mapping[str, Tensor]
 
 FEWEST = 16  # samples of a Fisher estimate, of which each entry is a mean of squares
 
@@ -61,6 +64,8 @@ def fisher(passage: Passage, samples: int) -> dict[str, Tensor]:
     Of answers that the student gave it is the Fisher information of its own distribution; of worked solutions the empirical
     one. UserError where there are fewer than FEWEST.
     """
+    import torch
+
     rows = [batch.take(np.array([i])) for batch in passage.batches for i in range(len(batch))][-samples:]
     if len(rows) < FEWEST:
         raise UserError(
@@ -106,6 +111,8 @@ def online_ewc(base: Base, strength: float = 100.0, decay: float = 0.9, samples:
 
 def anchored(passage: Passage, samples: int, decay: float | None = None) -> dict[str, Tensor]:
     """What `pulled` reads of every weight: "fisher" and "anchor"."""
+    import torch
+
     if not passage.stage:
         return {}
     found: dict[str, Tensor] = {}
@@ -155,6 +162,8 @@ def mixture(
 
 def posteriors(passage: Passage, distance: float, samples: int, prior: float) -> dict[str, Tensor]:
     """Of every weight "mean0", "variance0", "mean1", …; and "stage:", for each stage the number of its posterior."""
+    import torch
+
     found = {name: t for name, t in passage.past.items()}
     if not passage.stage:
         return found
@@ -194,6 +203,8 @@ def shares(owner: Sequence[int], preference: Sequence[float]) -> list[float]:
 
 
 def towards_mixture(weights: Weights, past: Weights, strength: float, preference: tuple[float, ...]) -> None:
+    import torch
+
     if "stage:" not in past or not len(past["stage:"]):
         return
     weighted = shares(past["stage:"].tolist(), preference)
@@ -210,6 +221,8 @@ def drawn(past: Weights, preference: Sequence[float], seed: int, spread: float =
     With all preference on one stage it is of that stage's posterior. Mean and variance over draws are the mixture's, not those
     of one Gaussian with mean parameters. UserError where no posterior is kept.
     """
+    import torch
+
     if "stage:" not in past or not len(past["stage:"]):
         raise UserError(
             "No posterior is kept here: this is no run of ibcl over a stream, or it has not come to its second set."

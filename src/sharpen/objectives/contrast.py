@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sharpen.core import Batch, Tableau, UserError
 from sharpen.objectives import advantage
-from sharpen.objectives.policy_gradient import no_clip, sequence_sum
+from sharpen.objectives.policy_gradient import no_clip, no_ratio, sequence_sum
 from sharpen.objectives.preferences import spread, tokens
 from sharpen.objectives.tableau import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def each_group(batch: Batch) -> np.ndarray:
@@ -31,7 +33,7 @@ def each_group(batch: Batch) -> np.ndarray:
 
 def of_any(reference: str = "") -> Tableau:
     """A tableau whose every coefficient is in its ratio, of groups of any size."""
-    return Tableau(advantage.ones, each_group, torch.ones_like, no_clip, reference=reference, together=True)
+    return Tableau(advantage.ones, each_group, no_ratio, no_clip, reference=reference, together=True)
 
 
 def pairs_of(rows: Rows) -> Tensor:
@@ -55,6 +57,8 @@ def ranked(margin: float = 0.0, nll: float = 1.0) -> Tableau:
 
 
 def ranking(rows: Rows, margin: float, nll: float) -> Tensor:
+    import torch
+
     score, reward, same = rows.logp.sum(1) / tokens(rows), rows.reward[:, 0], pairs_of(rows)
     better = same & (reward[:, None] > reward[None])  # [i, j]: i is better than j
     broken = (better & (score[None] - score[:, None] + margin > 0)).to(score.dtype)
@@ -82,6 +86,8 @@ def mutual(per_token: bool = True) -> Tableau:
 
 
 def informing(rows: Rows, per_token: bool) -> Tensor:
+    import torch
+
     count = tokens(rows)
     score = rows.logp.sum(1) / count if per_token else rows.logp.sum(1)
     found = torch.zeros_like(score)
@@ -113,6 +119,8 @@ def sharpened(beta: float = 1.0, reference: str = "start") -> Tableau:
 
 
 def own_reward(rows: Rows, beta: float) -> Tensor:
+    import torch
+
     assert rows.reference is not None
     base, here = rows.reference.sum(1), rows.logp.sum(1)
     reward, same = base - beta * (here - base), pairs_of(rows).to(base.dtype)

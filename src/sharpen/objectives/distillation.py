@@ -15,18 +15,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from sharpen.core import Batch, Tableau, UserError
 from sharpen.objectives.penalties import divergence, log_probabilities
 from sharpen.objectives.policy_gradient import no_clip, token_mean
 from sharpen.objectives.tableau import Rows
 
-Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 
 # ------------------------------------------------------------------- penalties: (student's logits, teacher's, tokens) -> (M,)
 
@@ -34,6 +36,8 @@ Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
 def jensen(logits: Tensor, other: Tensor, tokens: Tensor, beta: float) -> Tensor:
     """The generalised Jensen-Shannon divergence of GKD (arXiv 2306.13649, equation 1); at 0 and 1, where it vanishes, its
     limits divided by beta and 1 - beta: KL(teacher || student) and KL(student || teacher)."""
+    import torch
+
     student, teacher = log_probabilities(logits), log_probabilities(other)
     if beta in (0, 1):
         return divergence(student, teacher) if beta else divergence(teacher, student)
@@ -50,6 +54,8 @@ def interpolated(logits: Tensor, other: Tensor, tokens: Tensor, t: float) -> Ten
 
 def confident(logits: Tensor, other: Tensor, tokens: Tensor, c: float) -> Tensor:
     """(1 - c) KL(weak teacher || student) plus c times the cross-entropy to the student's own likeliest token."""
+    from torch.nn import functional as F
+
     own = F.nll_loss(log_probabilities(logits), logits.detach().argmax(-1), reduction="none")
     return (1 - c) * jensen(logits, other, tokens, 0.0) + c * own
 
@@ -63,6 +69,8 @@ def nothing(batch: Batch) -> np.ndarray:
 
 
 def ones(rows: Rows) -> Tensor:
+    import torch
+
     return torch.ones_like(rows.logp)
 
 

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sharpen.core import Batch, Sample, Tableau, UserError
 from sharpen.data import keep_all, paid
 from sharpen.objectives import advantage, policy_gradient
 from sharpen.objectives.tableau import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # --------------------------------------------------------------------------------------- data: which tokens, which responses
 
@@ -281,6 +282,8 @@ def openness(logits: Tensor, other: Tensor | None, tokens: Tensor) -> Tensor:
 
 def towards(rows: Rows, target: float, weight: float) -> Tensor:
     """Factor of each token's entropy: the sign of the gap between its response's mean entropy and the target, times weight."""
+    import torch
+
     assert rows.entropy is not None
     mean = (rows.entropy * rows.mask).sum(1, keepdim=True) / rows.mask.sum(1, keepdim=True).clamp(min=1.0)
     return (weight * torch.sign(mean - target)).expand_as(rows.mask)
@@ -300,6 +303,8 @@ def adaptive(scale: float = 10.0, cap: float = 5.0, weight: float = 0.001) -> Ta
 
 
 def where_it_falls(rows: Rows, scale: float, cap: float, weight: float) -> Tensor:
+    import torch
+
     shares = torch.where(rows.mask > 0, covariance(rows), -torch.inf).softmax(dim=1)
     return -weight * (scale * shares.nan_to_num(0.0)).clamp(0.0, cap)
 

@@ -19,14 +19,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from sharpen.core import Passage, Tableau, UserError
 from sharpen.hashing import derive
-from sharpen.objectives.consolidation import Base, Weights, learning
+from sharpen.objectives.consolidation import Base, learning
 from sharpen.objectives.policy_gradient import sft
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sharpen.objectives.consolidation import Weights
 
 # ------------------------------------------------------------------------------------------------------------- projections
 
@@ -65,6 +68,9 @@ def project(base: Base, energy: float = 0.95, near: float = 0.5, along: float = 
 
 def spaces(passage: Passage, energy: float) -> dict[str, Tensor]:
     """Of the stage that is over, "space<k>", (inputs, directions), and "gradient<k>" of every matrix; and of those before."""
+    import torch
+    from torch import Tensor
+
     found = dict(passage.past)
     if not passage.stage or not passage.batches:
         return found
@@ -88,6 +94,8 @@ def spaces(passage: Passage, energy: float) -> dict[str, Tensor]:
 
 
 def outside(weights: Weights, past: Weights, near: float, along: float, back: bool) -> None:
+    import torch
+
     stages = sorted({int(found[1]) for key in past if (found := re.match(r"space(\d+):", key))})
     for name, _, gradient in learning(weights):
         excluded = []
@@ -150,6 +158,8 @@ def densities(shapes: Mapping[str, Sequence[int]], density: float, layers: str) 
 
 def masks(passage: Passage, density: float, layers: str, share: float) -> dict[str, Tensor]:
     """Of every weight, as a stage begins: "owned", "mask" (both bool) and "begun", the weight then."""
+    import torch
+
     trained: Mapping[str, Tensor] = passage.policy.trained
     wanted = densities({n: tuple(t.shape) for n, t in trained.items()}, density, layers)
     found: dict[str, Tensor] = {}
@@ -169,6 +179,8 @@ def masks(passage: Passage, density: float, layers: str, share: float) -> dict[s
 
 def most(changed: Tensor, mask: Tensor, share: float) -> Tensor:
     """Of the masked places the share that changed most."""
+    import torch
+
     count = round(share * int(mask.sum()))
     kept = torch.zeros(mask.numel(), dtype=torch.bool)
     kept[torch.where(mask, changed, -1.0).flatten().topk(count).indices] = True
@@ -219,6 +231,8 @@ def implicit_experts(base: Base, active: int = 8, density: float = 0.25, *, stag
 
 def projections(passage: Passage, density: float) -> dict[str, Tensor]:
     """What every A is from the first stage on, as "set:". UserError where the student has no adapters."""
+    import torch
+
     if passage.past:
         return dict(passage.past)
     adapters = {n: t for n, t in passage.policy.trained.items() if ".lora_A." in n}
@@ -235,6 +249,8 @@ def projections(passage: Passage, density: float) -> dict[str, Tensor]:
 
 
 def at_ranks(weights: Weights, past: Weights, active: int, stage: int) -> None:
+    import torch
+
     for name, weight, gradient in learning(weights):
         if ".lora_A." in name:
             gradient.zero_()

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sharpen.core import Batch, Policy, Sample, Tableau, UserError
 from sharpen.data import keep_all
 from sharpen.objectives import policy_gradient
 from sharpen.objectives.tableau import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # --------------------------------------------------------------------------------------------------------------------- data
 
@@ -95,10 +96,14 @@ def forced_rows(batch: Batch) -> np.ndarray:
 
 
 def ratio_of_own(rows: Rows, base: Callable[[Rows], Tensor]) -> Tensor:
+    import torch
+
     return torch.where(rows.forced, torch.ones_like(rows.logp), base(rows))
 
 
 def clip_of_own(rows: Rows, ratio: Tensor, base: Callable[[Rows, Tensor], Tensor]) -> Tensor:
+    import torch
+
     return torch.where(rows.forced, torch.ones_like(ratio), base(rows, ratio))
 
 
@@ -124,6 +129,8 @@ def luffy(shape: float = 0.1) -> Tableau:
 
 def shaped_ratio(rows: Rows, shape: float) -> Tensor:
     """`token_ratio`; on forced rows the derivative of p / (p + shape) by log p."""
+    import torch
+
     p = rows.logp.exp()
     return torch.where(rows.forced, shape * p / (p + shape) ** 2, policy_gradient.token_ratio(rows))
 
@@ -135,6 +142,8 @@ def srft(weight: float = 0.5) -> Tableau:
 
 
 def forced_likelihood(rows: Rows, weight: float) -> Tensor:
+    import torch
+
     return torch.where(rows.forced, weight, 0.0).to(rows.logp.dtype).expand_as(rows.logp)
 
 
@@ -163,6 +172,8 @@ def given(rows: Rows) -> Tensor:
 def advised_ratio(rows: Rows, low: float, high: float, largest: float) -> Tensor:
     """`token_ratio` of drawn words; of given ones p / (p + gamma), with the denominator kept within (0, 1) as the release does;
     of those that fall back, the ratio to the policy before the step."""
+    import torch
+
     p = rows.logp.exp()
     gamma = low + (high - low) * ((largest - rows.advantage) / (2 * largest)).clamp(0, 1)
     below = p + gamma
@@ -178,6 +189,8 @@ def fallen(rows: Rows, p: Tensor) -> Tensor:
 
 
 def clip_of_given(rows: Rows, ratio: Tensor, base: Callable[[Rows, Tensor], Tensor]) -> Tensor:
+    import torch
+
     free = given(rows) & ~fallen(rows, rows.logp.exp())
     return torch.where(free, torch.ones_like(ratio), base(rows, ratio))
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from sharpen.core import Sample, Tableau
 from sharpen.data import keep_all
 from sharpen.objectives import policy_gradient
 from sharpen.objectives.tableau import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def with_earlier(

@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from sharpen.core import Tableau, UserError, suggest
 from sharpen.objectives.tableau import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EXPONENT_LIMIT = 20.0  # exp(20) = 5e8: beyond it one token decides the whole step
 
@@ -32,6 +33,8 @@ EXPONENT_LIMIT = 20.0  # exp(20) = 5e8: beyond it one token decides the whole st
 
 def k1(rows: Rows, weight: float) -> Tensor:
     """-weight at every token: no tie at all, kept to show it."""
+    import torch
+
     return torch.full_like(rows.logp, -weight)
 
 
@@ -43,6 +46,8 @@ def k2(rows: Rows, weight: float) -> Tensor:
 
 def k3(rows: Rows, weight: float) -> Tensor:
     """GRPO's penalty (arXiv 2402.03300, equation 4)."""
+    import torch
+
     assert rows.reference is not None
     return weight * torch.expm1((rows.reference - rows.logp).clamp(max=EXPONENT_LIMIT))
 
@@ -60,6 +65,8 @@ def full_kl(logits: Tensor, other: Tensor, tokens: Tensor, beta: float = 1.0, to
 
 def log_probabilities(logits: Tensor) -> Tensor:
     """(M, V) in float32 at least: bfloat16 probabilities do not add up to 1."""
+    import torch
+
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
 
 

@@ -26,15 +26,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sharpen.core import Batch, Tableau
 from sharpen.objectives import advantage
 from sharpen.objectives.tableau import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOG_RATIO_LIMIT = 20.0  # exp(20) = 5e8: beyond it a float32 ratio overflows and one token decides the whole step
 
@@ -82,6 +83,8 @@ def constant_length(batch: Batch, length: int) -> np.ndarray:
 
 def no_ratio(rows: Rows) -> Tensor:
     """All ones: samples count as drawn from the policy being trained."""
+    import torch
+
     return torch.ones_like(rows.logp)
 
 
@@ -111,12 +114,16 @@ def implicit_negative_ratio(rows: Rows, floor: float) -> Tensor:
     It is the gradient of the likelihood of a wrong token under (sampler - p * policy) / (1 - p): what would be left of the
     sampler's mass, were the policy already what it becomes on success (NFT, arXiv 2505.18116). 1 where R is 1.
     """
+    import torch
+
     ratio, p = token_ratio(rows), rows.accuracy.clamp(0.02, 0.98)
     wrong = (1 - p) * ratio / torch.maximum(1 - p * ratio, floor * (1 - p))
     return torch.where(rows.advantage > 0, torch.ones_like(ratio), wrong)
 
 
 def no_clip(rows: Rows, ratio: Tensor) -> Tensor:
+    import torch
+
     return torch.ones_like(ratio)
 
 

@@ -26,17 +26,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sharpen.core import Batch, Tableau, UserError
 from sharpen.objectives import advantage
 from sharpen.objectives.policy_gradient import no_clip
 from sharpen.objectives.tableau import Rows
 
-Pull = Callable[[Tensor], Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Pull = Callable[[Tensor], Tensor]
+
 
 # ------------------------------------------------------------------------------------------------- advantage and normaliser
 
@@ -71,6 +74,8 @@ def thirds(batch: Batch) -> np.ndarray:
 
 def logistic(h: Tensor, beta: float, smoothing: float = 0.0, gamma: float = 0.0) -> Tensor:
     """-log sigma(b h - gamma), where labels are wrong with probability `smoothing`."""
+    import torch
+
     return beta * (torch.sigmoid(gamma - beta * h) - smoothing)
 
 
@@ -86,6 +91,8 @@ def hinged(h: Tensor, beta: float) -> Tensor:
 
 def exact(h: Tensor, beta: float, smoothing: float) -> Tensor:
     """KL(q || p) of two-sided distributions, q = sigma(b h) the policy's, p = 1 - smoothing the label's."""
+    import torch
+
     q = torch.sigmoid(beta * h)
     return beta * q * (1 - q) * (np.log1p(-smoothing) - np.log(smoothing) - beta * h)
 
@@ -118,6 +125,8 @@ def contrast(rows: Rows, pull: Pull, per_token: bool = False) -> Tensor:
 
 def soft_contrast(rows: Rows, beta: float) -> Tensor:
     """The pull of the cross-entropy between sigma(b h) and sigma(reward gap): the margin is drawn to gap / b."""
+    import torch
+
     h, gap = difference(rows, scores(rows, per_token=False)), difference(rows, rows.reward[:, 0])
     return spread(rows, beta * (torch.sigmoid(gap) - torch.sigmoid(beta * h)))
 
@@ -130,6 +139,8 @@ def target(rows: Rows, beta: float) -> Tensor:
 def improvement(rows: Rows, beta: float, alpha: float) -> Tensor:
     """The pull of a pair's margin to 1 / (2 b), (1 - alpha) / 2 times, and of that of two pairs in one group to 1 / b, alpha
     times. There the margin is the sum of the upper scores less that of the lower ones."""
+    import torch
+
     size = torch.bincount(rows.group)[rows.group]
     share = torch.where(size == 4, alpha, (1 - alpha) / 2)
     return spread(rows, 2 * share * (size / (4 * beta) - difference(rows, scores(rows, per_token=False))))
@@ -140,6 +151,8 @@ def odds_contrast(rows: Rows, beta: float) -> Tensor:
 
     d log odds / d mean logp = 1 / (1 - p), so a token's coefficient is b sigma(-h) / (1 - p) / tokens.
     """
+    import torch
+
     mean = (rows.logp.sum(1) / tokens(rows)).clamp(max=-1e-6)  # a response of probability 1 has infinite odds
     h = difference(rows, mean - torch.log(-torch.expm1(mean)))
     return spread(rows, beta * torch.sigmoid(-h) / -torch.expm1(mean) / tokens(rows))

@@ -16,12 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from sharpen.core import Batch, Policy, Tableau
 from sharpen.objectives import advantage
@@ -29,6 +26,9 @@ from sharpen.objectives.consolidation import Base
 from sharpen.objectives.gradients import away_from
 from sharpen.objectives.policy_gradient import sft, token_mean
 from sharpen.objectives.tableau import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Of = Callable[[Batch], np.ndarray]
 
@@ -55,6 +55,8 @@ def constant(batch: Batch, value: float) -> np.ndarray:
 
 def where_replayed(rows: Rows, *more: Any, base: Callable[..., Tensor], value: float) -> Tensor:
     """What `base` says of present rows, and a constant for the others."""
+    import torch
+
     assert rows.replayed is not None
     return torch.where(rows.replayed, torch.full_like(rows.logp, value), base(rows, *more))
 
@@ -151,6 +153,9 @@ def two_logits(base: Base, scale: float = 1.0, *, policy: Policy | None) -> Tabl
 def by_angle(logits: Tensor, other: Tensor | None, tokens: Tensor, vectors: Tensor | None, scale: float) -> Tensor:
     """(M,) cross-entropy of logits of class vectors that all have one length: its gradient by a vector has no part along it.
     `vectors` (V, D), into which gradients flow; None: all have that length."""
+    from torch import Tensor
+    from torch.nn import functional as F
+
     # A vector of length 0, such as that of a token that stands for nothing, has no gradient by its length.
     length = 1.0 if vectors is None else vectors.float().square().sum(dim=1).clamp(min=1e-12).sqrt()
     mean = length.detach().mean() if isinstance(length, Tensor) else 1.0

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Taught:
     weight: Tensor
 
 
-Loss = Callable[[Tensor, Taught], Tensor]
+Loss = Callable[["Tensor", Taught], "Tensor"]
 
 
 def classify() -> Loss:
@@ -64,12 +64,16 @@ def attribute() -> Loss:
 
 
 def mean_of_steps(scores: Tensor, taught: Taught, of_step: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    import torch
+
     on = ~taught.targets.isnan()
     losses = of_step(scores, torch.where(on, taught.targets, torch.zeros_like(scores)))
     return torch.where(on, losses, torch.zeros_like(losses)).sum(1) / on.sum(1).clamp(min=1)
 
 
 def cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
+    from torch.nn import functional as F
+
     return F.binary_cross_entropy_with_logits(scores, targets, reduction="none")
 
 
@@ -83,6 +87,9 @@ def last(values: Tensor, taught: Taught) -> Tensor:
 
 
 def against_worse(scores: Tensor, taught: Taught, margin: float) -> Tensor:
+    import torch
+    from torch.nn import functional as F
+
     score, target = last(scores, taught), last(taught.targets, taught)
     better = (taught.group[:, None] == taught.group[None]) & (target[:, None] > target[None])  # NaN is neither
     losses = -F.logsigmoid(score[:, None] - score[None] - margin)
@@ -90,6 +97,8 @@ def against_worse(scores: Tensor, taught: Taught, margin: float) -> Tensor:
 
 
 def sum_of_steps(scores: Tensor, taught: Taught) -> Tensor:
+    import torch
+
     target = last(taught.targets, taught)
     total = torch.where(taught.steps, scores, torch.zeros_like(scores)).sum(1)
     return torch.where(target.isnan(), torch.zeros_like(total), (total - target) ** 2)

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from sharpen.core import Tableau
 from sharpen.objectives.tableau import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOST = 2.0  # largest weight of a token
 
@@ -49,12 +50,16 @@ def near_clip(rows: Rows, ratio: Tensor, inner: Callable[[Rows, Tensor], Tensor]
 
 def near(rows: Rows) -> Rows:
     """The rows as if the policy before the step had written them."""
+    import torch
+
     assert rows.before is not None
     return replace(rows, sampling=torch.where(rows.sampling == 0, rows.sampling, rows.before))
 
 
 def weight(rows: Rows, most: float = MOST) -> Tensor:
     """(R, T) min(pi_before / pi_old, most); 1 where nobody drew the token."""
+    import torch
+
     assert rows.before is not None
     drawn = (rows.sampling != 0) & ~rows.forced
     return torch.where(drawn, (rows.before - rows.sampling).exp().clamp(max=most), 1.0)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sharpen.core import Batch, Tableau
 from sharpen.objectives import advantage, policy_gradient, preferences
 from sharpen.objectives.tableau import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def with_progress(alpha: float = 1.0, clip: float = 0.2) -> Tableau:
@@ -52,6 +54,8 @@ def by_visits(beta: float = 0.1, reference: str = "start") -> Tableau:
 
 
 def visited(rows: Rows, beta: float) -> Tensor:
+    import torch
+
     h = preferences.difference(rows, preferences.scores(rows, per_token=False))
     wrong = (1 - preferences.difference(rows, rows.reward[:, 0])) / 2
     return preferences.spread(rows, beta * (torch.sigmoid(-beta * h) - wrong))

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sharpen.core import Batch, NotFinite, Tableau
 from sharpen.objectives import advantage
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ def weigh(
     where a reward, weight, or log-probability of a trained token is not finite, naming the batch's rows, and ValueError where
     the shapes do not fit.
     """
+    import torch
+
     credit, scale = _scales(tableau, batch)
     view = _view(batch, credit, logp, rows, reference, entropy)
     ratio = tableau.ratio(view)
@@ -130,6 +134,8 @@ def _view(
     batch: Batch, credit: np.ndarray, logp: Tensor, rows: slice | np.ndarray, reference: Tensor | None, entropy: Tensor | None
 ) -> Rows:
     """What the parts of a tableau see of some rows. Errors as in `weigh`."""
+    import torch
+
     number = np.arange(len(batch))[rows]
     width = logp.shape[1]
     trained = batch.mask[rows]
@@ -188,6 +194,8 @@ def example(
     >>> example(objective.rloo(), [[1, 0]])[:, 0]
     array([ 0.5, -0.5])
     """
+    import torch
+
     reward = np.array([r for group in groups for r in group], dtype=np.float64)
     length = np.array(lengths if lengths is not None else [2] * len(reward))
     mask = (np.arange(length.max(initial=0)) < length[:, None]).astype(np.float64)
@@ -214,6 +222,8 @@ def example_penalty(
 
     `reference`, (M, V), are the logits of the reference model; the tokens are those of number 0.
     """
+    import torch
+
     if tableau.penalty is None:
         raise ValueError("this tableau has no penalty")
     found = torch.tensor(np.asarray(logits), dtype=torch.float64).requires_grad_()

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sharpen.core import Batch, Tableau
 from sharpen.objectives import advantage, penalties
 from sharpen.objectives.policy_gradient import grpo, no_clip, no_ratio, sequence_mean, token_mean
 from sharpen.objectives.tableau import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Shape = Callable[[Sequence[float]], Sequence[float]]
 
@@ -82,6 +84,8 @@ def centred_by_turn(batch: Batch) -> np.ndarray:
 
 def k2_by_turn(rows: Rows, first: float, later: float) -> Tensor:
     """`penalties.k2` to the reference, weighing `first` on the first turn's tokens and `later` on all others."""
+    import torch
+
     weight = torch.full_like(rows.logp, later)
     if rows.turn is not None:
         weight = torch.where(rows.turn == 0, torch.full_like(weight, first), weight)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Loss = Callable[[Tensor], Tensor]
+    Loss = Callable[[Tensor], Tensor]
 
 
 def meta_gradient(start: Tensor, inner: Loss, outer: Loss, steps: int, rate: float, last: int) -> Tensor:
@@ -17,6 +18,8 @@ def meta_gradient(start: Tensor, inner: Loss, outer: Loss, steps: int, rate: flo
     With curvature H: outer' * product over the unrolled steps of (1 - rate H). last = steps is the whole meta-gradient,
     last = 0 the first-order one.
     """
+    import torch
+
     at = start.detach().clone()
     for _ in range(steps - last):
         at = at.requires_grad_()

@@ -185,7 +185,12 @@ def load(info: RecipeInfo) -> ModuleType:
 
 
 def build(
-    recipe: str, settings: Iterable[str] = (), model: str | None = None, tasks: str | None = None, budget: str | None = None
+    recipe: str,
+    settings: Iterable[str] = (),
+    model: str | None = None,
+    tasks: str | None = None,
+    budget: str | None = None,
+    tried: bool = True,
 ) -> Method:
     """A recipe by name or path, with settings `key=value` applied in this order, whatever order they come in:
 
@@ -198,7 +203,8 @@ def build(
     number before them, `dpo.lr` or `2.lr`, of that one alone, which goes before. `dpo.share` and the like are the stage's own.
 
     `model`, `tasks` and `budget` are the settings `student`, `tasks` and `budget`. A model in a directory is taken to be
-    trained already, and gets the settings of brought.py where no others are given.
+    trained already, and gets the settings of brought.py where no others are given. `tried` false leaves out whether anything
+    would be learnt, for which toy batches are tried and torch is loaded.
 
     Raises UserError for an unknown key, a value of the wrong type or that makes no sense, and a setting that would do nothing.
     """
@@ -216,9 +222,9 @@ def build(
     if model is not None:
         built = brought.ending(built, Path(model))
     if isinstance(built, Stages):
-        staging.validate(built)
+        staging.validate(built, tried)
     else:
-        validate(built)
+        validate(built, tried)
     for key in [k for k in given if k in knobs]:
         if typed(key, given[key], knobs[key]) != knobs[key].default and _idle(key, info, knobs, given, built):
             raise UserError(f"{key}={given[key]} would do nothing: the recipe comes out the same without it.")

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sharpen.core import Batch, Passage, Rollout, Sample, Tableau, Task, Verdict
 from sharpen.recipe import call
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def held(tableau: Tableau, weight: Any, gradient: Any, past: Mapping[str, Any], name: str = "w") -> np.ndarray:
     """The gradient of a weight after `hold`."""
+    import torch
+
     made = {f"{kind}:{name}": torch.as_tensor(np.asarray(v, np.float32)) for kind, v in past.items()}
     parameter = torch.tensor(np.asarray(weight, np.float32), requires_grad=True)
     parameter.grad = torch.tensor(np.asarray(gradient, np.float32))
@@ -36,6 +39,8 @@ def passage(
     weight: Any, directions: Sequence[Any], past: Mapping[str, Tensor] | None = None, stage: int = 1, name: str = "w"
 ) -> Passage:
     """To a stage, of a student with one weight whose likelihood rises in these directions, one for each answer."""
+    import torch
+
     trained = {name: torch.tensor(np.asarray(weight, np.float32))}
     left = iter(directions)
 

@@ -49,15 +49,15 @@ def sequence(*stages: Stage) -> Stages:
     return Stages(tuple(dataclasses.replace(s, share=round(s.share / total, 9)) for s in stages if s.share))
 
 
-def validate(method: Stages) -> None:
-    """Refuse stages that cannot run: UserError naming the stage, and what is wrong with it."""
+def validate(method: Stages, tried: bool = True) -> None:
+    """Refuse stages that cannot run: UserError naming the stage, and what is wrong with it. `tried` as in `catalog.build`."""
     from sharpen.guard import parse_budget
 
     names = [stage.name for stage in method.stages]
     if not names or len(set(names)) < len(names) or not all(n.isidentifier() for n in names) or set(names) & {*SLOTS}:
         raise UserError(f"stages {names}: each needs a name of its own, a word that is none of {', '.join(SLOTS)}.")
     for stage in method.stages:
-        with_stage(stage.name, partial(check, stage))
+        with_stage(stage.name, partial(check, stage, tried))
     written = " + ".join(f"{stage.share:g} ({stage.name})" for stage in method.stages)
     total = sum(stage.share for stage in method.stages)
     if abs(total - 1) > SLACK:
@@ -90,9 +90,9 @@ def enough(method: Stages, steps: list[int]) -> None:
             )
 
 
-def check(stage: Stage) -> None:
+def check(stage: Stage, tried: bool) -> None:
     """One stage by itself."""
-    validation.validate(stage.recipe)
+    validation.validate(stage.recipe, tried)
     if not 0 < stage.share <= 1:
         raise UserError(f"share={stage.share}: this is a part of the budget, above 0 and at most 1.")
     for slot in ("hand_over", "gate"):

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 
 from sharpen import rollouts
 from sharpen.core import Arm, ArmStats, Batch, Branch, Rollout, Sample, Span, Tableau, Task, Turn, UserError, Verdict
@@ -176,6 +175,8 @@ def retold(made: list[None], sample: Sample, messages: Sequence[Any], answer: st
 
 def moves(tableau: Tableau, batch: Batch) -> bool:
     """Whether a batch has a gradient, at ratios of 1 and around it."""
+    import torch
+
     if tableau.returns or tableau.before:
         batch = replace(batch, values=np.zeros_like(batch.mask), before=batch.sampling)
     spread = np.where(batch.mask > 0, np.linspace(-0.05, 0.05, batch.mask.size).reshape(batch.mask.shape), 0.0)

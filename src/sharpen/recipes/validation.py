@@ -48,8 +48,9 @@ AT_LEAST_ONE = (
 ISOLATIONS = ("full", "reduced", "none")
 
 
-def validate(recipe: Recipe) -> None:
-    """Refuse a recipe that cannot run: UserError naming the slot or the number, and what is wrong with it."""
+def validate(recipe: Recipe, tried: bool = True) -> None:
+    """Refuse a recipe that cannot run: UserError naming the slot or the number, and what is wrong with it. `tried` as in
+    `catalog.build`."""
     from sharpen.guard import adapting, parse_budget
 
     for name, kind in ((f.name, type(f.default)) for f in dataclasses.fields(Recipe) if type(f.default) in (int, float)):
@@ -87,7 +88,8 @@ def validate(recipe: Recipe) -> None:
             f"replay={recipe.replay} would do nothing: {describe(recipe.objective)} compares responses within a group, "
             "and a replayed success is alone in its. Take objective=sft with it, or replay=0."
         )
-    teaching.check(recipe)
+    if tried:
+        teaching.check(recipe)
 
 
 def callable_as(slot: str, function: Any) -> None:

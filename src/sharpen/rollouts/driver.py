@@ -114,14 +114,15 @@ def perform(
 
     def take(i: int, n: int, answer: Any) -> None:
         """Note the answer to one event; when a generator has all that it asked for, go on with it."""
-        this = going[i]
-        this.answers[n] = answer
-        events = this.events()
-        if len(this.answers) == len(events):
+        this, events, got = going[i], going[i].events(), [answer]
+        if isinstance(this.wanted, list):
+            this.answers[n] = answer
+            if len(this.answers) < len(events):
+                return
             got = [this.answers[k] for k in range(len(events))]
-            this.spent.add(cost(events, got, time.monotonic() - this.since, roles))
-            this.turns += [a for a in got if isinstance(a, Turn)]
-            resume(i, failed(events, got) or (got if isinstance(this.wanted, list) else got[0]))
+        this.spent.add(cost(events, got, time.monotonic() - this.since, roles))
+        this.turns += [a for a in got if isinstance(a, Turn)]
+        resume(i, failed(events, got) or (got if isinstance(this.wanted, list) else answer))
 
     for i in range(len(going)):
         resume(i, None)
@@ -243,9 +244,10 @@ def cost(events: Sequence[Any], got: Sequence[Any], seconds: float, roles: Roles
             own = answer.spans[-1] if answer.spans else None
             new = own.stop - own.start if own else 0
             before = len(answer.tokens) - new
-            asked, wrote = getattr(roles.get(event.role), "price", (0.0, 0.0))
             sampled, read, calls = sampled + new, read + before, calls + 1
-            money += (asked * before + wrote * new) / 1e6
+            if event.role:
+                asked, wrote = getattr(roles.get(event.role), "price", (0.0, 0.0))
+                money += (asked * before + wrote * new) / 1e6
         runs += isinstance(event, Run | Act)
     return Ledger(sampled, read, calls, runs, seconds, money)
 
@@ -346,8 +348,9 @@ def drive(
 
     spending = [Spending() for _ in tasks]
     asks = asked_for(rollout)
-    late = [dict(ledger=spent, place=place) for spent, place in zip(spending, places(tasks), strict=True)]
-    begun = [rollout(task, **{k: v for k, v in own.items() if k in asks}) for task, own in zip(tasks, late, strict=True)]
+    late = [dict(ledger=spent, place=place) for spent, place in zip(spending, places(tasks), strict=True)] if asks else []
+    named = [{k: v for k, v in own.items() if k in asks} for own in late] or [{}] * len(tasks)
+    begun = [rollout(task, **own) for task, own in zip(tasks, named, strict=True)]
     generators = [asked(one, task, asking) for one, task in zip(begun, tasks, strict=True)]
     settings: dict[str, Any] = dict(seed=seed, max_tokens=max_tokens, sampling=sampling, roles=roles, spending=spending)
     perform(policy, generators, ids, complete, **settings)
@@ -363,6 +366,10 @@ def places(tasks: Sequence[Task]) -> list[tuple[int, int]]:
 def record(task: Task, this: Going, returned: Turn | tuple[Turn, ...] | Searched | Ended) -> Rollout:
     """The rollout of what a generator returned: its last turn is judged, the others are learnt from beside it, and each
     conversation of a role is kept. A turn that was chosen among several, or put together of parts, is judged as a whole."""
+    if len(this.turns) == 1 and returned is this.turns[0] and not returned.author:  # nearly always: one question, one answer
+        arrays = returned.tokens, returned.sampled, returned.logprobs
+        said = (returned.text,), returned.stop, returned.version
+        return Rollout(task, *arrays, *said, this.seed, this.id, None, returned.spans, (), this.spent.now)
     by = returned.by if isinstance(returned, Ended) else None
     branches = returned.branches if isinstance(returned, Searched) else ()
     chosen = returned.turn if isinstance(returned, Searched) else returned.turns if isinstance(returned, Ended) else returned

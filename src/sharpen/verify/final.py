@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
@@ -37,6 +38,7 @@ LONGEST_NUMBER = 1_000  # characters of one number; Python's own integers refuse
 
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 RATIO = re.compile(r"[+-]?[0-9]+/[0-9]+")
+BEGINS = frozenset("0123456789+-.['\"")  # what a list of numbers may begin with
 SEPARATOR = re.compile(r"\s*[,;×*]\s*|\s+")
 ITEM = r"(?<![\w.,/^-])[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?![\w/^]|\.[0-9]|,[0-9])"
 LIST = re.compile(rf"(?:\[|\()?({ITEM}(?:(?:\s*[,;]\s*(?:and\s+)?|\s+and\s+|\s*[×*]\s*){ITEM})+)(?:\]|\))?")
@@ -70,7 +72,10 @@ def final_answer(task: Task, response: str, rule: str = "") -> tuple[str, str]:
     text = without_thoughts(response)
     if (inside := tagged(text)) is not None:
         return (boxed(inside) if rule in ("number", "numbers") else inside), "tag"
-    text, golds = settled(text.strip()), right_answers(task)
+    text, golds = text.strip(), right_answers(task)
+    if text in golds:
+        return text, "whole"
+    text = settled(text)
     squeezed = squeeze(text)
     if any(squeezed == squeeze(gold) for gold in golds):
         return text, "whole"
@@ -198,14 +203,21 @@ def read_number(text: str, ratio: bool = False) -> Fraction | None:
     return _number(text) if is_number(text, ratio) else None
 
 
+@lru_cache(maxsize=4096)  # a step has few numbers, each of them many times
 def _number(text: str) -> Fraction:
     plain = text.replace(",", "")
     return Fraction(int(plain)) if plain.lstrip("+-").isdigit() else Fraction(plain)  # an integer in a fifth of the time
 
 
-def listed_numbers(text: str) -> list[str] | None:
+def listed_numbers(text: str) -> Sequence[str] | None:
     """The numbers that a text lists, or None where it is no list of numbers. Thousands commas are not read: they separate."""
     text = text.strip()
+    if text[:1] not in BEGINS:  # nearly all text that is no list
+        return None
+    return _known_list(text) if len(text) <= LONGEST_NUMBER else _listed(text)
+
+
+def _listed(text: str) -> tuple[str, ...] | None:
     if text[:1] == "[" and text[-1:] == "]":
         text = text[1:-1].strip()
     found = []
@@ -215,7 +227,10 @@ def listed_numbers(text: str) -> list[str] | None:
         if not is_number(number):
             return None
         found.append(number)
-    return found
+    return tuple(found)
+
+
+_known_list = lru_cache(maxsize=4096)(_listed)  # a task's own answer is read for each answer to it, and an answer three times
 
 
 def read_numbers(text: str) -> list[Fraction] | None:

@@ -134,7 +134,8 @@ class Judges:
     def judge(self, rollouts: Sequence[Rollout], groups: Sequence[int]) -> list[Sample]:
         """What `judge` returns. Those that `begin` knows already are only waited for."""
         for number, rollout in enumerate(rollouts):
-            self.begin(number, rollout)
+            if rollout.id not in self._submitted:
+                self.begin(number, rollout)
         return join(rollouts, groups, lambda rollout: self.take(rollout.id)[0])
 
     def close(self) -> None:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import torch
 
 from sharpen.objectives import gradients, policy_gradient, rehearsal
 from sharpen.recipe import Recipe
@@ -27,6 +26,8 @@ NEUTRAL = dict(bend=False)
 
 def check(made: Recipe) -> bool:
     """(1, -2) against (0, 1) becomes (1, 0), which is at right angles; (1, 2), which goes with it, stays as it is."""
+    import torch
+
     found = []
     for gradient in ([1.0, -2.0], [1.0, 2.0]):
         weight = torch.zeros(2, requires_grad=True)

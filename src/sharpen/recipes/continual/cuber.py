@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import torch
 
 from sharpen.objectives import gradients, policy_gradient
 from sharpen.recipe import Recipe, first_objective
@@ -30,6 +29,8 @@ NEUTRAL = dict(energy=0.0)
 
 def check(made: Recipe) -> bool:
     """An old space along the first input: a gradient against the old one loses that column, one that goes with it keeps it."""
+    import torch
+
     tableau, past = first_objective(made), {"space0": [[1.0], [0.0]], "gradient0": [[1.0, 0.0]]}
     against, along = (held(tableau, torch.zeros(1, 2), [g], past) for g in ([-2.0, 1.0], [2.0, 1.0]))
     return np.allclose(against, [[0.0, 1.0]]) and np.allclose(along, [[2.0, 1.0]])

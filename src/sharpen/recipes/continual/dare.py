@@ -8,8 +8,6 @@ Differs: after each stage its first weights and a random `density` of its change
 
 from functools import partial
 
-import torch
-
 from sharpen import guard
 from sharpen.guard import handover
 from sharpen.models import merging
@@ -29,6 +27,8 @@ NEUTRAL = dict(density=1.0)
 
 def check(made: Stages) -> bool:
     """Of a thousand changes of 1 a tenth stays, of 10 each, so that their sum is about what it was."""
+    import torch
+
     merge = made.stages[0].merge
     assert merge is not None
     found = merge([{"w": torch.zeros(1000)}, {"w": torch.ones(1000)}], [0.0, 1.0])["w"]

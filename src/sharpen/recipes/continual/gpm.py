@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import torch
 
 from sharpen.objectives import gradients, policy_gradient
 from sharpen.recipe import Recipe, first_objective
@@ -29,6 +28,8 @@ NEUTRAL = dict(back=True)
 
 def check(made: Recipe) -> bool:
     """Whichever way it goes, a gradient loses its part in the old space."""
+    import torch
+
     past = {"space0": [[1.0], [0.0]], "gradient0": [[1.0, 0.0]]}
     found = held(first_objective(made), torch.zeros(1, 2), [[2.0, 1.0]], past)
     return np.allclose(found, [[0.0, 1.0]])

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import torch
 
 from sharpen.objectives import gradients
 from sharpen.recipe import Recipe, first_objective
@@ -27,6 +26,8 @@ NEUTRAL = dict(delta=0.0)
 
 def check(made: Recipe) -> bool:
     """A weight (3, 4) with the gradient (0, 2) goes up it by delta * 5."""
+    import torch
+
     weight = torch.tensor([3.0, 4.0], requires_grad=True)
     weight.grad = torch.tensor([0.0, 2.0])
     stir = first_objective(made).stir

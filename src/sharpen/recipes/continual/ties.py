@@ -8,8 +8,6 @@ Differs: after each stage its first weights and the share `density` of its chang
 
 from functools import partial
 
-import torch
-
 from sharpen import guard
 from sharpen.guard import handover
 from sharpen.models import merging
@@ -29,6 +27,8 @@ NEUTRAL = dict(density=1.0)
 
 def check(made: Stages) -> bool:
     """Of changes 1 to 10 the two largest go on, as they are."""
+    import torch
+
     merge = made.stages[0].merge
     assert merge is not None
     base, last = {"w": torch.zeros(10)}, {"w": torch.arange(1.0, 11.0)}

@@ -10,8 +10,6 @@ Differs: the present rows' logits are those of class vectors of one length, that
 from dataclasses import replace
 from functools import partial
 
-import torch
-
 from sharpen.objectives import policy_gradient, rehearsal
 from sharpen.recipe import Recipe
 from sharpen.recipes.continual import replay
@@ -27,6 +25,8 @@ NEUTRAL = dict(scale=0.0)
 
 def check(made: Recipe) -> bool:
     """The gradient by a class vector has no part along the vector: learning the present changes no length, to first order."""
+    import torch
+
     vectors = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
     state = torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64)
     loss = rehearsal.by_angle(state @ vectors.T, None, torch.tensor([2]), vectors, 1.0)

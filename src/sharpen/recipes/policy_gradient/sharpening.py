@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import torch
 
 from sharpen.core import Batch
 from sharpen.objectives import contrast, weigh
@@ -29,6 +28,8 @@ NEUTRAL = dict(own=False)
 
 def check(made: Recipe) -> bool:
     """Where the policy is base^(1 + 1 / beta), up to its scale, nothing changes; at the base the likelier answer is raised."""
+    import torch
+
     beta, base = settings(made.objective)["beta"], torch.tensor([[0.6], [0.3], [0.1]], dtype=torch.float64).log()
     ones = np.ones((3, 1))
     batch = Batch(ones.astype(int), ones, ones * 0, np.zeros(3), np.zeros(3, int), np.ones(3), np.ones(3, int))

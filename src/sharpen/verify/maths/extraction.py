@@ -104,6 +104,10 @@ def without_thoughts(response: str) -> str:
     """What a response says when it is done thinking: what follows the last </think>, up to a <think> that never ends."""
     if "<" not in response and "[" not in response:
         return response
+    if (
+        response.isascii() and "think" not in (lower := response.lower()) and "thought" not in lower
+    ):  # a tenth of a search's time
+        return response
     end = 0
     for match in THOUGHT_ENDS.finditer(response):
         end = match.end()
