@@ -50,23 +50,34 @@ def saved(place: Path) -> Path:
     return place
 
 
-def run(recipe: str, place: Path, steps: int, engines: tuple[str, ...] = (), ahead: int = 0) -> float:
-    roles = (f"teacher={place.parent / 'teacher'}",) if recipe == "reverse_kl" else ()
+def run(recipe: str, place: Path, steps: int, engines: tuple[str, ...] = (), ahead: int = 0, seed: int = 3) -> float:
+    roles = (f"teacher={taught(place.parent / 'taught')}",) if recipe == "reverse_kl" else ()
     settings = SETTINGS
-    request = loop.Request(recipe, settings, 3, f"{steps}steps", None, SOURCE, place, (), roles, engines, None, "", ahead)
+    request = loop.Request(recipe, settings, seed, f"{steps}steps", None, SOURCE, place, (), roles, engines, None, "", ahead)
     began = time.perf_counter()
     loop.start(request, terminal.Quiet())
     return time.perf_counter() - began
 
 
-def outcome(place: Path) -> tuple[list, list]:
-    """All rollouts, and the bytes of the accepted weights."""
+def taught(place: Path) -> Path:
+    """A teacher who ends his turns: a run of another seed."""
+    if not place.exists():
+        run("grpo", place, 2, seed=4)
+    with Store.open(place) as store:
+        commit = store.last_commit()
+        assert commit and commit.accepted
+        return store.verified(commit.accepted)
+
+
+def outcome(place: Path) -> tuple[list, list, int]:
+    """All rollouts, the bytes of the accepted weights, and how many steps had a gradient."""
     with Store.open(place) as store:
         rows = store.rows("SELECT id, tokens, logprobs FROM rollouts ORDER BY id", deadline=600)
         commit = store.last_commit()
         assert commit and commit.accepted
         folder = store.verified(commit.accepted)
-        return [tuple(row) for row in rows], [file.read_bytes() for file in sorted(folder.glob("*.safetensors"))]
+        learnt = sum(bool(step.get("grad_norm")) for step in store.steps() if step["phase"] == "loop")
+        return [tuple(row) for row in rows], [file.read_bytes() for file in sorted(folder.glob("*.safetensors"))], learnt
 
 
 def equal(recipes: list[str], steps: int = 50) -> None:
@@ -78,10 +89,11 @@ def equal(recipes: list[str], steps: int = 50) -> None:
             server = contract.Server(contract.Engine(here.policy, here.name)).begin()
             seconds = [run(recipe, root / f"{recipe}.0", steps), run(recipe, root / f"{recipe}.1", steps, (server.url,))]
             server.stop()
-            (rows, weights), (other, others) = (outcome(root / f"{recipe}.{i}") for i in (0, 1))
+            (rows, weights, learnt), (other, others, _) = (outcome(root / f"{recipe}.{i}") for i in (0, 1))
             verdict = "equal" if rows == other and weights == others else "NOT EQUAL"
+            took = f"{seconds[0]:.0f} and {seconds[1]:.0f} s"
             print(
-                f"{recipe}: {steps} steps, {len(rows)} rollouts: {verdict} ({seconds[0]:.0f} and {seconds[1]:.0f} s)",
+                f"{recipe}: {steps} steps, {learnt} with a gradient, {len(rows)} rollouts: {verdict} ({took})",
                 flush=True,
             )
 

@@ -135,6 +135,28 @@ def same_tokens(url: str, model: str, policy: Any, until: float) -> None:
             )
 
 
+def renews_head(url: str, policy: Any, until: float) -> None:
+    """UserError where whole weights would leave a server's output matrix as it is.
+
+    For a processor vLLM packs each matrix and computes with the packed copy. When weights are loaded again, it packs again what
+    the files name, and a matrix that is tied to the embeddings is in no file: logits stay those of the first one (0.32.0).
+    """
+    if policy.lora or not getattr(policy.model.config.get_text_config(), "tie_word_embeddings", False):
+        return
+    try:
+        told = wire.call(url, "/server_info?config_format=json", None, until)
+    except wire.NoReply:  # it does not say; each publish is proven anyway
+        return
+    config = told.get("vllm_config")
+    device = config.get("device_config") if isinstance(config, dict) else None
+    if isinstance(device, dict) and device.get("device") == "cpu":
+        raise UserError(
+            f"head_kept: {url} is vLLM on a processor, and this model's output matrix is its embeddings. vLLM computes with a "
+            "packed copy of it there that no new weights reach, so answers would come of old and new weights mixed. Train an "
+            "adapter (--set lora=16; start the server with --enable-lora --max-lora-rank 16), or serve on a GPU."
+        )
+
+
 def directory(run: Path, given: str | None) -> Path:
     """Where a run publishes: in its own directory, unless the user names a place that the servers see, too."""
     return (Path(given) / run.name if given and given != nccl.NAME else run / "published").absolute()

@@ -73,6 +73,9 @@ class Served:
         if not len(self.probe):
             self.probe, self.end_ids = proof.text(policy), policy.end_ids
             found = [meeting.look(replica, policy, self.probe, self.until()) for replica in self.pool.replicas]
+            for replica in self.pool.replicas if self.whole is transport.WHOLE else ():
+                if replica.route is not SGLANG:
+                    meeting.renews_head(replica.url, policy, self.until())
             self.longest = min((n for n in found if n), default=0)
             known = {r.route.name for r in self.pool.replicas}
             self.say(

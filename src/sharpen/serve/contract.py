@@ -309,9 +309,9 @@ TELLING = {
     "/version": lambda engine: {"version": "0.0.1" if engine.errs("other_version") else "0.32.0"},
     "/v1/models": listed,
     "/get_world_size": lambda engine: {"world_size": 1},
-    "/weight_info": lambda engine: {"weight_version": engine.version},
-    "/get_model_info": lambda engine: {"weight_version": engine.version},
+    **dict.fromkeys(("/weight_info", "/get_model_info"), lambda engine: {"weight_version": engine.version}),
     "/metrics": metrics,
+    "/server_info": lambda e: {"vllm_config": {"device_config": {"device": "cpu" if e.errs("head_kept") else "cuda"}}},
 }
 
 

@@ -23,6 +23,7 @@ SAID = {
     "ended_early": "ended_early",  # answers end before their end, at some length of its own
     "another_run": "another_run",  # somebody else publishes to it
     "not_loaded": "not_loaded",  # it does not find the directory
+    "head_kept": "head_kept",  # it says that it packs weights for a processor; vLLM's packed output matrix is not renewed
     "other_version": "other_version",  # it has none of the routes, from the start
 }
-FROM_THE_START = ("tokenizer_differs", "template_differs", "short_context", "other_version")
+FROM_THE_START = ("tokenizer_differs", "template_differs", "short_context", "head_kept", "other_version")
