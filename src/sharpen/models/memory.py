@@ -64,7 +64,7 @@ def halving(work: Callable[[int], T], tokens: int, again: Callable[[], object]) 
             if tokens <= LEAST:
                 raise UserError(
                     f"the GPU's memory does not hold a pass of {tokens} tokens beside the weights and the optimizer: take a "
-                    "smaller model, or --set lora=16, recompute=true or offload=true"
+                    "smaller model, or --set lora=16, optimizer_bits=8, recompute=true or offload=true"
                 ) from error
         captured.release()
         if torch.cuda.is_available():
