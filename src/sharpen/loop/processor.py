@@ -11,7 +11,7 @@ import torch
 
 from sharpen.core import Policy
 from sharpen.loop.session import Run
-from sharpen.models import fast_bf16, paths, where
+from sharpen.models import fast_bf16, memory, paths, where
 from sharpen.models.engine import native
 from sharpen.recipe import Recipe
 from sharpen.store import Store
@@ -58,6 +58,12 @@ def say_path(policy: Policy, progress: Any) -> None:
         )
     if model is not None and model.device.type == "cpu" and (why := native.missing()):
         progress.say(f"no C kernels, for {why}: torch's own operations do the same, slower. With gcc or clang there are some.")
+
+
+def say_memory(this: Run) -> None:
+    """Tell the user what a model that is brought takes, once a step has shown it."""
+    if said := memory.told(getattr(this.policy, "policy", this.policy)):
+        this.progress.say(said)
 
 
 def say_neighbours(this: Run) -> None:

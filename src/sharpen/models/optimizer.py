@@ -7,8 +7,8 @@ what is kept between them is rounded. As there, embeddings stay exact (section 2
 
 1. A block is at most BLOCK numbers of one row, so a shard of rows is whole blocks, whoever holds it (ranks.py).
 2. A second moment is never rounded to nothing, but up to the least value: an update divides by its root.
-3. The nearest value is looked up by a number's float16 image, in 1.2 ns; a search takes 37. It can miss the nearest by 2^-11 of the
-   number.
+3. The nearest value is looked up by a number's float16 image, which takes a thirtieth of a search. It can miss the nearest by
+   2^-11 of the number.
 """
 
 from __future__ import annotations
@@ -151,8 +151,8 @@ def tables(signed: bool, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def tree(signed: bool) -> Tensor:
-    """(256,) ascending: 0, 1, and in each of seven decades below 1 the middles of 2^i equal parts, of both signs; without a sign
-    twice as many."""
+    """(256,) ascending: 0, 1, and in the i-th of seven decades up to 1 the middles of 2^i equal parts, of both signs; without a
+    sign of twice as many."""
     made = [0.0, 1.0]
     for i in range(7):
         ends = np.linspace(0.1, 1.0, 2 ** (i if signed else i + 1) + 1)
