@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
-
 from sharpen import environments, guard, models, workers
 from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.guard import doctor
@@ -134,7 +132,7 @@ def described(request: Request, recipe: Method, first: Recipe, made: Any) -> dic
         "argv": list(request.argv),
         "student": first.student,
         "warmup": signature(first, request.seed),
-        "threads": made.path.threads or torch.get_num_threads(),
+        "threads": made.path.threads or processor.usable(),
         "path": dataclasses.asdict(made.choice) if made.choice else None,
         **resuming.description(request, recipe, made),
     }

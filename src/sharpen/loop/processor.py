@@ -11,7 +11,7 @@ import torch
 
 from sharpen.core import Policy
 from sharpen.loop.session import Run
-from sharpen.models import fast_bf16, memory, paths, where
+from sharpen.models import cores, fast_bf16, memory, paths, where
 from sharpen.models.engine import native
 from sharpen.recipe import Recipe
 from sharpen.store import Store
@@ -31,6 +31,11 @@ def chosen_before(origin: Path) -> paths.Choice | None:
     """The path of the run that another one begins as a copy of: they are the same up to there, bit for bit."""
     with Store.open(origin, write=False) as store:
         return paths.recalled(store.meta()["path"])
+
+
+def usable() -> int:
+    """Threads of a run for which none were chosen."""
+    return cores.usable(torch.get_num_threads())
 
 
 @contextmanager

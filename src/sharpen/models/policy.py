@@ -55,6 +55,7 @@ class LocalPolicy:
     elsewhere: Any = None  # who generates in place of this process: generate(policy, requests, finish, tick)
     ranks: Any = None  # the processes that share the weights (ranks.py)
     lent: Any = None  # who still reads the weights to write them (snapshot.py): before they change, `take_back`
+    referred = ""  # where the reference is from
     base: Any = None  # what adapters lie on (base.py), where that is known: then they are saved by themselves
 
     def __init__(
@@ -76,7 +77,6 @@ class LocalPolicy:
         self.recompute, self.optimizer_bits, self.version = recompute, optimizer_bits, 0
         self.prefixes: Prefixes | None = None
         self.reference: Any = None
-        self.referred = ""  # where that is from
         self.critic: ValueHead | None = None
         self.tick: Callable[[str, float], None] = unheard
         self.past: dict[str, Tensor] = {}
