@@ -24,7 +24,7 @@ def usable(threads: int, root: Path = Path("/")) -> int:
     """
     if "OMP_NUM_THREADS" in os.environ:
         return threads
-    return max(min(threads, math.ceil(quota(root))), 1)
+    return max(math.ceil(min(threads, quota(root))), 1)
 
 
 def quota(root: Path = Path("/")) -> float:
