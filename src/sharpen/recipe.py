@@ -22,6 +22,7 @@ from sharpen.core import (
 )
 
 PRECISIONS = ("auto", "bf16", "fp32")
+OPTIMIZER_BITS = (32, 8)
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class Recipe:
       recompute        gradient checkpointing: less memory, a third more time for learning
       offload          float32 weights and the optimizer in the processor's memory, beside a GPU that trains in bf16: 16 bytes a
                        parameter less there, and slower updates
+      optimizer_bits   bits of the optimizer's moments: 32, or 8, quantised block by block (models/optimizer.py): a quarter
+                       of their memory, and slower updates
       lora             rank of adapters that are trained instead of the weights; 0: the weights themselves
       device           "cpu", "cuda", …; "auto": a GPU where there is one
       precision        "fp32", "bf16", or "auto": bf16 where the processor multiplies it in hardware
@@ -147,6 +150,7 @@ class Recipe:
     micro_tokens: int = 0
     recompute: bool = False
     offload: bool = False
+    optimizer_bits: int = 32
     lora: int = 0
     device: str = "auto"
     precision: str = "auto"

@@ -68,10 +68,10 @@ def assert_same(a: Path, b: Path) -> None:
 
 
 # "always" keeps every round and "ratchet" rolls most back here, so both ways of closing a round are interrupted.
-@pytest.mark.parametrize(("guard", "kills"), [("always", KILLS), ("ratchet", SAVELESS)])
-def test_killed_at_commit_points(tmp_path, guard, kills):
+@pytest.mark.parametrize(("guard", "kills", "bits"), [("always", KILLS, 8), ("ratchet", SAVELESS, 32)])
+def test_killed_at_commit_points(tmp_path, guard, kills, bits):
     case = in_turn(kills)
-    said = run_cases(tmp_path, [*SETTINGS, f"guard={guard}"], [case])
+    said = run_cases(tmp_path, [*SETTINGS, f"guard={guard}", f"optimizer_bits={bits}"], [case])
     assert said.count("killed 1") == len(kills) and "killed 0" not in said, said
     assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
 

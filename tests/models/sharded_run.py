@@ -31,11 +31,11 @@ STEPS, LATE = 3, 60.0
 torch.set_num_threads(1)
 
 
-def student(lora: int = 0) -> models.LocalPolicy:
+def student(kind: str = "") -> models.LocalPolicy:
     torch.manual_seed(0)
-    return models.LocalPolicy(
-        *embedded.build("micro", tasks.parse_spec("chain_sum/1"), 0), "fp32", lora=lora, device="cpu", micro_tokens=40
-    )
+    made = embedded.build("micro", tasks.parse_spec("chain_sum/1"), 0)
+    how: dict[str, Any] = dict(lora=2 if kind == "lora" else 0, optimizer_bits=8 if kind == "eight" else 32)
+    return models.LocalPolicy(*made, "fp32", device="cpu", micro_tokens=40, **how)
 
 
 def batch(step: int) -> Batch:
@@ -89,7 +89,7 @@ def outcome(policy: Any, kind: str, steps: range, save: Path | None) -> dict[str
     said = None
     if save:
         save.mkdir(parents=True)
-        said = asked(policy, save)  # it changes the weights
+        said = policy.save(str(save)) if kind == "eight" else asked(policy, save)  # which changes the weights
     return {"told": told, "said": said, "logp": logp.sum(axis=1).tolist()}
 
 
@@ -122,7 +122,7 @@ def ranks(size: int, kind: str, steps: range, load: Path | None, save: Path | No
 
 
 def one(size: int, rank: int, kind: str, steps: range, load: Path | None, save: Path | None, at: Path, dies: bool) -> None:
-    policy = student(2 if kind == "lora" else 0)
+    policy = student(kind)
     job = models.Job(dist.FileStore(str(at / "store"), size), rank, size, LATE)
     if rank:
         if dies:
@@ -138,7 +138,7 @@ def one(size: int, rank: int, kind: str, steps: range, load: Path | None, save: 
 
 
 def alone(kind: str, steps: range, load: Path | None, save: Path | None) -> dict[str, Any]:
-    policy = student(2 if kind == "lora" else 0)
+    policy = student(kind)
     if load:
         policy.load(str(load))
     return outcome(policy, kind, steps, save)
@@ -146,12 +146,12 @@ def alone(kind: str, steps: range, load: Path | None, save: Path | None) -> dict
 
 if __name__ == "__main__":
     root = Path(sys.argv[1])
-    for kind in ("grpo", "lora", "ppo"):
+    for kind in ("grpo", "lora", "ppo", "eight"):
         first, rest = range(STEPS), range(STEPS, STEPS + 2)
         whole = alone(kind, range(STEPS + 2), None, None)
         two = ranks(2, kind, first, None, root / kind / "2", root / f"{kind}.2")
         by_one = alone(kind, rest, root / kind / "2", root / kind / "1")
-        if kind != "ppo":
+        if kind in ("grpo", "lora"):
             print(json.dumps(["engines", alone(kind, first, None, root / kind / "own")["said"], two["said"]]), flush=True)
         print(json.dumps([kind, whole["told"], two["told"] + by_one["told"], whole["logp"], by_one["logp"]]), flush=True)
         if kind == "grpo":  # 2 -> 1 -> 3, and from what one process wrote

@@ -124,10 +124,25 @@ def test_offloading_what_is_nowhere_is_an_error():
         policy.LocalPolicy(*embedded.build("micro", NOWHERE, 0), "fp32", device="cpu", offload=True)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_a_policy_holds_is_told_by_part(precision):
+    """N weights: 4 N bytes of them and of gradients, 8 N of moments; in bf16 their image has 2 N more."""
+    local = policy.LocalPolicy(*embedded.build("micro", NOWHERE, 0), precision, device="cpu")
+    n = sum(p.numel() for p in local.model.parameters())
+    assert memory.held(local).get("the optimizer's moments") is None and memory.told(local) == ""  # too little for a word
+    local.update(batch(), policy_gradient.dapo(), 1e-3)
+    found = memory.held(local)
+    moments = found.pop("the optimizer's moments")
+    assert 8 * n < moments < 8 * n + 1000  # each tensor counts its steps
+    image = {f"weights that run in {precision}": 2 * n} if precision == "bf16" else {}
+    assert found == {"trained weights": 4 * n, "their gradients": 4 * n} | image
+
+
 def test_what_the_allocator_keeps_beyond_what_is_needed_is_given_back():
     """Blocks below its threshold for mapping, freed but for the last one, stay with the process until they are given back."""
-    if memory._glibc() is None:
+    if (libc := memory._glibc()) is None:
         pytest.skip("the allocator is not glibc's")
+    libc.malloc_trim(0)  # what tests before this one have left
 
     def work() -> tuple[int, bytearray]:
         """Bytes that are kept unused, and the block that is still in use."""

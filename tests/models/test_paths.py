@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -80,3 +81,26 @@ def test_of_each_part_the_faster_try_counts(model, monkeypatch):
     monkeypatch.setattr(timer, "step", lambda path: next(tries))
     assert timer.seconds(paths.ComputePath()) == pytest.approx(2.0 + 2 * max(0.1, 2.4 / 20) + 1.0)
     assert timer.seconds(paths.ComputePath()) == pytest.approx(1.0 + 2 * 1.4 / 4 + 0.5)
+
+
+def laid(root: Path, groups: str, files: dict[str, str]) -> Path:
+    """A root directory in which a process has these control groups, and these have these files."""
+    for name, text in {"proc/self/cgroup": groups, **files}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_no_more_threads_than_the_control_groups_grant_processors(tmp_path, monkeypatch):
+    """150,000 us in each 100,000 us are one and a half processors, so two threads; the smallest of a group's parents counts."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    of = "sys/fs/cgroup"
+    second = laid(tmp_path / "2", "0::/a/b\n", {f"{of}/a/b/cpu.max": "max 100000\n", f"{of}/a/cpu.max": "150000 100000\n"})
+    old = {f"{of}/cpu/c/cpu.cfs_quota_us": "300000\n", f"{of}/cpu/c/cpu.cfs_period_us": "100000\n"}
+    first = laid(tmp_path / "1", "4:memory:/m\n3:cpu,cpuacct:/c\n0::/\n", old)
+    least = laid(tmp_path / "0", "0::/\n", {f"{of}/cpu.max": "5000 100000\n"})
+    odd = laid(tmp_path / "odd", "0::/\n", {f"{of}/cpu.max": "some text\n"})
+    assert [cores.usable(64, root) for root in (second, first, least, odd, tmp_path / "nowhere")] == [2, 3, 1, 64, 64]
+    assert cores.usable(1, second) == 1  # what the affinity leaves
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    assert cores.usable(64, second) == 64  # the user has chosen

@@ -17,7 +17,7 @@ from sharpen.models import shards
 def test_ranks_learn_what_one_process_learns(tmp_path):
     said = prefork.run(Path(__file__).with_name("sharded_run.py"), str(tmp_path))
     lines = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
-    assert [line[0] for line in lines] == ["engines", "grpo", "reshard", "killed", "engines", "lora", "ppo"]
+    assert [line[0] for line in lines] == ["engines", "grpo", "reshard", "killed", "engines", "lora", "ppo", "eight"]
     for name, *rest in lines:
         if name == "killed":
             assert rest[0].startswith("rank_lost (ranks 1): rank 1 did not finish the call")
@@ -26,8 +26,9 @@ def test_ranks_learn_what_one_process_learns(tmp_path):
             assert rest[0] == rest[1]  # tokens
             continue
         told, by_ranks, logp, other = map(np.array, rest)
-        np.testing.assert_allclose(by_ranks, told, rtol=2e-5, atol=1e-6, err_msg=name)
-        np.testing.assert_allclose(other, logp, rtol=1e-6, err_msg=name)
+        rough = name == "eight"  # the last bit of a gradient decides between two codes
+        np.testing.assert_allclose(by_ranks, told, rtol=1e-3 if rough else 2e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(other, logp, rtol=1e-4 if rough else 1e-6, err_msg=name)
 
 
 def test_an_index_that_names_code_is_not_read(tmp_path):

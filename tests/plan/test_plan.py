@@ -18,6 +18,9 @@ def test_memory_by_part_is_what_is_held():
     one, eight = (learning_memory(Plan(1, n), SEVEN) for n in (1, 8))
     n = SEVEN.parameters
     assert one["master and optimizer"] == 12 * n == 8 * eight["master and optimizer"]  # float32 weights and two moments
+    rough = learning_memory(Plan(1, 1, bits=8), SEVEN)["master and optimizer"]
+    table = SEVEN.vocabulary * SEVEN.width  # keeps 32 bits; a block of 256 numbers has a scale of 4 bytes
+    assert rough == pytest.approx(4 * n + 8 * table + (2 + 8 / 256) * (n - table))
     assert one["weights"] == eight["weights"] == 2 * n  # gathered whole for a step
     assert one["gradients"] == 4 * n > learning_memory(Plan(1, 1, lora=32), SEVEN)["gradients"] * 100
     assert (

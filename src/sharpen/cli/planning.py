@@ -27,11 +27,13 @@ def plan(
             min=-1, max=16, metavar="K", show_default=False, help="Steps ahead of the learner. [default: what is faster]"
         ),
     ] = -1,
+    optimizer_bits: Annotated[int, typer.Option(metavar="32|8", help="Of the optimizer's moments.")] = 32,
     measure: Annotated[Path | None, typer.Option(metavar="DIR", help="Measure this machine with a model, and keep it.")] = None,
 ) -> None:
     """Which devices generate and which learn, what a step takes in time and memory, and the commands that run it."""
     from sharpen import plan as planning
     from sharpen.core import UserError
+    from sharpen.recipe import OPTIMIZER_BITS
 
     if measure:
         _measure(measure)
@@ -40,12 +42,15 @@ def plan(
     if mean > tokens:
         raise UserError(f"--mean {mean} is longer than the longest answer, --tokens {tokens}.")
     load = planning.Load(rows, prompt, mean or max(tokens // 4, 1), tokens)
+    if optimizer_bits not in OPTIMIZER_BITS:
+        raise UserError(f"--optimizer-bits {optimizer_bits}: the optimizer's moments have 32 bits, or 8.")
     what = planning.shape(model)
-    found = planning.best(what, here, load, gpus, None if lora < 0 else lora, None if ahead < 0 else ahead)
+    rank, k = None if lora < 0 else lora, None if ahead < 0 else ahead
+    found = planning.best(what, here, load, gpus, rank, k, bits=optimizer_bits)
     if found is None:
         raise UserError(
             f"{what.name} does not fit {gpus} of {here.name}, with {tokens} tokens an answer. Take more or larger devices, "
-            "fewer tokens, or adapters (--lora 32)."
+            "fewer tokens, moments of 8 bits (--optimizer-bits 8), or adapters (--lora 32)."
         )
     print(planning.told(*found, what, here, load))
     seconds = planning.simulated(found[0], what, here, load)

@@ -49,6 +49,8 @@ def profile(
         f"store. At this machine's own speed ({found.gflops:.0f} GFLOP/s in {found.precision}, {found.gbytes:.0f} GB/s) the "
         f"operations above would spare {spared:.2f} s."
     )
+    if found.memory:
+        print(f"{found.memory}.")
 
 
 def _floor(seconds: float | None) -> str:

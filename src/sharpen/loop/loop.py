@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
-
 from sharpen import environments, guard, models, workers
 from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.guard import doctor
@@ -134,7 +132,7 @@ def described(request: Request, recipe: Method, first: Recipe, made: Any) -> dic
         "argv": list(request.argv),
         "student": first.student,
         "warmup": signature(first, request.seed),
-        "threads": made.path.threads or torch.get_num_threads(),
+        "threads": made.path.threads or processor.usable(),
         "path": dataclasses.asdict(made.choice) if made.choice else None,
         **resuming.description(request, recipe, made),
     }
@@ -310,6 +308,7 @@ def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float
     if step == this.recipe.warmup_steps:
         look = this.phases["baseline"] * this.recipe.validation / (this.recipe.validation + this.recipe.test)
         this.progress.say(sizing.told(this.recipe, stats, time.monotonic() - began, look, this.budget))
+        processor.say_memory(this)
     audits = this.store.meta().get("audits", ()) if this.recipe.roles else ()
     for found in doctor.diagnose(this.steps, rounds[this.at.round :], audits):
         note(this, step + 1, rounds, found)

@@ -11,7 +11,7 @@ import torch
 
 from sharpen.core import Policy
 from sharpen.loop.session import Run
-from sharpen.models import fast_bf16, paths, where
+from sharpen.models import cores, fast_bf16, memory, paths, where
 from sharpen.models.engine import native
 from sharpen.recipe import Recipe
 from sharpen.store import Store
@@ -31,6 +31,11 @@ def chosen_before(origin: Path) -> paths.Choice | None:
     """The path of the run that another one begins as a copy of: they are the same up to there, bit for bit."""
     with Store.open(origin, write=False) as store:
         return paths.recalled(store.meta()["path"])
+
+
+def usable() -> int:
+    """Threads of a run for which none were chosen."""
+    return cores.usable(torch.get_num_threads())
 
 
 @contextmanager
@@ -58,6 +63,12 @@ def say_path(policy: Policy, progress: Any) -> None:
         )
     if model is not None and model.device.type == "cpu" and (why := native.missing()):
         progress.say(f"no C kernels, for {why}: torch's own operations do the same, slower. With gcc or clang there are some.")
+
+
+def say_memory(this: Run) -> None:
+    """Tell the user what a model that is brought takes, once a step has shown it."""
+    if said := memory.told(getattr(this.policy, "policy", this.policy)):
+        this.progress.say(said)
 
 
 def say_neighbours(this: Run) -> None:

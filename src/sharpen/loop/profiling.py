@@ -49,6 +49,7 @@ class Profile:
     """Steps, their seconds, which include what Python does, and the operations, the dearest first.
 
     gflops, gbytes  what the machine does in a second, measured for numbers of this precision
+    memory          what the run says of it, "" for a small model
     """
 
     steps: int
@@ -57,6 +58,7 @@ class Profile:
     precision: str
     gflops: float
     gbytes: float
+    memory: str = ""
 
 
 class _Steps(Quiet):
@@ -66,7 +68,7 @@ class _Steps(Quiet):
         activities = [torch.profiler.ProfilerActivity.CPU]
         self.torch = torch.profiler.profile(activities=activities, record_shapes=True, with_flops=True)
         self.native: dict[str, native.Calls] = {}
-        self.wanted, self.steps, self.seconds = wanted, 0, 0.0
+        self.wanted, self.steps, self.seconds, self.memory = wanted, 0, 0.0, ""
         self._open: ExitStack | None = None
 
     def phase(self, name: str, total: int | None = None, done: int = 0) -> None:
@@ -74,6 +76,9 @@ class _Steps(Quiet):
             self._open, self._began = ExitStack(), time.perf_counter()
             self._open.enter_context(native.observed(self.native))
             self._open.enter_context(self.torch)
+
+    def say(self, text: str) -> None:
+        self.memory = text if text.startswith("memory: ") else self.memory
 
     def advance(self, n: int = 1, **numbers: float | None) -> None:
         if self._open is None:
@@ -108,7 +113,8 @@ def profile(request: Request, steps: int) -> Profile:
     for name, calls in seen.native.items():
         floor = calls.flops / flops if calls.flops else calls.numbers * kind.itemsize / bandwidth if calls.numbers else None
         found.append(Operation(f"C {name}", "", calls.calls, calls.seconds, floor))
-    return Profile(steps, seen.seconds, tuple(sorted(found, key=lambda o: -o.seconds)), precision, flops / 1e9, bandwidth / 1e9)
+    dearest = tuple(sorted(found, key=lambda o: -o.seconds))
+    return Profile(steps, seen.seconds, dearest, precision, flops / 1e9, bandwidth / 1e9, seen.memory)
 
 
 def _of_torch(profiled: Any, kind: torch.dtype, flops: float, bandwidth: float) -> Iterator[Operation]:

@@ -86,7 +86,7 @@ def build_policy(
     model, tokenizer = models.load_model(path) if path.is_dir() else embedded.build(recipe.student, source, seed, said)
     choice = choose(model)
     how = recipe.precision, recipe.average, recipe.recompute, recipe.lora, recipe.device, recipe.micro_tokens, recipe.offload
-    made = models.LocalPolicy(model, tokenizer, *how, choice)
+    made = models.LocalPolicy(model, tokenizer, *how, choice, recipe.optimizer_bits)
     if path.is_dir():
         told = telling.of_recipe(recipe, tokenizer)
         asked = [asking.told(Ask(task.prompt), task, told) for task in embedded.example_tasks(source)]
@@ -320,7 +320,8 @@ def load_checkpoint(this: Run, name: str) -> None:
 
 def like_student(recipe: Recipe, student: Policy, path: Path) -> models.LocalPolicy:
     """A role's model, run as the student's is."""
-    same: dict[str, Any] = {k: getattr(recipe, k) for k in ("precision", "recompute", "device", "micro_tokens", "offload")}
+    names = ("precision", "recompute", "device", "micro_tokens", "offload", "optimizer_bits")
+    same: dict[str, Any] = {name: getattr(recipe, name) for name in names}
     return models.LocalPolicy(*models.load_model(path), **same, choice=getattr(student, "choice", None))
 
 

@@ -1,4 +1,4 @@
-"""Is something else using the cores that this process may run on?
+"""How many cores this process may use, and is something else using them?
 
 Where that is so, a step of several threads waits at every barrier for a thread that does not run. It cannot be helped from
 here, but it can be said. Linux tells; elsewhere nothing is known.
@@ -6,6 +6,7 @@ here, but it can be said. Linux tells; elsewhere nothing is known.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -13,6 +14,35 @@ from pathlib import Path
 
 DISTURBED = 0.1  # share of the cores' time that others may take before it is worth a word
 STAT = Path("/proc/stat")
+
+
+def usable(threads: int, root: Path = Path("/")) -> int:
+    """How many of these threads are worth having: no more than the process's control groups grant it processors.
+
+    What a container is limited to (`docker run --cpus 2`) neither the list of its cores nor OpenMP knows: 64 threads that are
+    stopped after a thirty-second of each 100 ms wait for each other. A user who has set OMP_NUM_THREADS has chosen himself.
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return threads
+    return max(math.ceil(min(threads, quota(root))), 1)
+
+
+def quota(root: Path = Path("/")) -> float:
+    """Seconds of processors that the control groups, of either version, grant in a second; infinity where they set no limit."""
+    found = [math.inf]
+    for line in _read(str(root / "proc/self/cgroup"), lambda path: Path(path).read_text().splitlines()):
+        _, controllers, own = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        for place in (top / own.lstrip("/"), *(top / own.lstrip("/")).parents):
+            if not place.is_relative_to(top):
+                break
+            files = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+            words = [word for file in files for word in _read(str(place / file), lambda path: Path(path).read_text().split())]
+            if len(words) == 2 and words[0] not in ("max", "-1") and all(word.isdecimal() for word in words) and int(words[1]):
+                found.append(int(words[0]) / int(words[1]))
+    return min(found)
 
 
 class Watch:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ GPU_TOKENS = 32768
 ACTIVATION_BYTES = {"cpu": 2**29, "cuda": 8 * 10**9}  # what a pass keeps for its backward pass …
 HALF_BYTES = 3 * 2**28  # on a processor in bfloat16, where every pass reads and writes all gradients
 LEAST = 256  # … unless it has no more tokens than this already
+TOLD = 2**28  # bytes of weights and optimizer from which it is worth a word what they are
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt
 IDLE_BYTES, IDLE_SHARE = 2**27, 0.25  # that the processor's allocator may keep beyond what it needs, before they are given back
 
@@ -65,7 +67,7 @@ def halving(work: Callable[[int], T], tokens: int, again: Callable[[], object]) 
             if tokens <= LEAST:
                 raise UserError(
                     f"the GPU's memory does not hold a pass of {tokens} tokens beside the weights and the optimizer: take a "
-                    "smaller model, or --set lora=16, recompute=true or offload=true"
+                    "smaller model, or --set lora=16, optimizer_bits=8, recompute=true or offload=true"
                 ) from error
         captured.release()
         if torch.cuda.is_available():
@@ -114,6 +116,39 @@ def forget(policy: Any) -> None:
     policy.model.zero_grad()
     if policy.critic is not None:
         policy.critic.optimizer.zero_grad()
+
+
+def held(policy: Any) -> dict[str, int]:
+    """Bytes that a LocalPolicy holds, by what they are for. Gradients are there while a step learns, the rest all the time."""
+    trained = [*policy.trained.values()]
+    own = set(map(id, trained))
+    parts: dict[str, Iterable[Tensor]] = {
+        "trained weights": trained,
+        "their gradients": trained,
+        "the optimizer's moments": [t for kept in policy.optimizer.state.values() for t in kept.values()],
+        f"weights that run in {policy.precision}": [p for p in policy.model.parameters() if id(p) not in own],
+        "the running mean": policy.mean,
+        "the last round's weights": policy.learned,
+        "the reference": policy.reference.parameters() if policy.reference is not None else (),
+    }
+    found = {name: sum(t.nbytes for t in tensors) for name, tensors in parts.items()}
+    return {name: size for name, size in found.items() if size}
+
+
+def told(policy: Any) -> str:
+    """What of a process's memory is a policy's, in words; "" where that is little, or in shards, or the model is elsewhere."""
+    if not getattr(policy, "trained", None) or policy.ranks:
+        return ""
+    parts = held(policy)
+    if sum(parts.values()) < TOLD:
+        return ""
+    gpu = policy.model.device.type == "cuda"
+    most = torch.cuda.max_memory_allocated() if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    each = ", ".join(f"{size / 1e9:.2f} {name}" for name, size in parts.items())
+    return (
+        f"memory: {most / 1e9:.2f} GB at most so far{' on the GPU' if gpu else ''}. Of them {each}; the rest is activations, "
+        "caches of keys and values, and libraries"
+    )
 
 
 class Unused:

@@ -103,11 +103,12 @@ class Choice:
 def choose(model: Any, work: Work, micro_tokens: int = 0) -> Choice:
     """The fastest path of a float32 model on the processor, measured, or remembered where it was measured before.
 
-    A user who has set OMP_NUM_THREADS has chosen the threads himself.
+    A user who has set OMP_NUM_THREADS has chosen the threads himself; else there are no more than the process may use.
 
     micro_tokens  the size of a pass, where that is settled already
     """
-    most, kinds = torch.get_num_threads(), ["fp32", "bf16"] if fast_bf16() else ["fp32"]
+    before = torch.get_num_threads()
+    most, kinds = cores.usable(before), ["fp32", "bf16"] if fast_bf16() else ["fp32"]
     usual = ComputePath("fp32", native.library() is not None, most, micro_tokens)
     if sum(p.numel() for p in model.parameters()) > LARGEST:
         return Choice(replace(usual, precision=kinds[-1]))
@@ -127,7 +128,7 @@ def choose(model: Any, work: Work, micro_tokens: int = 0) -> Choice:
         if work.rows > TOGETHER[-1]:
             best = timer.best([best, *(replace(best, rows=n) for n in TOGETHER[1:])])
     finally:
-        torch.set_num_threads(most)
+        torch.set_num_threads(before)
     others = {str(path): seconds for path, seconds in timer.found.items() if path != best}
     made = Choice(best, timer.found[best], others, watch.foreign() or 0.0)
     _remember(key, made)

@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from sharpen.core import Ask, Batch, FatalDiagnosis, NotFinite, Sampling, Tableau, Turn, UserError
 from sharpen.hashing import digest
-from sharpen.models import adapters, logprobs, memory, saving, study, templates, turns
+from sharpen.models import adapters, logprobs, memory, optimizer, saving, study, templates, turns
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import Kept, Prefixes, generate, native, train_products, transformer
 from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, where
@@ -48,12 +48,14 @@ class LocalPolicy:
     micro_tokens  tokens of a forward and backward pass, halved where a GPU has no room for them. 0: `memory.pass_tokens`
     offload    beside a bfloat16 model on a GPU: what is trained, and the optimizer, are in the processor's memory
     choice     how the model is run, as `paths.choose` found it; it says the precision where that is "auto"
+    optimizer_bits  of AdamW's moments: 32, or 8 (optimizer.py)
     """
 
     changes = 0  # how often the weights have become others
     elsewhere: Any = None  # who generates in place of this process: generate(policy, requests, finish, tick)
     ranks: Any = None  # the processes that share the weights (ranks.py)
     lent: Any = None  # who still reads the weights to write them (snapshot.py): before they change, `take_back`
+    referred = ""  # where the reference is from
     base: Any = None  # what adapters lie on (base.py), where that is known: then they are saved by themselves
 
     def __init__(
@@ -68,13 +70,13 @@ class LocalPolicy:
         micro_tokens: int = 0,
         offload: bool = False,
         choice: Choice | None = None,
+        optimizer_bits: int = 32,
     ):
         self.choice, self.path, self.packed = choice, choice.path if choice else ComputePath(), Kept()
         self.tokenizer, self.average, self.lora = tokenizer, average, lora
-        self.recompute, self.version = recompute, 0
+        self.recompute, self.optimizer_bits, self.version = recompute, optimizer_bits, 0
         self.prefixes: Prefixes | None = None
         self.reference: Any = None
-        self.referred = ""  # where that is from
         self.critic: ValueHead | None = None
         self.tick: Callable[[str, float], None] = unheard
         self.past: dict[str, Tensor] = {}
@@ -107,7 +109,7 @@ class LocalPolicy:
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_ids[0]
         self.mean = [t.detach().clone() for t in self.trained.values()] if average else []
         self.learned: list[Tensor] = []  # the weights at the last `extrapolate`, before it moved them
-        self.optimizer = torch.optim.AdamW(self.trained.values(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        self.optimizer = optimizer.make(self.trained, self.model, optimizer_bits, fused=True)
         if not getattr(tokenizer, "chat_template", None):
             raise UserError(
                 "the tokenizer has no chat template, so it is not known how the model marks turns. Put a chat_template.jinja "

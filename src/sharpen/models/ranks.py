@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from sharpen.core import Batch
+from sharpen.models import optimizer
 
 
 class Whole(nn.Module):
@@ -49,8 +50,8 @@ class Ranks:
         self.whole.set_requires_gradient_sync(False)
         self.mesh, self.device, self.gathered = mesh, policy.model.device, False
         policy.trained = {n.removeprefix("model."): p for n, p in self.whole.named_parameters() if p.requires_grad}
-        settings: dict[str, Any] = dict(lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, foreach=False, fused=False)
-        policy.optimizer = torch.optim.AdamW(policy.trained.values(), **settings)
+        plain: dict[str, Any] = dict(foreach=False, fused=False)
+        policy.optimizer = optimizer.make(policy.trained, policy.model, policy.optimizer_bits, **plain)
         policy.mean = [t.detach().clone() for t in policy.trained.values()] if policy.average else []
         policy.ranks, self.packed = self, policy.packed
         self.front: Any = None  # of rank 0: what makes every rank do it

@@ -18,12 +18,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sharpen.core import UserError
-from sharpen.models import adapters, base
+from sharpen.models import adapters, base, optimizer
 from sharpen.models.critic import ValueHead
 from sharpen.models.loading import BESIDE, in_short, load_weights, read_json
 
 SHARDS = "shards"  # folder of a checkpoint whose trained weights and optimizer are in shards
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of the optimizer
 
 
 def weights(model: Any, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -170,6 +169,7 @@ def load(policy: Any, directory: str) -> None:
             learned[numbers[name]] = tensor
         else:
             policy.optimizer.state[policy.trained[name]][field] = tensor
+    optimizer.refuse_other(policy.optimizer, path)
     load_rest(policy, path)
     policy.learned = [learned[i] for i in sorted(learned)]
     policy.refresh()
@@ -201,9 +201,10 @@ def load_shards(policy: Any, path: Path) -> None:
             if policy.mean:
                 policy.mean[i].copy_(lay(found.get(f"mean:{name}", found[f"latest:{name}"]), weights))
             learned += [lay(found[f"learned:{name}"], weights)] if f"learned:{name}" in found else []
-            for key in MOMENTS:
+            for key in optimizer.STATE:
                 if (value := found.get(f"{key}:{name}")) is not None:
                     policy.optimizer.state[weights][key] = value if key == "step" else lay(value, weights)
+    optimizer.refuse_other(policy.optimizer, path)
     load_rest(policy, path)
     policy.learned = learned
     policy.refresh()

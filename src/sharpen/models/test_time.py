@@ -6,7 +6,6 @@ from one made-up sample like the question, and only where the model is unsure: t
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -28,7 +27,8 @@ def adapted(policy: LocalPolicy, shown: Sequence[tuple[str, str]], steps: int = 
         return
     weights = {name: tensor.detach().clone() for name, tensor in policy.trained.items()}
     image = {n: p.detach().clone() for n, p in policy.model.named_parameters()}
-    optimizer, version = copy.deepcopy(policy.optimizer.state_dict()), policy.version
+    moments = {p: {key: t.clone() for key, t in kept.items()} for p, kept in policy.optimizer.state.items()}
+    version = policy.version
     batch = lesson(policy, shown)
     try:
         for _ in range(steps):
@@ -40,7 +40,8 @@ def adapted(policy: LocalPolicy, shown: Sequence[tuple[str, str]], steps: int = 
                 policy.trained[name].copy_(tensor)
             for name, parameter in policy.model.named_parameters():
                 parameter.copy_(image[name])
-        policy.optimizer.load_state_dict(optimizer)
+        policy.optimizer.state.clear()
+        policy.optimizer.state.update(moments)
         policy.optimizer.zero_grad()
         policy.version = version
         policy.packed.forget()

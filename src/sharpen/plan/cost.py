@@ -17,6 +17,7 @@ from sharpen.plan.shapes import Device, Load, Shape
 SPARE = 0.9  # of a device's memory may be planned for
 PASS = 2048  # tokens of the smallest learning pass
 CHUNK = 2**25 * 4.0 * 3  # bytes of logits that a pass holds at once
+MOMENTS = {32: 8.0, 8: 2 + 2 * 4 / 256}  # bytes of the optimizer's two for a weight; in 8 bits each block has a scale
 POINTS = 24  # lengths at which decoding is looked at
 
 
@@ -30,6 +31,7 @@ class Plan:
     ahead      steps of rollouts that are generated before they are learnt from
     recompute  activations are computed again in the backward pass
     micro      tokens of a pass
+    bits       of the optimizer's moments; embeddings have 32 always (models/optimizer.py)
     """
 
     generate: int
@@ -40,6 +42,7 @@ class Plan:
     ahead: int = 0
     recompute: bool = True
     micro: int = 8192
+    bits: int = 32
 
     @property
     def engines(self) -> int:
@@ -139,10 +142,12 @@ def learning_memory(plan: Plan, shape: Shape) -> dict[str, float]:
     n = shape.parameters
     adapters = plan.lora * 2.0 * 7 * shape.layers * shape.width if plan.lora else 0.0
     trained = adapters or n
+    exact = 0.0 if plan.lora else float(shape.vocabulary * shape.width)
+    optimizer = 4 * trained + MOMENTS[32] * exact + MOMENTS[plan.bits] * (trained - exact)
     kept = shape.layers * shape.width * 2.0 * (2.0 if plan.recompute else 34.0)  # arXiv 2205.05198, section 4.1
     return {
         "weights": 2.0 * n,
-        "master and optimizer": 12.0 * trained / plan.learn,
+        "master and optimizer": optimizer / plan.learn,
         "gradients": 4.0 * trained,
         "activations": plan.micro * kept + min(CHUNK, plan.micro * shape.vocabulary * 12.0),
     }

@@ -17,14 +17,14 @@ TENSOR, MICRO = (1, 2, 4, 8), (2048, 4096, 8192, 16384, 32768)
 MOVES, WARM, COLD = 4000, 0.5, 0.005  # of the annealing; temperatures in shares of a step's time
 
 
-def plans(devices: int, lora: int | None, ahead: int | None) -> Iterator[Plan]:
+def plans(devices: int, lora: int | None, ahead: int | None, bits: int = 32) -> Iterator[Plan]:
     """All plans. `lora` and `ahead`: None leaves them open."""
     loras, aheads = ((0, 32) if lora is None else (lora,)), ((0, 1) if ahead is None else (ahead,))
     for tensor in (t for t in TENSOR if t <= devices):
         for rank in loras:
             for micro in MICRO:
                 for recompute in (False, True):
-                    parts: dict[str, Any] = dict(tensor=tensor, lora=rank, micro=micro, recompute=recompute)
+                    parts: dict[str, Any] = dict(tensor=tensor, lora=rank, micro=micro, recompute=recompute, bits=bits)
                     if 0 in aheads:
                         yield Plan(devices - devices % tensor, devices, together=True, **parts)
                     for k in aheads:
@@ -33,26 +33,41 @@ def plans(devices: int, lora: int | None, ahead: int | None) -> Iterator[Plan]:
 
 
 def best(
-    shape: Shape, device: Device, load: Load, devices: int, lora: int | None = None, ahead: int | None = None, seed: int = 0
+    shape: Shape,
+    device: Device,
+    load: Load,
+    devices: int,
+    lora: int | None = None,
+    ahead: int | None = None,
+    seed: int = 0,
+    bits: int = 32,
 ) -> tuple[Plan, Cost] | None:
     """The plan of the shortest step; None where none fits. Adapters only where whole weights do not fit, or where asked for."""
     if lora is None:
-        return best(shape, device, load, devices, 0, ahead, seed) or best(shape, device, load, devices, 32, ahead, seed)
+        whole = best(shape, device, load, devices, 0, ahead, seed, bits)
+        return whole or best(shape, device, load, devices, 32, ahead, seed, bits)
     if devices <= FEW:
-        found = ((plan, cost(plan, shape, device, load)) for plan in plans(devices, lora, ahead))
+        found = ((plan, cost(plan, shape, device, load)) for plan in plans(devices, lora, ahead, bits))
         plan, price = min(found, key=lambda pair: pair[1].step, default=(None, None))
         return (plan, price) if plan and price and not price.why else None
-    return annealed(shape, device, load, devices, lora, ahead, seed)
+    return annealed(shape, device, load, devices, lora, ahead, seed, bits=bits)
 
 
 def annealed(
-    shape: Shape, device: Device, load: Load, devices: int, lora: int, ahead: int | None, seed: int, moves: int = MOVES
+    shape: Shape,
+    device: Device,
+    load: Load,
+    devices: int,
+    lora: int,
+    ahead: int | None,
+    seed: int,
+    moves: int = MOVES,
+    bits: int = 32,
 ) -> tuple[Plan, Cost] | None:
     """The best that a walk has met which takes a worse step the more seldom, the worse it is and the later."""
     rng = random.Random(derive(seed, "plan", devices))
-    here = Plan(
-        devices // 2 - devices // 2 % 8, devices - devices // 2, tensor=8 if devices >= 16 else 1, lora=lora, ahead=ahead or 0
-    )
+    tensor = 8 if devices >= 16 else 1
+    here = Plan(devices // 2 - devices // 2 % 8, devices - devices // 2, tensor, lora=lora, ahead=ahead or 0, bits=bits)
     price = cost(here, shape, device, load)
     found = (here, price)
     for move in range(moves):

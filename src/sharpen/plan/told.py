@@ -20,6 +20,7 @@ def told(plan: Plan, price: Cost, shape: Shape, device: Device, load: Load) -> s
         f"{shape.name} on {device.name}: {where}",
         f"{plan.engines} engines of {plan.tensor}, " + (f"adapters of rank {plan.lora}" if plan.lora else "whole weights"),
         f"passes of {plan.micro} tokens" + (", activations computed again" if plan.recompute else ""),
+        *([f"moments of {plan.bits} bits"] if plan.bits != 32 else []),
         f"ahead by {plan.ahead}" if plan.ahead else "not ahead of the learner",
     ]
     rows = [f"  {name:<22}{seconds:9.1f} s" for name, seconds in price.seconds.items()]
@@ -51,6 +52,7 @@ def commands(plan: Plan, model: str, device: Device, load: Load) -> str:
         " --set recompute=true" if plan.recompute else ""
     )
     run += f" --set lora={plan.lora}" if plan.lora else ""
+    run += f" --set optimizer_bits={plan.bits}" if plan.bits != 32 else ""
     often = "once" if plan.engines == 1 else f"{plan.engines} times, once for each group of {plan.tensor} devices"
     first = f"# {often}, ports from {PORT} on each node"
     return f"{first}\n{variables}{engine}{share} --enable-scale-out --port {PORT}\n{run}"

@@ -24,6 +24,7 @@ COMMON = (
         "micro_tokens",
         "recompute",
         "offload",
+        "optimizer_bits",
         "lora",
         "device",
         "precision",
