@@ -53,7 +53,8 @@ AMOUNTS = re.compile(r"(?:(?<![0-9.,/])[0-9]{1,9}(?:\.[0-9]{1,9})?\s?[A-Za-z]{1,
 AMOUNT = re.compile(r"[0-9]\s?([A-Za-z]{1,12})")
 ASIDE = re.compile(r"\s\((?=[^()0-9=]*[A-Za-z]{3})[^()]{1,200}\)(?=[.!\s]*$)")
 CONTRAST = re.compile(
-    rf"(?:[,;(–—]\s?(?:and |but )?(?:not|never)|\s(?:instead of|rather than|as opposed to|but not|and not))\s+(?:just |only )?{N}"
+    r"(?:[,;(–—]\s?(?:and |but )?(?:not|never)|\s(?:instead of|rather than|as opposed to|but not|and not))\s+"
+    rf"(?:just |only )?{N}"
     r"(?:\s[A-Za-z]{1,20}){0,3}\)?(?=[.!\s*_$]*$)",
     re.IGNORECASE,
 )
