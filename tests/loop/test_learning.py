@@ -170,7 +170,7 @@ KINDS = {
 
 
 DEAR = ("debate", "pedagogical", "self_prm")  # rollouts of so many turns that a step takes seconds
-STATELESS = {"progress", "demos", "entropy", "logprobs", "retell", "decode", "mask_token", "rng", "source"}
+STATELESS = {"progress", "demos", "entropy", "logprobs", "retell", "decode", "mask_token", "rng", "source", "temperature"}
 STATELESS |= {"earlier", "stage", "likelihood"}  # without a stream there is nothing to come back
 
 

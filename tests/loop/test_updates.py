@@ -318,9 +318,19 @@ def test_a_step_without_anything_to_learn_from_is_no_step(info):
     built = catalog.load(info).recipe()
     none = np.zeros(0)
     lost = Rollout(Task((), "4", "f", 1), none.astype(np.int32), none > 0, none, ("",), "failed", 0, 0, "r")
-    offers = dict(progress=0.1, demos=[], entropy=[none], logprobs=[none], retell=None, decode=None, mask_token=0, buffer=[])
+    offers = dict(
+        progress=0.1,
+        demos=[],
+        entropy=[none],
+        logprobs=[none],
+        retell=None,
+        decode=None,
+        mask_token=0,
+        buffer=[],
+        temperature=1.0,
+    )
     offers |= dict(library={}, notes={}, embed=lambda listed: np.eye(len(listed)), stage=1, earlier=[])
-    offers |= dict(likelihood=lambda listed: np.zeros(len(listed)))
+    offers |= dict(likelihood=lambda listed: np.zeros(len(listed)), temperature=1.0)
     for recipe in [stage.recipe for stage in built.stages] if isinstance(built, Stages) else [built]:
         made = call(recipe.select, [Sample(lost, Verdict("unscorable", None), 0)], **offers, rng=np.random.default_rng(0))
         assert made == []

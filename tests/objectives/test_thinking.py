@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from sharpen.core import UserError
+from sharpen.core import Sample, UserError
 from sharpen.data import keep_all
 from sharpen.objectives import entropy, example, hybrid, policy_gradient
 from sharpen.recipes.played import answers
@@ -51,6 +53,11 @@ def test_the_temperature_for_an_entropy_is_found_by_bisection_or_there_is_none()
     assert entropy.temperature_for(logits, 3.95) is None and entropy.temperature_for(50 * logits, 0.3) is None
 
 
+def drawn(nats: float) -> list[Sample]:
+    """An answer, each of its tokens drawn with probability exp(-nats)."""
+    return [replace(s, rollout=replace(s.rollout, logprobs=np.full(4, -nats))) for s in answers(("4", 1))]
+
+
 def test_entropy_is_steered_to_its_target_and_nothing_moves_without_tokens():
     """On logits of one shape: from 1, and from far off, within 60 steps."""
     logits = np.random.default_rng(1).normal(scale=3.0, size=(64, 40))
@@ -61,9 +68,12 @@ def test_entropy_is_steered_to_its_target_and_nothing_moves_without_tokens():
         p = np.exp(scaled - scaled.max(1, keepdims=True))
         p /= p.sum(1, keepdims=True)
         nats = float(-(p * np.log(np.maximum(p, 1e-300))).sum(1).mean())
-        kept = entropy.tempered(answers(("4", 1)), 0.3, start=0.85, entropy=[np.full(4, nats)], notes=notes)
+        kept = entropy.tempered(drawn(nats), 0.3, temperature=t, notes=notes)
     assert abs(nats - 0.3) < 0.02 and len(kept) == 1 and notes["entropy"] == pytest.approx(nats)
     before = dict(notes)
-    assert entropy.tempered([], 0.3, then=keep_all, entropy=[], notes=notes) == [] and notes == before
+    assert entropy.tempered([], 0.3, then=keep_all, temperature=1.0, notes=notes) == [] and notes == before
+    for nats, times in ((100.0, np.exp(-0.1)), (0.3, 1.0)):  # however far off, by a tenth at most
+        entropy.tempered(drawn(nats), 0.3, temperature=1.0, notes=notes)
+        assert notes["temperature"] == pytest.approx(times)
     with pytest.raises(UserError, match="target"):
-        entropy.tempered([], 0.0, entropy=[], notes={})
+        entropy.tempered([], 0.0, temperature=1.0, notes={})

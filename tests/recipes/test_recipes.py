@@ -68,6 +68,7 @@ def offered(given):
         ),
         decode=lambda tokens: "".join(f"{t} " for t in tokens),
         mask_token=0,
+        temperature=1.0,
         notes={},
         library={},
         buffer=list(shown) * 4,

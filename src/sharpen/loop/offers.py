@@ -279,6 +279,7 @@ OFFERS: Mapping[str, Offer] = {
     "mask_token": Offer(("select",), "a token that stands for nothing", attrgetter("this.policy.pad_id")),
     "buffer": Offer(("select",), "a list of samples, as they came, that it fills and empties", working("buffer")),
     "rng": Offer(("select",), "random numbers of this step", random_numbers),
+    "temperature": Offer(("select",), "that the step's answers were drawn at", attrgetter("this.recipe.temperature")),
     "recall": Offer(
         ("rollout",), "(words, k) -> what was done right about the k earlier tasks that are most like them", recall
     ),

@@ -59,25 +59,27 @@ def tempered(
     samples: Sequence[Sample],
     target: float = 0.3,
     rate: float = 0.1,
-    start: float = 1.0,
     then: Callable[[Sequence[Sample]], list[Sample]] = keep_all,
     *,
-    entropy: Sequence[np.ndarray],
+    temperature: float,
     notes: dict[str, Any],
 ) -> list[Sample]:
     """What `then` keeps; and the temperature of the next step moves so that the mean entropy of the tokens, as they are drawn,
     goes to `target` nats: AceReason-Nemotron 1.1's rule (arXiv 2506.13284, section on RL).
 
-    notes  `temperature`, which the loop draws with from the next step on, is multiplied by exp(rate * (target - entropy) /
-           target) and kept within COOLEST and HOTTEST; `entropy` is what was measured. It begins at `start`, which is to be the
-           recipe's own. UserError unless target > 0
+    The entropy is estimated by the surprise of what was drawn, -log p in the mean over all tokens, which costs nothing.
+
+    temperature  that these samples were drawn at, > 0
+    notes        `temperature`, which the loop draws with from the next step on: this one times exp(rate * (target - entropy) /
+                 target), the exponent no further from 0 than `rate`, within COOLEST and HOTTEST; `entropy`: what was estimated.
+                 UserError unless target > 0
     """
     if target <= 0:
         raise UserError(f"target={target}: this is an entropy in nats, above 0.")
-    found = [h[s.rollout.sampled] for s, h in zip(samples, entropy, strict=True) if s.verdict.reward is not None]
-    if sum(map(len, found)):
-        mean = float(np.concatenate(found).mean())
-        now = float(notes.get("temperature", start)) * float(np.exp(rate * (target - mean) / target))
+    surprise = [-s.rollout.logprobs[s.rollout.sampled] for s in samples if s.verdict.reward is not None]
+    if sum(map(len, surprise)):
+        mean = float(np.concatenate(surprise).mean())
+        now = temperature * float(np.exp(rate * max((target - mean) / target, -1.0)))
         notes |= {"entropy": mean, "temperature": min(max(now, COOLEST), HOTTEST)}
     return then(samples)
 

@@ -159,6 +159,7 @@ def selected(recipe: Recipe, samples: Sequence[Sample], progress: float) -> list
         notes={},
         library={},
         rng=np.random.default_rng(0),
+        temperature=1.0,
         stage=0,
         earlier=[],
         likelihood=lambda listed: np.zeros(len(listed)),

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from sharpen import data, guard
+from sharpen.core import Sample
 from sharpen.data import lengths
 from sharpen.guard import handover
 from sharpen.objectives import entropy
@@ -29,7 +30,7 @@ def recipe(imitate: float = 0.3, short: float = 0.3, target: float = 0.3, start:
     whole = grpo.recipe()
     steered = begun = whole
     if target:
-        to = partial(entropy.tempered, target=target, start=start)
+        to = partial(entropy.tempered, target=target)
         steered = replace(whole, temperature=start, select=partial(to, then=data.gate))
         begun = replace(steered, max_tokens=whole.max_tokens // 2, select=partial(to, then=lengths.ended))
     return staging.sequence(
@@ -46,10 +47,15 @@ def check(made: Stages) -> bool:
     """Tokens of 0.6 nats cool the next step, of 0.1 warm it; what ran out of tokens is not learnt from while answers are
     short."""
     long, moved = made.stages[2].recipe, []
+    pair = answers(("4", 1), ("5", 0))
     for nats in (0.6, 0.1):
         notes: dict = {}
-        long.select(answers(("4", 1), ("5", 0)), entropy=[np.full(4, nats)] * 2, notes=notes)
+        long.select([surprising(s, nats) for s in pair], temperature=0.85, notes=notes)
         moved.append(notes["temperature"] < 0.85)
-    cut = [replace(s, rollout=replace(s.rollout, stop="length")) for s in answers(("4", 1), ("5", 0))]
-    kept = made.stages[1].recipe.select(cut, entropy=[np.full(4, 0.3)] * 2, notes={})
-    return moved == [True, False] and kept == []
+    cut = [replace(s, rollout=replace(s.rollout, stop="length")) for s in pair]
+    return moved == [True, False] and made.stages[1].recipe.select(cut, temperature=0.85, notes={}) == []
+
+
+def surprising(sample: Sample, nats: float) -> Sample:
+    """The same answer, each of its tokens drawn with probability exp(-nats)."""
+    return replace(sample, rollout=replace(sample.rollout, logprobs=np.full(len(sample.rollout.tokens), -nats)))
