@@ -48,6 +48,24 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
         os.chdir(before)
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("run", "grpo", "--out", "x"), "No such option: --out. It is --run-dir here."),
+        (("run", "grpo", "--lr", "1e-5"), "No such option: --lr. It is a setting here: --set lr=…"),
+        (("run", "grpo", "--learning-rate", "1e-5"), "No such option: --learning-rate. It is a setting here: --set lr=…"),
+        (("run", "grpo", "--steps", "4"), "No such option: --steps. It is --budget here."),
+        (("eval", "d", "--limit", "4"), "No such option: --limit. It is -n here."),
+        (("run", "grpo", "--budgte", "4"), "--budget"),
+        (("run", "grpo", "--tasks"), "requires an argument"),
+        (("run", "grpo", "--nonsense", "4"), "No such option: --nonsense"),
+    ],
+)
+def test_an_option_of_other_programs_is_told_by_its_name_here(argv: tuple[str, ...], said: str) -> None:
+    result = sharpen(*argv)
+    assert result.exit_code == 2 and said in result.stderr and "Traceback" not in result.stderr
+
+
 def test_no_option_has_its_own_name_in_capitals_for_a_value() -> None:
     """typer 0.27 takes `--model MODEL` for an option that is called --MODEL."""
     import typer.main

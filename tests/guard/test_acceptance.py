@@ -236,13 +236,13 @@ def test_budgets(text, kind, amount):
         ("0.0h", "above 0"),
         ("-5m", "above 0"),
         ("-1steps", "above 0"),
-        ("600", "did you mean 600s or 600steps"),
-        ("10min", "did you mean 10m"),
-        ("1step", "did you mean 1steps"),
-        ("40stesp", "did you mean 40steps"),
-        ("2hours", "did you mean 2h"),
-        ("3hous", "did you mean 3h"),
-        ("2Mtoks", "did you mean 2mtokens"),
+        ("600", "has no unit. Did you mean 600steps, 600s or 600m. Write it as"),
+        ("10min", "Did you mean 10m"),
+        ("1step", "Did you mean 1steps"),
+        ("40stesp", "Did you mean 40steps"),
+        ("2hours", "Did you mean 2h"),
+        ("3hous", "Did you mean 3h"),
+        ("2Mtoks", "Did you mean 2mtokens"),
         ("2million", "unknown unit"),
         ("10m40steps", "not a number and a unit"),
         ("40steps loop", "only a time"),
@@ -262,7 +262,7 @@ def test_budgets(text, kind, amount):
 def test_budgets_that_are_none(text, says):
     with pytest.raises(UserError, match=says) as error:
         control.parse_budget(text)
-    assert "write it as 600s" in str(error.value) or "steps are whole" in says
+    assert "Write it as 600s" in str(error.value) or "steps are whole" in says
     assert len(str(error.value)) < 200
 
 

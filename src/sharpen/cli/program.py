@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from sharpen.cli import (
     comparing,
     data,
     driving,
+    elsewhere,
     exporting,
     growing,
     heads,
@@ -58,10 +60,20 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             driving.fail("interrupted", INTERRUPTED)
         except Exception as error:
+            if (option := getattr(error, "option_name", "")) and (told := meant(error, option)):
+                driving.fail(f"No such option: {option}. {told}", USER_ERROR)
             core = sys.modules.get("sharpen.core")  # where it is not imported yet, no error of its kind can have been raised
             if core is None or not isinstance(error, core.UserError | core.FatalDiagnosis):
                 raise
             driving.fail(str(error), USER_ERROR if isinstance(error, core.UserError) else FATAL)
+
+
+def meant(error: Any, option: str) -> str:
+    """What an option that there is not may be called here: `elsewhere.hint`."""
+    from sharpen.recipe import Recipe
+
+    known = [name for parameter in error.ctx.command.params for name in parameter.opts] if error.ctx else []
+    return elsewhere.hint(option, known, [field.name for field in fields(Recipe)])
 
 
 app = typer.Typer(

@@ -23,7 +23,7 @@ UNITS = {
     **dict.fromkeys(("steps", "step"), "steps"),
     **{name.removesuffix(end): name for name in TOKENS for end in ("", "s", "ens")},
 }
-FORMS = "write it as 600s, 10m, 2h, 40steps, 200ktokens or '10m loop'"
+FORMS = "Write it as 600s, 10m, 2h, 40steps, 200ktokens or '10m loop'"
 
 
 @dataclass(frozen=True)
@@ -52,29 +52,29 @@ def parse_budget(text: str) -> Budget:
     """A budget from text such as "600s", "1.5h", "40steps", "2Mtokens" or "10m loop"; UserError for anything else, 0 too."""
     match = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)\s*([a-z]*)( +loop)?", text.strip().lower(), re.ASCII)
     if not match or len(text) > 40:
-        raise UserError(f"budget {text[:40]!r} is not a number and a unit; {FORMS}")
+        raise UserError(f"budget {text[:40]!r} is not a number and a unit. {FORMS}.")
     number, word, loop = match.groups()
     if float(number) <= 0:
-        raise UserError(f"budget {text!r} leaves nothing to spend: it must be above 0; {FORMS}")
+        raise UserError(f"budget {text!r} leaves nothing to spend: it must be above 0. {FORMS}.")
     if word not in SECONDS and word not in TOKENS and word != "steps":
-        raise UserError(f"budget {text!r} {_hint(number, word)}; {FORMS}")
+        raise UserError(f"budget {text!r} {_hint(number, word)} {FORMS}.")
     if word in SECONDS:
         return Budget("loop seconds" if loop else "seconds", float(number) * SECONDS[word])
     if loop:
-        raise UserError(f"budget {text!r}: only a time is the loop's own; {word} are counted in the loop anyway; {FORMS}")
+        raise UserError(f"budget {text!r}: only a time is the loop's own; {word} are counted in the loop anyway. {FORMS}.")
     if word == "steps":
         if "." in number:
-            raise UserError(f"budget {text!r}: steps are whole; did you mean {max(round(float(number)), 1)}steps?")
+            raise UserError(f"budget {text!r}: steps are whole. Did you mean {max(round(float(number)), 1)}steps?")
         return Budget("steps", int(number))
     return Budget("tokens", float(number) * TOKENS[word])
 
 
 def _hint(number: str, word: str) -> str:
     if not word:
-        return f"has no unit; did you mean {number}s or {number}steps?"
+        return f"has no unit. Did you mean {number}steps, {number}s or {number}m?"
     close = [word] if word in UNITS else difflib.get_close_matches(word, UNITS, 1)
-    known = f"; did you mean {number}{UNITS[close[0]]}?" if close else ""
-    return f"has the unknown unit {word!r}{known}"
+    known = f" Did you mean {number}{UNITS[close[0]]}?" if close else ""
+    return f"has the unknown unit {word!r}.{known}"
 
 
 def never(rounds: Sequence[Mapping[str, Any]]) -> str | None:

@@ -157,6 +157,9 @@ DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, obj
 
 def why(error: ValueError) -> str:
     """What is wrong with a text as JSON; Python's own words for a whole number that is too long name a cure for programmers."""
+    if isinstance(error, json.JSONDecodeError):  # its lines and columns are those of a part of the file
+        rest = error.doc[error.pos :].strip()[:20]
+        return f"{error.msg} {f'before {rest!r}' if rest else 'where it ends'}"
     return (
         "a number of thousands of digits; write it as text, in quotes" if "set_int_max_str_digits" in str(error) else str(error)
     )

@@ -15,6 +15,7 @@ import contextlib
 import functools
 import itertools
 import re
+import shlex
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -119,7 +120,7 @@ def understood(path: Path, kind: str, map: str = "") -> tuple[Shape, bool]:
         example = next((column for column in columns if len(column) < 30), "question")
         raise UserError(
             f"{path}: nothing says which column is the prompt and which the answer. Name them, such as "
-            f"--map prompt={example},answer=…. Its columns: {listed or 'none'}."
+            f"--map {shlex.quote(f'prompt={example},answer=…')}. Its columns: {listed or 'none'}."
         )
     return shape, own
 

@@ -140,7 +140,7 @@ def _words(text: str, golds: tuple[str, ...]) -> tuple[str, str]:
 
 
 def spoken(sentence: str) -> list[str]:
-    """What a sentence says in short: "Yes, 7 is prime." yes, "The capital is Lima." Lima. Of one that hedges or denies, nothing."""
+    """What a sentence says in short: "Yes, 7 is prime." yes, "The capital is Lima." Lima; nothing of one that hedges."""
     side = SIDE.fullmatch(sentence.strip().lstrip("*_"))
     if side and not re.search(rf"\b{OTHER_SIDE[side[1].lower()]}\b", side[2], re.IGNORECASE):
         return [side[1]]

@@ -1,8 +1,8 @@
 """Mathematics: the answer found, spelled one way, read, worked out, and compared by type.
 
 extraction.py finds the answer, endings.py where nothing marks it; notation.py, units.py and dates.py spell it one way;
-tokens.py and expressions.py read it, arithmetic.py works it out, equality.py compares by type; mathverify.py asks Math-Verify about the
-rest; maths.py puts them in order.
+tokens.py and expressions.py read it, arithmetic.py works it out, equality.py compares by type; mathverify.py asks Math-Verify
+about the rest; maths.py puts them in order.
 
 May import: nothing but the ground files.
 """

@@ -16,7 +16,7 @@ LONGEST_ENDING = 2_000  # characters from the end of a response in which a last 
 
 HEADING = re.compile(r"\s{0,3}#{1,6}\s.*[A-Za-z]{3}")
 WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
-SHORT = re.compile(r"\b(?:so|we|it|is|he|to|of|as|by|at)\b", re.IGNORECASE)
+SHORT = re.compile(r"\b(?:so|we|it|is|he|to|of|as|by|at|am|no)\b", re.IGNORECASE)
 SPECIAL = frozenset("sqrt sin cos tan log frac cup infty and left right pmatrix bmatrix cases".split())
 DOLLARS = re.compile(r"\$\$([^$]{1,500})\$\$|\$([^$\n]{1,500})\$|\\\(([^\n]{1,500}?)\\\)|\\\[([^$]{1,500}?)\\\]")
 DIGITS = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3}\b)?"
@@ -29,7 +29,8 @@ EQUATIONS = re.compile(rf"(?<![A-Za-z\\]){NAMED}(?:(?:,\s?(?:and\s|or\s)?|;\s?|\
 ITEM = re.compile(rf"\s{{0,4}}(?:[-*•]|[0-9]{{1,2}}[.)])\s+({N})\s*")
 TURNED = re.compile(
     r"(?:\b(?:not|never|neither|nor|half(?: of)?|twice|below|under|over|than|perhaps|maybe|possibly|probably|without|"
-    r"except|but|minus|plus|times|divided by|multiplied by|at least|at most|up to|step|section|equation|version)"
+    r"except|but|minus|plus|times|divided by|multiplied by|at least|at most|up to|"
+    r"step|section|equation|version|log|ln|sqrt|sin|cos|tan)"
     r"|(?:\b(?:not|never|cannot)|n't)(?: (?!so\b|and\b|then\b|because\b|which\b)[a-z']{1,20}){0,2}|n't)\s+$",
     re.IGNORECASE,
 )
@@ -49,11 +50,13 @@ UNIT = re.compile(
 )
 CALCULATOR = re.compile(r"<<[^<>\n]{1,200}>>")  # of GSM8K's solutions, before the number that it gives
 HALF_DAY = re.compile(r" ?(?:[ap]\.m\b\.?|[ap]m\b(?! [A-Za-z])|[AP]M\b)")
+FORMULA = re.compile(r"(?:[^\s$]{1,40}\s[-+*/<>]\s)*[^\s$]{1,60}$")
 AMOUNTS = re.compile(r"(?:(?<![0-9.,/])[0-9]{1,9}(?:\.[0-9]{1,9})?\s?[A-Za-z]{1,12}(?:,?\sand\s|,\s|\s)){1,3}$")
 AMOUNT = re.compile(r"[0-9]\s?([A-Za-z]{1,12})")
 ASIDE = re.compile(r"\s\((?=[^()0-9=]*[A-Za-z]{3})[^()]{1,200}\)(?=[.!\s]*$)")
 CONTRAST = re.compile(
-    rf"(?:[,;(–—]\s?(?:and |but )?(?:not|never)|\s(?:instead of|rather than|as opposed to|but not|and not))\s+(?:just |only )?{N}"
+    r"(?:[,;(–—]\s?(?:and |but )?(?:not|never)|\s(?:instead of|rather than|as opposed to|but not|and not))\s+"
+    rf"(?:just |only )?{N}"
     r"(?:\s[A-Za-z]{1,20}){0,3}\)?(?=[.!\s*_$]*$)",
     re.IGNORECASE,
 )
@@ -136,6 +139,8 @@ def last_expression(line: str, ending: str) -> str:
 def whole_number(said: str, number: re.Match[str]) -> str:
     """The last number of a text with what belongs to it, or with the word that leaves it unclear."""
     before = said[max(0, number.start() - 60) : number.start()]
+    if formula := formula_around(said, number):
+        return formula
     if begun := BEGUN.search(before):
         before = begun[0]
     elif MINUS.search(before):
@@ -149,6 +154,18 @@ def whole_number(said: str, number: re.Match[str]) -> str:
         if behind and behind.re is UNIT and (amounts := AMOUNTS.search(said[max(0, number.start() - 60) : number.start()])):
             before = amounts[0] if all(units.known(unit) for unit in AMOUNT.findall(amounts[0])) else before
     return f"{before}{number[0]}{behind[0] if behind else ''}".strip()
+
+
+def formula_around(said: str, number: re.Match[str]) -> str:
+    """The bare LaTeX, or the π or √, that a number is a part of, as in "the side is 2\\sqrt{3}."; "" where there is none."""
+    match = FORMULA.search(said, max(0, number.start() - 60), number.start())
+    start = match.start() if match else number.start()
+    end, depth = number.end(), said.count("{", start, number.end()) - said.count("}", start, number.end())
+    while end < len(said) and end < start + 300 and (depth > 0 or said[end] not in " \t\n$"):
+        depth += (said[end] == "{") - (said[end] == "}")
+        end += 1
+    found = said[start:end].strip("*_`(,;:. !")
+    return found if re.search(r"\\[A-Za-z]|[π√]", found) and not re.match(r"\\[$(\[]", found) else ""
 
 
 def unit_behind(said: str, end: int) -> re.Match[str] | None:
