@@ -370,7 +370,7 @@ def test_fifty_columns_and_no_obvious_prompt(tmp_path):
             b'{"prompt": "a" "answer": "1"}',
             "line 1: broken JSON: Expecting ',' delimiter before '\"answer\": \"1\"}'",
         ),
-        ("a.csv", b"the question,the result\n1 + 1?,2\n", r"--map 'prompt=the question,answer=…'"),
+        ("a.csv", b"the question,the result\n1 + 1?,2\n", r"--map prompt='the question',answer=…"),
         ("a.jsonl", b'{"prompt": "a", "answer": 1e999}', "line 1: broken JSON: 1e999 is no JSON; write it as text"),
         ("a.jsonl", b'{"prompt": "a", "answer": ' + b"9" * 5000 + b"}", "a number of thousands of digits; write it as text"),
         ("a.csv", b"question,question\na,b\n", "two columns are called 'question'"),

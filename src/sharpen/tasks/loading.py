@@ -120,7 +120,7 @@ def understood(path: Path, kind: str, map: str = "") -> tuple[Shape, bool]:
         example = next((column for column in columns if len(column) < 30), "question")
         raise UserError(
             f"{path}: nothing says which column is the prompt and which the answer. Name them, such as "
-            f"--map {shlex.quote(f'prompt={example},answer=…')}. Its columns: {listed or 'none'}."
+            f"--map prompt={shlex.quote(example)},answer=…. Its columns: {listed or 'none'}."
         )
     return shape, own
 
