@@ -14,7 +14,7 @@ what is kept between them is rounded. As there, embeddings stay exact (section 2
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -93,9 +93,9 @@ class EightBit:
 def fresh(weights: Tensor) -> dict[str, Tensor]:
     """The state of a tensor (…, C) before its first update: codes (…, C) uint8, and a scale for each block, (…, blocks)."""
     blocks = weights.detach()[..., : -(-weights.shape[-1] // BLOCK)]
-    whole = dict(memory_format=torch.contiguous_format)
-    kept = [torch.zeros_like(t, dtype=k, **whole) for t, k in ((weights, torch.uint8), (blocks, torch.float32)) * 2]
-    return {"step": torch.tensor(0.0), **dict(zip(CODES, (t.detach() for t in kept), strict=True))}
+    whole = partial(torch.zeros_like, memory_format=torch.contiguous_format)
+    kept = [whole(t, dtype=kind).detach() for t, kind in ((weights, torch.uint8), (blocks, torch.float32)) * 2]
+    return {"step": torch.tensor(0.0), **dict(zip(CODES, kept, strict=True))}
 
 
 def advance(weights: Tensor, gradient: Tensor, state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> None:
@@ -105,11 +105,11 @@ def advance(weights: Tensor, gradient: Tensor, state: Mapping[str, Tensor], sett
     own = [local(t) for t in (weights, gradient, *(state[name] for name in CODES))]
     rows = [t.reshape(-1, columns) if i == 1 else t.view(-1, t.shape[-1]) for i, t in enumerate(own)]
     for parts in zip(*(t.split(max(TOGETHER[device.type] // columns, 1)) for t in rows), strict=True):
-        w, g, *held = parts
-        m = unpacked(*held[:2], True).lerp_(g, 1 - first)
-        v = unpacked(*held[2:], False).mul_(second).addcmul_(g, g, value=1 - second)
-        pack(m, *held[:2], True)
-        pack(v, *held[2:], False)
+        w, g, codes, scales, codes_2, scales_2 = parts
+        m = unpacked(codes, scales, True).lerp_(g, 1 - first)
+        v = unpacked(codes_2, scales_2, False).mul_(second).addcmul_(g, g, value=1 - second)
+        pack(m, codes, scales, True)
+        pack(v, codes_2, scales_2, False)
         root = v.sqrt_().div_((1 - second**step) ** 0.5).add_(settings["eps"])
         w.addcdiv_(m, root, value=-settings["lr"] / (1 - first**step))
 
