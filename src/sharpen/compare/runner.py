@@ -121,7 +121,10 @@ def place(plan: Plan) -> Path:
 
 
 def contender(text: str) -> Contender:
-    """`grpo:lr=1e-3:samples=4` as a contender. A colon that no setting follows belongs to what is before it."""
+    """`grpo:lr=1e-3:samples=4` as a contender. A colon that no setting follows belongs to what is before it.
+
+    `grpo:as_control=solutions` is that control of grpo.
+    """
     parts: list[str] = []
     for part in text.split(":"):
         if parts and "=" not in part:
@@ -129,7 +132,10 @@ def contender(text: str) -> Contender:
         else:
             parts.append(part)
     recipe = places.here(parts[0]) if parts[0].endswith(".py") else parts[0]
-    return Contender(text, recipe, tuple(map(places.here_setting, parts[1:])))
+    control = "".join(part.partition("=")[2] for part in parts[1:] if part.startswith("as_control="))
+    parts = [part for part in parts if not part.startswith("as_control=")] if control else parts
+    name = f"{':'.join(parts)} [{control}]" if control else text
+    return Contender(name, recipe, tuple(map(places.here_setting, parts[1:])), control)
 
 
 def check(plan: Plan) -> list[Method]:
