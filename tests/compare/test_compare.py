@@ -320,6 +320,7 @@ def test_names_of_contenders():
     assert contender("grpo") == runner.Contender("grpo", "grpo", ())
     assert contender("grpo:lr=1e-3:samples=4").settings == ("lr=1e-3", "samples=4")
     assert contender("a:b/mine:lr=1").recipe == "a:b/mine"
+    assert contender("grpo:as_control=even:lr=1") == runner.Contender("grpo:lr=1 [even]", "grpo", ("lr=1",), "even")
     assert runner.slug("a/b.py:lr=1e-3") == "a-b.py-lr=1e-3"
 
 

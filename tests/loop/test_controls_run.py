@@ -68,7 +68,7 @@ def test_worked_solutions_are_those_of_the_warm_up_and_all_that_is_learnt_from(e
     with Store.open(whole) as store:
         shown = {s.rollout.task.id for s in store.read_rollouts("warmup")}
         learnt = [s for s in store.read_rollouts("train")]
-        assert {s.rollout.task.id for s in learnt} <= shown and len(learnt) == 3 * 8
+        assert {s.rollout.task.id for s in learnt} <= shown and len(learnt) == 3 * (4 * 4 + 4)
         assert all(s.rollout.stop == "forced" and s.verdict.correct for s in learnt)
         assert store.evaluation(0, "validation").accuracy < 1  # it is measured without them
     assert_same(whole, run(tmp_path / "pieces", echo, "solutions", pieces=True))

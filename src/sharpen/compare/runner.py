@@ -97,12 +97,9 @@ def plan(
     """
     import torch
 
-    first = first_seed or 0
-
-    names = [contender(text) for text in recipes]
-    jobs = jobs or 1
+    first, jobs = first_seed or 0, jobs or 1
     made = Plan(
-        tuple(names),
+        tuple(map(contender, recipes)),
         tuple(range(first, first + (seeds or 3))),
         budget or "10m",
         places.here(model) if model else model,
@@ -121,7 +118,7 @@ def place(plan: Plan) -> Path:
 
 
 def contender(text: str) -> Contender:
-    """`grpo:lr=1e-3:samples=4` as a contender. A colon that no setting follows belongs to what is before it."""
+    """`grpo:lr=1e-3:samples=4` as a contender, or `grpo:as_control=solutions`. A colon without a setting belongs before it."""
     parts: list[str] = []
     for part in text.split(":"):
         if parts and "=" not in part:
@@ -129,7 +126,10 @@ def contender(text: str) -> Contender:
         else:
             parts.append(part)
     recipe = places.here(parts[0]) if parts[0].endswith(".py") else parts[0]
-    return Contender(text, recipe, tuple(map(places.here_setting, parts[1:])))
+    control = "".join(part.partition("=")[2] for part in parts if part.startswith("as_control="))
+    parts = [part for part in parts if not part.startswith("as_control=")]
+    name = f"{':'.join(parts)} [{control}]" if control else text
+    return Contender(name, recipe, tuple(map(places.here_setting, parts[1:])), control)
 
 
 def check(plan: Plan) -> list[Method]:

@@ -74,7 +74,8 @@ def learn(this: Run, step: int, number: int, spent: float) -> dict[str, Any]:
     if "solutions" in stats:
         told = {"loss": stats.get("loss"), "solutions": stats["solutions"], "learnt_per_second": rate}
     else:
-        told = {"reward": stats["reward"], "silent": stats["silent"], "tokens_per_second": rate}
+        compared = {"silent": stats["silent"]} if recipe.samples > 1 else {}
+        told = {"reward": stats["reward"], **compared, "tokens_per_second": rate}
     this.progress.advance(1, **told)
     return stats
 

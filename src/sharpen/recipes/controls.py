@@ -36,7 +36,8 @@ def untrained(method: Method) -> Recipe:
 
 
 def solutions(method: Method) -> Recipe:
-    """Imitation of worked solutions for as long. UserError where the tasks have none, or the rollout needs what a run knows."""
+    """Imitation of worked solutions for as long: in every step as many rows as the method's may have, its rollouts and what is
+    replayed. UserError where the tasks have none, or the rollout needs what a run knows."""
     first = opening(method)
     wrapped(first)
     source = first.tasks()
@@ -50,7 +51,7 @@ def solutions(method: Method) -> Recipe:
         select=data.keep_correct,
         objective=policy_gradient.sft,
         grow=growth.nothing,
-        prompts=first.warmup_rows if first.warmup_steps else first.prompts * first.samples,
+        prompts=first.prompts * first.samples + first.replay,
         samples=1,
         refills=0,
         replay=0,

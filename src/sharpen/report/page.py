@@ -39,7 +39,7 @@ METRICS = (  # step statistic, title, what it means, widest range
     ("solutions_right", "Worked solutions taken for right", "share, by the verifier; the others are not learnt", (0.0, 1.0)),
     ("loss", "Loss", "of the objective; of worked solutions, falling means that they are learnt", None),
     ("reward", "Training reward", "mean over the step's rollouts; biased by what the curriculum chose", (0.0, 1.0)),
-    ("silent", "Silent groups", "share whose rewards are all equal, and which teach nothing", (0.0, 1.0)),
+    ("silent", "Silent groups", "share whose rewards are all equal: comparing them teaches nothing", (0.0, 1.0)),
     ("mismatch", "Engine–trainer mismatch", "mean |difference| of log-probabilities; should stay small and flat", None),
     ("tokens", "Tokens sampled", "in each step", None),
     ("truncated", "Answers cut off", "share that ran out of tokens", (0.0, 1.0)),
