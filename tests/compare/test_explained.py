@@ -63,10 +63,9 @@ def echo(tmp_path) -> str:
 
 
 def test_a_plan_gets_the_controls_that_there_are_and_says_which_there_are_not(echo):
-    grouped = "quickstart:samples=4"
-    _, plan = runner.plan([grouped, "grpo"], "4steps", 1, None, echo, ["student=micro"], None)
+    _, plan = runner.plan(["quickstart", "grpo"], "4steps", 1, None, echo, ["student=micro"], None)
     made, left = controls.added(plan)
-    assert [c.name for c in made.contenders][:6] == [grouped, *(f"{grouped} [{name}]" for name in controls.WHAT)]
+    assert [c.name for c in made.contenders][:6] == ["quickstart", *(f"quickstart [{name}]" for name in controls.WHAT)]
     assert [c.as_control for c in made.contenders if c.recipe == "grpo"] == ["", "untrained", "solutions", "shuffled", "prompt"]
     assert len(left) == 1 and "grpo is without its control even" in left[0] and "every arm alike" in left[0]
     assert controls.missing(made) == left and controls.missing(plan) == []

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from sharpen import tasks, verify
 from sharpen.core import Rollout, Sample, Span, Task, Turn, UserError, Verdict
@@ -182,7 +183,7 @@ def test_the_prefix_of_a_pair_has_no_coefficient():
     sides = [replace(corrections.learnt_from(one, 8, corrections.text_of, 15), group=0) for _ in range(2)]
     sides[1] = replace(sides[1], verdict=Verdict("wrong", 0.0))
     batch = make_batch(sides)
-    logp = tableau.torch.as_tensor(batch.sampling)
+    logp = torch.as_tensor(batch.sampling)
     c = tableau.coefficients(preferences.dpo(), batch, logp, reference=logp).numpy()
     on = np.flatnonzero(c[0])
     assert len(on) == 7 and corrections.text_of(batch.tokens[0][on]) == "15-4=11"

@@ -15,13 +15,12 @@ from functools import partial
 import numpy as np
 
 from sharpen import data, guard
-from sharpen.core import Sample
 from sharpen.data import lengths
 from sharpen.guard import handover
 from sharpen.objectives import entropy
 from sharpen.recipe import Stage, Stages
 from sharpen.recipes import staging
-from sharpen.recipes.played import answers
+from sharpen.recipes.played import answers, as_forced
 from sharpen.recipes.policy_gradient import grpo
 from sharpen.recipes.supervised import sft
 
@@ -44,18 +43,13 @@ NEUTRAL = dict(imitate=0.0, short=0.0, target=0.0)
 
 
 def check(made: Stages) -> bool:
-    """Tokens of 0.6 nats cool the next step, of 0.1 warm it; what ran out of tokens is not learnt from while answers are
+    """Tokens of 1 nat cool the next step, of none warm it; what ran out of tokens is not learnt from while answers are
     short."""
     long, moved = made.stages[2].recipe, []
-    pair = answers(("4", 1), ("5", 0))
-    for nats in (0.6, 0.1):
+    pair = answers(("4", 1), ("5", 0))  # of 1 nat a token; forced, of none
+    for said in (pair, [as_forced(s) for s in pair]):
         notes: dict = {}
-        long.select([surprising(s, nats) for s in pair], temperature=0.85, notes=notes)
+        long.select(said, temperature=0.85, notes=notes)
         moved.append(notes["temperature"] < 0.85)
     cut = [replace(s, rollout=replace(s.rollout, stop="length")) for s in pair]
     return moved == [True, False] and made.stages[1].recipe.select(cut, temperature=0.85, notes={}) == []
-
-
-def surprising(sample: Sample, nats: float) -> Sample:
-    """The same answer, each of its tokens drawn with probability exp(-nats)."""
-    return replace(sample, rollout=replace(sample.rollout, logprobs=np.full(len(sample.rollout.tokens), -nats)))
