@@ -12,8 +12,6 @@ Differs: worked solutions, then practice at half of the longest answer without w
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
 from sharpen import data, guard
 from sharpen.data import lengths
 from sharpen.guard import handover
