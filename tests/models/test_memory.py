@@ -125,12 +125,17 @@ def test_offloading_what_is_nowhere_is_an_error():
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_what_a_policy_holds_is_told_by_part(precision):
+def test_what_a_policy_holds_is_told_by_part(precision, monkeypatch):
     """N weights: 4 N bytes of them and of gradients, 8 N of moments; in bf16 their image has 2 N more."""
     local = policy.LocalPolicy(*embedded.build("micro", NOWHERE, 0), precision, device="cpu")
     n = sum(p.numel() for p in local.model.parameters())
-    assert memory.held(local).get("the optimizer's moments") is None and memory.told(local) == ""  # too little for a word
+    assert memory.held(local).get("the optimizer's moments") is None and memory.told(local) == ""
     local.update(batch(), policy_gradient.dapo(), 1e-3)
+    assert memory.told(local) == ""  # too little for a word
+    monkeypatch.setattr(memory, "TOLD", 0)
+    assert "the optimizer's moments" in memory.told(local)
+    fresh = policy.LocalPolicy(*embedded.build("micro", NOWHERE, 0), precision, device="cpu")
+    assert memory.told(fresh) == ""  # there are no moments before the first update
     found = memory.held(local)
     moments = found.pop("the optimizer's moments")
     assert 8 * n < moments < 8 * n + 1000  # each tensor counts its steps

@@ -308,6 +308,7 @@ def attempt(this: Run, step: int, rounds: Sequence[dict[str, Any]], spent: float
     if step == this.recipe.warmup_steps:
         look = this.phases["baseline"] * this.recipe.validation / (this.recipe.validation + this.recipe.test)
         this.progress.say(sizing.told(this.recipe, stats, time.monotonic() - began, look, this.budget))
+    if [s["step"] for s in this.steps if s.get("rows_trained")] == [step]:  # the first update: from now on there are moments
         processor.say_memory(this)
     audits = this.store.meta().get("audits", ()) if this.recipe.roles else ()
     for found in doctor.diagnose(this.steps, rounds[this.at.round :], audits):

@@ -136,8 +136,9 @@ def held(policy: Any) -> dict[str, int]:
 
 
 def told(policy: Any) -> str:
-    """What of a process's memory is a policy's, in words; "" where that is little, or in shards, or the model is elsewhere."""
-    if not getattr(policy, "trained", None) or policy.ranks:
+    """What of a process's memory is a policy's, in words; "" where that is little, before the first update, in
+    shards, or where the model is elsewhere."""
+    if not getattr(policy, "trained", None) or policy.ranks or not policy.optimizer.state:
         return ""
     parts = held(policy)
     if sum(parts.values()) < TOLD:
