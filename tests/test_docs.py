@@ -45,7 +45,9 @@ PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").glob("*.md") if 
 MODELS = ("smollm2", "path/to/model")  # directories that pages take as given
 DOWNLOADS = ("pip", "hf", "git", "apt-get")
 REPLACED = ("--budget", "--seeds", "-n", "--max-tokens")  # options whose value is another here
-SMALL = dict(prompts="2", samples="2", max_tokens="4", round_steps="1", validation="2", test="2", unreadable_limit="1")
+SMALL = dict(
+    prompts="2", samples="2", max_tokens="4", round_steps="1", validation="2", test="2", retain="2", unreadable_limit="1"
+)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ SETTINGS = (
 # The second keeps arrays beside its weights; the last measures other weights after the warm-up, and so has one of its own.
 CONTENDERS = ("grpo", "rft:lr=0.002:curriculum=pcl", "grpo:average=0.9")
 BUDGET = "350tokens"
-PARTS = 8  # one attempt gets no further than one part of the way, the next than two, the next than three: all of them die
+PARTS = 5  # one attempt gets no further than one part of the way, the next than two, the next than three: all of them die
 
 
 def plan(tasks: str, contenders=CONTENDERS, seeds=2, budget=BUDGET, jobs=1) -> runner.Plan:

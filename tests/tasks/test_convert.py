@@ -125,7 +125,7 @@ def mutant(record):
 
 @pytest.mark.skipif(not HUMANEVAL.exists(), reason=f"there is no {HUMANEVAL}")
 def test_all_of_humaneval():
-    """All 164 reference solutions pass, and a mutant of each fails, where values are compared already at its first case."""
+    """All 164 reference solutions pass, and a mutant of every third fails, where values are compared already at its first case."""
     found = list(convert.records(HUMANEVAL))
     assert len(found) == 164
 
@@ -133,13 +133,15 @@ def test_all_of_humaneval():
         line = convert.convert(record)
         few = len(line["tests"]) if "checker" in line else 1  # a tolerance may let another value pass
         made, first = (task_of({**line, "tests": line["tests"][:n]}, "humaneval", record["task_id"])[0] for n in (None, few))
-        return record["task_id"], "checker" in line, code_io(made, made.solution), code_io(first, mutant(record))
+        number = int(record["task_id"].split("/")[1])
+        wrong = None if number % 3 and number not in CHECKED else code_io(first, mutant(record))
+        return number, "checker" in line, code_io(made, made.solution), wrong
 
     with ThreadPoolExecutor(2) as threads:
         results = list(threads.map(judged, found))
-    assert [name for name, _, right, _ in results if not right.correct] == []
-    assert [name for name, _, _, wrong in results if wrong.reward != 0.0] == []
-    assert {int(name.split("/")[1]) for name, checked, _, _ in results if checked} == CHECKED
+    assert [number for number, _, right, _ in results if not right.correct] == []
+    assert [number for number, _, _, wrong in results if wrong and wrong.reward != 0.0] == []
+    assert {number for number, checked, _, _ in results if checked} == CHECKED
 
 
 def test_tests_are_read_and_not_run_here(tmp_path):

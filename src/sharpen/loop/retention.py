@@ -5,7 +5,8 @@ They belong to the guard's evidence. Nobody is asked them where the recipe's gua
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from sharpen import models, rollouts, tasks, verify
@@ -75,7 +76,7 @@ def measure(this: Run, step: int, number: int, stops: bool = False) -> Evaluatio
     ids = [f"{PURPOSE}.{number:05d}.{i:06d}" for i in range(len(listed))]
     told, longest = replace(this.asking, prompt_suffix=""), max(stage.recipe.max_tokens for stage in this.stages)
     phase = "evaluate" if number > this.at.round else "baseline"
-    with this.timed(phase, step), this.policy.averaged(), watching(this, stops), Judges(verify.verify) as judges:
+    with this.timed(phase, step), this.policy.averaged(), watching(this, stops), plain(this) as judges:
         how = None, this.progress, told
         greedy = replace(GREEDY, stop=this.recipe.stop)
         samples = answers(this.policy, longest, greedy, rollouts.single, judges, listed, ids, this.seed, *how)
@@ -85,6 +86,16 @@ def measure(this: Run, step: int, number: int, stops: bool = False) -> Evaluatio
         this.store.add_samples(PURPOSE, step, number, samples)
         this.store.add_evaluation(number, PURPOSE, found)
     return found
+
+
+@contextmanager
+def plain(this: Run) -> Iterator[Judges]:
+    """Who judges by the questions' own verifiers: the run's judges where they do so too, whose processes are there already."""
+    if isinstance(this.judges, Judges) and this.judges.verify is verify.verify:
+        yield this.judges
+    else:
+        with Judges(verify.verify) as judges:
+            yield judges
 
 
 def begin(this: Run, step: int, rounds: Sequence[Mapping[str, object]]) -> None:
