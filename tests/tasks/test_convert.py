@@ -125,7 +125,7 @@ def mutant(record):
 
 @pytest.mark.skipif(not HUMANEVAL.exists(), reason=f"there is no {HUMANEVAL}")
 def test_all_of_humaneval():
-    """All 164 reference solutions pass, and a mutant of every third fails, where values are compared already at its first case."""
+    """All 164 reference solutions pass; a mutant of every third fails, at its first case where values are compared."""
     found = list(convert.records(HUMANEVAL))
     assert len(found) == 164
 
