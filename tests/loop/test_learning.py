@@ -50,7 +50,8 @@ OWN = {
 OWN_TASKS = ("reason_rank",)  # judged by an order
 # One pair a prompt, of its extremes, needs more prompts rather than more answers to each.
 OWN |= {info.name: ("prompts=32", "samples=4") for info in catalog.recipes() if info.family == "preference"}
-FEW = ("prompts=8", "samples=4", "round_steps=3")  # of a run that need not learn
+# Of a run that need not learn. A worked solution may be an episode in a process of its own.
+FEW = ("prompts=8", "samples=4", "round_steps=3", "warmup_steps=3", "warmup_rows=8")
 # Programs that are timed, and reviews that are scored, are nothing that this student writes.
 INFOS = [info for info in catalog.recipes() if info.name not in ("code_speed", "cycle_researcher")]
 RECIPES = [info.name for info in INFOS]
@@ -219,9 +220,7 @@ def test_interrupted_it_goes_on_the_same(kept, warmed, teacher, echo, tmp_path):
 
     def asked(directory):
         made = request(name, warmed, teacher, echo, directory)
-        # Where each worked solution is an episode in a process of its own, a few are enough.
-        episodes = ("warmup_steps=3", "warmup_rows=8") if catalog.find(name).family == "environments" else ()
-        few = {setting.partition("=")[0]: setting for setting in (*FEW, *episodes)}
+        few = {setting.partition("=")[0]: setting for setting in FEW}
         return replace(made, settings=tuple(few.get(s.partition("=")[0], s) for s in made.settings))
 
     with pytest.raises(KeyboardInterrupt):
