@@ -172,9 +172,9 @@ def strange(question: str, text: str) -> float:
     if text.isascii() and LATIN.search(question):  # nearly always
         return 0.0
     own = {script(c) for c in set(question) if c.isalpha()}
-    count = Counter(c for c in text if c.isalpha())
-    other = sum(n for c, n in count.items() if script(c) not in own) if own else 0
-    return other / count.total() if other else 0.0
+    letters = {c: n for c, n in Counter(text).items() if c.isalpha()}
+    other = sum(n for c, n in letters.items() if script(c) not in own) if own else 0
+    return other / sum(letters.values()) if other else 0.0
 
 
 @lru_cache(maxsize=4096)
