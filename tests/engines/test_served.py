@@ -106,6 +106,18 @@ def test_every_fault_stops_the_run_by_its_name(tmp_path, fault):
     assert str(stopped.value).startswith(faults.SAID[fault]), stopped.value
 
 
+@pytest.mark.parametrize("fault", ["stale_weights", "adapter_ignored", "replica_behind", "wrong_adapter"])
+def test_who_never_takes_other_weights_is_found_when_it_is_met(tmp_path, monkeypatch, fault):
+    """It has the right weights at the beginning: those that every run begins with."""
+    monkeypatch.setattr(faults, "AFTER", 1)
+    policy = student(2 if "adapter" in fault else 0)
+    kept, given = [t.clone() for t in policy.trained.values()], ["", fault] if fault == "replica_behind" else [fault]
+    stopping = pytest.raises(FatalDiagnosis, match=faults.SAID[fault])
+    with engines(*given) as servers, served(servers, tmp_path) as elsewhere, stopping:
+        elsewhere.meet(policy)
+    assert all(torch.equal(*pair) for pair in zip(kept, policy.trained.values()))
+
+
 def test_a_replica_that_dies_leaves_and_comes_back_with_the_present_weights(tmp_path):
     here, there = student(), student()
     with engines("", "") as (one, two), served([one, two], tmp_path) as elsewhere:

@@ -10,14 +10,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from sharpen.core import Batch, FatalDiagnosis, Sampling
 from sharpen.engines.publish import Published
+from sharpen.hashing import derive
 from sharpen.models import likeliest
 
 TEXT = "Ada has 12 apples, gives away 5 of them and buys 3 more. How many are left? Say only the number, then why."
@@ -29,6 +32,13 @@ NOISE = 4.0  # times the first gap: more is no noise
 NEARER = 0.25  # of the distance to the present policy: that near to another one is no accident
 EXACT = 1e-6  # nats: nothing is nearer than this
 ROWS_GAP = 0.1  # nats in the mean beyond noise: log-probabilities that far off do not belong to their token ids
+
+
+VISIBLE = 1.0  # nats that altered weights are off, at least
+ROUGH = VISIBLE / 40  # nats: the noise that an engine of lower precision may have with them, which no training has made smooth
+FAINT = 0.02  # of a tensor's own size: the least that it is altered by
+BLANK = 0.01  # the size of a tensor of zeros, such as half of a new adapter's
+TIMES = 8  # how often that is doubled, at most
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,30 @@ def text(policy: Any) -> np.ndarray:
 def expected(policy: Any, published: Published) -> Expected:
     (found,) = likeliest(policy.model, [text(policy)], 0)
     return Expected(published, found.logprobs)
+
+
+@contextmanager
+def altered(policy: Any, own: np.ndarray) -> Iterator[None]:
+    """Inside, every trained tensor of the policy is another, by as little as makes the text's log-probabilities, `own`,
+    VISIBLE nats others in the mean. Afterwards all are what they were, bit for bit."""
+    kept = [tensor.detach().clone() for tensor in policy.trained.values()]
+    try:
+        for doubled in range(TIMES):
+            rng = torch.Generator().manual_seed(derive(0, "rehearsal") % 2**63)
+            share = FAINT * 2**doubled
+            policy.put([tensor + noise(tensor, share, rng) for tensor in kept])
+            (found,) = likeliest(policy.model, [text(policy)], 0)
+            if gap(found.logprobs, own) >= VISIBLE:
+                break
+        yield
+    finally:
+        policy.put(kept)
+
+
+def noise(tensor: torch.Tensor, share: float, rng: torch.Generator) -> torch.Tensor:
+    """Normal noise of this share of the tensor's root mean square."""
+    size = float(tensor.float().square().mean().sqrt()) or BLANK
+    return (torch.randn(tensor.shape, generator=rng) * (share * size)).to(tensor.device, tensor.dtype)
 
 
 def gap(one: np.ndarray, other: np.ndarray) -> float:

@@ -1,6 +1,6 @@
 """Generation by servers in place of this process: everything else, learning, scoring and references, stays here.
 
-    meet once  ->  for each batch: publish where weights have changed, prove, ask, prove again
+    meet and rehearse once  ->  for each batch: publish where weights have changed, prove, ask, prove again
 
 A `LocalPolicy` whose `elsewhere` is a `Served` answers through it. A batch is proven before it is asked for and after it has
 come, and nothing is learnt of a batch that was not.
@@ -69,7 +69,8 @@ class Served:
             wire.close(replica.url)
 
     def meet(self, policy: Any) -> None:
-        """Look at every server before anything is asked. UserError where one is not there, or is not of this model."""
+        """Look at every server before anything is asked, and see it take other weights. UserError where one is not there, or
+        is not of this model."""
         if not len(self.probe):
             self.probe, self.end_ids = proof.text(policy), policy.end_ids
             found = [meeting.look(replica, policy, self.probe, self.until()) for replica in self.pool.replicas]
@@ -81,6 +82,32 @@ class Served:
             self.say(
                 f"{len(found)} engines answer: {', '.join(r.url for r in self.pool.replicas)} ({', '.join(sorted(known))})"
             )
+            self.rehearse(policy)
+
+    def rehearse(self, policy: Any) -> None:
+        """Have every server run visibly other weights for a moment, proven like any.
+
+        A server mostly has the first weights already, and an adapter at its beginning changes nothing: that they are right
+        proves nothing of what comes. A policy that processes share is not rehearsed with.
+        """
+        if policy.ranks:
+            return
+        self.bring(policy)
+        assert self.now is not None
+        own, changed, measured = self.now, self.changes, self.noise
+        with proof.altered(policy, own.logprobs):
+            other = self.publish(policy)
+        rough = {url: max(noise, proof.ROUGH) for url, noise in measured.items()}
+        for self.now, self.before, self.noise in ((other, [own], rough), (own, [own, other], measured)):
+            self.pool.each(self.give)
+            self.pool.each(self.prove)
+        self.before = []
+        self.changes += policy.changes - changed  # they are what they were
+        if other.published.name != own.published.name:
+            self.pool.each(partial(forget, self, other.published))
+        with self.writing:
+            self.to_come.discard(other.published.name)
+            publish.prune(self.place, {own.published.name} | self.to_come)
 
     def until(self) -> float:
         return time.monotonic() + CONTROL_S
