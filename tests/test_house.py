@@ -40,16 +40,36 @@ def place(path: Path) -> str:
 
 
 @cache
-def imports(path: Path) -> list[tuple[int, str, str]]:
-    """(line, module, name) of everything that a file imports from this package, type checkers' imports too."""
+def imports(module: ast.Module) -> list[tuple[int, str, str]]:
+    """(line, module, name) of everything that is imported from this package: in functions, for type checkers, by name too."""
     found = []
-    for node in ast.walk(tree(path)):
+    for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "sharpen":
             found += [(node.lineno, node.module.removeprefix("sharpen").lstrip("."), alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
             found += [(node.lineno, a.name.removeprefix("sharpen."), "") for a in node.names if a.name.startswith("sharpen.")]
-        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}:{node.lineno}: imports are absolute"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
+            "importlib.import_module",
+            "import_module",
+            "__import__",
+        ):
+            named = node.args[0].values[0] if isinstance(node.args[0], ast.JoinedStr) else node.args[0]
+            if isinstance(named, ast.Constant) and str(named.value).removeprefix("sharpen.") not in ("", str(named.value)):
+                found += [(node.lineno, "", str(named.value).removeprefix("sharpen.").rstrip("."))]
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"line {node.lineno}: imports are absolute"
     return found
+
+
+def reached(module: ast.Module) -> Iterator[tuple[int, str, str]]:
+    """(line, room, name) of what is taken from a room that was imported as a whole."""
+    bound = {}
+    for node in ast.walk(module):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "sharpen":
+            named = {a.asname or a.name: f"{node.module}.{a.name}".removeprefix("sharpen.") for a in node.names}
+            bound |= {name: room for name, room in named.items() if room in (*ROOMS, "core")}
+    for node in ast.walk(module):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in bound:
+            yield node.lineno, bound[node.value.id], node.attr
 
 
 def door(room: str) -> ast.Module:
@@ -64,25 +84,54 @@ def offered(room: str) -> set[str]:
     return set(ast.literal_eval(lists[0])) if lists else set()
 
 
-def misplaced(path: Path) -> Iterator[str]:
-    """What is wrong with a file's imports."""
-    here, order = place(path), [*GROUND, *ROOMS]
-    for line, module, name in imports(path):
-        there = place(ROOT.joinpath(*f"{module}.{name}".strip(".").split(".")))
+def misplaced(here: str, module: ast.Module) -> Iterator[str]:
+    """What is wrong with the imports of a file of that room; "": the package's own `__init__`."""
+    order = [*GROUND, *ROOMS]
+    for line, module_name, name in imports(module):
+        whole = f"{module_name}.{name}".strip(".")
+        there, where = place(ROOT.joinpath(*whole.split("."))), f"line {line} imports {whole}"
+        if not module_name and not there and name != "__version__":
+            yield f"{where} through the package: name its room"
         if there == here or not there:
             continue
-        where = f"{path.relative_to(ROOT)}:{line} imports {module}.{name}"
         if here and order.index(there) >= order.index(here):
             yield f"{where}, which is above it: {there} is below {here}"
-        if there in (*ROOMS, "core") and module and f"{module}.{name}" != there:  # `from sharpen import room` is always right
-            if module != there:
+        if there in (*ROOMS, "core") and whole != there:  # `from sharpen import room` is always right
+            if module_name != there:
                 yield f"{where}: an inside of {there}"
             elif name not in offered(there):
                 yield f"{where}, which {there} does not offer"
+    for line, room, name in reached(module):
+        if room != here and name not in offered(room) and f"{room}.{name}" not in ROOMS:
+            yield f"line {line} takes {room}.{name}, which {room} does not offer"
 
 
 def test_imports_follow_the_order_of_the_rooms():
-    assert [fault for path in FILES for fault in misplaced(path)] == []
+    found = [f"{path.relative_to(ROOT)}: {fault}" for path in FILES for fault in misplaced(place(path), tree(path))]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "here, source",
+    [
+        ("store", "from sharpen import cli"),
+        ("store", "import sharpen.cli as below"),
+        ("store", "def lazily():\n    from sharpen.loop import start"),
+        ("store", "if TYPE_CHECKING:\n    from sharpen.loop import Request"),
+        ("store", "import importlib\nimportlib.import_module('sharpen.cli')"),
+        ("store", "import importlib\nimportlib.import_module(f'sharpen.recipes.{name}')"),
+        ("store", "from sharpen import run"),  # whose home is the loop
+        ("recipe", "from sharpen import recipes"),
+        ("core", "from sharpen.tasks import jsonl"),
+        ("loop", "from sharpen.data.growth import procedural"),
+        ("loop", "def lazily():\n    import sharpen.data.growth"),
+        ("loop", "from sharpen.data import _within"),
+        ("loop", "from sharpen.data import *"),
+        ("loop", "from sharpen import store\nstore.tables"),
+    ],
+)
+def test_an_import_that_is_out_of_order_is_found(here, source):
+    assert list(misplaced(here, ast.parse(source)))
 
 
 def test_every_file_has_a_room_and_the_root_is_small():
@@ -96,7 +145,10 @@ def test_a_room_says_what_it_is_for_and_what_it_may_import(room):
     doc = ast.get_docstring(door(room)) or ""
     (said,) = [part for part in doc.split("\n\n") if part.startswith("May import: ")]
     used = {
-        place(ROOT.joinpath(*f"{m}.{n}".strip(".").split("."))) for p in FILES if place(p) == room for _, m, n in imports(p)
+        place(ROOT.joinpath(*f"{m}.{n}".strip(".").split(".")))
+        for p in FILES
+        if place(p) == room
+        for _, m, n in imports(tree(p))
     }
     for other in used - {room, "", *GROUND}:
         assert other in said.replace(",", " ").replace(".\n", " ").rstrip(".").split(), f"{room} imports {other}: say so"

