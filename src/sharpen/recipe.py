@@ -25,6 +25,13 @@ PRECISIONS = ("auto", "bf16", "fp32")
 OPTIMIZER_BITS = (32, 8)
 
 
+def checked_bits(bits: int, said: str = "optimizer_bits=") -> int:
+    """The bits of the optimizer's moments, as they are. UserError where there are none such; `said` is how they were given."""
+    if bits not in OPTIMIZER_BITS:
+        raise UserError(f"{said}{bits}: the optimizer's moments have {' bits, or '.join(map(str, OPTIMIZER_BITS))}.")
+    return bits
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A whole method: nine functions and plain numbers. `print` shows it; `replace` derives another.

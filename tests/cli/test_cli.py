@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -15,11 +16,14 @@ from pathlib import Path
 
 import pytest
 import typer
+import typer.main
 from typer.testing import CliRunner, Result
 
 import kills
-from sharpen.cli import driving, program
+from sharpen.cli import driving, program, usage
 from sharpen.guard import Diagnosis
+from sharpen.models.gguf import PACKAGES
+from sharpen.recipes import brought
 from sharpen.store import Position, Store
 from sharpen.terminal import terminal
 from sharpen.terminal.terminal import Terminal, interruptible
@@ -56,9 +60,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
         (("run", "grpo", "--learning-rate", "1e-5"), "No such option: --learning-rate. It is a setting here: --set lr=…"),
         (("run", "grpo", "--steps", "4"), "No such option: --steps. It is --budget here."),
         (("eval", "d", "--limit", "4"), "No such option: --limit. It is -n here."),
-        (("run", "grpo", "--budgte", "4"), "--budget"),
-        (("run", "grpo", "--tasks"), "requires an argument"),
-        (("run", "grpo", "--nonsense", "4"), "No such option: --nonsense"),
+        (("run", "grpo", "--budgte", "4"), "No such option: --budgte. Did you mean --budget?"),
+        (("run", "grpo", "-budget", "4"), "Did you mean --budget?"),
+        (("run", "grpo", "--nonsense", "4"), "No such option: --nonsense.\n"),
     ],
 )
 def test_an_option_of_other_programs_is_told_by_its_name_here(argv: tuple[str, ...], said: str) -> None:
@@ -66,10 +70,48 @@ def test_an_option_of_other_programs_is_told_by_its_name_here(argv: tuple[str, .
     assert result.exit_code == 2 and said in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ("plan grpo", "'grpo' is too much: sharpen plan takes no argument, only options. A plan is for a size of model"),
+        ("plan gpus 4", "Did you mean --gpus?"),
+        ("list grpo", "`sharpen show grpo` tells of one recipe."),
+        ("run grpo lr=3", "sharpen run takes RECIPE. A setting is said by --set lr=3."),
+        ("run grpo rloo", "`sharpen compare` takes several."),
+        ("lineage a b c", "'c' is too much: sharpen lineage takes DIR and TASK|ARM."),
+        ("query runs/latest", "SQL (One SELECT) is missing."),
+        ("tune grpo", "--over NAME"),
+        ("plan --gpus", "Option '--gpus' requires an argument. It is --gpus N (Devices at hand)."),
+        ("plan --gpus x", "It is --gpus N (Devices at hand)."),
+        ("eval d --json=3", "Option '--json' does not take a value. It is --json (Print JSON)."),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_told_with_cure_and_example(argv: str, said: str) -> None:
+    result = CliRunner().invoke(program.app, argv.split(), prog_name="sharpen")
+    command = argv.split()[0]
+    assert result.exit_code == 2 and said in result.stderr and result.stdout == "", result.output
+    assert f"Usage: sharpen {command}" in result.stderr and f"Such as: sharpen {command} " in result.stderr
+    assert f"`sharpen {command} --help`" in result.stderr
+
+
+def test_every_command_has_an_example_that_can_be_read() -> None:
+    group = typer.main.get_command(program.app)
+    assert set(usage.EXAMPLES) == set(group.commands)
+    for name, example in usage.EXAMPLES.items():
+        assert group.commands[name].make_context(name, shlex.split(example)), name
+
+
+def test_models_that_packages_carry_are_known_before_torch_is_loaded() -> None:
+    assert set(brought.PACKED) == set(PACKAGES)
+
+
+def test_bits_of_moments_are_refused_in_one_sentence_by_the_name_that_was_used() -> None:
+    for argv, name in ((("plan", "--optimizer-bits", "4"), "--optimizer-bits 4"), (("run", "--set", "optimizer_bits=4"), "=4")):
+        assert f"{name}: the optimizer's moments have 32 bits, or 8." in sharpen(*argv).stderr
+
+
 def test_no_option_has_its_own_name_in_capitals_for_a_value() -> None:
     """typer 0.27 takes `--model MODEL` for an option that is called --MODEL."""
-    import typer.main
-
     for name, command in typer.main.get_command(program.app).commands.items():
         for parameter in command.params:
             if parameter.param_type_name == "option":
@@ -112,6 +154,14 @@ asked = {
     "run --set promts=3": "Did you mean",
     "run grpo --set lr=fast": "a number",
     "run --budget many": "budget",
+    "run --model smollm2 --tasks arithmetic --set lrr=1": "Did you mean 'lr'",
+    "run grpo --model smollm2 --set lr=fast": "a number",
+    "run grpo --tasks my.jsonl --map prompt=a --set promts=3": "Did you mean 'prompts'",
+    "run --tasks chain_sum --set warmup_steps=0 --set warmup_rows=3": "would do nothing",
+    "run grpo --stream gcd,lcm --set promts=3": "Did you mean 'prompts'",
+    "profile grpo --tasks gcd --set promts=3": "Did you mean 'prompts'",
+    "plan grpo": "no argument",
+    "verify a.jsonl": "is missing",
     "resume nowhere": "nowhere",
     "check nowhere": "nowhere",
 }

@@ -99,18 +99,21 @@ def idle(context: typer.Context, names: Collection[str], why: str) -> None:
             raise UserError(f"{option.opts[0]} does nothing {why}. Leave it out.")
 
 
-def known(recipe: str, settings: Sequence[str] | None, budget: str | None, beside: Sequence[Any]) -> None:
+def known(recipe: str | None, settings: Sequence[str], budget: str | None, model: str | None, tasks: str | None) -> None:
     """UserError for a recipe that there is not, and for settings that it does not take, before torch is loaded, which takes
-    seconds.
+    seconds. A model that is still packed counts as one that is trained, whatever its directory will say.
 
-    beside  what else may say what a setting is about, such as a file of tasks; settings are looked at where nothing does
+    recipe  None: that of `sharpen run` alone, which a model in no known place leaves open
     """
-    from sharpen.recipes import catalog
+    from sharpen.recipes import brought, catalog
 
-    catalog.find(recipe)
-    given = settings or ()
-    if not any(beside) and not recipe.endswith(".py") and not any(one.startswith(("tasks", "student")) for one in given):
-        catalog.build(recipe, given, budget=budget, tried=False)
+    trained = model is not None and (brought.packed(model) or Path(model).is_dir())
+    if recipe is None and model is not None and not trained:
+        return
+    if brought.packed(model):
+        given = catalog.split(settings)
+        settings = [*settings, *(f"{key}={value}" for key, value in brought.TRAINED.items() if key not in given)]
+    catalog.build(recipe or ("frontier" if trained else "quickstart"), settings, model, tasks, budget, tried=False)
 
 
 def acting(env: str | None, agent: str | None, tasks: str | None) -> list[str]:

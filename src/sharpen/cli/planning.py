@@ -33,7 +33,7 @@ def plan(
     """Which devices generate and which learn, what a step takes in time and memory, and the commands that run it."""
     from sharpen import plan as planning
     from sharpen.core import UserError
-    from sharpen.recipe import OPTIMIZER_BITS
+    from sharpen.recipe import checked_bits
 
     if measure:
         _measure(measure)
@@ -42,11 +42,9 @@ def plan(
     if mean > tokens:
         raise UserError(f"--mean {mean} is longer than the longest answer, --tokens {tokens}.")
     load = planning.Load(rows, prompt, mean or max(tokens // 4, 1), tokens)
-    if optimizer_bits not in OPTIMIZER_BITS:
-        raise UserError(f"--optimizer-bits {optimizer_bits}: the optimizer's moments have 32 bits, or 8.")
     what = planning.shape(model)
     rank, k = None if lora < 0 else lora, None if ahead < 0 else ahead
-    found = planning.best(what, here, load, gpus, rank, k, bits=optimizer_bits)
+    found = planning.best(what, here, load, gpus, rank, k, bits=checked_bits(optimizer_bits, "--optimizer-bits "))
     if found is None:
         raise UserError(
             f"{what.name} does not fit {gpus} of {here.name}, with {tokens} tokens an answer. Take more or larger devices, "

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sharpen.cli import commands
 from sharpen.cli.commands import Spec
 from sharpen.terminal import places
 
@@ -27,12 +28,14 @@ def profile(
     The twenty dearest operations, and what each would take at this processor's own speed. Nothing is kept.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler tells of itself
+    given = tuple(places.here_setting(s) for s in settings or [])
+    commands.known(recipe, given, None, model, tasks)
     from sharpen import loop
     from sharpen.terminal import tables
 
     request = loop.Request(
         recipe=places.here(recipe) if recipe.endswith(".py") else recipe,
-        settings=tuple(places.here_setting(s) for s in settings or []),
+        settings=given,
         seed=seed,
         model=places.here(model) if model else model,
         tasks=places.here_tasks(tasks) if tasks else tasks,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +22,6 @@ from sharpen.cli import (
     comparing,
     data,
     driving,
-    elsewhere,
     exporting,
     growing,
     heads,
@@ -39,6 +37,7 @@ from sharpen.cli import (
     signals,
     streaming,
     suite,
+    usage,
     viewing,
 )
 from sharpen.cli.commands import AsJson, Columns, RunDir, Spec, System
@@ -60,20 +59,12 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             driving.fail("interrupted", INTERRUPTED)
         except Exception as error:
-            if (option := getattr(error, "option_name", "")) and (told := meant(error, option)):
-                driving.fail(f"No such option: {option}. {told}", USER_ERROR)
+            if said := usage.told(error, ctx):
+                driving.fail(said, USER_ERROR)
             core = sys.modules.get("sharpen.core")  # where it is not imported yet, no error of its kind can have been raised
             if core is None or not isinstance(error, core.UserError | core.FatalDiagnosis):
                 raise
             driving.fail(str(error), USER_ERROR if isinstance(error, core.UserError) else FATAL)
-
-
-def meant(error: Any, option: str) -> str:
-    """What an option that there is not may be called here: `elsewhere.hint`."""
-    from sharpen.recipe import Recipe
-
-    known = [name for parameter in error.ctx.command.params for name in parameter.opts] if error.ctx else []
-    return elsewhere.hint(option, known, [field.name for field in fields(Recipe)])
 
 
 app = typer.Typer(
@@ -146,7 +137,12 @@ def run(
 
     Warms it up, then goes round: choose tasks, try, verify, learn, measure, keep only what is better. Ends with a report.
     """
-    commands.known(recipe or "quickstart", settings, budget, (model, tasks, stream, env, agent, columns))
+    tasks, staged = streaming.streamed(stream, tasks)
+    more = (*places.system_setting(system), *commands.acting(env, agent, tasks), *staged)
+    given = (*map(places.here_setting, commands.with_columns(settings, columns)), *more)
+    model = places.here(model) if model else model
+    tasks = "episodes" if env and not tasks else places.here_tasks(tasks) if tasks else tasks
+    commands.known(recipe, given, budget, model, tasks)
     from sharpen import loop
     from sharpen.track import trackers
 
@@ -154,15 +150,13 @@ def run(
     named = recipe or ("frontier" if loop.brought(model) else "quickstart")
     named = places.here(named) if named.endswith(".py") else named
     directory = run_dir or places.new_directory(Path(named).stem)
-    tasks, staged = streaming.streamed(stream, tasks)
-    more = (*places.system_setting(system), *commands.acting(env, agent, tasks), *staged)
     request = loop.Request(
         recipe=named,
-        settings=(*map(places.here_setting, commands.with_columns(settings, columns)), *more),
+        settings=given,
         seed=seed,
         budget=budget,
-        model=places.here(model) if model else model,
-        tasks="episodes" if env and not tasks else places.here_tasks(tasks) if tasks else tasks,
+        model=model,
+        tasks=tasks,
         directory=directory,
         argv=("sharpen", *sys.argv[1:]),
         roles=tuple(places.here_role(role) for role in roles or []),

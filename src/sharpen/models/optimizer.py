@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sharpen.core import UserError
-from sharpen.recipe import OPTIMIZER_BITS
+from sharpen.recipe import checked_bits
 
 BLOCK = 256
 LEAST = 4096  # numbers of a tensor whose moments are quantised
@@ -38,8 +38,7 @@ def make(trained: Mapping[str, Tensor], model: nn.Module, bits: int, **how: Any)
 
     how  of torch's own: fused, foreach
     """
-    if bits not in OPTIMIZER_BITS:
-        raise UserError(f"optimizer_bits={bits}: the optimizer's moments have 32 bits, or 8.")
+    checked_bits(bits)
     settings: dict[str, Any] = dict(lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, **how)
     if bits == 32:
         return torch.optim.AdamW(trained.values(), **settings)

@@ -10,6 +10,13 @@ from sharpen.recipe import Method, Recipe, Stages
 # For a model that is trained already: the embedded student's learning rate would wreck it, and its answers are longer.
 TRAINED = {"warmup_steps": "0", "lr": "1e-5", "max_tokens": "512"}
 
+PACKED = ("smollm2",)  # names of models that packages carry: models/gguf.py
+
+
+def packed(model: str | None) -> bool:
+    """Whether a model of the user's own is not in a directory yet."""
+    return model is not None and not Path(model).is_dir() and (model in PACKED or Path(model).suffix == ".gguf")
+
 
 def settings(model: Path) -> dict[str, str]:
     """Those of TRAINED, with the longest answer that the directory says (asking.json), where it says one."""

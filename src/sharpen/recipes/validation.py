@@ -12,7 +12,7 @@ import numpy as np
 
 from sharpen import core
 from sharpen.core import UserError, suggest
-from sharpen.recipe import OPTIMIZER_BITS, PRECISIONS, SLOTS, Recipe, asked_for, describe, first_objective
+from sharpen.recipe import PRECISIONS, SLOTS, Recipe, asked_for, checked_bits, describe, first_objective
 from sharpen.recipes import teaching
 
 # For each slot: how many arguments the loop passes, and what the function says it returns.
@@ -73,8 +73,7 @@ def validate(recipe: Recipe, tried: bool = True) -> None:
     for name, known in (("precision", PRECISIONS), ("isolation", ISOLATIONS)):
         if (value := getattr(recipe, name)) not in known:
             raise UserError(f"{name}={value!r}:{suggest(str(value), known)} There are: {', '.join(known)}.")
-    if recipe.optimizer_bits not in OPTIMIZER_BITS:
-        raise UserError(f"optimizer_bits={recipe.optimizer_bits}: the optimizer's moments have 32 bits, or 8.")
+    checked_bits(recipe.optimizer_bits)
     if unknown := {name for name in recipe.adapt.split(",") if name} - {"all", *adapting.NAMES}:
         raise UserError(f"adapt={recipe.adapt}: {sorted(unknown)[0]!r} cannot follow a run; {', '.join(adapting.NAMES)} can.")
     if (recipe.replay_focus or recipe.replay_half_life) and not recipe.replay:
