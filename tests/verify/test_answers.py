@@ -50,7 +50,7 @@ def test_the_right_choice(response, answer):
             ("A city", "malformed"),
             ("AB", "malformed"),
         ),
-        *(("I do not know", "malformed"), ("<answer>A</answer><answer>B</answer>", "wrong"), ("A\nB", "wrong")),
+        *(("I do not know", "malformed"), ("<answer>A</answer><answer>B</answer>", "wrong"), ("A\nB", "malformed")),
     ],
 )
 def test_no_other_choice(response, outcome):

@@ -17,7 +17,7 @@ from typing import Any
 from sharpen.core import Task, UserError, Verdict
 from sharpen.verify.maths import after_marker, find, last_box, sentences, settled, tagged, tidy, without_thoughts
 
-VERSION = "3"
+VERSION = "4"
 MOST_CALLS = 100
 LONGEST_JSON = 20_000  # characters
 LONGEST_MATCH = 0.5  # seconds of one pattern of a schema on one text
@@ -26,23 +26,36 @@ L = r"(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Za-z])(?![A-Za-z0-9']))"
 LABEL = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|clearly)[, ]+)?"
     r"(?:i (?:think|believe|guess|would say|am sure)(?: that)? )?"
-    r"(?:(?:i|we) (?:would )?(?:choose|pick|select|go with) (?:option |choice |answer )?"
-    r"|it(?:'s| is| must be) (?:definitely |clearly |obviously )?(?:option |choice )?"
-    r"|(?:the |my )?(?:correct |right |best |final |most likely )?(?:answer|option|choice)?"
-    r"(?: (?:is|must be|would be|should be|has to be))?:? ?(?:option |choice |answer )?)" + L + r"[.:)]?(.*)",
+    r"(?:(?:(?:i|we) (?:would )?)?(?:choose|pick|select|go with) (?:option |choice |answer )?"
+    r"|it(?:'s| is| must be| should be| has to be) (?:definitely |clearly |obviously )?(?:option |choice )?"
+    r"|(?:the |my )?(?:only )?(?:correct |right |best |final |most likely )?(?:answer|ans\b\.?|option|choice)?"
+    r"(?: (?:is|must be|would be|should be|has to be)(?: definitely| indeed| clearly| certainly| therefore)?)?"
+    r"(?: ?[:=] ?| - | )?(?:(?:definitely|indeed|clearly|certainly) )?(?:option |choice |answer )?)" + L + r"[.:)]?(.*)",
     re.I | re.S,
 )
 JUDGED = re.compile(
-    r"(?:(?:so|thus|hence|therefore)[, ]+)?(?:(?:the )?(?:option|choice|answer) )?"
+    r"(?:(?:so|thus|hence|therefore|(?:among|of) [a-z ]{1,30})[, ]+)?(?:(?:the )?(?:option|choice|answer) )?"
     + L
     + r" (?:is|must be|would be|should be|seems|looks)(?: clearly| definitely| therefore)?"
-    r" (?:the )?(?:correct|right|true|best)(?: (?:answer|option|choice|one))?(.*)",
+    r" (?:(?:the )?(?:correct|right|true|best)(?: (?:answer|option|choice|one))?|the (?:final )?answer)(.*)",
     re.I | re.S,
 )
 ABROAD = re.compile(
     r"(?:因此|所以|故)?，?(?:正确)?(?:答案|选项)?(?:应?选择?|是|为|:|：)*\s*" + L + r"(?:选项|项)?()[。.]?", re.S
 )
+BARE = re.compile(r"[-•\s*_`\"'({\[<]*[A-Za-z][\s*_`\"')}\]>.:]*(?:[.:)-]\s.{1,200})?")  # a letter, perhaps with its choice
+CONCLUDES = re.compile(r"\W*(?:so|thus|hence|therefore|finally)\b", re.I)
 CONCLUDED = re.compile(r"[,;] (?:so|hence|thus|therefore|which leaves|leaving)\b,? ", re.I)
+CALLED_RIGHT = re.compile(
+    r"((?:option |choice )?.{1,300}?) (?:is|must be|would be) (?:the )?"
+    r"(?:(?:correct|right|best)(?: (?:answer|option|choice|one))?"
+    r"|answer)",
+    re.I | re.S,
+)
+BULLET = re.compile(r"^\s*(?:[-•>]\s+)+")
+WRAPPED = re.compile(r"</?(?:b|i|u|em|strong|p)>|[<{\"“'`](?=[A-Za-z][>}\"”'`])|(?<=[<{\"“'`][A-Za-z])[>}\"”'`]")
+NO_MARKER = re.compile(r"(?<![\w'])A:(?![ \t]*[*_]{0,2}\(?[A-Z]\)?\W*$)", re.MULTILINE)
+QUESTION = re.compile(r"\bQ(?:uestion)?\s?:")
 IN_WORDS = re.compile(r"(?:.{0,300}\b(?:is|are|was|were) )?(.{1,300}?)(?: ?[(\[]([A-Za-z])[)\]])?")
 DENIED = re.compile(r"\b(?:not|no|never|neither|nor|or|if|unless|wrong|incorrect)\b|n't\b", re.I)
 COPULA = re.compile(r"(?:です|だ|입니다)?[.。]?$")
@@ -107,6 +120,8 @@ def choice_made(response: str, choices: Mapping[str, str], several: bool) -> tup
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         return frozenset(), "none"
+    if not QUESTION.search(text):  # "A:" with nothing asked before it is the first choice
+        text = NO_MARKER.sub("A.", text)
     marked, line = after_marker(text)
     answer = find(text)
     boxed = answer.text if answer.how == "box" else None
@@ -119,7 +134,9 @@ def choice_made(response: str, choices: Mapping[str, str], several: bool) -> tup
     if made:
         return made, "box"
     if made := read(lines[-1], choices):
-        return made, last
+        begun = len(lines) > 1 and BARE.fullmatch(lines[0]) and not CONCLUDES.match(lines[-1])
+        alone = read(lines[0], choices) if begun else made
+        return (made if alone in (made, frozenset()) else frozenset()), last
     first, *more = [part for part in re.split(r"(?<=[^\W\d_]{2}[.!?])\s+", lines[0], maxsplit=1) if part] + lines[1:]
     made = frozenset() if not more or mislabelled(first, choices) else read(first, choices)
     again = {each for part in more for each in read(part, choices)}
@@ -165,7 +182,7 @@ def labelled(choices: Any) -> dict[str, str]:
 
 def chosen(text: str, choices: Mapping[str, str]) -> str | None:
     """The letter of the choice that a text makes, or None where it makes none or several."""
-    text = tidy(unicodedata.normalize("NFKC", text[:CHOSEN_FROM]))
+    text = WRAPPED.sub("", tidy(BULLET.sub("", unicodedata.normalize("NFKC", text[:CHOSEN_FROM])))).strip()
     plain = _plain(text)
     by_text = [label for label, choice in choices.items() if choice == plain]
     if by_text and plain.upper() not in choices:
@@ -175,6 +192,9 @@ def chosen(text: str, choices: Mapping[str, str]) -> str | None:
     judged = JUDGED.fullmatch(text)
     match = judged or LABEL.fullmatch(text) or ABROAD.fullmatch(text)
     if match is None:
+        called = CALLED_RIGHT.fullmatch(text)
+        if called and not DENIED.search(called[1]) and choices:
+            return chosen(called[1], choices)
         return in_words(text, choices)
     label, rest = (match[1] or match[2] or match[3]).upper(), _plain(match[4])
     if label in rejected or (choices and label not in choices) or re.search(r"\bnot\b|n't\b|\b(?:in|un)?correct\b", rest):

@@ -52,8 +52,10 @@ SAID = re.compile(
 CHANGES = re.compile(r"\b(?:or|not|no|never|neither|nor|maybe|perhaps)\b|n't\b", re.IGNORECASE)
 CENTS = re.compile(r"\bcents?\b|¢|\bpenn(?:y|ies)\b", re.IGNORECASE)
 PREDICATE = re.compile(r"[^.!?\n]{1,300}\b(?:is|was|are|were) (?:(?:an?|the) )?([^.!?\n]{1,200})[.!]?")
-UNSURE = re.compile(
-    r"\b(?:or|not|no|never|neither|nor|maybe|perhaps|if|whether|unless|false|wrong|would|could|might|may|doubt|cannot)\b"
+NAMED = re.compile(r"([^.!?,;:\n]{1,100}) is the (?:correct |right |final )?answer[.!]?", re.IGNORECASE)
+UNSURE = re.compile(  # of whose capital something is, is another question
+    r"\b(?:or|not|no|never|neither|nor|maybe|perhaps|if|whether|unless|false|wrong|would|could|might|may|doubt|cannot"
+    r"|who|whose|whom|which|that|where)\b"
     r"|n['’]t\b",
     re.IGNORECASE,
 )
@@ -144,6 +146,8 @@ def spoken(sentence: str) -> list[str]:
     side = SIDE.fullmatch(sentence.strip().lstrip("*_"))
     if side and not re.search(rf"\b{OTHER_SIDE[side[1].lower()]}\b", side[2], re.IGNORECASE):
         return [side[1]]
+    if (named := NAMED.fullmatch(sentence.strip())) and not UNSURE.search(named[1]):
+        return [named[1]]
     said = PREDICATE.fullmatch(sentence.strip())
     return [said[1]] if said and not UNSURE.search(sentence[: said.start(1)]) else []
 

@@ -9,7 +9,7 @@ import pytest
 from sharpen import sandbox
 from sharpen.core import Task, UserError
 from sharpen.verify import verify
-from sharpen.verify.code import java, languages, problem_of
+from sharpen.verify.code import comparing, java, languages, problem_of
 
 LEVEL = sandbox.probe()
 BELOW, REASON = np.__file__.startswith("/tmp/"), "packages below /tmp are not shown to programs"
@@ -378,3 +378,29 @@ def test_functions_of_javascript(code):
 def test_fields_that_say_nothing_are_refused(data, said):
     with pytest.raises(UserError, match=said):
         problem_of({"language": "python", "tests": ECHOED, **data})
+
+
+@boxed
+@pytest.mark.parametrize(
+    ("response", "right"),
+    [
+        ("<answer>\n```python\nprint(input())\n```\n</answer>", True),
+        ("So:\n<answer>print(input())</answer>", True),
+        ("```python\nprint(1)\n```\n<answer>\n```python\nprint(input())\n```\n</answer>", True),
+        ("<answer>```python\nprint(1)\n```</answer>", False),
+        ("```python\ntext = '<answer>'\nprint(input())\n```", True),
+    ],
+)
+def test_an_answer_tag_around_the_code(response, right):
+    assert judge(response, tests=[{"stdin": "3\n", "stdout": "3\n"}]).correct == right
+
+
+@boxed
+def test_an_integer_of_as_many_digits_as_python_reads():
+    def returns(text):
+        return judge(fenced(f"def f(n): return {text}"), function={"name": "f"}, tests=[{"args": [1], "returns": 10**4200}])
+
+    assert returns("10**4200").correct and not returns("10**4200 + 1").correct and not returns("10**5000").correct
+    with pytest.raises(UserError, match="whole number"):
+        comparing.pack(1 << 14_281)
+    assert comparing.pack((1 << 14_281) - 1) > 0

@@ -200,3 +200,56 @@ def test_a_choice_in_a_sentence(right, wrong):
     assert judge("multiple_choice", "B", right, choices=cities).correct
     assert not judge("multiple_choice", "B", wrong, choices=cities).correct
     assert judge("multiple_choice", "A, C", "Both A and C.", choices=cities).correct
+
+
+@pytest.mark.parametrize("verifier", ["math", "number"])
+@pytest.mark.parametrize(
+    ("paid", "honest"),
+    [
+        ("No one would say 7.", "No, she has 7."),
+        ("Wrong answers include 7.", "The right ones are 7."),
+        ("7 is wrong.", "7 is what she has."),
+        ("It would be a mistake to answer 7.", "She made 7."),
+        ("8. I first said 7.", "First she had 3. Then she had 7."),
+        ("Is it 7?", "How many are there? It is 7."),
+        ("So there are 7 of them?", "So there are 7 of them."),
+        ("I do not know. There are 7 unknowns.", "There are 7 unknowns."),
+        ("We could not solve it, after 7 tries.", "He solved it after 7 tries."),
+        ("page 7", "pages: 7"),
+        ("See question 7.", "He asked 7."),
+        ("That is 4 out of 7.", "That is 7 out."),
+        ("That is 4 of 7.", "That is 7 of them."),
+        ("I do not think the answer is 7.", "I do think the answer is 7."),
+        ("The wrong answer is 7.", "The right answer is 7."),
+        ("The answer is 7? No.", "What is the answer? The answer is 7."),
+        ("A: 7\nB: 8\nC: 9", "Q: 3 + 4?\nA: 7"),
+    ],
+)
+def test_a_number_that_is_asked_denied_or_given_up_is_no_answer(paid, honest, verifier):
+    assert not judge(verifier, "7", paid).correct and judge(verifier, "7", honest).correct
+
+
+@pytest.mark.parametrize(("unit", "other"), [("A", "mA"), ("amps", "mA"), ("KB", "MB"), ("Gy", "Sv"), ("lux", "lm")])
+def test_a_unit_of_one_or_two_letters(unit, other):
+    for one, two in ((unit, other), (other, unit)):
+        assert judge("math", f"5 {one}", f"The answer is 5 {one}.").correct and judge("math", "5", f"It is 5 {one}.").correct
+        assert not judge("math", f"5 {one}", f"The answer is 5 {two}.").correct
+        assert not judge("math", rf"5\text{{ {one}}}", rf"\boxed{{5\,\mathrm{{{two}}}}}").correct
+
+
+@pytest.mark.parametrize(
+    ("answer", "same", "other"),
+    [
+        (r"\frac{1}{2}", r"1\over2", r"2\over1"),
+        (r"\frac{1}{2}", r"{1 \over 2}", r"{1 \over 3}"),
+        (r"x + \frac13", r"x+{1\over 3}", r"{x+1\over 3}"),
+        (r"\binom{5}{2}", r"\binom52", r"\binom42"),
+        ("10", r"{5\choose2}", r"{5\choose1}"),
+        (r"\log_2 3", r"\log_2{3}", r"\log_3{2}"),
+        ("42", r"\large 42", r"\large 24"),
+        ("42", "42 ✓", "24 ✓"),
+        ("12:30", "12{:}30", "12{:}31"),
+    ],
+)
+def test_a_plain_answer_in_other_spellings(answer, same, other):
+    assert judge("math", answer, rf"\boxed{{{same}}}").correct and not judge("math", answer, rf"\boxed{{{other}}}").correct

@@ -13,6 +13,7 @@ from typing import Any
 from sharpen.core import UserError
 
 WHITESPACE = ("lines", "tokens", "exact")
+LONGEST_INTEGER = 14_281  # bits, at most 4,300 digits: what Python turns into text, and what `drivers/values.py` lets through
 LONGEST_TOKEN = 400  # characters of what is read as a number; a double has at most 17 that matter
 NUMBER = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
@@ -119,7 +120,7 @@ def unpack(value: Any) -> tuple[str, Any]:
             return "bytes", content
         if key == "$float" and content in ("nan", "inf", "-inf"):
             return "number", float(content)
-        if key == "$int" and isinstance(content, str) and re.fullmatch(r"-?[0-9]{1,4000}", content):
+        if key == "$int" and isinstance(content, str) and re.fullmatch(r"-?[0-9]{1,4300}", content):
             return "number", int(content)
         if key.startswith("$"):
             return "other", None
@@ -128,6 +129,10 @@ def unpack(value: Any) -> tuple[str, Any]:
 
 def pack(value: Any) -> Any:
     """A Python value as JSON, as `read_value` explains. Raises UserError for what has no such form."""
+    if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
+        raise UserError(
+            f"a whole number of {value.bit_length()} bits is more than a program's answer may have: {LONGEST_INTEGER}."
+        )
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from sharpen.verify.code.packages import with_packages
 
 DRIVERS = Path(__file__).parent / "drivers"
 COMPILE_MB = 2048
+CROWDED = 4  # times the processor seconds of a compiler that may pass by the clock
 OUTPUT_BYTES = 1_000_000  # that one case may print to stdout, and to stderr
 ALL_CASES_S = 25.0  # for all cases, unless one alone may take longer: well below `judging.DEADLINE_S`
 GRACE_S = 1.0  # the driver's own time, beyond what the cases may take
@@ -130,7 +132,8 @@ def build(name: str, code: str, more: Mapping[str, bytes] | None = None, package
     if not found.compile:
         return Built(found, files)
     limits = Limits(
-        wall_s=language.compile_s,
+        wall_s=language.compile_s * CROWDED,
+        cpu_s=language.compile_s,  # of the compiler's own time: a busy machine is no fault of the program
         memory_mb=COMPILE_MB,
         processes=max(language.processes, 64),
         files_mb=128,
@@ -141,6 +144,8 @@ def build(name: str, code: str, more: Mapping[str, bytes] | None = None, package
     made = box(found).run(program)
     if made.status == "exited" and made.code == 0 and made.files:
         return Built(found, made.files, made.isolation)
+    if b"CPU time limit" in made.stderr or (made.status == "signalled" and made.code in (signal.SIGXCPU, signal.SIGKILL)):
+        return Refused("timeout", "compiling takes too long", made.isolation)
     outcome = {"timeout": "timeout", "memory": "limit", "output": "limit", "failed": "unscorable"}.get(made.status, "malformed")
     reason = made.detail if made.status == "failed" else complaint(made.stderr or made.stdout)
     return Refused(outcome, reason, made.isolation)

@@ -1,8 +1,8 @@
 """Where a response has its code: the fenced block that is the program, and not an example of its use or of its output.
 
-Thoughts hold no code (`maths.without_thoughts`). Fences are those of CommonMark: three or more ` or ~, indented by up to
-MOST_INDENT spaces, which are taken off the lines between; a fence inside a Python text in triple quotes is part of the text. A
-block of Markdown is looked into.
+Thoughts hold no code (`maths.without_thoughts`), and an <answer> at the beginning of a line, before any fence, holds all of it.
+Fences are those of CommonMark: three or more ` or ~, indented by up to MOST_INDENT spaces, which are taken off the lines
+between; a fence inside a Python text in triple quotes is part of the text. A block of Markdown is looked into.
 
 Of several blocks the last counts of the first kind that there is: blocks tagged as the language, blocks without a tag, others.
 Among those of a kind, for a function only the blocks that define it count, where there are any; for a program, blocks under a
@@ -25,6 +25,7 @@ BESIDE = re.compile(
     r"|.*\b(?:usage|outputs?|prints|example run|run it|test it|to use it)\b.*)",
     re.IGNORECASE,
 )
+TAG = re.compile(r"^[ \t]*<answer>[ \t]*", re.MULTILINE)
 PYTHON_QUOTES = re.compile(r"\"\"\"|'''")
 
 
@@ -40,7 +41,7 @@ def extract(response: str, language: Language, name: str = "") -> tuple[str, str
 
     name  of the function that is wanted, "" for a program
     """
-    text = without_thoughts(response)
+    text = within_tag(without_thoughts(response))
     found = blocks(text, language)
     if not found:
         return text, "whole text"
@@ -55,6 +56,14 @@ def extract(response: str, language: Language, name: str = "") -> tuple[str, str
         kind = tagged or untagged or found
         meant = [block for block in kind if not BESIDE.fullmatch(block.under[:200])] or kind
     return meant[-1].code, "last fenced block"
+
+
+def within_tag(text: str) -> str:
+    """What stands in an <answer> that is around the code; the whole text where the tag is a part of a program."""
+    start = TAG.search(text)
+    if start is None or "```" in text[: start.start()] or "~~~" in text[: start.start()]:
+        return text
+    return text[start.end() :].partition("</answer>")[0].strip("\n")
 
 
 def blocks(text: str, language: Language) -> list[Block]:

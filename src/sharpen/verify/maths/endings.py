@@ -21,7 +21,9 @@ SPECIAL = frozenset("sqrt sin cos tan log frac cup infty and left right pmatrix 
 DOLLARS = re.compile(r"\$\$([^$]{1,500})\$\$|\$([^$\n]{1,500})\$|\\\(([^\n]{1,500}?)\\\)|\\\[([^$]{1,500}?)\\\]")
 DIGITS = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3}\b)?"
 N = rf"[-+]?(?:[$€£¥]\s?)?[-+]?{DIGITS}(?:\s?(?:%|percent\b))?!?"
-JOINED = r"(?:,\s(?:and\s)?|\s?(?:[-+*/^×÷·:–]|\bor\b|,? or\b|\band\b|\bto\b)\s?)\(?"  # who lists several gives no single one
+JOINED = (  # who lists several gives no single one
+    r"(?:,\s(?:and\s)?|\s?(?:[-+*/^×÷·:–]|\bor\b|,? or\b|\band\b|\bto\b|\b(?:out )?of\b|\bper\b)\s?)\(?"
+)
 NUMBERS = re.compile(rf"(?<![\w.]){N}(?:{JOINED}{N}\)?){{0,20}}")
 
 NAMED = r"\$?[A-Za-z]\s?=\s?[-+]?[^\s,;=$]{1,60}\$?"
@@ -30,11 +32,19 @@ ITEM = re.compile(rf"\s{{0,4}}(?:[-*•]|[0-9]{{1,2}}[.)])\s+({N})\s*")
 TURNED = re.compile(
     r"(?:\b(?:not|never|neither|nor|half(?: of)?|twice|below|under|over|than|perhaps|maybe|possibly|probably|without|"
     r"except|but|minus|plus|times|divided by|multiplied by|at least|at most|up to|"
-    r"step|section|equation|version|log|ln|sqrt|sin|cos|tan)"
+    r"step|section|equation|version|page|question|problem|chapter|example|exercise|figure|line|case|part|log|ln|sqrt|sin|cos|tan)"
     r"|(?:\b(?:not|never|cannot)|n't)(?: (?!so\b|and\b|then\b|because\b|which\b)[a-z']{1,20}){0,2}|n't)\s+$",
     re.IGNORECASE,
 )
 MINUS = re.compile(r"(?<![0-9])(?:^|[^0-9\s]\s*|[^0-9]\s+)(?:minus|negative)\s+$", re.IGNORECASE)
+WRONG = re.compile(r"\b(?:no one|nobody|wrong|incorrect|mistake|first (?:said|thought|guessed|answered))\b", re.IGNORECASE)
+GIVEN_UP = re.compile(  # a line that holds no answer, whatever number is in it
+    r"\b(?:(?:i|we) (?:give|gave) up|no idea|unable to (?:solve|answer|determine|find)"
+    r"|(?:could|can|do|did|does)(?: not|n['’]t) (?:solve|answer|know|determine|find|tell|figure)"
+    r"|cannot (?:solve|answer|determine)"
+    r"|cannot be (?:solved|answered|determined|found)|not (?:sure|certain|enough information)|unsure)\b",
+    re.IGNORECASE,
+)
 SCALED = re.compile(
     r"\s?(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|(?:and|&) (?:a|an|one) [a-z]+|"
     r"or (?:so|more|less|fewer|thereabouts|maybe)|[,(]? ?(?:perhaps|maybe)"
@@ -139,6 +149,11 @@ def last_expression(line: str, ending: str) -> str:
 def whole_number(said: str, number: re.Match[str]) -> str:
     """The last number of a text with what belongs to it, or with the word that leaves it unclear."""
     before = said[max(0, number.start() - 60) : number.start()]
+    sentence = re.split(r"(?:[.!?]\s|\n)", said[: number.start()])[-1]
+    rest = re.split(r"(?<=[.!?])\s|\n", said[number.end() : number.end() + 100])[0]
+    line = said[: number.end()].rpartition("\n")[2] + rest
+    if rest.endswith("?") or WRONG.search(f"{sentence}{number[0]}{rest}") or GIVEN_UP.search(line):
+        return f"{sentence}{number[0]}{rest}"
     if formula := formula_around(said, number):
         return formula
     if begun := BEGUN.search(before):

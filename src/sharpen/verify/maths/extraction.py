@@ -5,7 +5,8 @@ The first of these that applies; its name becomes part of `Verdict.rule`:
     "tag"               what stands in the last <answer>…</answer> (the closing tag may be missing at the end)
     "box"               the last \\boxed{…} that is closed; where one sentence joins several, their list
     "marker"            what follows the last "answer is", "Answer:", "A:", the like in other languages, or "####" on the last
-                        line: its line, up to the end of the sentence
+                        line: its line, up to the end of the sentence. What is denied, asked or said by somebody else, as in
+                        "the wrong answer is 7" or "the answer is 7? No.", stays with these words, and cannot be read
     "whole"             the whole response, where it is one line without prose
     "last expression"   the last number or expression: what follows "=" at the end, a last $…$, else the last number
 
@@ -50,12 +51,20 @@ ABROAD = re.compile(
 ENUMERATED = re.compile(
     r"[\s*]{0,4}(?:(?:step|part|case|section|question|problem|example|note)\b|[0-9]{1,3}[.):]\s+\S*[A-Za-z])", re.I
 )
+SECOND = re.compile(r"^\W*B\s?:", re.MULTILINE)
 SENTENCE = re.compile(r"[.!?](?=\s)|[。！？]|,? (?:because|since|which|so that|as there|and this|where)\b|\s\((?=[A-Za-z]{3,})")
 DECORATION = r"[\U0001F000-\U0001FAFF\u2600-\u2653\u2668-\u266C\u2670-\u27BF\u2B00-\u2BFF\uFE0F\u200D\s]+"  # no suits of cards
 DECORATED = re.compile(rf"^{DECORATION}|{DECORATION}$")
 CHANGES = re.compile(
     r"\b(?:not|no|never|neither|nor|or|except|unless|less|more|half|third|quarter|hundred|thousand|million|billion|dozen|minus|"
     r"plus|times|squared|cubed|isn|cents?|negative|between|increases?|decreases?)\b",
+    re.IGNORECASE,
+)
+
+
+DOUBTED = re.compile(  # before "answer is" in its clause
+    r"(?:\b(?:not|never|cannot|no one|nobody|incorrect|wrong|false|worst|least|who|thought|guessed|assumed|believed"
+    r"|claim(?:s|ed)?|says|said|whether)\b|n['’]t\b)[^.!?,;:\n]{0,60}\Z",
     re.IGNORECASE,
 )
 
@@ -85,7 +94,7 @@ def find(response: str) -> Found:
     if (boxed := last_box(text)) is not None:
         several = last_boxes(text)
         boxed = ", ".join(several) if several and several[-1].endswith(boxed) else boxed
-        return Found(boxed, "box", boxed)
+        return Found(undecorated(boxed) or boxed, "box", boxed)
     marked, line = after_marker(text)
     if marked:
         return Found(marked, "marker", line)
@@ -156,15 +165,24 @@ def after_marker(text: str) -> tuple[str, str]:
     """What follows the last marker that anything follows, and its whole line; "" without one."""
     last_line = text.rfind("\n")
     found = [
-        m for m in MARKER.finditer(text) if m[0] != "####" or (m.end() > last_line and not ENUMERATED.match(text, m.end()))
+        m
+        for m in MARKER.finditer(text)
+        if (m[0] != "####" or (m.end() > last_line and not ENUMERATED.match(text, m.end())))
+        and not (m[0] == "A:" and SECOND.search(text, m.end()))  # the first of several choices
     ]
     for match in reversed((found or list(ABROAD.finditer(text)))[-3:]):
         rest = text[match.end() : match.end() + 20_000].lstrip(" \t\r\n:：*_")
         line = rest.partition("\n")[0]
         if line.startswith(("$$", "\\[")) and len(line) < 3:  # display mathematics on lines of its own
             line = " ".join(rest.split("\n")[:3])
-        if line.strip():
-            return narrowed(line), line
+        if not line.strip():
+            continue
+        doubt = DOUBTED.search(text[max(0, match.start() - 100) : match.start()])
+        asked = re.match(r"[^.!?\n]{0,200}\?(?=\s+[A-Z])", line)
+        if doubt or asked:
+            said = f"{doubt[0] if doubt else ''}{match[0]} {asked[0] if asked else line}"
+            return said, said
+        return narrowed(line), line
     return "", ""
 
 
@@ -180,7 +198,7 @@ def narrowed(line: str) -> str:
     With words such as "or", "not" or "half" in it, the sentence stays whole, and will not be readable.
     """
     end = SENTENCE.search(line)
-    sentence = DECORATED.sub("", line[: end.start()] if end else line).rstrip(" .,;*_`")
+    sentence = undecorated((line[: end.start()] if end else line).rstrip(" .,;*_`")).rstrip(" .,;*_`")
     words = [word for word in WORD.findall(sentence) if word.lower() not in SPECIAL]
     starts_with_answer = re.match(r"[*_`(\[]{0,4}[-+$€£\\({\[0-9.]", sentence)
     if len(words) < 2 or starts_with_answer or CHANGES.search(sentence):

@@ -43,7 +43,7 @@ from sharpen.verify.maths.expressions import Node, Unreadable, parse, walk
 from sharpen.verify.maths.extraction import Found, find, last_box
 from sharpen.verify.maths.notation import FUNCTIONS, tidy
 
-VERSION = "3"  # raised whenever a verdict could change: scores of different versions are not comparable
+VERSION = "4"  # raised whenever a verdict could change: scores of different versions are not comparable
 LONGEST_ANSWER = 10_000  # characters that an answer may have beyond the length of the task's own
 
 LETTER = re.compile(r"\(?([A-J])\)?")

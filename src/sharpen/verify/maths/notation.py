@@ -30,7 +30,7 @@ SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 SUPERSCRIPT = re.compile("\\^?-?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 DROPPED = (
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle limits "
-    "nolimits boldsymbol bm mathbf mathit mathsf rm bf it sf tt hfill"
+    "nolimits boldsymbol bm mathbf mathit mathsf rm bf it sf tt hfill tiny small normalsize large Large LARGE huge Huge"
 ).split()
 SPACED = "quad qquad enspace thinspace".split()
 COMMANDS = (
@@ -66,7 +66,10 @@ SPACING = ("\\,", "\\;", "\\:", "\\!", "\\>", "\\ ", "\\quad", "\\qquad", "\\thi
 FRENCH = re.compile(r"([\[\]])([^\[\](),;{}]{1,60})[,;]([^\[\](),;{}]{1,60})([\[\]])")
 DOTS = re.compile(r"(?<![.0-9])\.\.\.(?!\.)")
 THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,?\\[,!]|\\ |,\\!)(?=[0-9]{3}(?![0-9]))")
-SHORT_FRACTION = re.compile(r"\\frac ?(?:([0-9A-Za-zπ])|\{([^{}]*)\}) ?(?:([0-9A-Za-zπ])|\{([^{}]*)\})")
+SHORT_FRACTION = re.compile(r"\\(frac|binom) ?(?:([0-9A-Za-zπ])|\{([^{}]*)\}) ?(?:([0-9A-Za-zπ])|\{([^{}]*)\})")
+INFIX = r"([^{}\\]{1,100}?)\\(over|choose) ?([^{}\\]{1,100}?)"  # of plain TeX
+IN_BRACES = re.compile(rf"(?<![A-Za-z}}^_])\{{{INFIX}\}}|(?<=\{{){INFIX}(?=\}})|^{INFIX}$")
+BASE = re.compile(r"(?<=\\log _)([0-9A-Za-z]) ?(?=\{)")
 REPEATING = re.compile(r"(?<![0-9])([0-9]*\.[0-9]*) ?\\(?:overline|bar|dot) ?\{?([0-9]+)\}?")
 BOLD = re.compile(r"\*\*([^*\n]{1,500})\*\*|__([^_\n]{1,500})__")
 BEFORE, AFTER = " \t\r\n:*`", " \t\r\n.,;:*`"  # a point before a number belongs to it
@@ -89,8 +92,16 @@ def tidy(text: str) -> str:
     text = WRAPPED.sub(lambda m: " ℝ " if m[1] == "R" and "mathbb" in m[0] else f" {m[1]} ", text)
     text = COMMAND.sub(_command, text)
     text = _without_delimiters(text)
-    text = text.replace("^{°}", "°").replace("^ °", "°").replace("^°", "°").replace("**", "^").replace("{,}", ",")
+    text = (
+        text.replace("^{°}", "°")
+        .replace("^ °", "°")
+        .replace("^°", "°")
+        .replace("**", "^")
+        .replace("{,}", ",")
+        .replace("{:}", ":")
+    )
     text = REPEATING.sub(r"\1‾\2", text)
+    text = BASE.sub(r"{\1}", IN_BRACES.sub(_infix, text))
     text = SHORT_FRACTION.sub(_fraction, text)
     text = BARE_FUNCTION.sub(_bare, text)
     text = TIMES_TEN.sub("*", text)
@@ -117,7 +128,13 @@ def _command(match: re.Match[str]) -> str:
 
 def _fraction(match: re.Match[str]) -> str:
     """\\frac12 is \\frac{1}{2}: TeX takes one character where there is no brace."""
-    return f"\\frac{{{match[1] or match[2]}}}{{{match[3] or match[4]}}}"
+    return f"\\{match[1]}{{{match[2] or match[3]}}}{{{match[4] or match[5]}}}"
+
+
+def _infix(match: re.Match[str]) -> str:
+    """a \\over b is \\frac{a}{b}."""
+    above, which, below = (part.strip() for part in match.groups() if part is not None)
+    return f"\\{'frac' if which == 'over' else 'binom'}{{{above}}}{{{below}}}"
 
 
 def _bare(match: re.Match[str]) -> str:

@@ -48,6 +48,9 @@ BASES = {"m": "metre meter", "g": "gram gramme", "s": "second", "A": "ampere amp
     "cd": "candela",
     "Wb": "weber",
     "Bq": "becquerel",
+    "Sv": "sievert",
+    "Gy": "gray",
+    "lx": "lux",
 }
 NAMES = {spelling: words.split()[0] for words in SPELLINGS.split(";") for spelling in words.split()[1:]}
 NAMES |= {name: symbol for symbol, names in BASES.items() for name in names.split()}
@@ -55,7 +58,17 @@ NAMES |= {
     f"{full}{name}": f"{p}{symbol}" for p, full in PREFIXES.items() for symbol, ns in BASES.items() for name in ns.split()
 }
 SYMBOLS = {f"{prefix}{symbol}": f"{prefix}{symbol}" for prefix in ("", *PREFIXES) for symbol in BASES}
-SYMBOLS |= {"l": "L", "ml": "mL", "cl": "cL", "dl": "dL", "kb": "kB", "kph": "km h^-1", "kmh": "km h^-1", "mph": "mi h^-1"}
+SYMBOLS |= {
+    "l": "L",
+    "ml": "mL",
+    "cl": "cL",
+    "dl": "dL",
+    "kb": "kB",
+    "KB": "kB",
+    "kph": "km h^-1",
+    "kmh": "km h^-1",
+    "mph": "mi h^-1",
+}
 SYMBOLS |= {"rpm": "rpm", "mmHg": "mmHg", "dB": "dB", "psi": "psi", "atm": "atm", "ppm": "ppm", "cc": "cm^3", "pm": "pm"}
 SYMBOLS |= {"ms": "ms", "°C": "°C", "°F": "°F", "nm": "nm", "am": "am", "kbit": "kbit", "Mb": "Mbit", "Gb": "Gbit"}
 SLOPPY = {"hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz", "kw": "kW", "kwh": "kWh", "kpa": "kPa", "pa": "Pa"} | {
@@ -195,7 +208,7 @@ def _name(text: str, letters: bool) -> str:
             return ""  # 2xy is a product
         if len(word) == 2 and unit not in KNOWN and lower not in SHORT:
             return ""
-        if lower not in FILLERS or (lower == "in" and len(parts) == 1):
+        if lower not in FILLERS or (lower == "in" and len(parts) == 1) or (word == "A" and not found):  # amperes
             found.append((qualified + unit, int(exponent or power) * sign))
         power, qualified = 1, ""
     name = " ".join(unit if count == 1 else f"{unit}^{count}" for unit, count in found)

@@ -28,8 +28,8 @@ def unpack(value):
 def pack(value):
     if value is None or value is True or value is False:
         return value
-    if isinstance(value, int):  # 13,287 bits are at most 4,000 digits; int's own method, for a subclass may have another
-        return int.__int__(value) if int.bit_length(value) < 13288 else {"$other": "int"}
+    if isinstance(value, int):  # 14,281 bits are at most 4,300 digits, which Python reads; a subclass may have its own method
+        return int.__int__(value) if int.bit_length(value) < 14282 else {"$other": "int"}
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"$float": str(float(value))}
     if isinstance(value, str):
