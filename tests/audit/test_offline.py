@@ -18,6 +18,7 @@ from sharpen.audit import offline
 from sharpen.audit.cache import VerdictCache, cache_directory
 from sharpen.cli import program
 from sharpen.core import Task, UserError
+from sharpen.tasks import files
 
 KEYS = ["id", "outcome", "reward", "parts", "feedback", "rule", "isolation", "seconds"]
 CODE = {"id": "b", "verifier": "code_io", "language": "python", "tests": [{"stdin": "2\n", "stdout": "4\n"}], "time_limit_s": 2}
@@ -171,7 +172,8 @@ def test_killed_it_goes_on_where_it_was(tmp_path):
         ([], [], ["holds no tasks"]),
         (["{"], [], ["line 1: broken JSON"]),
         ([{"id": "a", "verifier": "maths", "answer": "1"}], [], ["line 1: there is no verifier 'maths'. Did you mean 'math'?"]),
-        ([{"verifier": "math", "answer": "1"}], [], ["line 1: 'id' is missing"]),
+        ([{"id": "", "verifier": "math", "answer": "1"}], [], ["line 1: 'id' is empty"]),
+        ([{"verifier": "math", "answer": "1"}], [{"id": 2, "response": "1"}], ["no task with the id '2'"]),
         ([{"id": "a", "verifier": "math"}], [], ["line 1: the verifier math needs an 'answer'"]),
         ([{"id": "a", "verifier": "math", "answer": "1"}] * 2, [], ["line 2: the id 'a' is that of line 1 too"]),
         ([{"id": "a", "verifier": "code_io", "language": "python"}], [], ["line 1: 'tests'"]),
@@ -194,6 +196,18 @@ def test_mistakes_are_told_with_file_and_line_before_anything_is_judged(tmp_path
     assert result.exit_code == 2 and result.stdout == "" and "Traceback" not in result.stderr, result.output
     assert all(words in result.stderr for words in said), result.stderr
     assert "line 11" not in result.stderr
+
+
+def test_a_file_that_is_trained_on_is_judged_as_it_stands(tmp_path):
+    """A line without an id goes by its number, and one without a verifier is judged as in a run."""
+    tasks = [{"prompt": "2 + 3?", "answer": 5, "verifier": "number"}, {"prompt": "Peru?", "answer": ["Lima", "LIM"]}]
+    made = lines(tmp_path / "tasks.jsonl", [*tasks, {"id": "own", "prompt": "Kenya?", "answer": "Nairobi"}])
+    said = [(1, "It is 5."), ("2", "LIM"), (2, "lima"), ("own", "Nairobi")]
+    rows = verify(made, lines(tmp_path / "responses.jsonl", [{"id": id, "response": text} for id, text in said]))
+    assert [(row["id"], row["outcome"]) for row in rows] == [(1, "correct"), ("2", "correct"), (2, "wrong"), ("own", "correct")]
+    for line, record in zip(offline.read_tasks(made).values(), tasks):
+        trained, _ = files.task_of(record, "f", "the line")
+        assert (line.task.answer, line.task.verifier, line.task.data) == (trained.answer, trained.verifier, trained.data)
 
 
 def test_a_judge_that_nobody_named_is_a_mistake_not_a_verdict(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@
     {"id": "b", "verifier": "code_io", "language": "c", "tests": [{"stdin": "2", "stdout": "4"}]}
     {"id": "a", "response": "So x is \\\\boxed{0.5}."}                                            a response, in RESPONSES.jsonl
 
-1. A task line has `id`, `verifier` and what that verifier needs: `answer`; `choices`; `schema`; `rubric`; `criteria`;
+1. A task line has `id` (else its number), `verifier` (else `exact`) and what that verifier needs: `answer`; `choices`; `schema`; `rubric`; `criteria`;
    `language`, `tests`, `time_limit_s`, `memory_mb` and the rest of code/problems.py; `family` and `metadata` of a reasoning-gym
    entry; `accept`, further right answers. `prompt`, where it is there, is shown to a judge. An answer that is no text is
    taken as `verify.answers_of` says: of several right answers any will do, a choice may be given by its place in the list.
@@ -118,15 +118,16 @@ def require(tasks: Mapping[str, TaskLine], isolation: str) -> bool:
 def read_tasks(path: Path, audited: bool = False, map: str = "") -> dict[str, TaskLine]:
     """Task lines by id. Raises UserError with the first mistakes of the file, each with its line.
 
-    Of a file in another format or shape, a row's id is its own, or its number; rows that hold no task are left out.
-    audited  a file that is trained on will do too: its id is a hash of the line, its verifier "exact" where none is given
+    A line's id is its own, or else its number in the file; its verifier is "exact" where none is given, as in a file that is
+    trained on. Of a file in another format or shape, rows that hold no task are left out.
+    audited  the id of a line that has none is a hash of it, so that what was decided about it holds wherever it stands
     map      what a file's columns are: `tasks.parse_spec`
     """
     found: dict[str, TaskLine] = {}
 
     def add(line: int, record: Any, where: str) -> None:
-        if audited and isinstance(record, dict):
-            record = {"id": content(record), "verifier": "exact"} | record
+        if isinstance(record, dict):
+            record = {"id": content(record) if audited else line, "verifier": "exact"} | record
         made = task_of(line, record, where)
         id = str(record["id"])
         if id in found:
