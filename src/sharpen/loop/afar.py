@@ -12,7 +12,7 @@ from typing import Any
 from sharpen import models
 from sharpen.core import UserError
 from sharpen.engines import Served, meeting, nccl, transport
-from sharpen.loop.ahead import NUMBERS, Ahead
+from sharpen.loop.ahead import NUMBERS, WORKED, Ahead, Shares
 from sharpen.loop.request import Request, recalled
 from sharpen.loop.session import Run, build_policy, build_recipe
 from sharpen.recipe import Recipe, opening
@@ -40,7 +40,8 @@ def ahead_of(this: Run) -> Run:
     k = int(this.store.meta().get("request", {}).get("ahead", 0))
     if not k:
         return this
-    if isinstance(this.judges, RoleJudges) or "student" in {role.bound for role in this.recipe.roles}:
+    learners = models.roles.learners(this.recipe.roles)
+    if isinstance(this.judges, RoleJudges) or learners or "student" in {role.bound for role in this.recipe.roles}:
         raise UserError(
             "--ahead is for recipes that ask nobody but the student for his answers: here a role is asked, too, and it would "
             "answer with weights that are just being changed. Leave --ahead out."
@@ -53,9 +54,15 @@ def ahead_of(this: Run) -> Run:
     numbers = this.store.meta().get(NUMBERS, {})
     if this.state.attempts:
         this.state.attempts.numbers.update(numbers)
+    meta, shares = this.store.meta(), None
     if not getattr(this.policy, "elsewhere", None):
-        this.progress.say(f"ahead by {k}, and this process generates itself: it learns from older rollouts, and saves no time")
-    return replace(this, ahead=Ahead(k, this.store.directory / "ahead"))
+        found = meta.get("shares", "")
+        shares = Shares(**found) if isinstance(found, dict) else None
+        why = f" ({found})" if found else ""
+        how = f"this process generates while it learns, {shares}"
+        how = how if shares else f"this process generates and learns in turn{why}, which saves no time"
+        this.progress.say(f"ahead by {k}: {how}")
+    return replace(this, ahead=Ahead(k, this.store.directory / "ahead", shares, meta.get(WORKED, 0.0)))
 
 
 @contextmanager

@@ -32,7 +32,8 @@ def updates(moment: Moment, kept: Sequence[Sample], batch: Batch, lr: float) -> 
     moment.batch = batch
     try:
         tableau = moment.ask("objective")
-        tableau = decoupled(tableau) if this.ahead else tableau
+        if this.ahead:
+            tableau = decoupled(tableau, once=recipe.passes == recipe.minibatches == 1 and tableau.stir is None)
         return updated(policy, batch, tableau, lr, recipe.passes, recipe.minibatches, rng)
     except NotFinite as error:
         unchanged = Position("loop", moment.step, moment.round - 1) if policy.version == version else None

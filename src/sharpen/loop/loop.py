@@ -132,8 +132,7 @@ def described(request: Request, recipe: Method, first: Recipe, made: Any) -> dic
         "argv": list(request.argv),
         "student": first.student,
         "warmup": signature(first, request.seed),
-        "threads": made.path.threads or processor.usable(),
-        "path": dataclasses.asdict(made.choice) if made.choice else None,
+        **processor.described(request, made),
         **resuming.description(request, recipe, made),
     }
     if any(stage.arms for stage in stages.listed(recipe)):
@@ -205,7 +204,7 @@ def run(
     if last and last.checkpoint:
         load_checkpoint(this, last.checkpoint)
     step = last.step if last else 0
-    with this.judges, afar.closing(this), progress.interruptible() as interrupted:
+    with afar.closing(this), this.judges, progress.interruptible() as interrupted:
         this = dataclasses.replace(this, interrupted=interrupted)
         # 1. Warm up, and measure what everything is compared with.
         if last is None or last.phase == "warmup":

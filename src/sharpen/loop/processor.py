@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from sharpen import models
 from sharpen.core import Policy
+from sharpen.loop.ahead import Shares
+from sharpen.loop.request import Request
 from sharpen.loop.session import Run
 from sharpen.models import cores, fast_bf16, memory, paths, where
 from sharpen.models.engine import native
@@ -36,6 +40,28 @@ def chosen_before(origin: Path) -> paths.Choice | None:
 def usable() -> int:
     """Threads of a run for which none were chosen."""
     return cores.usable(torch.get_num_threads())
+
+
+def described(request: Request, policy: Any) -> dict[str, Any]:
+    """What the store keeps of how a run uses the processor, for all who take it up."""
+    shares = shared(policy, request.ahead) if request.ahead and not request.engines else ""
+    return {
+        "threads": policy.path.threads or usable(),
+        "path": asdict(policy.choice) if policy.choice else None,
+        "shares": shares if isinstance(shares, str) else asdict(shares),
+    }
+
+
+def shared(policy: Any, k: int) -> Shares | str:
+    """How threads are shared out between generating and learning in a run that is `k` steps ahead of its learner: half for
+    each, but no more than the chosen path has use for. Where they cannot be, why not."""
+    cores = usable()
+    if cores < 2:
+        return "there is one thread"
+    if why := models.picture.refused(policy, k + 1):
+        return why
+    most = policy.path.threads or cores
+    return Shares(min(cores // 2, most), min(cores - cores // 2, most))
 
 
 @contextmanager

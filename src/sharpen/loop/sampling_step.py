@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from sharpen.data import shuffled
 from sharpen.hashing import derive
 from sharpen.loop.offers import Moment
 from sharpen.loop.session import Run
+from sharpen.models import LocalPolicy
 from sharpen.recipe import Recipe, describe
 from sharpen.rollouts import drive, hints
 
@@ -109,6 +112,7 @@ def generated(
     first: int,
     policy: Policy,
     done: int = 0,
+    roles: Mapping[str, Any] | None = None,
 ) -> list[Rollout]:
     """The rollouts of what was chosen, by this policy; their judging is begun. `done` of each task were made before."""
     this, step = moment.this, moment.step
@@ -122,7 +126,7 @@ def generated(
         max_tokens=recipe.max_tokens,
         sampling=recipe.sampling,
         finished=this.judges.begin,
-        roles=this.roles,
+        roles=this.roles if roles is None else roles,
         asking=this.asking,
     )
 
@@ -139,21 +143,31 @@ def practise(moment: Moment, refill: int, missing: int, first: int) -> tuple[Seq
         with this.timed("curriculum", step):
             chosen = choose(moment, refill, missing, first)
         return chosen, try_out(moment, chosen, first)
-    with this.timed("curriculum", step):
-        for later in range(step, min(step + this.ahead.k, last_step(this)) + 1):
-            own = replace(moment, step=later, made={})
-            this.ahead.ask(this, later, partial(choose, own, 0, missing, 0), partial(rolled_out, own, own.bound("rollout")))
+    for later in range(step, min(step + this.ahead.k, last_step(this)) + 1):
+        own = replace(moment, step=later, made={})
+        rolls = partial(rolled_out, own, own.bound("rollout"), apart(this.roles))
+        this.ahead.ask(this, later, step, partial(choose, own, 0, missing, 0), rolls)
     with this.timed("generate", step):
-        found = this.ahead.take(step)
+        found = this.ahead.take(step, this.policy.tick)
     this.grown.observe(found[1])
     return found
 
 
 def rolled_out(
-    moment: Moment, roll_out: Callable[..., RolloutGenerator], policy: Policy, chosen: Sequence[tuple[Task, int]]
+    moment: Moment,
+    roll_out: Callable[..., RolloutGenerator],
+    roles: Mapping[str, Any],
+    policy: Policy,
+    chosen: Sequence[tuple[Task, int]],
 ) -> list[Sample]:
     """What was chosen for a step to come, rolled out and judged, maybe in a thread beside the learner."""
-    return dealt_anew(moment, moment.this.judges.judge(generated(moment, roll_out, chosen, 0, policy), groups_of(chosen, 0)), 0)
+    rollouts = generated(moment, roll_out, chosen, 0, policy, roles=roles)
+    return dealt_anew(moment, moment.this.judges.judge(rollouts, groups_of(chosen, 0)), 0)
+
+
+def apart(roles: Mapping[str, Any]) -> dict[str, Any]:
+    """Who stands behind roles, each remembering beginnings by himself: another thread may ask the same ones."""
+    return {name: copy.copy(role) if isinstance(role, LocalPolicy) else role for name, role in roles.items()}
 
 
 def last_step(this: Run) -> int:

@@ -123,6 +123,8 @@ def hand_over(this: Run, step: int, rounds: list[Round], reason: str) -> tuple[l
     if simple(stage) and not following:
         return rounds, None
     this.progress.say(f"{stage.name} is over: {reason}")
+    if this.ahead:
+        this.ahead.forget()
     mixture = stage.hand_over(accepted(this, rounds))
     load(this, rounds, mixture, following)
     before = this.store.evaluation(this.at.round, "validation")

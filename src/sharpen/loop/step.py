@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def learn(this: Run, step: int, number: int, spent: float) -> dict[str, Any]:
             moment.see(samples, drawn)
             kept = moment.ask("select", samples)
     say_short(this, step, samples, kept)
-    with this.timed("learn", step):
+    with this.timed("learn", step), this.ahead.beside() if this.ahead else nullcontext():
         kept = kept + replayed(this, step, drawn)
         replay.remember(this.memory, samples if recipe.replay else ())
         warming = this.budget.kind == "seconds" and recipe.warmup_steps  # then the warm-up has spent of the budget too

@@ -2,14 +2,15 @@
 
 policy.py is a causal LM in this process (turns.py: what is asked of it as tokens; study.py: what it reads before; loading.py:
 from a directory; gguf.py: from a file or a package; saving.py: to a directory and back; snapshot.py: written while it learns
-on; adapters.py: LoRA; base.py: what an adapter lies on; critic.py: a value head; reward.py: a reward model; logprobs.py: its
-passes, which fit memory.py; optimizer.py: AdamW, in 32 bits or in 8), and probe.py tries one that is brought before it is paid
-for. roles.py says who stands behind a recipe's roles, endpoint.py is one behind a server. embedded.py builds the embedded
-student, scripted.py a policy that answers from a function; mixing.py averages checkpoints, merging.py makes one of several
-models. sharded.py is a policy on several processes, ranks.py how they share it, shards.py reads what they write. paths.py
-measures which way a model takes on this processor, cores.py how many of its cores this process may use and whether others do.
-embedding.py has texts as hidden states; steering.py makes a model play a trait, heads.py says which attention heads carry an
-answer, knob.py finds the direction that weighs context against knowledge, test_time.py lets one learn for a single question.
+on; picture.py: answering while it learns on; adapters.py: LoRA; base.py: what an adapter lies on; critic.py: a value head;
+reward.py: a reward model; logprobs.py: its passes, which fit memory.py; optimizer.py: AdamW, in 32 bits or in 8), and
+probe.py tries one that is brought before it is paid for. roles.py says who stands behind a recipe's roles, endpoint.py is one
+behind a server. embedded.py builds the embedded student, scripted.py a policy that answers from a function; mixing.py
+averages checkpoints, merging.py makes one of several models. sharded.py is a policy on several processes, ranks.py how they
+share it, shards.py reads what they write. paths.py measures which way a model takes on this processor, cores.py how many of
+its cores this process may use and whether others do. embedding.py has texts as hidden states; steering.py makes a model play
+a trait, heads.py says which attention heads carry an answer, knob.py finds the direction that weighs context against
+knowledge, test_time.py lets one learn for a single question.
 Generation and training passes are in engine/.
 
 May import: terminal, verify, objectives, models.engine.
@@ -25,6 +26,7 @@ from sharpen.models import (
     memory,
     merging,
     paths,
+    picture,
     roles,
     saving,
     steering,
@@ -73,6 +75,7 @@ __all__ = [
     "merging",
     "mix",
     "paths",
+    "picture",
     "probe",
     "roles",
     "save_soon",

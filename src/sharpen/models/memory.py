@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import resource
 import warnings
@@ -178,6 +179,22 @@ class Unused:
         elif now > (1 + self.share) * self.needed + self.more:
             libc.malloc_trim(0)
             self.needed = 0
+
+
+def available(root: Path = Path("/")) -> float:
+    """Bytes that this process may still take: what the machine has free, and what its control group leaves beside what the
+    process has; infinity where nobody tells."""
+    found = [math.inf]
+    info = root / "proc/meminfo"
+    for line in info.read_text(encoding="utf-8").splitlines() if info.exists() else ():
+        if line.startswith("MemAvailable:"):
+            found.append(1024.0 * int(line.split()[1]))
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        limit = root / "sys/fs/cgroup" / name
+        word = limit.read_text(encoding="utf-8").strip() if limit.is_file() else ""
+        if word.isdecimal():
+            found.append(max(float(word) - resident(), 0.0))
+    return min(found)
 
 
 def resident() -> int:

@@ -57,6 +57,7 @@ class LocalPolicy:
     lent: Any = None  # who still reads the weights to write them (snapshot.py): before they change, `take_back`
     referred = ""  # where the reference is from
     base: Any = None  # what adapters lie on (base.py), where that is known: then they are saved by themselves
+    shares = False  # whether it answers beside a policy that learns, with the same frozen weights (picture.py)
 
     def __init__(
         self,
@@ -166,8 +167,6 @@ class LocalPolicy:
         Raises FatalDiagnosis where a log-probability is not finite, as those of a model with NaN among its weights.
         """
         if any(ask.study for ask in asks):
-            if self.elsewhere:
-                raise UserError("this method teaches the model before each answer, so it runs only without --engines.")
             return study.respond(self, asks, seeds, max_tokens, sampling, done)
         prompts, drawn = [self.prompt_tokens(ask) for ask in asks], [turns.how(ask, sampling) for ask in asks]
         made_of: dict[int, Turn] = {}

@@ -32,7 +32,13 @@ def respond(
     sampling: Sampling,
     done: Callable[[int, Turn], None] | None,
 ) -> list[Turn]:
-    """`LocalPolicy.respond` where some asks study first: those with the same study together, after those without."""
+    """`LocalPolicy.respond` where some asks study first: those with the same study together, after those without.
+
+    Raises UserError where the weights are elsewhere, or those of a policy that learns meanwhile.
+    """
+    if policy.elsewhere or policy.shares:
+        without = "--engines" if policy.elsewhere else "--ahead, or without adapters"
+        raise UserError(f"this method teaches the model before each answer, so it runs only without {without}.")
     groups: dict[Any, list[int]] = {None: []}
     for i, ask in enumerate(asks):
         groups.setdefault(repr(ask.study) if ask.study else None, []).append(i)

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 MOST = 2.0  # largest weight of a token
 
 
-def decoupled(tableau: Tableau, most: float = MOST) -> Tableau:
+def decoupled(tableau: Tableau, most: float = MOST, once: bool = False) -> Tableau:
     """The objective for a batch that older policies wrote. On one that the present policy wrote it is the objective itself.
+
+    once  the batch is learnt from in one update: then the policy before the step is the one being trained, and what it says is
+          not computed twice
 
     One that reads `before` knows of older policies itself, and is left alone. What does not go through the ratio (`extra`, a
     penalty, a value head) is left as it is. Tokens that nobody drew, such as worked solutions, have weight 1.
@@ -35,7 +38,7 @@ def decoupled(tableau: Tableau, most: float = MOST) -> Tableau:
         return tableau
 
     ratio, clip = partial(weighed, inner=tableau.ratio, most=most), partial(near_clip, inner=tableau.clip, most=most)
-    return replace(tableau, ratio=ratio, clip=clip, before=True)
+    return replace(tableau, ratio=ratio, clip=clip, before=not once)
 
 
 def weighed(rows: Rows, inner: Callable[[Rows], Tensor], most: float) -> Tensor:
@@ -52,14 +55,17 @@ def near(rows: Rows) -> Rows:
     """The rows as if the policy before the step had written them."""
     import torch
 
-    assert rows.before is not None
-    return replace(rows, sampling=torch.where(rows.sampling == 0, rows.sampling, rows.before))
+    return replace(rows, sampling=torch.where(rows.sampling == 0, rows.sampling, before(rows)))
 
 
 def weight(rows: Rows, most: float = MOST) -> Tensor:
     """(R, T) min(pi_before / pi_old, most); 1 where nobody drew the token."""
     import torch
 
-    assert rows.before is not None
     drawn = (rows.sampling != 0) & ~rows.forced
-    return torch.where(drawn, (rows.before - rows.sampling).exp().clamp(max=most), 1.0)
+    return torch.where(drawn, (before(rows) - rows.sampling).exp().clamp(max=most), 1.0)
+
+
+def before(rows: Rows) -> Tensor:
+    """(R, T) log-probabilities under the policy before the step's first update, which the first update is trained from."""
+    return rows.logp if rows.before is None else rows.before

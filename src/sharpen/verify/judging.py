@@ -116,6 +116,8 @@ class Judges:
                     raise self._failure
                 if key not in self._submitted:
                     raise KeyError(key)
+                if self._closed:
+                    raise RuntimeError(f"no verdict on {key}: the judges are closed")
                 self._changed.wait(1.0)
             said = self._submitted.pop(key)
             if self._first.get(said) == key:

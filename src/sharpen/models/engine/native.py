@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,25 +60,31 @@ SIGNATURES = {
 for _name in ("norm_forward", "norm_backward", "gate_forward", "gate_backward", "rotate", "attention"):
     SIGNATURES[f"{_name}_half"] = SIGNATURES[_name]
 
-_unwanted = False
+
+class _Wish(threading.local):
+    """What this thread wants of the functions: one may generate while another learns."""
+
+    unwanted = False
+
+
+_wish = _Wish()
 _seen: dict[str, Calls] | None = None
 
 
 def library() -> ctypes.CDLL | None:
     """The compiled functions, or None where there is no C compiler that makes them, or they are `left_out`."""
-    found = None if _unwanted else _library()
+    found = None if _wish.unwanted else _library()
     return found if found is None or _seen is None else _Observed(found, _seen)  # type: ignore[return-value]
 
 
 @contextmanager
 def left_out(unwanted: bool = True) -> Iterator[None]:
-    """Inside, everything takes torch's own operations, if they are unwanted."""
-    global _unwanted
-    before, _unwanted = _unwanted, _unwanted or unwanted
+    """Inside, everything in this thread takes torch's own operations, if they are unwanted."""
+    before, _wish.unwanted = _wish.unwanted, _wish.unwanted or unwanted
     try:
         yield
     finally:
-        _unwanted = before
+        _wish.unwanted = before
 
 
 @dataclass
