@@ -188,3 +188,26 @@ def test_no_comprehension_takes_a_name_from_another():
     assert not confused(read("def f(x):\n a = [id for id in x]\n return [id for id in a if id]"))
     found = [f"{path.relative_to(ROOT)} {name}" for path in FILES for name in confused(read(path.read_text("utf-8")))]
     assert not found, f"rename the first: {found}"
+
+
+CONTRACTS = {
+    "core/roles.py": ("Role",),
+    "core/events.py": ("Ask", "Failed"),
+    "core/rollouts.py": ("Span", "Turn"),
+    "core/growth.py": ("Weakness", "Refused", "Repair", "nothing"),
+    "recipe.py": ("Stage", "Stages"),
+    "loop/offers.py": ("Moment", "Offer"),
+    "core/verdicts.py": ("Decision",),
+}
+
+
+@pytest.mark.parametrize("file", CONTRACTS)
+def test_what_a_recipe_builds_on_is_a_page_of_code(file):
+    """Forty lines at most, without docstrings and comments."""
+    body = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+    found = [node for node in body if getattr(node, "name", "") in CONTRACTS[file]]
+    for node in [inner for outer in found for inner in ast.walk(outer)]:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+    lines = [line for node in found for line in ast.unparse(node).splitlines() if line]
+    assert len(found) == len(CONTRACTS[file]) and len(lines) <= 40
