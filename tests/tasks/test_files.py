@@ -198,6 +198,7 @@ def test_the_answers_to_calls_of_tools_may_stand_in_a_file_of_their_own(tmp_path
     written(tmp_path, "possible_answer/BFCL_v3_simple.json", lines(truths))
     made = [line for _, line in tasks.lines_of(path)]
     assert [line["answer"] for line in made] == [converted("BFCL", i)["answer"] for i in range(3)]
+    assert [line["answer"] for _, line in tasks.lines_of(path.parent)] == [line["answer"] for line in made]  # the folder
 
 
 @pytest.mark.parametrize(

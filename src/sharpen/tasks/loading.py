@@ -126,9 +126,13 @@ def understood(path: Path, kind: str, map: str = "") -> tuple[Shape, bool]:
 
 
 def beside(path: Path) -> dict[str, Any]:
-    """BFCL keeps what is right in another file of the same name: {id: ground truth}; empty where there is none."""
-    other = path.parent / "possible_answer" / path.name
-    found = (row.value for row in formats.rows(other)) if other.is_file() else ()
+    """BFCL keeps what is right in another file of the same name: {id: ground truth}; empty where there is none.
+
+    Of a folder of its files it is all that the files below it say.
+    """
+    other = (path if path.is_dir() else path.parent) / "possible_answer"
+    files = sorted(f for f in other.glob("*") if f.is_file()) if path.is_dir() else [other / path.name]
+    found = (row.value for file in files if file.is_file() for row in formats.rows(file))
     return {str(value.get("id")): value.get("ground_truth") for value in found if isinstance(value, dict)}
 
 
