@@ -202,6 +202,35 @@ def test_no_loss_on_what_a_tool_said():
     assert (coefficients[0] == coefficients[1]).all()
 
 
+def test_what_a_tool_said_moves_gradients_only_through_what_follows():
+    """Nothing is learnt at a logit that predicts one of its tokens; other words of the same length move the weights otherwise."""
+    import torch
+
+    from sharpen import tasks
+    from sharpen.models import embedded
+    from sharpen.objectives import policy_gradient
+    from sharpen.objectives.tableau import coefficients as weighed
+
+    model, tokenizer = embedded.build("micro", tasks.parse_spec("chain_sum/1"), 0)
+    asked, first, tool, then = ([*map(int, rng)] for rng in np.split(np.arange(8, 8 + 20), (6, 10, 15)))
+    found = []
+    for told in (tool, tool[::-1]):
+        ids = np.array([*asked, *first, *told, *then])
+        sampled = np.isin(np.arange(20), [*range(6, 10), *range(15, 20)])
+        made = Rollout(TASK, ids, sampled, np.where(sampled, -1.0, 0.0).astype(np.float32), ("",), "end", 0, 0, "a")
+        batch = make_batch([Sample(made, Verdict("correct", float(r)), 0) for r in (1, 0)])
+        model.zero_grad()
+        logits = model(input_ids=torch.tensor(batch.tokens)).logits
+        logits.retain_grad()
+        logp = torch.zeros(batch.tokens.shape)
+        logp[:, 1:] = logits[:, :-1].log_softmax(-1).gather(-1, torch.tensor(batch.tokens)[:, 1:, None])[..., 0]
+        (weighed(policy_gradient.grpo(), batch, logp.detach()) * logp)[0].sum().backward()
+        moved = logits.grad[0].abs().sum(-1)
+        assert (moved[:-1][~sampled[1:]] == 0).all() and (moved[:-1][sampled[1:]] > 0).all()
+        found.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    assert not torch.allclose(*found)
+
+
 def test_python_runs_in_the_sandbox(monkeypatch):
     monkeypatch.setenv("SHARPEN_ISOLATION", "none")  # here as on a machine without bubblewrap
     ran = answers.run(Run("print(input()[::-1])", stdin="abc\n"))
@@ -210,6 +239,8 @@ def test_python_runs_in_the_sandbox(monkeypatch):
     assert answers.run(Run("while True: pass", seconds=0.5)).status == "timeout"
     assert answers.run(Run("def")).status == "malformed"
     assert len(answers.run(Run("print('x' * 100000)", longest=100)).stdout) < 200
+    flood = answers.run(Run("import sys; sys.stdout.buffer.write(b'\\xff\\xfe' * 25_000_000)"))  # 50 MB that are no text
+    assert flood.status == "limit" and len(flood.stdout) < 5000 and flood.stdout.count("\ufffd") > 1000
 
 
 def verdict(generator, *sent) -> Verdict:
