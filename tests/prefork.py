@@ -33,7 +33,8 @@ def run(script: Path, *arguments: str, deadline: int = 3600, **environment: str)
             server.kill()
             started.cache_clear()
             raise AssertionError(f"{script.name} takes more than {deadline} s\n{complained.read_text()}")
-        assert server.stdout.readline() == "0\n", said.read_text() + complained.read_text()
+        code = server.stdout.readline().strip() or f"nothing, and the server with {server.poll()}"
+        assert code == "0", f"{script.name} ended with {code}\n{said.read_text()}{complained.read_text()}"
         return said.read_text()
 
 

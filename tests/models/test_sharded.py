@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.distributed.checkpoint import metadata
 
 import prefork
 from sharpen.core import UserError
@@ -31,10 +34,26 @@ def test_ranks_learn_what_one_process_learns(tmp_path):
         np.testing.assert_allclose(other, logp, rtol=1e-4 if rough else 1e-6, err_msg=name)
 
 
+def protocol(kind, name: str) -> bytes:
+    """A pickle of the attribute of a class, as the first releases of Python 3.11 write a member of an Enum."""
+    text = f"cbuiltins\ngetattr\n(c{kind.__module__}\n{kind.__name__}\n"
+    return text.encode() + b"X" + len(name).to_bytes(4, "little") + name.encode() + b"tR."
+
+
+def test_a_member_of_an_enum_is_read_in_either_form():
+    kind = metadata._MEM_FORMAT_ENCODING
+    for written in (pickle.dumps(kind.TORCH_CHANNELS_LAST), protocol(kind, "TORCH_CHANNELS_LAST")):
+        assert shards.Index(io.BytesIO(written)).load() is kind.TORCH_CHANNELS_LAST
+
+
 def test_an_index_that_names_code_is_not_read(tmp_path):
     (tmp_path / ".metadata").write_bytes(pickle.dumps(print))
     with pytest.raises(UserError, match="names builtins.print"):
         shards.read(tmp_path)
+    for reached in (b"cbuiltins\ngetattr\n(cbuiltins\nprint\nX\x08\x00\x00\x00__self__tR.", protocol(torch.Size, "numel")):
+        (tmp_path / ".metadata").write_bytes(reached)
+        with pytest.raises(UserError, match="names builtins.print|asks for an attribute"):
+            shards.read(tmp_path)
     (tmp_path / ".metadata").write_bytes(b"nothing")
     with pytest.raises(UserError, match="missing or damaged"):
         shards.read(tmp_path)

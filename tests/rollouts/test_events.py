@@ -203,7 +203,7 @@ def test_no_loss_on_what_a_tool_said():
 
 
 def test_what_a_tool_said_moves_gradients_only_through_what_follows():
-    """Nothing is learnt at a logit that predicts one of its tokens; other words of the same length move the weights otherwise."""
+    """Nothing is learnt at a logit that predicts one of its tokens; other words of one length move the weights otherwise."""
     import torch
 
     from sharpen import tasks
