@@ -13,7 +13,8 @@ N counts the commits of the run, those before it was last killed too. A line is 
 
 Each attempt is a forked child of the process that made the undisturbed run, so that everything is imported once; one thread
 each, for threads do not survive a fork. A setting recipe=NAME takes another recipe than quickstart; commit_s=N commits whenever
-N steps are done since the last commit, for the clock counts steps; ahead=K runs ahead of the learner.
+N steps are done since the last commit, for the clock counts steps; ahead=K runs ahead of the learner; threads=N has so many
+threads, and the undisturbed run is a child, too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import torch
 
 import kills
 from sharpen.core import UserError
@@ -57,7 +60,8 @@ def attempt(directory: Path, settings: list[str], fault=undisturbed) -> None:
     recipe = next((s.partition("=")[2] for s in settings if s.startswith("recipe=")), "quickstart")
     commit_s = next((float(s.partition("=")[2]) for s in settings if s.startswith("commit_s=")), 1e9)
     ahead = next((int(s.partition("=")[2]) for s in settings if s.startswith("ahead=")), 0)
-    own = [s for s in settings if not s.startswith(("recipe=", "commit_s=", "ahead="))]
+    torch.set_num_threads(threads(settings))
+    own = [s for s in settings if not s.startswith(("recipe=", "commit_s=", "ahead=", "threads="))]
     tasks = "chain_sum/1-2,spell_backward/1"
     request = loop.Request(recipe, tuple(own), 3, "6steps", None, tasks, directory, commit_s=commit_s, ahead=ahead)
     steps = Steps()
@@ -67,6 +71,10 @@ def attempt(directory: Path, settings: list[str], fault=undisturbed) -> None:
         loop.start(request, steps, fault, clock=steps.clock)
     else:
         loop.resume(directory, steps, fault, clock=steps.clock)
+
+
+def threads(settings: list[str]) -> int:
+    return next((int(s.partition("=")[2]) for s in settings if s.startswith("threads=")), 1)
 
 
 def commits(directory: Path) -> int:
@@ -116,6 +124,8 @@ if __name__ == "__main__":
     cases, total = rest[cut + 1 :], 0
     if any("events:" in case for case in cases):
         total = kills.events(lambda: attempt(root / "whole", rest[:cut]))
+    elif threads(rest[:cut]) > 1:
+        assert not kills.attempt(lambda: attempt(root / "whole", rest[:cut]))
     else:
         attempt(root / "whole", rest[:cut])
     for one in cases:

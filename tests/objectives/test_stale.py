@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -44,3 +46,12 @@ def test_what_nobody_drew_and_what_knows_of_older_policies_is_left_alone():
     assert torch.equal(weigh(made, given, logp)[0], weigh(decoupled(made), given, logp)[0])
     own = off_policy.remix(progress=0.5)
     assert own.before and decoupled(own) is own
+
+
+def test_of_one_update_the_policy_before_it_is_the_one_that_is_trained():
+    older, logp = [[-1.3, -3.0], [-1.0, -1.5]], [[-0.9, -1.1], [-1.0, -0.5]]
+    made, now = policy_gradient.grpo(), torch.tensor(logp)
+    once = decoupled(made, once=True)
+    assert not once.before and decoupled(made).before
+    unseen = replace(batch(older, logp), before=None)
+    assert torch.equal(weigh(once, unseen, now)[0], weigh(decoupled(made), batch(older, logp), now)[0])

@@ -45,7 +45,8 @@ Publish = Annotated[
 ]
 
 Steps = Annotated[
-    int, typer.Option("--ahead", min=0, max=16, metavar="K", help="Generate rollouts of step t+K while step t is learnt.")
+    int,
+    typer.Option("--ahead", min=0, max=16, metavar="K", help="Generate rollouts of step t+K while step t is learnt, here too."),
 ]
 Workers = Annotated[
     str,

@@ -312,7 +312,8 @@ def _cost(evidence: Evidence) -> Mapping[str, Any]:
     wall = sum(evidence.seconds.values())
     parts = [(phase, seconds, seconds / wall if wall else 0.0) for phase, seconds in evidence.seconds.items()]
     tokens = sum(t for _, t in evidence.tokens.values())
-    making = evidence.seconds.get("generate", 0.0)
+    beside = float(evidence.meta.get("ahead.seconds", 0.0))  # of a thread: of these the run waited for "generate" alone
+    making = beside or evidence.seconds.get("generate", 0.0)
     trained = evidence.tokens.get("train", (0, 0))[1]
     return {
         "wall": wall,
@@ -324,6 +325,7 @@ def _cost(evidence: Evidence) -> Mapping[str, Any]:
             ],
             label="Seconds by phase",
         ),
+        "beside": beside,
         "tokens": tokens,
         "rollouts": sum(n for n, _ in evidence.tokens.values()),
         "speed": tokens / wall if wall else None,
