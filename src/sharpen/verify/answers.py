@@ -17,7 +17,7 @@ from typing import Any
 from sharpen.core import Task, UserError, Verdict
 from sharpen.verify.maths import after_marker, find, last_box, sentences, settled, tagged, tidy, without_thoughts
 
-VERSION = "3"
+VERSION = "4"
 MOST_CALLS = 100
 LONGEST_JSON = 20_000  # characters
 LONGEST_MATCH = 0.5  # seconds of one pattern of a schema on one text
