@@ -110,7 +110,7 @@ def test_two_implementations_that_disagree(tmp_path):
     task = offline.read_tasks(lines(tmp_path / "t.jsonl", [{"id": "a", "verifier": "number", "answer": "7"}]))["a"].task
     assert labels.second_opinion(task, "<answer>7.0</answer>") is True
     assert labels.second_opinion(task, "<answer>8</answer>") is False
-    assert labels.second_opinion(task, "<answer>seven</answer>") is None
+    assert labels.second_opinion(task, "<answer>many</answer>") is None
     choice = offline.read_tasks(lines(tmp_path / "t.jsonl", [TASKS[2]]))["d"].task
     assert [labels.second_opinion(choice, f"<answer>{a}</answer>") for a in ("(B)", "A", "Lima", "Paris")] == [
         True,
@@ -123,8 +123,8 @@ def test_two_implementations_that_disagree(tmp_path):
 def test_decisions_are_kept_and_hold_for_what_was_seen(tmp_path):
     bad = [
         {"id": "a", "verifier": "exact", "answer": "Lima", "wrong": ["A: Lima"]},
-        {"id": "b", "verifier": "number", "answer": "7", "solution": "seven"},
-        {"id": "c", "verifier": "number", "answer": "8", "solution": "eight"},
+        {"id": "b", "verifier": "number", "answer": "7", "solution": "many"},
+        {"id": "c", "verifier": "number", "answer": "8", "solution": "a few"},
     ]
     path = lines(tmp_path / "tasks.jsonl", bad)
     assert sharpen("audit", path).exit_code == 3
@@ -135,7 +135,7 @@ def test_decisions_are_kept_and_hold_for_what_was_seen(tmp_path):
     assert [(r.id, r.decision) for r in decisions.read(path).values()] == [("a", "right"), ("b", "wrong"), ("c", "drop")]
     # Mended: the line is another one now, so that what was decided about the old one says nothing about it.
     bad[1]["solution"] = "#### 7"
-    bad[2]["solution"] = "still eight"
+    bad[2]["solution"] = "still a few"
     lines(path, bad)
     assert {d.id for d in labels.audit(path).disputes} == {"c"}
     # A new dispute over a task whose old ones were settled is shown.

@@ -148,7 +148,7 @@ def test_a_rubric_that_cannot_be_read_is_unscorable(rubric, told):
 def test_composite_adds_rewards_and_keeps_the_first_outcome():
     parts = {"answer": (maths.math, 0.8), "format": (rewards.format_tags, 0.2)}
     right, wrong = "<think>1+2</think><answer>3</answer>", "<think>1+2</think><answer>4</answer>"
-    verdicts = [rewards.composite(TASK, response, parts) for response in (right, "<answer>3</answer>", wrong, "four")]
+    verdicts = [rewards.composite(TASK, response, parts) for response in (right, "<answer>3</answer>", wrong, "none of these")]
     assert [v.reward for v in verdicts] == pytest.approx([1.0, 0.8, 0.2, 0.0])
     assert [v.outcome for v in verdicts] == ["correct", "correct", "wrong", "malformed"]
     assert verdicts[1].parts == {"answer": 1.0, "format": 0.0} and "tag: same text" in verdicts[1].rule

@@ -138,20 +138,17 @@ def run(
     Warms it up, then goes round: choose tasks, try, verify, learn, measure, keep only what is better. Ends with a report.
     """
     tasks, staged = streaming.streamed(stream, tasks)
-    more = (*places.system_setting(system), *commands.acting(env, agent, tasks), *staged)
-    given = (*map(places.here_setting, commands.with_columns(settings, columns)), *more)
-    model = places.here(model) if model else model
+    given = (*map(places.here_setting, commands.with_columns(settings, columns)), *places.system_setting(system))
+    given, model = (*given, *commands.acting(env, agent, tasks), *staged), places.here(model) if model else model
     tasks = "episodes" if env and not tasks else places.here_tasks(tasks) if tasks else tasks
     commands.known(recipe, given, budget, model, tasks)
     from sharpen import loop
     from sharpen.track import trackers
 
-    shown_in = trackers(track or ())
-    named = recipe or ("frontier" if loop.brought(model) else "quickstart")
-    named = places.here(named) if named.endswith(".py") else named
+    shown_in, named = trackers(track or ()), recipe or ("frontier" if loop.brought(model) else "quickstart")
     directory = run_dir or places.new_directory(Path(named).stem)
     request = loop.Request(
-        recipe=named,
+        recipe=places.here(named) if named.endswith(".py") else named,
         settings=given,
         seed=seed,
         budget=budget,

@@ -19,15 +19,18 @@ from functools import lru_cache
 
 from sharpen.core import Task
 from sharpen.verify.maths import (
+    HALF_DAY,
     asks_percent,
     equations,
     find,
     last_box,
+    numeral,
     question,
     sentences,
     settled,
     tagged,
     tidy,
+    time_asked,
     undecorated,
     without_thoughts,
     without_unit,
@@ -93,7 +96,7 @@ def final_answer(task: Task, response: str, rule: str = "") -> tuple[str, str]:
     if sum(listed_numbers(line) is not None for line in text.split("\n")) > 1:  # several answers are none
         return text, "whole"
     found = find(text)
-    value = found.text
+    value = found.text or (found.line.strip() if numeral(found.line) else "")
     if rule == "numbers" and len(gold) > 1:
         return _list([found.line] if found.how == "last expression" else [value, found.line]), found.how
     if "=" in value and not equations(value):
@@ -166,11 +169,13 @@ def _unmarked(text: str, gold: str) -> str:
 def _bare_number(text: str, asked: str) -> str:
     """A number without its currency or unit; the text as it is where it is no such thing, or cents that nobody asked for."""
     plain = tidy(text)
+    plain = numeral(plain) or plain
     bare = without_unit(plain)
     if bare.endswith("%") and asks_percent(asked):
         bare = bare[:-1].strip()
     cents = CENTS.search(plain) is not None and CENTS.search(asked) is None
-    return bare if is_number(bare, ratio=True) and not cents else plain
+    clock = HALF_DAY.search(plain) is not None and not time_asked(asked)
+    return bare if is_number(bare, ratio=True) and not cents and not clock else plain
 
 
 def _list(sayings: list[str]) -> str:

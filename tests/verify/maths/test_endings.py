@@ -152,6 +152,92 @@ def test_what_is_taken_back_in_words_and_letters():
     assert not judge("exact", "Quito", "The answer is Quito. Wait, that is wrong.").correct
 
 
+@pytest.mark.parametrize("verifier", ["math", "number"])
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("No one would say 7; the answer is 8.", "No one would say 8."),
+        ("No one would say 7, so it is 8.", "Nobody would say that the answer is 8."),
+        ("No one says a word, and she has 8.", "None of them thought that it was 8."),
+        ("It is 8. No one would say 7.", "It is 7. No one would say 8."),
+        ("It is not 7, it is 8.", "I don't think it is 8."),
+        ("The number of wrong answers is 8.", "Wrong answers include 8."),
+        ("The wrong answer is 7, but the right one is 8.", "The wrong answer is 8."),
+        ("A common mistake is 7. It is 8.", "A common mistake is 8."),
+        ("The typical error is 8.", "A typical error would be 8."),
+        ("It is wrong to say 7, so 8.", "It is wrong to say 8."),
+        ("She says 8.", "Some say 8."),
+        ("There is no doubt: 8.", "I doubt that it is 8."),
+        ("There is no remainder, so 8.", "It is incorrect that there are 8."),
+        ("No more than 8 fit, so the answer is 8", "Surely nobody could seriously claim 8."),
+        ("8 apples are not eaten.", "Other people might say 8."),
+        ("The two numbers add up to 8.", "She has up to 8."),
+        ("The answer is 8.5 - 0.5 = 8.", "No one would say 7.5 or 8."),
+    ],
+)
+def test_a_number_that_its_own_sentence_disowns_is_no_answer(verifier, right, wrong):
+    assert judge(verifier, "8", right).correct and not judge(verifier, "8", wrong).correct
+
+
+@pytest.mark.parametrize("verifier", ["math", "number"])
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("8", "The answer is eight."),
+        ("8", "Eight."),
+        ("8", "Answer: eight apples"),
+        ("0", "zero"),
+        ("-3", "The answer is negative three."),
+        ("12", "The answer is a dozen."),
+        ("17", "The answer is seventeen."),
+        ("23", "The answer is twenty-three."),
+        ("105", "The answer is one hundred and five."),
+        ("110", "The answer is a hundred and ten dollars."),
+        ("1234", "The answer is one thousand two hundred thirty-four."),
+        ("2000000", "The answer is two million."),
+        ("3405006", "The answer is three million, four hundred and five thousand and six."),
+    ],
+)
+def test_a_number_in_words_is_read_where_it_is_the_whole_answer(verifier, answer, right):
+    assert judge(verifier, answer, right).correct
+    assert not judge(verifier, str(int(answer) + 1), right).correct
+    assert not judge(verifier, answer, right.rstrip(".") + " or nine.").correct
+
+
+@pytest.mark.parametrize("verifier", ["math", "number"])
+@pytest.mark.parametrize(
+    ("answer", "response"),
+    [
+        ("1", "The answer is one more thing."),
+        ("1", "The answer is one of them."),
+        ("1", "The answer is no one."),
+        ("1", "The answer is one half."),
+        ("1", "The answer is a third."),
+        ("2", "The answer is two thirds."),
+        ("2", "The answer is second."),
+        ("8", "The answer is not eight."),
+        ("8", "The answer is eight and a half."),
+        ("8", "The answer is eight hundred."),
+        ("8", "The answer is eight, nine."),
+        ("8", "No one would say eight."),
+    ],
+)
+def test_words_that_only_hold_a_number(verifier, answer, response):
+    assert not judge(verifier, answer, response).correct
+    assert judge(verifier, "7", "One of them is 7.").correct
+
+
+@pytest.mark.parametrize("verifier", ["math", "number"])
+def test_a_time_of_day_is_no_number_unless_a_time_was_asked_for(verifier):
+    for said in ("10 p.m.", "The answer is 10 pm.", "It closes at 10 P.M."):
+        assert not judge(verifier, "10", said, "How many apples are left?").correct
+        assert not judge(verifier, "10", said, "How many times does she call when he is out?").correct
+        for question in ("At what time does it close?", "When does it close?", "It opens at 9 a.m. Until when?"):
+            assert judge(verifier, "10", said, question).correct
+    assert judge(verifier, "10", "He gets up at 7 a.m. and works 10 hours.", "How long does he work?").correct
+    assert judge("math", "10 p.m.", "It closes at 10 pm.", "?").correct
+
+
 def test_cents_are_no_dollars_unless_they_are_asked_for():
     for verifier in ("math", "number"):
         assert not judge(verifier, "50", "It costs 50 cents.", "How many dollars does it cost?").correct

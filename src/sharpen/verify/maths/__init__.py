@@ -1,6 +1,6 @@
 """Mathematics: the answer found, spelled one way, read, worked out, and compared by type.
 
-extraction.py finds the answer, endings.py where nothing marks it; notation.py, units.py and dates.py spell it one way;
+extraction.py finds the answer, endings.py where nothing marks it; notation.py, units.py, dates.py, words.py spell it one way;
 tokens.py and expressions.py read it, arithmetic.py works it out, equality.py compares by type; mathverify.py asks Math-Verify
 about the rest; maths.py puts them in order.
 
@@ -24,9 +24,13 @@ from sharpen.verify.maths.extraction import (
 )
 from sharpen.verify.maths.maths import question
 from sharpen.verify.maths.notation import tidy
-from sharpen.verify.maths.units import without_unit
+from sharpen.verify.maths.units import HALF_DAY, time_asked, without_unit
+from sharpen.verify.maths.words import numeral
 
 __all__ = [
+    "HALF_DAY",
+    "numeral",
+    "time_asked",
     "NUMBERS",
     "Found",
     "after_marker",

@@ -31,13 +31,16 @@ EQUATIONS = re.compile(rf"(?<![A-Za-z\\]){NAMED}(?:(?:,\s?(?:and\s|or\s)?|;\s?|\
 ITEM = re.compile(rf"\s{{0,4}}(?:[-*•]|[0-9]{{1,2}}[.)])\s+({N})\s*")
 TURNED = re.compile(
     r"(?:\b(?:not|never|neither|nor|half(?: of)?|twice|below|under|over|than|perhaps|maybe|possibly|probably|without|"
-    r"except|but|minus|plus|times|divided by|multiplied by|at least|at most|up to|"
+    r"except|but|minus|plus|times|divided by|multiplied by|at least|at most|"
+    r"(?<!add )(?<!adds )(?<!added )(?<!adding )(?<!sum )(?<!sums )(?<!comes )up to|"
     r"step|section|equation|version|page|question|problem|chapter|example|exercise|figure|line|case|part|log|ln|sqrt|sin|cos|tan)"
     r"|(?:\b(?:not|never|cannot)|n't)(?: (?!so\b|and\b|then\b|because\b|which\b)[a-z']{1,20}){0,2}|n't)\s+$",
     re.IGNORECASE,
 )
 MINUS = re.compile(r"(?<![0-9])(?:^|[^0-9\s]\s*|[^0-9]\s+)(?:minus|negative)\s+$", re.IGNORECASE)
-WRONG = re.compile(r"\b(?:no one|nobody|wrong|incorrect|mistake|first (?:said|thought|guessed|answered))\b", re.IGNORECASE)
+WRONG = re.compile(
+    r"\b(?:(?:is|was|be) (?:wrong|incorrect|a mistake)|first (?:said|thought|guessed|answered))\b", re.IGNORECASE
+)
 GIVEN_UP = re.compile(  # a line that holds no answer, whatever number is in it
     r"\b(?:(?:i|we) (?:give|gave) up|no idea|unable to (?:solve|answer|determine|find)"
     r"|(?:could|can|do|did|does)(?: not|n['’]t) (?:solve|answer|know|determine|find|tell|figure)"
@@ -59,7 +62,7 @@ UNIT = re.compile(
     r"\s?((?:(?:square|cubic)\s)?(?:[A-Za-zµΩ°¢€]+)(?:\^\{?[23]\}?|[²³])?(?:(?:\sper\s|/)[A-Za-zµ]+)?)(?![A-Za-z0-9(=^])"
 )
 CALCULATOR = re.compile(r"<<[^<>\n]{1,200}>>")  # of GSM8K's solutions, before the number that it gives
-HALF_DAY = re.compile(r" ?(?:[ap]\.m\b\.?|[ap]m\b(?! [A-Za-z])|[AP]M\b)")
+HALF_DAY = re.compile(r" ?(?:[ap]\.m\b\.?|[AP]\. ?M\b\.?|[ap]m\b(?! [A-Za-z])|[AP]M\b)")
 FORMULA = re.compile(r"(?:[^\s$]{1,40}\s[-+*/<>]\s)*[^\s$]{1,60}$")
 AMOUNTS = re.compile(r"(?:(?<![0-9.,/])[0-9]{1,9}(?:\.[0-9]{1,9})?\s?[A-Za-z]{1,12}(?:,?\sand\s|,\s|\s)){1,3}$")
 AMOUNT = re.compile(r"[0-9]\s?([A-Za-z]{1,12})")
@@ -82,6 +85,34 @@ TAKEN_BACK = re.compile(  # a sentence that begins like this says that what stan
     r"|(?:scratch|strike) that\b|i (?:made|have made|['’]ve made) (?:a|an) (?:mistake|error)\b)",
     re.IGNORECASE,
 )
+SAY = r"(?:says?|said|claims?|claimed|thinks?|thought|believes?|believed)"
+NOBODY = (
+    r"(?:no ?-?one|nobody|none of (?:them|us|you)|hardly any(?:one|body)|no (?:sane |serious |reasonable )?"
+    r"(?:person|student|pupil|teacher|child|expert|mathematician))"
+)
+MODAL = r"(?:would|could|should|might|may|will|can)(?: (?:ever|really|seriously|possibly|still|rightly))?"
+SENTENCE_ENDS = (  # or what goes on as one of its own
+    r"(?=[;\n]|[.!?](?![0-9])|,? (?:so|but|hence|thus|therefore|because|since|instead|whereas|while)\b"
+    r"|, (?:and )?(?:it|the|this|that|there|he|she|they|we|i)\b|$)"
+)
+DISOWNED = re.compile(  # a sentence with a number that is no answer: denied, called wrong, or what others say
+    r"(?:^|(?<=[.!?;\n]))\s{0,8}[*_(]{0,3}(?:(?:and|but|also|now|of course|clearly|surely),? ){0,2}(?:"
+    rf"{NOBODY} (?:{MODAL} (?:{SAY}|guess|answer|argue|suggest|accept|expect|arrive at|get)|{SAY})\b"
+    rf"|(?:some|others|(?:some|many|most|other) (?:people|students|pupils))(?: {MODAL}| wrongly| mistakenly)? {SAY}\b"
+    r"|(?:(?:the|an?|some|other|common|typical|possible|obvious|tempting) ){0,3}(?:wrong|incorrect|false|mistaken|invalid) "
+    r"(?:(?:answer|result|value|guess|solution|total|sum)s?|guesses) (?:include|(?:is|(?:would|could|might|may) be)\b)"
+    r"|(?:(?:the|an?) )?(?:common|typical|frequent|usual) "
+    r"(?:mistakes? (?:is|are|would be|include)|errors? (?:is to|would be))\b"
+    r"|it (?:is|was|would be) (?:wrong|incorrect|false|untrue|a mistake|an error|not (?:right|correct|true)) (?:to|that)\b"
+    r"|(?:i|we) (?:doubt|deny|do(?: not|n['’]t) (?:think|believe))\b"
+    rf")(?:(?!{SENTENCE_ENDS}).){{0,300}}{SENTENCE_ENDS}[.!?]?",
+    re.IGNORECASE,
+)
+
+
+def owned(text: str) -> str:
+    """A text without the sentences that have a number and disown it: "No one would say 8.", "Wrong answers include 8."."""
+    return DISOWNED.sub(lambda match: "" if re.search("[0-9]", match[0]) else match[0], text)
 
 
 def settled(text: str) -> str:

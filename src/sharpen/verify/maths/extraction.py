@@ -11,8 +11,9 @@ The first of these that applies; its name becomes part of `Verdict.rule`:
     "last expression"   the last number or expression: what follows "=" at the end, a last $…$, else the last number
 
 A "####" that more lines follow is a heading of Markdown. Thoughts do not count (`without_thoughts`), nor does what stands
-before "Wait, that is wrong." (`endings.settled`). Of what is left, only the last LONGEST characters are read. A tag or a marker
-may hold a box, which is then the answer. How the last expression is found is in `endings`.
+before "Wait, that is wrong." (`endings.settled`); nor, where there is no box, a sentence that disowns its number
+(`endings.owned`). Of what is left, only the last LONGEST characters are read. A tag or a marker may hold a box, which is then
+the answer. How the last expression is found is in `endings`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sharpen.verify.maths.endings import DOLLARS, LONGEST_ENDING, NUMBERS, SPECIAL, WORD, is_prose, last_lines, settled
+from sharpen.verify.maths.endings import DOLLARS, LONGEST_ENDING, NUMBERS, SPECIAL, WORD, is_prose, last_lines, owned, settled
 
 LONGEST = 200_000  # characters from the end of a response
 
@@ -95,6 +96,7 @@ def find(response: str) -> Found:
         several = last_boxes(text)
         boxed = ", ".join(several) if several and several[-1].endswith(boxed) else boxed
         return Found(undecorated(boxed) or boxed, "box", boxed)
+    text = owned(text).strip()
     marked, line = after_marker(text)
     if marked:
         return Found(marked, "marker", line)

@@ -17,6 +17,7 @@ What is the same, and what is not
     closed forms 2√3 = √12, 1/√2 = √2/2, sin(π/6) = 1/2, 1/2004! ≠ 1/2006!: by value, to 300 digits (`arithmetic`).
     dates        2020-01-02, 1/2/2020, 1914-1918, 555-1234 and 3-2 are as they are written, no difference or quotient.
                  March 5, 2020 is 5 March 2020, and 3:30 p.m. is 15:30 (`dates`).
+    words        eight, twenty-three, a hundred and five, a dozen are numbers where they are the whole answer (`words`).
     names        of points, angles and orders (\\angle ABC, \\text{BCA}) by their letters in order, never as products.
     (B) 42       of a contest is the letter, the value, or both; where both are given, both must be right.
     letters      x^2 + 2x + 1 = (x + 1)^2: by value at fixed rational points. The names of letters count.
@@ -36,7 +37,7 @@ from fractions import Fraction
 from typing import Any
 
 from sharpen.core import Task, Verdict
-from sharpen.verify.maths import dates, equality, mathverify, units
+from sharpen.verify.maths import dates, equality, mathverify, units, words
 from sharpen.verify.maths.arithmetic import TooCostly, Unknown
 from sharpen.verify.maths.equality import Asked, NotCarriedOut
 from sharpen.verify.maths.expressions import Node, Unreadable, parse, walk
@@ -106,6 +107,8 @@ def judged_by(task: Task, answer: str, found: Found) -> Verdict:
         text, how = found.line.strip(), "last line"
     elif how in ("marker", "last expression") and dates.date(gold) and dates.only_date(found.line):  # nor do dates
         text = found.line.strip()
+    elif how == "none" and words.numeral(found.line):
+        text, how = found.line.strip(), "last line"
     if not gold:
         return Verdict("unscorable", None, feedback="the task has no answer of its own", rule=f"{how}: none", version=VERSION)
     if not text:
@@ -224,6 +227,8 @@ def by_type(given: str, expected: str, asked: str, data: Mapping[str, Any] | Non
     if (measured := quantity(expected, theirs, f"{asked} {line} {given}")) is not None:
         theirs = measured
     kind = kind_of(theirs.node)
+    if not equality.letters(theirs.node):
+        given = words.numeral(given) or given
     ours = read(given, letters=not equality.letters(theirs.node))
     if ours is None:
         return Finding(False, kind, f"The answer cannot be read as {kind}.", "malformed")

@@ -103,6 +103,13 @@ OPPOSITES = (
     {"clockwise": r"clockwise\b", "counterclockwise": r"(?:counter|anti)-?clockwise\b"},
 )
 PATTERNS = [[(name, re.compile(rf"(?<![a-z-])(?:{form})")) for name, form in group.items()] for group in OPPOSITES]
+HALF_DAY = re.compile(r"[0-9] ?[ap]\.? ?m\b", re.IGNORECASE)
+TIME_ASKED = re.compile(
+    r"\b(?:what|which|at what) (?:time|hour)\b|\bwhen (?:do|does|did|will|is|are|was|were|should|can|must|would)\b"
+    r"|\btime (?:is|was|do|does|did|will|should)\b|o['’]?clock|[0-9] ?[ap]\.? ?m\b"
+    r"|\b[ap]\.m\b|[0-9]:[0-5][0-9]|\bnoon\b|midnight",
+    re.IGNORECASE,
+)
 TWO_SIDED = 2  # from this one on, a question that names one side asks for it
 SYNONYMS = {
     "increase": re.compile(r"\b(?:rise|gain|growth)s?\b"),
@@ -246,12 +253,20 @@ def spoken(unit: str, text: str) -> bool:
     return any(spelt(word) in parts for word in re.findall(r"[A-Za-z]{3,}", text[:20_000]))
 
 
+def time_asked(text: str) -> bool:
+    """Whether a question, or a task's own answer, speaks of a time of day."""
+    return TIME_ASKED.search(text) is not None
+
+
 def reversed_in(text: str, line: str, gold: str, question: str) -> bool:
     """Whether an answer is the opposite of the task's own, or leaves out which of two opposites it is.
 
     text  the answer; where it has no such word itself, those of the line that it was found in count. Where the task's answer
-          has none, the question may: "by what percent did it increase?" is not answered by a decrease.
+          has none, the question may: "by what percent did it increase?" is not answered by a decrease. A time of day answers
+          no question that is about none.
     """
+    if HALF_DAY.search(text) and not time_asked(gold) and not time_asked(question):
+        return True
     for number, group in enumerate(PATTERNS):
         ours, theirs, asked = (_senses(said, group) for said in (text, gold, question))
         ours = ours or _senses(line, group)
