@@ -191,6 +191,7 @@ REFUSED = {
     "a configuration that is no JSON": (lambda p: write(p, "config.json", "{'a': 1"), "cannot be read"),
     "a configuration that is a list": (lambda p: write(p, "config.json", "[1]"), "no object of settings"),
     "a configuration cut in half": (lambda p: cut(p, "config.json"), "cannot be read"),
+    "settings of generation cut in half": (lambda p: cut(p, "generation_config.json"), "generation_config.json cannot be read"),
     "an empty configuration": (lambda p: write(p, "config.json", "{}"), "architecture None"),
     "an unknown architecture": (lambda p: changed(p, "config.json", model_type="brontosaurus"), "brontosaurus"),
     "an architecture that is a number": (lambda p: changed(p, "config.json", model_type=7), "architecture 7"),

@@ -126,7 +126,7 @@ def check_files(path: Path) -> dict[str, Any]:
         why = "it holds no config.json" if path.is_dir() else "there is no such directory"
         raise UserError(f"{path} is not a model: {why}. Name a directory written by save_pretrained.")
     config = read_json(path / "config.json")
-    for name in ("config.json", "tokenizer_config.json"):
+    for name in ("config.json", "tokenizer_config.json", "generation_config.json"):  # the last may say what ends an answer
         if (path / name).is_file() and read_json(path / name).get("auto_map"):
             raise UserError(
                 f"{path / name} asks for the directory's own code (auto_map), and no code of a model's directory is ever run. "
