@@ -4,10 +4,11 @@
     {"id": "b", "verifier": "code_io", "language": "c", "tests": [{"stdin": "2", "stdout": "4"}]}
     {"id": "a", "response": "So x is \\\\boxed{0.5}."}                                            a response, in RESPONSES.jsonl
 
-1. A task line has `id` (else its number), `verifier` (else `exact`) and what that verifier needs: `answer`; `choices`; `schema`; `rubric`; `criteria`;
-   `language`, `tests`, `time_limit_s`, `memory_mb` and the rest of code/problems.py; `family` and `metadata` of a reasoning-gym
-   entry; `accept`, further right answers. `prompt`, where it is there, is shown to a judge. An answer that is no text is
-   taken as `verify.answers_of` says: of several right answers any will do, a choice may be given by its place in the list.
+1. A task line has `id` (else its number), `verifier` (else `exact`) and what that verifier needs: `answer`; `choices`;
+   `schema`; `rubric`; `criteria`; `language`, `tests`, `time_limit_s`, `memory_mb` and the rest of code/problems.py; `family`
+   and `metadata` of a reasoning-gym entry; `accept`, further right answers. `prompt`, where it is there, is shown to a judge.
+   An answer that is no text is taken as `verify.answers_of` says: of several right answers any will do, a choice may be given
+   by its place in the list.
 2. A response line has `id` of its task, and `response`. Several responses to one task are usual.
 3. Both files are read to their end before anything is judged, so that mistakes are told at once, the first ten of a file with
    their lines. Responses are then read again, a window at a time: memory does not grow with their number.
