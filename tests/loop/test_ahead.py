@@ -138,7 +138,7 @@ class Said(terminal.Quiet):
 
 
 def begun(place, progress, k=1) -> Path:
-    request = loop.Request("grpo", (*SETTINGS, "lora=2", "round_steps=4"), 3, "4steps", None, "chain_sum/1", place, ahead=k)
+    request = loop.Request("grpo", (*SETTINGS, "lora=2"), 3, "4steps", None, "chain_sum/1", place, ahead=k)
     loop.start(request, progress)
     return place
 
