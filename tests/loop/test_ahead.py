@@ -19,9 +19,10 @@ from sharpen.loop.ahead import Ahead, Shares
 from sharpen.store import Store
 from sharpen.terminal import terminal
 
+PAID = str(Path(__file__).with_name("paid_recipe.py"))  # what nothing is right of would teach nothing
 SETTINGS = (
     *("student=micro", "precision=fp32", "warmup_steps=4", "warmup_rows=8", "warmup_levels=1", "warmup_demos=0", "prompts=3"),
-    *("samples=4", "round_steps=3", "validation=2", "test=2", "max_tokens=10", "unreadable_limit=1", "guard=always"),
+    *("samples=4", "round_steps=3", "validation=2", "test=2", "max_tokens=10", "unreadable_limit=1", "guard=always", "lr=0.01"),
 )
 
 
@@ -37,7 +38,7 @@ def rows(directory: Path) -> tuple[list, list]:
 
 def test_versions_staleness_and_lengths(tmp_path):
     for k in (0, 2):
-        request = loop.Request("grpo", SETTINGS, 3, "6steps", None, "chain_sum/1", tmp_path / str(k), ahead=k)
+        request = loop.Request(PAID, SETTINGS, 3, "6steps", None, "chain_sum/1", tmp_path / str(k), ahead=k)
         loop.start(request, terminal.Quiet())
     made, learnt = rows(tmp_path / "2")
     first = 4  # behind the warm-up
@@ -49,6 +50,7 @@ def test_versions_staleness_and_lengths(tmp_path):
         assert [s["staleness"] for s in store.steps() if s["phase"] == "loop"] == [0.0, 1.0, 2.0, 2.0, 2.0, 2.0]
     plain, _ = rows(tmp_path / "0")
     assert [r for r in made if r[0].startswith(f"s{first:06d}")] == [r for r in plain if r[0].startswith(f"s{first:06d}")]
+    assert not {r[3] for r in made if r[0] >= f"s{first + 3:06d}"} & {r[3] for r in plain}  # what is learnt shows
     assert {r[0] for r in made} == {r[0] for r in plain} and len(list((tmp_path / "2" / "ahead").iterdir())) <= 6
 
 
@@ -57,7 +59,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, case, threads
     settings = [f"threads={threads}", *(s for s in SETTINGS if "round_steps" not in s)]
     said = prefork.run(
         Path(__file__).with_name("resumed_run.py"),
-        *(str(tmp_path), "recipe=grpo", "ahead=1", "commit_s=1", *settings, "round_steps=2", "--", case),
+        *(str(tmp_path), f"recipe={PAID}", "ahead=1", "commit_s=1", *settings, "round_steps=2", "--", case),
     )
     assert f"{case} killed" in said and f"{case} killed 0" not in said
     assert rows(tmp_path / "whole") == rows(tmp_path / case.replace(":", "-"))
@@ -138,7 +140,7 @@ class Said(terminal.Quiet):
 
 
 def begun(place, progress, k=1) -> Path:
-    request = loop.Request("grpo", (*SETTINGS, "lora=2"), 3, "4steps", None, "chain_sum/1", place, ahead=k)
+    request = loop.Request(PAID, (*SETTINGS, "lora=2"), 3, "4steps", None, "chain_sum/1", place, ahead=k)
     loop.start(request, progress)
     return place
 
