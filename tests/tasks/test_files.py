@@ -148,6 +148,40 @@ def test_known_shapes_are_named_and_their_worked_solutions_are_right(tmp_path, n
             assert not verify.verify(task, "I do not know.").correct
 
 
+CLOCK = {
+    "name": "clock",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}, "zones": {"type": "array"}}},
+}
+
+
+def asked_for(city: str, arguments: object, **more) -> dict:
+    """A conversation of OpenAI's that ends in a call."""
+    call = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": arguments}}
+    said = [
+        {"role": "user", "content": f"What time is it in {city}?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+    ]
+    return {"messages": said, "tools": [{"type": "function", "function": CLOCK}]} | more
+
+
+def test_a_conversation_that_ends_in_a_call_is_a_task_of_that_call(tmp_path):
+    rows = [asked_for(city, json.dumps({"city": city, "zones": [1, 2]})) for city in ("Lima", "Oslo", "Rome")]
+    rows[0] = asked_for("Lima", {"city": "Lima", "zones": [1, 2]})  # read already
+    rows += [asked_for("Bonn", "{}", tools=None), asked_for("Kiel", "[1]"), asked_for("Ulm", "{")]
+    found = tasks.read_file(written(tmp_path, "calls.jsonl", lines(rows)))
+    assert found.shape == "OpenAI messages" and len(drawn(found.source)) == 3
+    told = " ".join(found.left_out)
+    assert "no column `tools`" in told and "arguments that are no object" in told and "is broken JSON" in told
+    for split in SPLITS:
+        task = found.source.draw(found.source.arms[0], split, 0, 0)
+        city = task.prompt[-1]["content"].removeprefix("What time is it in ").removesuffix("?")
+        right = {"name": "clock", "arguments": {"city": city, "zones": [1, 2]}}
+        assert task.verifier == "tool_call" and [m["role"] for m in task.prompt] == ["user"]
+        assert verify.verify(task, f"<tool_call>{json.dumps(right)}</tool_call>").correct
+        right["arguments"]["zones"] = 1
+        assert not verify.verify(task, f"<tool_call>{json.dumps(right)}</tool_call>").correct
+
+
 def converted(name: str, row: int = 0) -> dict:
     columns = list(SHAPES[name][row])
     shape = shapes.recognised(columns, SHAPES[name])

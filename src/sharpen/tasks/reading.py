@@ -241,5 +241,23 @@ def turns(messages: Any, roles: Mapping[str, str] | None = None) -> tuple[list[d
     return said, answer
 
 
+def calls_at_end(messages: Any) -> list[dict[str, Any]]:
+    """The tool calls with which a conversation ends, each argument with its one right value; none where it ends otherwise.
+
+    As OpenAI's interface has them: {"function": {"name", "arguments"}}, the arguments as JSON in text, or read already.
+    """
+    found = loaded(messages, "conversation")
+    last = found[-1] if isinstance(found, Sequence) and not isinstance(found, str) and found else None
+    calls = loaded(last.get("tool_calls") or [], "tool calls") if isinstance(last, Mapping) else []
+    said = []
+    for call in calls if isinstance(calls, list) else [calls]:
+        function = call.get("function", call) if isinstance(call, Mapping) else {}
+        arguments = loaded(function.get("arguments") or {}, "arguments of a call")
+        if not isinstance(function.get("name"), str) or not isinstance(arguments, Mapping):
+            raise UserError("a tool call without a name, or with arguments that are no object")
+        said.append({"name": function["name"], "arguments": {name: [value] for name, value in arguments.items()}})
+    return said
+
+
 NAMES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant"}
 NAMES |= {"bot": "assistant", "model": "assistant", "system": "system", "developer": "system"}

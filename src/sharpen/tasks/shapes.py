@@ -28,6 +28,7 @@ from sharpen.tasks.reading import (
     Record,
     Shape,
     answered,
+    calls_at_end,
     chosen,
     family_of,
     final,
@@ -104,11 +105,18 @@ def loaded_list(choices: Any) -> Any:
 
 
 def conversation(row: Record) -> Line:
-    """The last answer is the worked solution; what is right is the answer that it marks, or else the whole of it."""
-    prompt, answer = turns(row["messages"] if "messages" in row else row["conversations"])
+    """The last answer is the worked solution; what is right is the answer that it marks, or else the whole of it. Where it is
+    calls of tools, those are right."""
+    said = loaded(row["messages"] if "messages" in row else row["conversations"], "conversation")
+    calls = calls_at_end(said)
+    prompt, answer = turns(said[:-1] if calls else said)
     if isinstance(row.get("system"), str) and row["system"].strip() and prompt[0]["role"] != "system":
         prompt = [{"role": "system", "content": row["system"]}, *prompt]
-    return {"prompt": prompt, **worked(answer)}
+    if not calls:
+        return {"prompt": prompt, **worked(answer)}
+    if not row.get("tools"):
+        raise UserError("a call of a tool, and no column `tools` that says which there are")
+    return {"prompt": prompt, "tools": loaded(row["tools"], "tools"), "answer": calls, "verifier": "tool_call"}
 
 
 def alpaca(row: Record) -> Line:
