@@ -15,6 +15,8 @@ from sharpen.core import Role, UserError
 from sharpen.loop import loop
 from sharpen.models import roles as casting
 from sharpen.models.endpoint import EndpointPolicy
+from sharpen.recipe import opening
+from sharpen.recipes import catalog
 from sharpen.store import Store
 from sharpen.terminal import Quiet
 
@@ -121,6 +123,32 @@ def test_a_role_that_cannot_be_is_refused_before_anything_is_measured(role, said
     if (tmp_path / "run" / "run.db").exists():
         with Store.open(tmp_path / "run") as store:
             assert store.last_commit() is None
+
+
+WITH_ROLES = [info.name for info in catalog.recipes() if opening(catalog.build(info.name)).roles]
+
+
+@pytest.mark.parametrize("name", WITH_ROLES)
+def test_roles_keep_to_the_contract(name, tmp_path):
+    """Of every recipe: each has a name of its own and gives what can be given; who is missing, or is not there, is named before
+    the first step, with the option that binds him."""
+    roles = opening(catalog.build(name)).roles
+    assert len({role.name for role in roles}) == len(roles)
+    assert all(role.gives in ("words", "logprobs", "distributions", "scores") and role.seconds > 0 for role in roles)
+
+    def refused(*bound: str) -> str:
+        settings = "student=micro", "precision=fp32", "warmup_steps=1"
+        with pytest.raises(UserError) as stopped:
+            loop.start(loop.Request(name, settings, 0, "40steps", None, None, tmp_path / "run", roles=bound), Quiet())
+        assert not (tmp_path / "run" / "run.db").exists()
+        return str(stopped.value)
+
+    if free := [role.name for role in roles if not role.bound]:
+        assert f"the role {free[0]!r}, and nobody is bound to it. Bind it with --role {free[0]}=" in refused()
+    for role in roles:
+        others = tuple(f"{other.name}=student" for other in roles if other is not role and not other.bound)
+        said = refused(*others, f"{role.name}=no/such/place")
+        assert "no/such/place" in said or f"{role.name!r}" in said, said
 
 
 @pytest.mark.parametrize(
