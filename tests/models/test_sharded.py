@@ -31,7 +31,7 @@ def test_ranks_learn_what_one_process_learns(tmp_path):
         told, by_ranks, logp, other = map(np.array, rest)
         rough = name == "eight"  # the last bit of a gradient decides between two codes
         np.testing.assert_allclose(by_ranks, told, rtol=1e-3 if rough else 2e-5, atol=1e-6, err_msg=name)
-        np.testing.assert_allclose(other, logp, rtol=1e-4 if rough else 1e-6, err_msg=name)
+        np.testing.assert_allclose(other, logp, rtol=1e-4 if rough else 5e-6, err_msg=name)
 
 
 def protocol(kind, name: str) -> bytes:

@@ -6,7 +6,7 @@ in `SAID`.
 
 from __future__ import annotations
 
-AFTER = 3  # publishes that go well before the fault
+AFTER = 5  # publishes that go well before the fault, three of them when it is met
 SAID = {
     "stale_weights": "stale_weights",  # it says that it has loaded the new weights, and goes on with the old ones
     "adapter_ignored": "adapter_ignored",  # it loads the adapter, and answers with the model beneath it
