@@ -1,6 +1,6 @@
 """Recipes on a toy task with a real, tiny model: one of each kind learns, and those that keep all there is to keep resume.
 
-A kind is a family, and where its objectives are defined. `--all-recipes` does both with every one, in a quarter of an hour.
+A kind is a family, or where its objectives are defined. `--all-recipes` does both with every one, in a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -141,11 +141,11 @@ def last_stage(name: str, steps: int) -> int:
     return steps if isinstance(built, Recipe) else int(built.stages[-1].share * steps)
 
 
-def kind(info: catalog.RecipeInfo) -> tuple[str, ...]:
-    """Its family, and where its objectives are defined: what it learns by."""
+def kinds(info: catalog.RecipeInfo) -> set[Any]:
+    """Its family, and where its objectives are defined: what it learns by. In stages that is another thing than alone."""
     made = catalog.load(info).recipe()
     recipes = [made] if isinstance(made, Recipe) else [stage.recipe for stage in made.stages]
-    return (info.family, *(bare(recipe.objective).__module__ for recipe in recipes))
+    return {info.family, *((len(recipes) > 1, bare(recipe.objective).__module__) for recipe in recipes)}
 
 
 def bare(function: Any) -> Any:
@@ -165,11 +165,6 @@ ALONE = {
     "supervised",
 }
 WORDY = ("sami",)  # principles, which this student cannot read
-KINDS = {
-    kind(info): info.name for info in reversed(INFOS) if info.family in ALONE and info.name not in WORDY
-}  # the first of each
-
-
 DEAR = ("debate", "pedagogical", "self_prm")  # rollouts of so many turns that a step takes seconds
 STATELESS = {"progress", "demos", "entropy", "logprobs", "retell", "decode", "mask_token", "rng", "source", "temperature"}
 STATELESS |= {"earlier", "stage", "likelihood"}  # without a stream there is nothing to come back
@@ -187,19 +182,26 @@ def remembers(info: catalog.RecipeInfo) -> set[Any]:
     return kept | {"stages"} if len(recipes) > 1 else kept
 
 
-def fewest() -> list[str]:
-    """Recipes that together keep all that any recipe keeps: again and again the one with most that no other has yet."""
-    left = {info.name: remembers(info) for info in INFOS if info.name not in DEAR}
+def fewest(left: dict[str, set[Any]]) -> list[str]:
+    """Recipes that together have all that any has: again and again the one with most that no other has yet."""
     chosen = []
     while most := max(left, key=lambda name: len(left[name])):
-        if not (kept := set(left[most])):
+        if not (new := set(left[most])):
             return chosen
         chosen.append(most)
-        left = {name: rest - kept for name, rest in left.items()}
+        left = {name: rest - new for name, rest in left.items()}
+
+
+def learners() -> list[str]:
+    return fewest({info.name: kinds(info) for info in INFOS if info.family in ALONE and info.name not in WORDY})
+
+
+def keepers() -> list[str]:
+    return fewest({info.name: remembers(info) for info in INFOS if info.name not in DEAR})
 
 
 def pytest_generate_tests(metafunc):
-    some = {"learner": KINDS.values, "kept": fewest}
+    some = {"learner": learners, "kept": keepers}
     for name in some.keys() & set(metafunc.fixturenames):
         metafunc.parametrize(name, RECIPES if metafunc.config.getoption("all_recipes") else sorted(some[name]()))
 
