@@ -6,9 +6,12 @@ A kind is a family, or where its objectives are defined. `--all-recipes` does bo
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import json
+import os
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -89,20 +92,27 @@ def echo(tmp_path_factory):
 @pytest.fixture(scope="module")
 def warmed(echo, tmp_path_factory):
     """A student that answers every second question right: what the warm-up makes of it, made once for all recipes."""
-    directory = tmp_path_factory.mktemp("warmed") / "run"
     settings = (*(s for s in SETTINGS if s != "lr=0.001"), *WARMUP, "lr=1e-30")
-    loop.start(loop.Request("grpo", settings, 0, "1steps", None, str(echo), directory), terminal.Quiet())
-    with Store.open(directory) as store:
-        return store.checkpoint_path(store.last_commit().accepted)
+    return made_once("warmed", settings, echo, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def teacher(echo, tmp_path_factory):
     """The directory of a student of the same vocabulary that has been shown the answers for longer."""
-    directory = tmp_path_factory.mktemp("teacher") / "run"
     settings = ["warmup_steps=200" if s.startswith("warmup_steps") else s for s in (*SETTINGS, *WARMUP)]
-    loop.start(loop.Request("grpo", tuple(settings), 0, "1steps", None, str(echo), directory), terminal.Quiet())
-    with Store.open(directory) as store:
+    return made_once("teacher", settings, echo, tmp_path_factory)
+
+
+def made_once(name: str, settings: Sequence[str], echo, tmp_path_factory):
+    """What a run of one step ends with, the same for all workers of a session: the first that wants it makes it."""
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    with (place / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / f"{name}.done").exists():
+            loop.start(loop.Request("grpo", tuple(settings), 0, "1steps", None, str(echo), place / name), terminal.Quiet())
+            (place / f"{name}.done").touch()
+    with Store.open(place / name) as store:
         return store.checkpoint_path(store.last_commit().accepted)
 
 
