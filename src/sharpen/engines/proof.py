@@ -64,7 +64,7 @@ def expected(policy: Any, published: Published) -> Expected:
 def altered(policy: Any, own: np.ndarray) -> Iterator[None]:
     """Inside, every trained tensor of the policy is another, by as little as makes the text's log-probabilities, `own`,
     VISIBLE nats others in the mean. Afterwards all are what they were, bit for bit."""
-    kept = [tensor.detach().clone() for tensor in policy.trained.values()]
+    kept = [tensor.detach().to("cpu", copy=True) for tensor in policy.trained.values()]  # a GPU may have no room for them
     try:
         for doubled in range(TIMES):
             rng = torch.Generator().manual_seed(derive(0, "rehearsal") % 2**63)
@@ -81,7 +81,7 @@ def altered(policy: Any, own: np.ndarray) -> Iterator[None]:
 def noise(tensor: torch.Tensor, share: float, rng: torch.Generator) -> torch.Tensor:
     """Normal noise of this share of the tensor's root mean square."""
     size = float(tensor.float().square().mean().sqrt()) or BLANK
-    return (torch.randn(tensor.shape, generator=rng) * (share * size)).to(tensor.device, tensor.dtype)
+    return (torch.randn(tensor.shape, generator=rng) * (share * size)).to(tensor.dtype)
 
 
 def gap(one: np.ndarray, other: np.ndarray) -> float:

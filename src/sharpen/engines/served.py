@@ -94,7 +94,7 @@ class Served:
             return
         self.bring(policy)
         assert self.now is not None
-        own, changed, measured = self.now, self.changes, self.noise
+        own, measured = self.now, self.noise
         with proof.altered(policy, own.logprobs):
             other = self.publish(policy)
         rough = {url: max(noise, proof.ROUGH) for url, noise in measured.items()}
@@ -102,7 +102,7 @@ class Served:
             self.pool.each(self.give)
             self.pool.each(self.prove)
         self.before = []
-        self.changes += policy.changes - changed  # they are what they were
+        self.changes = policy.changes  # the weights are what they were
         if other.published.name != own.published.name:
             self.pool.each(partial(forget, self, other.published))
         with self.writing:

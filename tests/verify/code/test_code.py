@@ -1,6 +1,9 @@
 """Verdicts on programs: extraction, policies, every language, outcomes, and candidates that try to be judged right."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -574,3 +577,21 @@ def test_all_cases_together_have_a_deadline_too(name, slow):
     assert len(runs) == 40 and runs[-1].status in ("timeout", "skipped")
     runs = execution.execute(built, [b""] * 2, execution.Budget(seconds=900.0, all_s=900.0))
     assert [run.status for run in runs] == ["exited"] * 2
+
+
+@pytest.mark.parametrize(
+    ("program", "asked", "said"),
+    [("while True: print('x' * 65536)", "300 100000 0", "output"), ("import time\ntime.sleep(600)", "0.1 100000 0", "timeout")],
+)
+def test_a_case_that_may_not_be_killed_is_not_waited_for(tmp_path, program, asked, said):
+    """As at isolation `reduced`, where a filter of system calls forbids it. What goes on is ended with the sandbox."""
+    (tmp_path / "main.py").write_text(program)
+    driver = Path(execution.__file__).parent / "drivers" / "cases.py"
+    forbidden = f"""if True:
+        import posix, runpy, sys
+        def killpg(group, number): raise PermissionError
+        posix.killpg, sys.argv = killpg, ["cases", "main.py"]
+        runpy.run_path({str(driver)!r}, run_name="__main__")"""
+    argv = [sys.executable, "-c", forbidden]
+    done = subprocess.run(argv, input=f"{asked}\n".encode(), capture_output=True, cwd=tmp_path, timeout=250)
+    assert done.stdout.split(b" ")[:2] == [b"0", said.encode()], (done.stdout[:200], done.stderr)

@@ -77,7 +77,11 @@ def start(data, place, paths):
 
 
 def watch(child, out, err, seconds, most):
-    """Reads until the child has ended, or is killed at its deadline or its cap: (status, code, stdout, stderr)."""
+    """Reads until the child has ended, or is killed at its deadline or its cap: (status, code, stdout, stderr).
+
+    At isolation `reduced` no program may kill another: there a child that is to be killed loses its pipes, and what it is
+    doing still is ended with this driver.
+    """
     deadline, status, code, ended = time.monotonic() + seconds, None, 0, None
     printed = {out: bytearray(), err: bytearray()}
     waiting = set(printed)
@@ -102,14 +106,15 @@ def watch(child, out, err, seconds, most):
             break
         elif not waiting:
             time.sleep(0.0005)
-    try:  # noqa: SIM105
+    try:
         posix.killpg(child, 9)
+        wait = 0
     except OSError:
-        pass
-    if ended is None:
-        ended = posix.waitpid(child, 0)[1]
+        wait = posix.WNOHANG
     posix.close(out)
     posix.close(err)
+    if ended is None:
+        ended = posix.waitpid(child, wait)[1]
     if status is None:
         code = posix.waitstatus_to_exitcode(ended)
         status, code = (b"signalled", -code) if code < 0 else (b"exited", code)
