@@ -97,11 +97,11 @@ def test_programs_are_audited_with_their_solutions(tmp_path):
     }
     assert found(tmp_path, double, triple) == []
     assert found(tmp_path, weak, triple) == [("d", "spoilt", "correct")]  # its one test tells nothing apart
-    # How many of twenty cases pass is chance: it is the same twice one time in eight, and three programs come in four forms
-    # each. They differ, for the same text is judged once.
+    # How many of twelve cases pass is chance: it is the same twice one time in six, and two programs come in four forms each,
+    # so that nothing is seen once in two million times. They differ, for the same text is judged once.
     unsteady = "import os\nprint(4 if os.urandom(1)[0] % 2 else 5)  # {}"
-    drawn = {**code, "tests": code["tests"] * 20, "partial": True}
-    disputes = found(tmp_path, *({**drawn, "id": f"u{i}", "solution": unsteady.format(i)} for i in range(3)))
+    drawn = {**code, "tests": code["tests"] * 12, "partial": True}
+    disputes = found(tmp_path, *({**drawn, "id": f"u{i}", "solution": unsteady.format(i)} for i in range(2)))
     assert "again" in {check for _, check, _ in disputes}
 
 

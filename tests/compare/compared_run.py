@@ -1,10 +1,10 @@
-"""A small comparison, killed and gone on with: python compared_run.py DIRECTORY TASKS SEED [JOBS]
+"""A small comparison, killed and gone on with: python compared_run.py DIRECTORY TASKS SEED [TOTAL]
 
 DIRECTORY/whole is never disturbed. DIRECTORY/killed is ended in the midst of a write of weights, and then at events drawn from
 the seed, later each time, until an attempt comes to its end. Each attempt is a forked child of the process that made the
 undisturbed one, so that everything is imported once; one thread each, for threads do not survive a fork.
 
-With JOBS the comparison is smaller and its trials go on side by side. It is killed once, while processes are at work for it.
+With TOTAL, `side_by_side`: smaller, its trials go on side by side, and it is killed once, while processes are at work for it.
 """
 
 from __future__ import annotations
@@ -50,14 +50,17 @@ def main(root: Path, tasks: str, seed: int) -> None:
     print(killed, flush=True)
 
 
-def side_by_side(root: Path, tasks: str, seed: int, jobs: int) -> None:
-    asked = replace(plan(tasks, ("grpo", "rloo"), 1, "4steps", jobs), threads=1)
+def side_by_side(root: Path, tasks: str, seed: int, total: int) -> None:
+    """By two processes: without a total undisturbed, and prints how many events there were; else killed at one of as many."""
+    asked, started = replace(plan(tasks, ("grpo", "rloo"), 1, "4steps", 2), threads=1), workers.workers.__wrapped__
 
     def go_on(name: str) -> None:
         runner.compare(root / name, asked, terminal.Quiet(), slice_s=0.0)
 
-    started = workers.workers.__wrapped__
-    arm = kills.at(random.Random(seed).randint(1, kills.events(lambda: go_on("whole"), started) // 2), after=started)
+    if not total:
+        print(kills.events(lambda: go_on("whole"), started), flush=True)
+        return
+    arm = kills.at(random.Random(seed).randint(1, total // 2), after=started)
     print(int(kills.attempt(lambda: go_on("killed"), arm)), flush=True)  # a child would write it again
     assert not kills.attempt(lambda: go_on("killed"))
 

@@ -15,6 +15,7 @@ from typing import Any
 from sharpen.core import FatalDiagnosis, UserError
 
 PATIENCE = 60.0  # seconds that a worker may take to end its step
+IMPORTED = ["sharpen.loop"]  # once for all workers: five seconds of a processor, most of it torch and transformers
 
 
 @contextmanager
@@ -27,14 +28,16 @@ def workers(jobs: int, threads: int) -> Iterator[Callable[..., Future[None]]]:
     if jobs == 1:
         yield _now
         return
-    context = multiprocessing.get_context("spawn")
+    # Workers are forked from a process that imports and does nothing else: it has no threads of Python's, and no GPU in use.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
     free: SimpleQueue[Connection] = SimpleQueue()
     workers = []
     with ThreadPoolExecutor(jobs) as pool:
         try:
             for _ in range(jobs):
                 here, there = context.Pipe()
-                worker = context.Process(target=_serve, args=(there, threads, os.getpid()))
+                worker = context.Process(target=_serve, args=(there, threads))
                 mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # no Ctrl-C while it imports
                 try:
                     worker.start()
@@ -74,14 +77,16 @@ def _ask(free: SimpleQueue[Connection], *work: Any) -> None:
         raise error
 
 
-def _serve(connection: Connection, threads: int, parent: int) -> None:
-    """A worker: does what it is sent until it is interrupted, and dies with its parent."""
+def _serve(connection: Connection, threads: int) -> None:
+    """A worker: does what it is sent until it is interrupted, or nobody is there any more to send.
+
+    It dies with the process that it was forked from, which ends with the one that asks.
+    """
     import torch
 
     from sharpen.sandbox import die_with_parent
 
-    if not die_with_parent(parent):
-        return
+    die_with_parent(os.getppid())
     os.setsid()  # Ctrl-C is the parent's, who passes it on
     torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
@@ -97,5 +102,5 @@ def _serve(connection: Connection, threads: int, parent: int) -> None:
             connection.send(error)
             if isinstance(error, KeyboardInterrupt):
                 return
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):
         return

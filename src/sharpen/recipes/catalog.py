@@ -309,6 +309,7 @@ def slot_function(slot: str, name: str) -> Callable[..., Any]:
     raise UserError(f"{slot}={name}: there is no such function.{suggest(name, functions)} There are: {', '.join(functions)}.")
 
 
+@functools.cache  # every setting of a slot asks, and the signatures of a room's functions cost ten milliseconds
 def choices(slot: str) -> dict[str, Callable[..., Any]]:
     """The functions that can stand in a slot, by name: those that its room offers, itself or in a module that it offers, and
     that return what the slot returns."""

@@ -6,6 +6,7 @@ is, could not act even if it were not. Charts are inline SVG (charts.py).
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -101,7 +102,12 @@ def html(
 
 def filled(room: Traversable, layout: str = "page.html.j2", **values: Any) -> str:
     """A page from a room's layout, with the style sheet that all pages share."""
-    return environment().from_string(room.joinpath(layout).read_text("utf-8")).render(style=style(), **values)
+    return template(room.joinpath(layout).read_text("utf-8")).render(style=style(), **values)
+
+
+@functools.cache  # a third of a second for the report's
+def template(layout: str) -> jinja2.Template:
+    return environment().from_string(layout)
 
 
 def style() -> Markup:
