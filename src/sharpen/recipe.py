@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
+from functools import cache, partial
 from typing import Any
 
 from sharpen.core import (
@@ -291,8 +292,15 @@ def first_objective(recipe: Recipe, stage: int = 1) -> Tableau:
 
 def asked_for(function: Callable[..., Any]) -> set[str]:
     """Names of the parameters that the loop fills by name: keyword-only, without a default, not set by a partial."""
+    if isinstance(function, partial):
+        return asked_for(function.func) - set(function.keywords)
+    return set(_asked_for(function) if inspect.isfunction(function) else _asked_for.__wrapped__(function))
+
+
+@cache  # a signature takes fifty microseconds, and a step asks for some hundred
+def _asked_for(function: Callable[..., Any]) -> frozenset[str]:
     parameters = inspect.signature(function).parameters.values()
-    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+    return frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty)
 
 
 SLOTS = ("tasks", "curriculum", "rollout", "verify", "select", "objective", "guard", "control", "grow")

@@ -15,12 +15,18 @@ import odd_verifiers as odd
 import pytest
 
 from sharpen.core import Rollout, Task, UserError, Verdict
-from sharpen.verify import judge
+from sharpen.verify import judge, judging
 from sharpen.verify import verdicts as verify
 from sharpen.verify.judging import Judges
 
 TASK = Task(({"role": "user", "content": "2 + 2 ="},), "4", "sum", 1)
 LONG = 600.0  # a deadline that no test lives to see
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Every process that there may be is started as soon as there is a response for it."""
+    monkeypatch.setattr(judging, "WORTH_S", 0.0)
 
 
 def attempt(id: str, text: str, stop: str = "end") -> Rollout:
@@ -110,6 +116,16 @@ def test_verdicts_do_not_depend_on_how_many_judge():
                 judges.submit(str(i), TASK, "x" * i)
             found.append(judges.collect())
     assert found[0] == found[1] == {str(i): odd.by_length(TASK, "x" * i) for i in range(400)}
+
+
+@pytest.mark.parametrize("worth, processes", [(LONG, 1), (0.0, 2)])
+def test_another_process_is_started_for_work_that_is_worth_it(monkeypatch, worth, processes):
+    monkeypatch.setattr(judging, "WORTH_S", worth)
+    with Judges(odd.by_length, workers=2) as judges:
+        for i in range(400):
+            judges.submit(str(i), TASK, "x" * i)
+        judges.collect()
+        assert len(judges._threads) == processes
 
 
 def test_rollouts_are_judged_as_in_line(tmp_path):

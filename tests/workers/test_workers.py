@@ -14,7 +14,7 @@ from sharpen import sandbox, workers
 from sharpen.core import Act, Failed, Run, Task, UserError
 from sharpen.environments import open_env
 from sharpen.rollouts import programs
-from sharpen.verify import Judges
+from sharpen.verify import Judges, judging
 from sharpen.workers import places
 
 TASK = Task(({"role": "user", "content": "2 + 2 ="},), "4", "sum", 1)
@@ -28,7 +28,8 @@ def marks(folder: Path) -> list[tuple[str, int]]:
     return [(text, int(pid)) for text, _, pid in (p.name.partition("-") for p in sorted(folder.glob("*-*")))]
 
 
-def test_a_dead_machine_costs_what_was_under_way_and_no_verdict(tmp_path):
+def test_a_dead_machine_costs_what_was_under_way_and_no_verdict(tmp_path, monkeypatch):
+    monkeypatch.setattr(judging, "WORTH_S", 0.0)  # a process for each, at once
     with workers.using("local://2x1"), Judges(partial(held.held, notes=str(tmp_path))) as judges:
         assert workers.slots() == 2
         for text in ("4", "5", "6"):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Bandit:
     spread: float = 0.0
     tasks: int = 100
 
-    @property
+    @cached_property
     def arms(self) -> tuple[Arm, ...]:
         return tuple(Arm("level", i) for i in range(len(self.difficulty)))
 

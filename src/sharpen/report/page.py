@@ -119,14 +119,7 @@ def environment(loader: jinja2.BaseLoader | None = None) -> jinja2.Environment:
     """How pages are made: everything is escaped but Markup, and a name that is not given is an error."""
     how: dict[str, Any] = dict(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment = jinja2.Environment(loader=loader, finalize=visible, **how)
-    environment.filters |= {
-        "percent": percent,
-        "points": points,
-        "duration": duration,
-        "short": short,
-        "excerpt": excerpt,
-        "breakable": breakable,
-    }
+    environment.filters |= {f.__name__: f for f in (percent, points, duration, short, excerpt, breakable)}
     return environment
 
 

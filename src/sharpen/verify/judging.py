@@ -11,7 +11,8 @@
 5. The verifiers in `verify.INSTANT` take microseconds and cannot hang: they are called at once, in this process. A user's own
    function always goes to another.
 6. A process whose machine is gone costs nothing but time: what it had is judged by another, as if it had never been given away.
-7. Processes start when the first response needs one, and die with this one, however it ends (process.py).
+7. A process starts when the first response needs one, others when there is a second's work for each, for importing takes half
+   of one; they die with this one, however it ends (process.py).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from sharpen.workers import slots
 DEADLINE_S = 120.0  # for one verdict, beyond what its task grants to a program; a judge model has 60 s of its own
 PORTION_S = 0.05  # work that a process is given at once: little, so that none is left with much at the end
 PORTION = 64  # responses in it at most
+WORTH_S = 1.0  # work that waits for each process, so that another one is started
 HOPELESS = 12  # processes lost in a row, with no verdict between, after which the verifier itself is to blame
 
 
@@ -77,6 +79,7 @@ class Judges:
         self._judged: dict[str, Reply] = {}
         self._threads: list[threading.Thread] = []  # one for each process
         self._busy: dict[int, Process] = {}  # by worker
+        self._began = 0.0  # when the first process was started
         self._idle = 0  # workers
         self._lost = 0  # processes since the last verdict
         self._away = 0  # processes that did not start since then, because their machine was gone
@@ -118,7 +121,9 @@ class Judges:
                     raise KeyError(key)
                 if self._closed:
                     raise RuntimeError(f"no verdict on {key}: the judges are closed")
-                self._changed.wait(1.0)
+                self._changed.wait(WORTH_S)
+                for _ in range(min(len(self._waiting), self.workers)):
+                    self._call(len(self._waiting))
             said = self._submitted.pop(key)
             if self._first.get(said) == key:
                 del self._first[said]
@@ -156,14 +161,22 @@ class Judges:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _call(self, jobs: int) -> None:
-        """Wake a worker for new jobs, or add one where all are busy. The lock is held."""
-        if self._idle < jobs and len(self._threads) < self.workers:
+    def _call(self, jobs: int, anew: bool = False) -> None:
+        """Wake a worker for new jobs, or add one where all are busy and there is work enough, or that is to do what another
+        could not (`anew`). The lock is held."""
+        if self._idle < jobs and len(self._threads) < self.workers and (anew or self._worthwhile()):
             name = len(self._threads)
+            self._began = self._began or time.monotonic()
             self._threads.append(threading.Thread(target=self._work, args=(name,), name=f"judge {name}", daemon=True))
             self._threads[-1].start()
         else:
             self._changed.notify_all()
+
+    def _worthwhile(self) -> bool:
+        """Whether another process is: by what verdicts take, or where none has come yet, by how long that has been."""
+        if self._pace:
+            return len(self._waiting) * self._pace > WORTH_S * len(self._threads)
+        return not self._threads or time.monotonic() - self._began > WORTH_S
 
     def _work(self, me: int) -> None:
         """What each thread does: one process, and another one when that is lost."""
@@ -228,7 +241,7 @@ class Judges:
                 self._pace = 0.9 * self._pace + 0.1 * seconds if self._pace else seconds
                 if verdict.outcome == "unscorable" and job.tried is None:
                     self._again.append(replace(job, tried=me))
-                    self._call(len(self._again))
+                    self._call(len(self._again), anew=True)
                 else:
                     self._decide(job.key, (verdict, seconds))
             self._changed.notify_all()
@@ -262,7 +275,7 @@ class Judges:
                     "unscorable", None, feedback=f"The verifier's process was lost: {reason}.", rule="verifier lost"
                 )
                 self._decide(lost.key, (verdict, 0.0))
-            self._call(len(self._again) + len(self._waiting))
+            self._call(len(self._again) + len(self._waiting), anew=bool(self._again))
             self._changed.notify_all()
 
     def _give_back(self, jobs: Sequence[Job], reason: Away, started: bool) -> None:
@@ -274,7 +287,7 @@ class Judges:
             )
         for job in reversed(jobs):
             (self._waiting if job.tried is None else self._again).appendleft(job)
-        self._call(len(self._again) + len(self._waiting))
+        self._call(len(self._again) + len(self._waiting), anew=bool(self._again))
         self._changed.notify_all()
 
 
