@@ -118,6 +118,10 @@ WORLDS: Mapping[str, World] = {
     "0 a round, one arm of 10 tasks": World(arms=1, tasks=10),
     "0 a round, 16 arms of 6, 4 rounds": World(arms=16, tasks=6, rounds=4),
     "+1 a round, 16 arms of 6, 4 rounds": World(arms=16, tasks=6, rounds=4, gain=0.01),
+    "+4 a round, 17 arms of 5, 6 rounds, arms wobble by 15": World(
+        arms=17, tasks=5, rounds=6, gain=0.04, wobble=0.15, changing=0.3
+    ),
+    "+2 a round, arms wobble by 10": World(gain=0.02, wobble=0.1),
     **{f"an arm of {n} -5 at once": World(tasks=n, harm=0.05, gain=0.005) for n in (40, 160, 520)},
     "1 arm of 380 -5 at once": World(arms=1, tasks=380, harm=0.05),
     "an arm of 40 -20 at once": World(harm=0.2, gain=0.005),

@@ -82,6 +82,9 @@ def test_a_rise_is_accepted_unless_some_arm_may_have_fallen():
     assert doubtful.answer == "unclear" and "sum/3 may have fallen" in doubtful.reason
     assert decided([solved(20, 20, 20)], solved(30, 30, 12), doubt=0.0).answer == "better"
     assert decided([solved(20, 20)], solved(20, 20)).answer == "unclear"
+    beyond_chance = decided([solved(20, 20, 20)], solved(40, 40, 12))
+    assert beyond_chance.answer == "better" and "sum/3 may have fallen" in beyond_chance.reason
+    assert decided([solved(20, 20, 20)], solved(40, 40, 12), sure=100.0).answer == "unclear"
 
 
 def test_what_chooses_is_not_what_is_reported():

@@ -76,14 +76,21 @@ def test_killed_at_commit_points(tmp_path, guard, kills, bits):
     assert_same(tmp_path / "whole", tmp_path / case.replace(":", "-"))
 
 
-def test_all_three_answers_and_all_that_is_kept_come_back(tmp_path):
-    """Six rounds of one step, of which each keeps arrays, samples and notes: killed at each kind of commit, and anywhere."""
+def test_all_three_answers_and_all_that_is_kept_come_back(request, tmp_path):
+    """Six rounds of one step, of which each keeps arrays, samples and notes: killed at each kind of commit, and anywhere; with
+    --all-recipes at every instant of every commit."""
     own = Path(__file__).with_name("asking.py")
     settings = [f"recipe={own}", *(s for s in SETTINGS if "round_steps" not in s), "round_steps=1"]
     # Commits: the start, unclear, better, unclear, unclear, worse (which saves nothing), unclear, the end.
     # What is killed before a commit is done goes on from the one before it, so that each of them is gone on from.
     kills = ["saved:2", "committed:2", "renamed:4", "committed:4", "inserted:6", "written:7", "committed:7", "committed:8"]
     cases = [in_turn(kills), "events:3"]
+    if request.config.getoption("all_recipes"):
+        passed = {n: FAULTS[3:] if n in (6, 8) else FAULTS for n in range(1, 9)}
+        for n in passed:
+            before = [f"committed:{n - 1}"] if n > 1 else []
+            cases.append(in_turn([*before, *(f"{fault}:{n}" for fault in passed[n][:-1])]))
+        cases += [in_turn([f"{FAULTS[-1]}:{n}" for n in passed])]  # once a commit is there, it does not come again
     said = run_cases(tmp_path, settings, cases)
     assert not [line for line in said.splitlines() if line.endswith("killed 0")], said
     for case in cases:

@@ -152,6 +152,18 @@ def test_save_and_load_restore_weights_optimizer_and_the_next_step(local, tmp_pa
         assert torch.equal(a, b)
 
 
+def test_what_is_gone_back_to_takes_the_memory_of_what_it_replaces(local, tmp_path):
+    local.update(random_batch(), policy_gradient.grpo(), 1e-2)
+    local.save(str(tmp_path))
+    kept = [{k: t.clone() for k, t in local.optimizer.state[p].items()} for p in local.trained.values()]
+    local.update(random_batch(seed=1), policy_gradient.grpo(), 1e-2)
+    places = [{k: t.data_ptr() for k, t in local.optimizer.state[p].items()} for p in local.trained.values()]
+    local.load(str(tmp_path))
+    found = [local.optimizer.state[p] for p in local.trained.values()]
+    assert [{k: t.data_ptr() for k, t in own.items()} for own in found] == places
+    assert all(torch.equal(t, was[k]) for own, was in zip(found, kept, strict=True) for k, t in own.items())
+
+
 def test_a_running_mean_is_what_is_kept_and_the_latest_weights_go_on(local, tmp_path):
     """By hand: after one update from w0 to w1 the mean is 0.9 w0 + 0.1 w1."""
     averaging = policy.LocalPolicy(*embedded.build("micro", NOWHERE, 0), "fp32", average=0.9)

@@ -36,6 +36,7 @@ def sequential(
     alpha: float = 0.1,
     tolerance: float = 0.02,
     doubt: float = 0.25,
+    sure: float = 2.0,
     *,
     evaluations: Sequence[Evaluation],
     retained: Sequence[Evaluation],
@@ -52,6 +53,8 @@ def sequential(
     tolerance  a fall up to this is never held against a round
     doubt      what would be better is unclear while the arm that fell most would by chance be as low in less than this share of
                runs
+    sure       that doubt is no matter where the mean over arms, of which the doubtful one is one, is above so many of its
+               standard errors
 
     Going back cannot mend what the accepted weights have too, so that only falls since they were measured are harm. Simulated
     whole runs are in bench/guards.py; their table is in docs/guard.md.
@@ -79,11 +82,10 @@ def sequential(
         why = f"unclear: accuracy changed by {mean:+.2%} on the half that chooses: no gain, and no fall beyond chance; going on"
         return Decision("unclear", why, numbers)
     suspect = max(falls(history)[1], key=lambda fall: fall.z)
-    if suspect.p * len(arms) < doubt:
-        return Decision(
-            "unclear", f"unclear: accuracy rose by {mean:.2%}, but {suspect.arm} may have fallen; going on", numbers
-        )
-    return Decision("better", f"accepted: accuracy rose by {mean:.2%} on the half that chooses", numbers)
+    doubtful = f", but {suspect.arm} may have fallen" if suspect.p * len(arms) < doubt else ""
+    if doubtful and mean <= sure * numbers["standard_error"]:
+        return Decision("unclear", f"unclear: accuracy rose by {mean:.2%}{doubtful}; going on", numbers)
+    return Decision("better", f"accepted: accuracy rose by {mean:.2%} on the half that chooses{doubtful}", numbers)
 
 
 def alike(one: Evaluation, other: Evaluation) -> bool:

@@ -8,13 +8,13 @@ base is known (`LocalPolicy.base`) are written by themselves, with a reference t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from sharpen.core import UserError
@@ -144,22 +144,17 @@ def load(policy: Any, directory: str) -> None:
     if (path / SHARDS).is_dir() or policy.ranks:
         load_shards(policy, path)
         return
+    former = {parameter: dict(own) for parameter, own in policy.optimizer.state.items()}
     policy.optimizer.state.clear()
     if (path / adapters.WEIGHTS).is_file():
         policy.put(list(adapter(policy, path).values()))
         policy.mean = [t.detach().clone() for t in policy.trained.values()] if policy.average else []
     elif not policy.lora:  # merged adapters are restored below; the weights beneath them never change
-        saved = load_weights(path, type(policy.model))
-        parameters, kept = dict(saved.named_parameters()), saved.state_dict()
-        policy.put([parameters[n].detach() for n in policy.trained])
-        with torch.no_grad():
-            for name, buffer in policy.model.named_buffers():
-                if name in kept:
-                    buffer.copy_(kept[name])
+        take(policy, load_weights(path, type(policy.model)))
         policy.mean = [t.detach().clone() for t in policy.trained.values()] if policy.average else []
     numbers = {n: i for i, n in enumerate(policy.trained)}
     learned: dict[int, Tensor] = {}
-    for key, tensor in read(path / "optimizer.safetensors", policy.kept).items():
+    for key, tensor in each(path / "optimizer.safetensors", policy.kept):
         field, name = key.split(":", 1)
         if field == "latest":
             policy.trained[name].data.copy_(tensor)
@@ -168,11 +163,29 @@ def load(policy: Any, directory: str) -> None:
         elif field == "learned":
             learned[numbers[name]] = tensor
         else:
-            policy.optimizer.state[policy.trained[name]][field] = tensor
+            weights = policy.trained[name]
+            policy.optimizer.state[weights][field] = into(former.get(weights, {}).get(field), tensor)
     optimizer.refuse_other(policy.optimizer, path)
     load_rest(policy, path)
     policy.learned = [learned[i] for i in sorted(learned)]
     policy.refresh()
+
+
+def into(place: Tensor | None, tensor: Tensor) -> Tensor:
+    """A tensor of a file in memory of its own: that of what it replaces, where it fits, for what is given back stays ours."""
+    if place is None or (place.shape, place.dtype, place.device) != (tensor.shape, tensor.dtype, tensor.device):
+        return tensor.clone()
+    return place.copy_(tensor)
+
+
+def take(policy: Any, saved: Any) -> None:
+    """Weights and buffers of another model of the same kind; it is let go of before anything else is loaded."""
+    parameters, kept = dict(saved.named_parameters()), saved.state_dict()
+    policy.put([parameters[n].detach() for n in policy.trained])
+    with torch.no_grad():
+        for name, buffer in policy.model.named_buffers():
+            if name in kept:
+                buffer.copy_(kept[name])
 
 
 def adapter(policy: Any, path: Path) -> dict[str, Tensor]:
@@ -232,8 +245,20 @@ def load_rest(policy: Any, path: Path) -> None:
 
 
 def read(file: Path, device: str) -> dict[str, Tensor]:
+    return dict(each(file, device))
+
+
+def each(file: Path, device: str) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a file one after another, for all together would lie in memory beside what they replace. What was read of
+    a file lies there until it is closed, so it is opened for each."""
     try:
-        return load_file(file, device=device)
+        with safe_open(file, "pt", device=device) as opened:
+            names = list(opened.keys())
+        for name in names:
+            with safe_open(file, "pt", device=device) as opened:
+                tensor = opened.get_tensor(name)
+            yield name, tensor
+            del tensor
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"{file} is missing or damaged ({in_short(error)}), and the run cannot go on exactly as it would have without it. "
