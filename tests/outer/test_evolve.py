@@ -99,9 +99,15 @@ def test_a_program_of_a_role_prints_a_recipe_and_can_do_nothing_else(tmp_path):
 
 def test_a_process_of_a_role_that_never_ends_is_killed_with_all_that_it_began():
     never = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'while True: pass'])\nwhile True: pass"
-    assert trusted.child([sys.executable, "-S", "-c", never], 1.0) == (None, "")
-    assert trusted.child([sys.executable, "-S", "-c", "import sys; sys.exit('no recipe')"], 60.0) == (1, "no recipe")
-    assert trusted.child([sys.executable, "-S", "-c", "import os; os._exit(7)"], 60.0) == (7, "it said nothing")
+    assert trusted.child([sys.executable, "-S", "-c", never], 1.0) == trusted.Ended(None)
+    assert trusted.child([sys.executable, "-S", "-c", "import sys; sys.exit('no recipe')"], 60.0).complaint == "no recipe"
+    assert trusted.child([sys.executable, "-S", "-c", "import os; os._exit(7)"], 60.0) == trusted.Ended(7, "it said nothing")
+    # What it leaves behind dies with it, and what it says is kept in part, however much it says.
+    leaves = (
+        "import subprocess as s, sys; print(s.Popen([sys.executable, '-c', 'while True: pass']).pid); print('x' * 10**7, 5)"
+    )
+    ended = trusted.child([sys.executable, "-S", "-c", leaves], 600.0)
+    assert ended.status == 0 and len(ended.said) == trusted.KEPT and ended.said.endswith("x 5\n")
 
 
 def history_of(*entries):
@@ -197,6 +203,5 @@ def test_the_tree_is_a_page_that_escapes_what_a_role_wrote(tmp_path):
     found |= {"file": "recipe.py", "optimism": {"chosen": 0.02, "reported": 0.0, "gap": 0.02, "luck": 0.01}}
     text = page.render(tmp_path, found).read_text()
     assert "<script" not in text and "&lt;script&gt;" in text and "no &lt;/td&gt;" in text and "1 ★" in text
-    assert [r["depth"] for r in page.ordered(rows)] == [0, 1, 2]
     assert evolve.lineage(this, 2) == ["<script>alert(1)</script>", "lr"]
     assert archive.PARENTS and read(tmp_path / "none.jsonl").entries == []

@@ -404,7 +404,12 @@ def hostile(directory: Path) -> None:
         ({"role": ATTACK, "content": [{"type": ATTACK}, {"type": "text", "text": ATTACK}]},), ATTACK, *("f" + ATTACK, 1), "test"
     )
     long = Task(({"role": "user", "content": "long"},), None, arm.family, arm.level, "test")
-    meta = META | {"recipe": ATTACK, "recipe_text": ATTACK, "argv": ["sharpen", ATTACK], "versions": {ATTACK: ATTACK}}
+    meta = META | {
+        "recipe": ATTACK,
+        "recipe_text": ATTACK,
+        "argv": ["sharpen", ATTACK],
+        "versions": {ATTACK: ATTACK, "w" * 300: "w" * 300},
+    }
     with Store.create(directory, meta) as store:
         for purpose in ("before", "test"):
             rows = [sample(task, f"{purpose}.0", "wrong", ATTACK + STAMP), sample(long, f"{purpose}.1", "wrong", "A" * 100_000)]
@@ -531,7 +536,11 @@ def test_hostile_text_does_nothing_in_a_browser(browser, tmp_path):
     assert console == [] and asked == [page.as_uri()]
     assert ask_page(browser, "return document.title") == "r · No difference shown. · sharpen"
     assert ask_page(browser, "return document.querySelectorAll('script, img').length") == 0
-    assert ask_page(browser, "return document.documentElement.scrollWidth <= innerWidth")
+    for width in (1085, 1280, 375):  # a name without a gap is no reason to scroll, beside a scroll bar neither
+        metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        browser("/goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=metrics)
+        assert ask_page(browser, "const e = document.documentElement; return e.scrollWidth <= e.clientWidth"), width
+    browser("/goog/cdp/execute", cmd="Emulation.clearDeviceMetricsOverride", params={})
 
 
 def test_the_page_forbids_what_escaping_lets_through(browser, tmp_path, run):

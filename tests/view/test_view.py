@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from sharpen.core import Arm, ArmStats, Decision, Evaluation, Rollout, Sample, T
 from sharpen.guard import Diagnosis
 from sharpen.store import Asked, Position, Store, asked
 from sharpen.terminal import Noted, Quiet, listening, noted
-from sharpen.view import app, found, reading, searching, watching
+from sharpen.view import answers, app, found, reading, searching, watching
 
 LACKING = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
 LACKING += [] if any(map(importlib.util.find_spec, ("httpx", "httpx2"))) else ["httpx"]  # starlette's test client has either
@@ -99,10 +100,10 @@ def run(tmp_path) -> Path:
     return make(tmp_path / "run")
 
 
-def client(*runs: Path, decides: bool = True, token: str = "secret", **headers: str):
+def client(*runs: Path, decides: bool = True, token: str = "secret", loops: Sequence[Path] = (), **headers: str):
     from starlette.testclient import TestClient
 
-    site = app.site_of(runs, 8484, decides, "secret")
+    site = app.site_of(runs, 8484, decides, "secret", loops)
     given = {"authorization": f"Bearer {token}"} if token else {}
     return TestClient(app.application(site), base_url=HOME, headers={**given, **headers}, follow_redirects=False)
 
@@ -260,7 +261,7 @@ def test_news_come_as_events_and_only_news(run):
     async def read() -> list[str]:
         from sharpen.view import answers
 
-        stream = answers.streamed(site.runs["run"], True)
+        stream = answers.news(answers.parts_of(site.runs["run"], True))
         return [await anext(stream) for _ in range(7)]
 
     first, *parts = asyncio.run(read())
@@ -413,6 +414,27 @@ def test_orders_reach_the_run_or_say_that_nobody_is_there(run):
         writer.stdout.close()
     assert got(here, "/run")["state"] == "stopped"
     assert asked.forget_pauses(run) is True
+
+
+@NEEDED
+def test_a_run_that_is_being_gone_on_with_is_not_begun_a_second_time(run):
+    """Until the first process has the lock nobody seems to work on the run."""
+    site = app.site_of([run], 8484)
+    begun = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    site.runs["run"].started = begun
+    try:
+        with pytest.raises(UserError, match=f"Process {begun.pid} goes on with it already"):
+            answers.gone_on(site.runs["run"])
+    finally:
+        begun.kill()
+        begun.communicate()
+
+
+@NEEDED
+def test_a_report_is_offered_where_there_is_one(run):
+    assert "/run/report" not in client(run).get("/run").text
+    (run / "report.html").write_text("<p>done</p>")
+    assert all("/run/report" in client(run, decides=decides).get("/run").text for decides in (True, False))
 
 
 # What is not as it should be.

@@ -23,7 +23,7 @@ def view(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 is any that is free. [default: 8484]")] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Show only: nobody can stop a run or decide a label.")] = False,
 ) -> None:
-    """Watch runs in a browser, while they go on: curves, skills, rollouts, lineage, labels to decide.
+    """Watch runs in a browser, while they go on: curves, skills, rollouts, lineage, labels to decide; and loops around runs.
 
     The page is for this machine alone, and for whoever has the address that is printed. It only reads the runs; what is decided
     on it lies in files that a run takes in after its round.
@@ -33,16 +33,20 @@ def view(
     from sharpen.view import app, found
 
     app.require()
-    places = found.runs(runs or [])
+    loops = found.loops(runs or [])
+    places = found.runs(runs or [], loops)
     try:
         at = listening("127.0.0.1", app.PORT if port is None else port)
     except UserError:
         if port is not None:
             raise
         at = listening("127.0.0.1", 0)  # another page is there already
-    site = app.site_of(places, at.getsockname()[1], decides=not read_only)
+    site = app.site_of(places, at.getsockname()[1], decides=not read_only, loops=loops)
     print(f"{app.address(site)}  (Ctrl-C stops it)", flush=True)
-    print(f"{len(site.runs)} run{'s' * (len(site.runs) != 1)}: {', '.join(list(site.runs)[:8])}", file=sys.stderr)
+    told = ((site.runs, "run"), (site.loops, "loop"))
+    print(
+        "; ".join(f"{len(d)} {what}{'s' * (len(d) != 1)}: {', '.join(list(d)[:8])}" for d, what in told if d), file=sys.stderr
+    )
     try:
         app.serve(site, at)
     except KeyboardInterrupt:

@@ -2,15 +2,16 @@
 
 Liu et al., "Large Language Models to Enhance Bayesian Optimization" (LLAMBO), arXiv 2402.03921, and its code: candidates are
 asked for by the score they should reach, s* = best + a (best - worst); each is then scored by the mean and deviation of several
-numbers that the role predicts for it, and expected improvement chooses. Before anything was tried the role is asked alone: its
-warm start. What it says is data: a JSON object whose values are moved into their ranges, or nothing.
+numbers that the role predicts for it, and expected improvement chooses. The first WARM trials are its warm start: it is asked
+for settings by what it knows of such problems, and shown no score. What it says is data: a JSON object whose values are moved
+into their ranges, or nothing; what was tried already is left out.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ Speak = Callable[[Sequence[str], float, int], list[str]]  # (prompts, temperatur
 ALPHAS = (0.1, 0.01, 0.001, -0.001, -0.01, -0.2)  # lowered until the score that is asked for is possible
 CANDIDATES = 10  # half of them from each of two ways to ask
 PREDICTIONS = 10
-WARM = 5  # trials that the role chooses without having seen any
+WARM = 5  # trials that the role chooses without having seen a score
+ASKED = 3  # replies to one question of the warm start: the first that says something new counts
 PROPOSE_T, PREDICT_T = 0.8, 0.7
 LONGEST = 256  # tokens of an answer
+ABOUT = "A language model is trained by reinforcement learning; the score is its held-out accuracy. Settings:"
 
 
 def speaker(who: str, longest: int = LONGEST) -> Speak:
@@ -59,14 +62,16 @@ def propose(space: Space, history: History, speak: Speak, seed: int) -> dict[str
     """The role's next settings; None where nothing that it says is one."""
     number = len(history.candidates)
     scores = history.scores()
-    if len(scores) < WARM:
-        said = speak([prompt(space, history, None)], PROPOSE_T, derive(seed, number, "outer role", 0))
-        return read(space, said[0])
+    names = {knob.name for knob in space}
+    known_settings = [{k: v for k, v in c.values.items() if k in names} for c in history.candidates]
+    if number <= WARM:  # the first candidate is the recipe as it is
+        said = speak([warm(space, known_settings)] * ASKED, PROPOSE_T, derive(seed, number, "outer role", 0))
+        return next((setting for text in said if (setting := read(space, text)) and setting not in known_settings), None)
     known = np.array([s.value for s in scores.values()])
     target = aimed(known)
     asked = [prompt(space, history, target, first=i % 2 == 0) for i in range(CANDIDATES)]
     said = speak(asked, PROPOSE_T, derive(seed, number, "outer role", 1))
-    found = list({json.dumps(v): v for text in said if (v := read(space, text))}.values())
+    found = list({json.dumps(v): v for text in said if (v := read(space, text)) and v not in known_settings}.values())
     if not found:
         return None
     predicted = speak(
@@ -93,18 +98,27 @@ def improvement(texts: Sequence[str], best: float) -> float:
     return float(acquisition.expected_improvement(mean, deviation, best)[0])
 
 
-def prompt(space: Space, history: History, target: float | None, first: bool = True) -> str:
-    """What the role is asked. `first`: what was tried in the order of its scores, else as it was tried."""
-    ranges = "\n".join(f"- {k.name}: {' or '.join(k.options) if k.options else f'{k.low:g} to {k.high:g}'}" for k in space)
+def warm(space: Space, proposed: Sequence[Mapping[str, str]]) -> str:
+    """The question of the warm start: the problem and the ranges, what was proposed, and no score."""
+    past = "\n".join(json.dumps(setting) for setting in proposed if setting)
+    shown = f"These will be tried; name another:\n{past}\n" if past else ""
+    return f"{ABOUT}\n{ranges(space)}\n{shown}By what you know of such training, name one that will score well. {form(space)}"
+
+
+def prompt(space: Space, history: History, target: float, first: bool = True) -> str:
+    """What the role is asked once scores are known. `first`: what was tried in the order of its scores, else as it came."""
     lines = tried(space, history)
     shown = sorted(lines, key=lambda line: line[1]) if first else lines
     past = "\n".join(f"{json.dumps(setting)} scored {score:.4f}" for setting, score in shown)
-    aim = "Nothing was tried yet." if target is None else f"Propose one that scores {target:.4f}."
-    form = json.dumps(values(space, [0.5] * len(space)))
-    return (
-        "A language model is trained by reinforcement learning; the score is its held-out accuracy. Settings:\n"
-        f"{ranges}\n{past and f'Tried:{chr(10)}{past}{chr(10)}'}{aim} Reply with one JSON object, such as {form}"
-    )
+    return f"{ABOUT}\n{ranges(space)}\nTried:\n{past}\nPropose one that scores {target:.4f}. {form(space)}"
+
+
+def ranges(space: Space) -> str:
+    return "\n".join(f"- {k.name}: {' or '.join(k.options) if k.options else f'{k.low:g} to {k.high:g}'}" for k in space)
+
+
+def form(space: Space) -> str:
+    return f"Reply with one JSON object, such as {json.dumps(values(space, [0.5] * len(space)))}"
 
 
 def question(space: Space, history: History, setting: dict[str, str]) -> str:

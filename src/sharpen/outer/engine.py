@@ -61,7 +61,7 @@ def attempt(
         history.add(score)
         say(f"{candidate.number}: {score.value:.4g} at {rung:.0%} ({candidate.by}) {told(candidate.values)}")
     except Failed as failed:
-        history.add(Failure(candidate.number, str(failed)))
+        history.add(Failure(candidate.number, str(failed), failed.wall))
         say(f"{candidate.number} failed ({candidate.by}): {failed}")
 
 

@@ -16,78 +16,30 @@ import json
 import math
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
-from sharpen import hashing, loop, models, rollouts, tasks
+from sharpen import hashing
 from sharpen.compare import paired
-from sharpen.core import GREEDY, Evaluation, UserError
+from sharpen.core import Evaluation, UserError
 from sharpen.estimate import Z
 from sharpen.guard import parse_budget
+from sharpen.outer import apart, asked, changes, engine, files, runs, trusted
 from sharpen.outer import archive as members
-from sharpen.outer import asked, changes, engine, files, runs, trusted
-from sharpen.outer.archive import Archive, Node
+from sharpen.outer.archive import Archive
 from sharpen.outer.files import Genome
-from sharpen.outer.history import Candidate, Failed, Failure, History, Score, finished, read
+from sharpen.outer.history import Candidate, Failed, Failure, Score, finished, read
+from sharpen.outer.population import Loop, Plan, built, foreign, fresh, genome_of, genomes, standing
 from sharpen.outer.tuning import FRESH, begin, told_verdict
-from sharpen.recipe import Method, Recipe, identities
+from sharpen.recipe import Recipe
 from sharpen.recipes import catalog
-from sharpen.store import Store, checkpoints, database
+from sharpen.store import checkpoints, database
+from sharpen.view import trees
 
 IN_A_ROW = 20  # changes that fail one after another, after which it is over
-PATIENCE = 20.0  # times as long as the root's run may a role's code take
-LEAST_S = 300.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What was asked for.
-
-    recipe    the root
-    total     budget of the whole: seconds of runs, as text; "": as many runs as `most`
-    most      runs of members, those of the root not counted
-    each      budget of one run
-    by        "hgm", "dgm" or "greedy"
-    proposer  who writes changes, "" for nobody; trust: whole recipe files, which are imported
-    """
-
-    recipe: str
-    total: str = ""
-    most: int = 40
-    each: str = "60steps"
-    by: str = "hgm"
-    seed: int = 0
-    confirm: int = 3
-    model: str | None = None
-    tasks: str | None = None
-    settings: tuple[str, ...] = ()
-    roles: tuple[str, ...] = ()
-    proposer: str = ""
-    trust: bool = False
-
-
-@dataclass(frozen=True)
-class Loop:
-    """An evolution under way: its parts, made once."""
-
-    directory: Path
-    plan: Plan
-    root: Recipe
-    history: History
-    speak: asked.Speak | None
-    progress: Any
-
-    @property
-    def setting(self) -> runs.Setting:
-        p = self.plan
-        return runs.Setting(self.directory, p.each, (p.seed,), p.model, p.tasks, p.settings, p.roles)
-
-    def file(self, number: int) -> Path:
-        return self.directory / "recipes" / f"c{number:03d}.py"
 
 
 def evolve(directory: Path, plan: Plan, progress: Any) -> dict[str, Any]:
@@ -107,13 +59,15 @@ def evolve(directory: Path, plan: Plan, progress: Any) -> dict[str, Any]:
             stack.enter_context(database.locked(directory))
             begin(directory / "evolve.json", plan)
             (directory / "recipes").mkdir(exist_ok=True)
-        this = Loop(directory, plan, root, read(directory / "history.jsonl"), speak, progress)
+        package = trusted.package() if plan.trust else ""
+        this = Loop(directory, plan, root, read(directory / "history.jsonl"), speak, progress, package)
         if not this.history.entries:
             genome = files.as_json(Genome(plan.recipe))
             this.history.add(Candidate(0, genome, "root"))
         runs.trials(this.setting, "root", plan.recipe, (), (plan.seed,))  # tells now what every candidate would fail by
+        note(this)
         while one_step(this):
-            pass
+            note(this)
         return report(this)
 
 
@@ -148,21 +102,10 @@ def over(this: Loop, spent: int) -> bool:
             raise UserError(engine.all_failed(this.history))
         this.progress.say(f"the last {IN_A_ROW} changes all failed: it ends here")
         return True
-    seconds = sum(float(s.more.get("wall", 0.0)) for s in this.history.of(Score))
+    seconds = sum(float(s.more.get("wall", 0.0)) for s in this.history.of(Score)) + sum(
+        f.wall for f in this.history.of(Failure)
+    )
     return spent >= this.plan.most or bool(this.plan.total and seconds >= parse_budget(this.plan.total).amount)
-
-
-def standing(history: History) -> Archive:
-    """The members, with what is known of them."""
-    outcomes: dict[int, list[float]] = {c.number: [] for c in history.candidates if c.number not in history.failed}
-    for score in history.of(Score):
-        if score.number in outcomes:
-            outcomes[score.number].append(score.value)
-    parent = {c.number: c.parents[0] if c.parents else None for c in history.candidates}
-    for number in parent:  # a failed member's children belong to its parent
-        while (above := parent[number]) is not None and above in history.failed:
-            parent[number] = parent[above]
-    return Archive({n: Node(n, parent[n], tuple(found)) for n, found in outcomes.items()})
 
 
 def change(this: Loop, archive: Archive, parent: int, rng: np.random.Generator) -> None:
@@ -179,7 +122,11 @@ def change(this: Loop, archive: Archive, parent: int, rng: np.random.Generator) 
             values = files.as_json(genome) | {"change": said}
         this.history.add(Candidate(number, values, who, (parent,)))
         fresh(this, number)
+        if foreign(this, genome_of(this, number)):
+            apart.fit(this, this.history.candidates[number])
         this.progress.say(f"{number} from {parent}: {values['change']}")
+    except trusted.Tampered:
+        raise
     except UserError as error:
         if len(this.history.candidates) == number:
             this.history.add(Candidate(number, values, who, (parent,)))
@@ -198,87 +145,27 @@ def written(this: Loop, archive: Archive, parent: int, number: int) -> dict[str,
         return files.as_json(trusted.printed(code)) | {"change": "written by the role"}
     path = this.file(number)
     path.write_text(code, encoding="utf-8")
-    trusted.tried(path)
     return {"file": path.name, "digest": checkpoints.digest(path), "change": "a file of the role's"}
 
 
-def genome_of(this: Loop, number: int) -> Genome:
-    """What a member is. UserError for a file of a role's that has changed, or that is not trusted now."""
-    values = this.history.candidates[number].values
-    if "file" in values:
-        path = this.file(number)
-        if not this.plan.trust or not path.is_file() or checkpoints.digest(path) != values["digest"]:
-            raise UserError(f"{path} is not what the role wrote, or is not trusted: it is not run")
-        return Genome(str(path))
-    own = [str(this.file(c.number)) for c in this.history.candidates if "file" in c.values] if this.plan.trust else []
-    return files.parsed(values, [this.plan.recipe, *own])
-
-
-def genomes(this: Loop, archive: Archive) -> list[Genome]:
-    return [genome_of(this, n) for n in archive.nodes]
-
-
-def foreign(this: Loop, genome: Genome) -> bool:
-    """Whether it imports what a role wrote."""
-    return genome.base.endswith(".py") and genome.base != this.plan.recipe
-
-
-def built(this: Loop, number: int) -> Recipe:
-    """The member's recipe, its file written anew from what it is. UserError where it cannot run, or changes what all share."""
-    if number == 0:
-        return this.root
-    candidate, genome = this.history.candidates[number], genome_of(this, number)
-    if foreign(this, genome):  # never imported here: its process has looked at it
-        return this.root
-    parent = candidate.parents[0]
-    claim = f"Evolved from {this.plan.recipe}: {genome}."
-    files.write(this.file(number), genome, claim, this.plan.recipe, f"{candidate.values['change']}, from member {parent}")
-    listed = runs.trials(this.setting, f"c{number:03d}", str(this.file(number)), (), (this.plan.seed,))
-    made = loop.build_recipe(listed[-1].request)
-    assert isinstance(made, Recipe)
-    before, after = identities(this.root), identities(made)
-    for name in files.FROZEN:
-        if name in before and name != "budget" and before[name] != after[name]:
-            raise UserError(f"{name} would be {after[name]}: it is the same for all that is compared")
-    return made
-
-
-def fresh(this: Loop, number: int) -> None:
-    """Refuse a child that comes out as a member that is there already: UserError. Files of a role's are not looked at."""
-    if foreign(this, genome_of(this, number)):
-        return
-    made, plan = same_by(built(this, number)), this.plan
-    others = [c.number for c in this.history.candidates if c.number not in (number, *this.history.failed)]
-    for other in others:
-        if not foreign(this, genome_of(this, other)):
-            file = str(this.file(other)) if other else plan.recipe
-            if same_by(catalog.build(file, plan.settings, model=plan.model, tasks=plan.tasks)) == made:
-                raise UserError(f"it comes out the same recipe as member {other}")
-
-
-def same_by(recipe: Method) -> dict[str, str]:
-    """What tells a recipe from others, without the budget, which the root has from its own file."""
-    return {name: text for name, text in identities(recipe).items() if name not in ("budget", "roles")}
-
-
 def tried(this: Loop, candidate: Candidate) -> Score:
-    """One more trial of a member, with its next seed, beside the root's run of that seed."""
-    seen = sum(s.number == candidate.number for s in this.history.of(Score))
-    seed = this.plan.seed + seen
+    """One more trial of a member, with its next seed, beside the root's run of that seed. Raises Failed, with what it took."""
+    seed = this.plan.seed + sum(s.number == candidate.number for s in this.history.of(Score))
     began = time.monotonic()
-    root = runs.measured(this.setting, "root", this.plan.recipe, (), seeds=(seed,))
-    by_root = time.monotonic() - began
     try:
-        genome = genome_of(this, candidate.number)
-    except UserError as error:
-        raise Failed(str(error)) from error
-    if foreign(this, genome):
-        found = apart(this, candidate, seed, by_root)
-    else:
-        own = f"c{candidate.number:03d}", str(this.file(candidate.number))
-        found = runs.measured(this.setting, *own, (), seeds=(seed,)).validation[0]
-    outcome, gain = against(root.validation[0], found)
-    more = {"gain": gain, "accuracy": found.accuracy, "root": root.value, "wall": time.monotonic() - began}
+        root = runs.measured(this.setting, "root", this.plan.recipe, (), seeds=(seed,))
+        if foreign(this, genome_of(this, candidate.number)):
+            before, found, cost = apart.measured(this, candidate, seed, "validation", time.monotonic() - began)
+        else:
+            built(this, candidate.number)  # writes the file, which a kill may have forestalled
+            own = runs.measured(this.setting, f"c{candidate.number:03d}", str(this.file(candidate.number)), (), seeds=(seed,))
+            before, found, cost = root.validation[0], own.validation[0], own.tokens / max(root.tokens, 1)
+        outcome, gain = against(before, found)
+    except trusted.Tampered:
+        raise
+    except (Failed, UserError) as error:
+        raise Failed(str(error), time.monotonic() - began) from error
+    more = {"gain": gain, "accuracy": found.accuracy, "root": before.accuracy, "cost": cost, "wall": time.monotonic() - began}
     return Score(candidate.number, 1.0, outcome, 0.0, seed, more)
 
 
@@ -289,36 +176,6 @@ def against(root: Evaluation, member: Evaluation) -> tuple[float, float]:
         raise Failed("no task was judged in both")
     error = (found.high - found.low) / 2 / Z
     return NormalDist().cdf(found.value / error), found.value
-
-
-def apart(this: Loop, candidate: Candidate, seed: int, by_root: float) -> Evaluation:
-    """A run of a role's code in a process of its own, and its weights measured by this one. Raises Failed."""
-    path, place = this.file(candidate.number), this.directory / "runs" / f"a{candidate.number:03d}-{seed}"
-    given = [x for s in this.plan.settings for x in ("--set", s)]
-    given += [x for k, v in (("--model", this.plan.model), ("--tasks", this.plan.tasks)) if v for x in (k, v)]
-    options = [*given, "--budget", this.plan.each, "--seed", str(seed)]
-    trusted.run(path, place, options, max(LEAST_S, PATIENCE * by_root))
-    try:
-        return measured_here(this, place, seed)
-    except UserError as error:
-        raise Failed(str(error)) from error
-
-
-def measured_here(this: Loop, place: Path, seed: int) -> Evaluation:
-    """The accepted weights of a run on the root's validation stream, judged by the root's verifier."""
-    with Store.open(place, write=False) as store:
-        last = store.last_commit()
-        if last is None or last.accepted is None:
-            raise UserError(f"{place} has no accepted weights")
-        weights = store.verified(last.accepted)
-    model, tokenizer = models.load_model(weights)
-    policy = models.LocalPolicy(model, tokenizer, this.root.precision, device=this.root.device)
-    stream = tasks.held_out(this.root.tasks(), "validation", this.root.validation, seed)
-    told = loop.telling.of_recipe(this.root, tokenizer)
-    greedy = replace(told, sampling=replace(GREEDY, stop=this.root.stop))
-    by_arm = loop.ask(policy, stream, greedy, rollouts.unaided(this.root.rollout), 1, seed)
-    firsts = {arm: [group[0].verdict for group in groups] for arm, groups in by_arm.items()}
-    return Evaluation({arm: tuple(None if v.reward is None else v.correct for v in own) for arm, own in firsts.items()})
 
 
 def report(this: Loop) -> dict[str, Any]:
@@ -332,9 +189,13 @@ def report(this: Loop) -> dict[str, Any]:
     gains = [float(s.more["gain"]) for s in this.history.of(Score) if s.number == winner and s.number]
     seeds = tuple(range(this.plan.seed + FRESH, this.plan.seed + FRESH + this.plan.confirm))
     gain = None
-    if winner and seeds and not foreign(this, genome_of(this, winner)):
+    if winner and seeds:
+        began = time.monotonic()
         root = runs.measured(this.setting, "root", this.plan.recipe, (), seeds=seeds)
-        gain = runs.gain(root, runs.measured(this.setting, f"c{winner:03d}", str(this.file(winner)), (), seeds=seeds))
+        if foreign(this, genome_of(this, winner)):
+            gain = apart.gain(this, this.history.candidates[winner], seeds, time.monotonic() - began)
+        else:
+            gain = runs.gain(root, runs.measured(this.setting, f"c{winner:03d}", str(this.file(winner)), (), seeds=seeds))
     chosen = float(np.mean(gains)) if gains else 0.0
     tried_once = [float(s.more["gain"]) for s in this.history.of(Score) if s.number]
     spread = float(np.std(tried_once)) / math.sqrt(max(len(gains), 1)) if len(tried_once) > 1 else 0.0
@@ -355,20 +216,31 @@ def report(this: Loop) -> dict[str, Any]:
         "members": [row(this, archive, c) for c in this.history.candidates],
         "file": str(final(this, winner, gain)),
     }
+    note(this, str(made["verdict"]))
     (this.directory / "report.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     made["page"] = str(page.render(this.directory, made))
     return made
+
+
+def note(this: Loop, verdict: str = "") -> None:
+    """How it stands, for the page of `sharpen view`."""
+    plan, archive = this.plan, standing(this.history)
+    done = sum(s.number > 0 for s in this.history.of(Score)) + len(this.history.failed)
+    about: dict[str, Any] = dict(command="evolve", recipe=plan.recipe, by=plan.by, done=done, of=plan.most, verdict=verdict)
+    rows = [row(this, archive, c) for c in this.history.candidates]
+    trees.write(this.directory, **about, winner=members.chosen(archive), members=rows)
 
 
 def final(this: Loop, winner: int, gain: Any) -> Path:
     """The chosen recipe as a file at the top, for a person."""
     path = this.directory / "recipe.py"
     genome = genome_of(this, winner)
-    if foreign(this, genome):
+    if "file" in this.history.candidates[winner].values:
         path.write_text(Path(genome.base).read_text("utf-8"), encoding="utf-8")
         return path
     claim = f"Evolved from {this.plan.recipe}: {told_verdict(this.history.candidates[winner], gain)}."
-    files.write(path, genome, claim, this.plan.recipe, " then ".join(lineage(this, winner)) or "nothing")
+    put = files.put if foreign(this, genome) else files.write
+    put(path, genome, claim, this.plan.recipe, " then ".join(lineage(this, winner)) or "nothing")
     return path
 
 
@@ -396,4 +268,5 @@ def row(this: Loop, archive: Archive, candidate: Candidate) -> dict[str, Any]:
         "score": node.score if node and scores else None,
         "productivity": archive.productivity(candidate.number) if node else None,
         "gain": float(np.mean([s.more["gain"] for s in scores])) if scores else None,
+        "cost": float(np.mean([s.more["cost"] for s in scores if "cost" in s.more] or [math.nan])) if scores else None,
     }

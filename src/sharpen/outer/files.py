@@ -14,6 +14,8 @@ from sharpen.recipe import SLOTS, Recipe, Stages
 from sharpen.recipes import catalog
 
 FROZEN = ("tasks", "verify", "student", "validation", "test", "budget", "isolation", "seed", "verdict_s", "unscorable_limit")
+# What no budget counts, so that more of it would be no better recipe but a longer one.
+UNPAID = ("warmup_steps", "warmup_rows", "warmup_demos", "warmup_levels", "warmup_until")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def parsed(value: Any, files: Collection[str] = ()) -> Genome:
         raise UserError("slots and settings are objects of texts")
     made = Genome(value["base"], {str(k): str(v) for k, v in slots.items()}, {str(k): str(v) for k, v in settings.items()})
     for name in (*made.slots, *made.settings):
-        if name.partition(".")[0] in FROZEN:
+        if name.partition(".")[0] in (*FROZEN, *UNPAID):
             raise UserError(f"{name} is the same for all that is compared, and nothing may change it")
         if name in made.slots and name not in SLOTS:
             raise UserError(f"{name} is no slot: {', '.join(SLOTS)}")
@@ -58,6 +60,13 @@ def parsed(value: Any, files: Collection[str] = ()) -> Genome:
     if acting:
         raise UserError(f"{'; '.join(acting)} could act with your rights")
     return made
+
+
+def unchanged(root: Mapping[str, str], other: Mapping[str, str]) -> None:
+    """UserError where a recipe (`recipe.identities`) is not the root's in what all share."""
+    for name in (*FROZEN, *UNPAID):
+        if name in root and name != "budget" and root[name] != other.get(name):
+            raise UserError(f"{name} would be {other.get(name)}: it is the same for all that is compared")
 
 
 def as_json(genome: Genome) -> dict[str, Any]:
@@ -94,11 +103,16 @@ def _line(said: str) -> str:
     return re.sub(r"\s+", " ", said).replace("\\", "/").replace('"""', "'''").strip() or "-"
 
 
-def write(path: Path, genome: Genome, claim: str, parent: str, differs: str) -> Recipe:
-    """Write the file, and build what it says. UserError where that is no recipe that can run."""
+def put(path: Path, genome: Genome, claim: str, parent: str, differs: str) -> None:
+    """Write the file, and import nothing."""
     part = path.with_name(f".{path.name}.part")
     part.write_text(text(genome, claim, parent, differs), encoding="utf-8")
     part.replace(path)
+
+
+def write(path: Path, genome: Genome, claim: str, parent: str, differs: str) -> Recipe:
+    """Write the file, and build what it says. UserError where that is no recipe that can run."""
+    put(path, genome, claim, parent, differs)
     built = catalog.build(str(path))
     if isinstance(built, Stages):
         raise UserError(f"{genome.base} has several stages: an outer loop changes recipes of one.")

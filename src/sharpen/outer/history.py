@@ -44,10 +44,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Failure:
-    """A candidate that came to nothing, and why."""
+    """A candidate that came to nothing, why, and the seconds that it took, as far as they count."""
 
     number: int
     why: str
+    wall: float = 0.0
 
 
 Entry = Candidate | Score | Failure
@@ -55,7 +56,11 @@ KINDS: Mapping[str, type[Entry]] = {"candidate": Candidate, "score": Score, "fai
 
 
 class Failed(Exception):
-    """A candidate cannot be measured: why, in words. It costs only itself."""
+    """A candidate cannot be measured: why, in words, and the seconds that it took. It costs only itself."""
+
+    def __init__(self, why: str, wall: float = 0.0) -> None:
+        super().__init__(why)
+        self.wall = wall
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sharpen.report import page
+from sharpen.view import trees
 
 Found = Mapping[str, Any]  # `evolve.report`
 
@@ -27,19 +28,5 @@ def html(directory: Path, found: Found) -> str:
         directory=str(directory),
         found=found,
         tone=tone,
-        rows=ordered(found["members"]),
+        tree=trees.table(found["members"], found["winner"], "evolve"),
     )
-
-
-def ordered(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Members as a tree is read, with their `depth`: each before its children, children in the order of their birth."""
-    below: dict[int | None, list[dict[str, Any]]] = {}
-    for one in members:
-        below.setdefault(one["parent"], []).append(one)
-    found: list[dict[str, Any]] = []
-    open_ = [(one, 0) for one in reversed(below.get(None, []))]
-    while open_:
-        one, depth = open_.pop()
-        found.append({**one, "depth": depth})
-        open_ += [(child, depth + 1) for child in reversed(below.get(one["number"], []))]
-    return found

@@ -153,9 +153,12 @@ def read(listed: Sequence[runner.Trial]) -> Measured:
 def gain(base: Measured, winner: Measured, split: str = "test") -> dict[str, Any] | None:
     """winner - base on a split, paired by seed and by task, as JSON; None where one was not measured there."""
     both = [[e for e in getattr(one, split) if e is not None] for one in (base, winner)]
-    if len(both[0]) != len(both[1]) or not both[0]:
-        return None
-    found = paired.difference(*([paired.scores(e) for e in one] for one in both))
+    return difference(*both) if len(both[0]) == len(both[1]) and both[0] else None
+
+
+def difference(base: Sequence[Evaluation], other: Sequence[Evaluation]) -> dict[str, Any] | None:
+    """other - base, paired by seed and by task, as JSON; None where no task was judged in both."""
+    found = paired.difference(*([paired.scores(e) for e in one] for one in (base, other)))
     if found is None:
         return None
     return {"value": found.value, "ci95": [found.low, found.high], "p": found.p, "n": found.n}

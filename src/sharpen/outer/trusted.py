@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sharpen
 from sharpen.core import UserError
@@ -28,6 +33,27 @@ from sharpen.sandbox import Limits, Program, shared
 SECONDS = 10.0  # of a program in the sandbox
 BUILD_S = 120.0  # of a recipe file's first look, importing torch included
 LONGEST = 20_000  # characters of a program
+KEPT = 1 << 17  # bytes of what a process says
+LOOK = """
+import json, pickle, sys
+from sharpen.core import UserError
+from sharpen.loop import Request, build_recipe
+from sharpen.recipe import Recipe, identities
+from sharpen.recipes import catalog
+try:
+    options = json.loads(sys.argv[2])
+    made = build_recipe(Request(recipe=sys.argv[1], **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}))
+    if not isinstance(made, Recipe):
+        sys.exit("UserError: it has several stages, and an evolution changes recipes of one")
+    if identities(pickle.loads(pickle.dumps(made))) != identities(made):
+        sys.exit("UserError: it is another recipe once it was pickled")
+    check = getattr(catalog.load(catalog.find(sys.argv[1])), "check", None)
+    if check is not None and not check(made):
+        sys.exit("UserError: its own check fails")
+except UserError as error:
+    sys.exit(f"UserError: {error}")
+print(json.dumps(identities(made)))
+"""
 
 FORM = '{"base": "grpo", "slots": {"curriculum": "sec"}, "settings": {"lr": "0.0003"}}'
 ASK = (
@@ -40,6 +66,10 @@ ASK_FILE = (
     "recipe() that returns a sharpen.recipe.Recipe, mostly dataclasses.replace(catalog.build('grpo'), …) with catalog from "
     "sharpen.recipes. tasks, verify, student, validation and test cannot be changed."
 )
+
+
+class Tampered(UserError):
+    """This program's own files are not what they were: it ends here."""
 
 
 def program(said: str) -> str:
@@ -75,57 +105,82 @@ def _tail(text: bytes) -> str:
     return lines[-1][:200] if lines else "it said nothing"
 
 
-def tried(path: Path, seconds: float = BUILD_S) -> None:
-    """Build a recipe file in a process of its own, and check it there. UserError for what fails or never ends."""
-    script = (
-        "import sys\nfrom sharpen.core import UserError\nfrom sharpen.loop import Request, build_recipe\n"
-        "try:\n    build_recipe(Request(recipe=sys.argv[1]))\n"
-        "except UserError as error:\n    sys.exit(f'UserError: {error}')\n"
-    )
-    ended, complaints = child([sys.executable, "-c", script, str(path)], seconds)
-    if ended is None:
+def tried(path: Path, options: Mapping[str, Any], seconds: float = BUILD_S) -> dict[str, str]:
+    """Build a recipe file in a process of its own, look there whether it is fit for the folder (it prints, pickles, and passes
+    its own check where it has one), and return what it says that it is (`recipe.identities`). UserError for what fails or
+    never ends.
+
+    options  of `loop.Request`: what all members share
+    """
+    ended = child([sys.executable, "-c", LOOK, str(path), json.dumps(dict(options))], seconds)
+    if ended.status is None:
         raise UserError(f"{path.name} was not built after {seconds:.0f} s: it never ends")
-    if ended != 0:
-        raise UserError(f"{path.name} cannot be built: {complaints}")
+    if ended.status != 0:
+        raise UserError(f"{path.name} cannot be built: {ended.complaint}")
+    found = objects(ended.said)
+    if not found or not all(isinstance(text, str) for text in found[-1].values()):
+        raise UserError(f"{path.name} was built, and says nothing of what it is")
+    return found[-1]
 
 
-def child(command: Sequence[str], seconds: float) -> tuple[int | None, str]:
-    """(exit status, its last words); None where it had to be killed. It is killed with all that it has begun."""
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: its status, None where it had to be killed; the last line that it complained with, and the last of
+    what it said."""
+
+    status: int | None
+    complaint: str = ""
+    said: str = ""
+
+
+def child(command: Sequence[str], seconds: float) -> Ended:
+    """Run a process with a deadline. When it has ended, or time is over, all that it began in its session is killed, and of
+    what it says the last KEPT bytes are kept, however much it says."""
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, env=dict(os.environ)
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
+    heard = {"out": b"", "err": b""}
+
+    def hear(name: str, stream: Any) -> None:
+        with stream:
+            while piece := stream.read1(1 << 16):
+                heard[name] = (heard[name] + piece)[-KEPT:]
+
+    listening = [
+        threading.Thread(target=hear, args=of, daemon=True) for of in (("out", process.stdout), ("err", process.stderr))
+    ]
+    for thread in listening:
+        thread.start()
+    status = None
     try:
-        _, said = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
-        return None, ""
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
-    return process.returncode, _tail(said)
+        with suppress(subprocess.TimeoutExpired):
+            status = process.wait(seconds)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(60)
+        for thread in listening:
+            thread.join(5)  # what has left the session may keep the pipe open: it is not waited for
+    return Ended(status, "" if status is None else _tail(heard["err"]), heard["out"].decode("utf-8", "replace"))
 
 
 def run(path: Path, place: Path, options: Sequence[str], seconds: float) -> None:
-    """A run of a role's recipe file, or the rest of it. Raises Failed for one that ends badly or not in time, and UserError
-    where it has edited this program: then nothing that it says can be believed."""
-    before = package()
+    """A run of a role's recipe file, or the rest of it. Raises Failed for one that ends badly or not in time."""
     again = (place / "run.db").is_file()
     command = ["resume", str(place), "--trust"] if again else ["run", str(path), "--run-dir", str(place), *options]
-    ended, said = child([sys.executable, "-m", "sharpen", *command], seconds)
-    if package() != before:
-        raise UserError(f"{path} has changed sharpen's own files. Install it anew: nothing that it says can be believed now.")
-    if ended is None:
+    ended = child([sys.executable, "-m", "sharpen", *command], seconds)
+    if ended.status is None:
         raise Failed(f"it had not ended after {seconds:.0f} s")
-    if ended != 0:
-        raise Failed(f"its process ended with {ended}: {said}")
+    if ended.status != 0:
+        raise Failed(f"its process ended with {ended.status}: {ended.complaint}")
 
 
 def package() -> str:
-    """A hash of this program's own files: a role's code that edits the verifier on disk changes it."""
+    """A hash of this program's own files: a role's code that edits the verifier on disk changes it. Compiled copies are left
+    out, which every process may write."""
     root = Path(sharpen.__file__).parent
     found = hashlib.blake2b(digest_size=16)
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
         found.update(str(path.relative_to(root)).encode())
         found.update(path.read_bytes())
     return found.hexdigest()

@@ -29,6 +29,7 @@ from sharpen.outer.space import Space
 from sharpen.recipe import SLOTS, Recipe
 from sharpen.recipes import catalog
 from sharpen.store import database
+from sharpen.view import trees
 
 POWER = "^N"  # behind the name of a number: an exponent of the length of a run
 FRESH = 1000  # seeds of the report begin here, after those of the trials
@@ -103,7 +104,13 @@ def tune(directory: Path, plan: Plan, progress: Any) -> dict[str, Any]:
         history = read(directory / "history.jsonl")
         subject = asked_of(directory, plan, chosen, progress) if plan.asks else trained(directory, plan, chosen)
         shares = engine.rungs(plan.rungs)
-        engine.search(history, proposing(plan, subject), subject.measure, plan.trials, shares, progress.say)
+
+        def say(text: str) -> None:
+            progress.say(text)
+            note(directory, plan, history)
+
+        note(directory, plan, history)
+        engine.search(history, proposing(plan, subject), subject.measure, plan.trials, shares, say)
         return report(directory, plan, subject, history)
 
 
@@ -145,7 +152,7 @@ def proposing(plan: Plan, subject: Subject) -> engine.Propose:
         if speak and (said := asked.propose(subject.space, history, speak, plan.seed)) is not None:
             return said, "role", ()
         made = space.values(subject.space, proposer(subject.space, known, plan.seed, number))
-        return made, "chance: the role named no settings" if speak else plan.by, ()
+        return made, "chance: the role named no new settings" if speak else plan.by, ()
 
     return propose
 
@@ -319,8 +326,24 @@ def report(directory: Path, plan: Plan, subject: Subject, history: History) -> d
         "trials": rows,
         "file": str(subject.write(winner, claim)),
     }
+    note(directory, plan, history, verdict)
     (directory / "report.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     return made
+
+
+def note(directory: Path, plan: Plan, history: History, verdict: str = "") -> None:
+    """How it stands, for the page of `sharpen view`."""
+    scores, done = history.scores(), {e.number for e in history.entries if not isinstance(e, Candidate)}
+    rows = []
+    for c in history.candidates:
+        known, said = [s for s in history.of(Score) if s.number == c.number], engine.told(c.values)
+        score = scores[c.number].value if c.number in scores else None
+        change = (said if c.number else "as it is") + ("" if not known or known[-1].rung == 1 else f" ({known[-1].rung:.0%})")
+        why = history.failed.get(c.number, "")
+        rows.append(dict(number=c.number, by=c.by, change=change, failed=why, trials=len(known), score=score))
+    winner = engine.best(history).number if scores and not plan.horizon else None
+    about: dict[str, Any] = dict(command="tune", recipe=plan.what, by=plan.by, done=len(done), of=plan.trials, verdict=verdict)
+    trees.write(directory, **about, winner=winner, members=rows)
 
 
 def trial_row(candidate: Candidate, history: History) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def put(directory: Path, asked: Asked) -> Path:
     """Leave a file for the run, durable when this returns. Raises `Taken` where its subject is decided already, and UserError
     for what cannot be asked, or written."""
     if fault := wrong(asdict(asked)):
-        raise UserError(f"{asked.id}: {fault}.")
+        raise UserError(f"This cannot be asked of the run: {fault}.")
     folder = directory / FOLDER
     with database.explained(directory):
         checkpoints.own(directory)
@@ -161,7 +161,7 @@ def no_budget(text: str) -> str:
     try:
         parse_budget(text)
     except UserError as error:
-        return str(error)
+        return str(error).rstrip(".")
     return ""
 
 

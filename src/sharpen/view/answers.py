@@ -9,33 +9,23 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import jinja2
-
-from sharpen.core import OUTCOMES, UserError
+from sharpen.core import UserError
 from sharpen.report import page
 from sharpen.store import Store, asked, lineage
-from sharpen.view import deciding, reading, searching, watching
+from sharpen.view import deciding, reading, searching, trees, watching
+from sharpen.view.layouts import render
 from sharpen.view.site import Refused, Site
 
 EVERY = 2.0  # seconds between two looks for news
 ALIVE = 15.0  # seconds after which a silent stream says that it lives
-
-ENVIRONMENT = page.environment(
-    jinja2.FunctionLoader(lambda name: files("sharpen.view").joinpath("pages", name).read_text("utf-8"))
-)
-ENVIRONMENT.filters |= {"ago": reading.ago, "clock": reading.clock, "when": deciding.when}
-ENVIRONMENT.globals |= {"outcomes": (*OUTCOMES, "not correct"), "purposes": searching.PURPOSES, "kinds": tuple(searching.KINDS)}
-
-
-def render(name: str, **values: Any) -> str:
-    return ENVIRONMENT.get_template(name).render(**values)
 
 
 def wants_json(request: Any) -> bool:
@@ -58,7 +48,7 @@ def shown(
         watched = site.runs[str(run)]
         here["head"] = page.Markup(watching.parts(watched, render, time.time(), whole=False).get("head", ""))
         here["open"] = getattr(watched.look(), "disputes", 0)
-    text = render(layout, **{"open": 0, **here, **found, **more})
+    text = render(layout, **{"open": 0, "events": "", **here, **found, **more})
     return HTMLResponse(text.encode("utf-8", "replace"), status)  # a lone surrogate has no UTF-8
 
 
@@ -81,11 +71,11 @@ def script(site: Site, request: Any) -> Any:
 
 
 def index(site: Site, request: Any) -> Any:
-    """The runs; where there is one, that."""
+    """The runs, and the loops around them; where there is one thing, that."""
     from starlette.responses import RedirectResponse
 
-    if len(site.runs) == 1 and not wants_json(request):
-        return RedirectResponse(f"/{next(iter(site.runs))}", 303)
+    if len(site.runs) + len(site.loops) == 1 and not wants_json(request):
+        return RedirectResponse(f"/{next(iter(site.runs), '') or f'loops/{next(iter(site.loops))}'}", 303)
     now, rows = time.time(), []
     for name, watched in site.runs.items():
         found, live = watched.look(), reading.live(watched.directory, time.time())
@@ -97,7 +87,62 @@ def index(site: Site, request: Any) -> Any:
         line = [(float(r.number), r.accuracy.value) for r in found.rounds if r.accuracy]
         rows.append(about | {"line": page.charts.spark(reading.thinned(line, reading.POINTS)), "why": ""})
     plain = [{key: row[key] for key in ("name", "state", "share", "left", "why") if key in row} for row in rows]
-    return shown(site, request, "runs.html.j2", {"rows": rows}, plain={"runs": plain})
+    loops = [standing_of(name, path) for name, path in site.loops.items()]
+    told = [{"name": s["key"], "why": s["why"]} | (asdict(s["standing"]) if s["standing"] else {}) for s in loops]
+    return shown(site, request, "runs.html.j2", {"rows": rows, "loops": loops}, plain={"runs": plain, "loops": told})
+
+
+def standing_of(name: str, directory: Path) -> dict[str, Any]:
+    try:
+        return {"key": name, "standing": trees.read(directory), "why": ""}
+    except UserError as error:
+        return {"key": name, "standing": None, "why": str(error)}
+
+
+def loop(site: Site, request: Any) -> Any:
+    """What an outer loop has tried."""
+    name, directory = loop_of(site, request)
+    found = trees.read(directory)
+    made = {"s": found, "standing": page.Markup(standing(directory)), "events": f"/loops/{name}/events"}
+    return shown(site, request, "loop.html.j2", made, plain=asdict(found) | {"state": found.state})
+
+
+def loop_of(site: Site, request: Any) -> tuple[str, Path]:
+    name = request.path_params["loop"]
+    if name not in site.loops:
+        raise Refused(404, "There is no such loop here.")
+    return name, site.loops[name]
+
+
+def standing(directory: Path) -> str:
+    """The live part of a loop's page."""
+    try:
+        return render("standing.html.j2", s=trees.read(directory), now=time.time())
+    except UserError as error:
+        return render("trouble.html.j2", why=str(error), live=None)
+
+
+def loop_events(site: Site, request: Any) -> Any:
+    from starlette.responses import StreamingResponse
+
+    _, directory = loop_of(site, request)
+    return StreamingResponse(news(lambda: {"standing": standing(directory)}), media_type="text/event-stream")
+
+
+async def news(look: Callable[[], Mapping[str, str]]) -> AsyncIterator[str]:
+    """Server-sent events: a part of the page whenever it is another than before. `look` makes the parts by their ids."""
+    sent: dict[str, str] = {}
+    quiet = time.monotonic()
+    yield "retry: 2000\n\n"
+    while True:
+        for name, text in (await asyncio.to_thread(look)).items():
+            if sent.get(name) != text:
+                sent[name], quiet = text, time.monotonic()
+                yield f"event: part\ndata: {json.dumps({'id': name, 'html': text})}\n\n"
+        if time.monotonic() - quiet > ALIVE:
+            quiet = time.monotonic()
+            yield ": alive\n\n"
+        await asyncio.sleep(EVERY)
 
 
 def overview(site: Site, request: Any) -> Any:
@@ -106,7 +151,8 @@ def overview(site: Site, request: Any) -> Any:
     found = watched.look()
     if wants_json(request):
         return shown(site, request, "", {}, plain=figures(found, reading.live(watched.directory, time.time())))
-    return shown(site, request, "overview.html.j2", {"parts": {name: page.Markup(text) for name, text in made.items()}})
+    parts = {name: page.Markup(text) for name, text in made.items()}
+    return shown(site, request, "overview.html.j2", {"parts": parts, "reported": (watched.directory / "report.html").is_file()})
 
 
 def figures(found: Any, live: reading.Live) -> dict[str, Any]:
@@ -133,30 +179,25 @@ def figures(found: Any, live: reading.Live) -> dict[str, Any]:
     }
 
 
-async def streamed(watched: watching.Watched, whole: bool) -> AsyncIterator[str]:
-    """Server-sent events: a part of the page whenever it is another than before."""
-    sent: dict[str, str] = {}
-    quiet, known = time.monotonic(), None
-    yield "retry: 2000\n\n"
-    while True:
+def parts_of(watched: watching.Watched, whole: bool) -> Callable[[], Mapping[str, str]]:
+    """A look for news of a run: what is as the last look was is left out."""
+    known: list[int | None] = [None]
+
+    def look() -> Mapping[str, str]:
         before = watched.version  # a look that is made meanwhile, by whomever, is shown once more and not missed
-        made = await asyncio.to_thread(watching.parts, watched, render, time.time(), whole, known)
-        known = before
-        for name, text in made.items():
-            if sent.get(name) != text:
-                sent[name], quiet = text, time.monotonic()
-                yield f"event: part\ndata: {json.dumps({'id': name, 'html': text})}\n\n"
-        if time.monotonic() - quiet > ALIVE:
-            quiet = time.monotonic()
-            yield ": alive\n\n"
-        await asyncio.sleep(EVERY)
+        made = watching.parts(watched, render, time.time(), whole, known[0])
+        known[0] = before
+        return made
+
+    return look
 
 
 def events(site: Site, request: Any) -> Any:
     from starlette.responses import StreamingResponse
 
     watched = watched_of(site, request)
-    return StreamingResponse(streamed(watched, request.query_params.get("all") == "1"), media_type="text/event-stream")
+    look = parts_of(watched, request.query_params.get("all") == "1")
+    return StreamingResponse(news(look), media_type="text/event-stream")
 
 
 def rollouts(site: Site, request: Any) -> Any:
@@ -282,7 +323,9 @@ NOBODY = "Nobody works on the run now: it takes this in when it is gone on with.
 
 
 def gone_on(watched: watching.Watched) -> str:
-    """Go on with a run. Raises UserError with what it said, where it ends at once."""
+    """Go on with a run. Raises UserError with what it said, where it ends at once, and where it is being gone on with."""
+    if watched.started and watched.started.poll() is None:  # until it has the lock, nobody seems to work on the run
+        raise UserError(f"Process {watched.started.pid} goes on with it already; it takes a while to begin.")
     watched.started = deciding.resume(watched.directory)
     if why := deciding.failed(watched.started, watched.directory, 1.0):
         raise UserError(f"The run could not be gone on with. It said: {why}")

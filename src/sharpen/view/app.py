@@ -95,6 +95,8 @@ def application(site: Site) -> Any:
     routes = [
         Route("/", guarded(answers.index)),
         Route("/page.js", guarded(answers.script)),
+        Route("/loops/{loop}", guarded(answers.loop)),
+        Route("/loops/{loop}/events", guarded(answers.loop_events)),
         *(Route(f"/{{run}}{path}", guarded(answer)) for path, answer in pages.items()),
         *(Route(f"/{{run}}{path}", guarded(answer), methods=["POST"]) for path, answer in acts.items()),
     ]

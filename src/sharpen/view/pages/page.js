@@ -1,7 +1,7 @@
 // Puts in what is new, and goes on with a search that has found nothing yet. Whatever comes is HTML that the server has escaped.
 "use strict";
 
-const run = document.body.dataset.run;
+const events = document.body.dataset.events;
 const offline = document.querySelector(".offline");
 
 function put(id, html) {
@@ -10,9 +10,8 @@ function put(id, html) {
   place.innerHTML = html;
 }
 
-if (run) {
-  const all = document.body.dataset.all ? "?all=1" : "";
-  const source = new EventSource(`/${encodeURIComponent(run)}/events${all}`);
+if (events) {
+  const source = new EventSource(events);
   source.addEventListener("part", (event) => {
     const part = JSON.parse(event.data);
     put(part.id, part.html);
