@@ -16,7 +16,7 @@ from sharpen.verify import judge, verify
 
 TASK = Task(({"role": "user", "content": "2 + 3 ="},), "5", "sums", 1, verifier="number")
 HEAD = """
-import json, os, sys, urllib.request
+import json, os, sys, urllib.error, urllib.request
 def ask(messages, **more):
     body = json.dumps({"messages": messages, "return_token_ids": True, **more}).encode()
     head = {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
@@ -81,6 +81,28 @@ print(ask(again, tools=tools)["choices"][0]["message"]["content"])
     made = run(tmp_path, source, ScriptedPolicy(lambda m: next(said)))
     assert not made.others and made.judged == "5" and judge([made], [0], verify)[0].verdict.correct
     assert "<tool>5" in bytes(made.tokens.astype(np.uint8)).decode()
+
+
+def test_messages_come_in_parts_and_what_is_no_text_is_refused(tmp_path):
+    """Clients that write content as a list of parts are answered; a picture, or tools without a name, are said to be wrong."""
+    source = (
+        HEAD
+        + """
+parts = [{"type": "text", "text": "two"}, {"type": "text", "text": "parts"}]
+kept = ask([{"role": "user", "content": parts}])["choices"][0]["message"]["content"]
+picture = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]
+for wrong, more in ((picture, {}), (first, {"tools": [{"name": "add"}]}), (first, {"stop": 3})):
+    try:
+        ask(wrong, **more)
+    except urllib.error.HTTPError as error:
+        kept += " | " + json.load(error)["error"]["message"]
+print(kept)
+"""
+    )
+    made = run(tmp_path, source, ScriptedPolicy(lambda m: "5"))
+    five, picture, tools, stop = made.judged.split(" | ")
+    assert five == "5" and "two\nparts" in bytes(made.tokens.astype(np.uint8)).decode()
+    assert "'image_url'" in picture and "'tools' must be" in tools and "'stop' must be" in stop
 
 
 def test_a_program_that_fails_is_not_the_models_fault(tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from sharpen import environments, rollouts
 from sharpen.core import Act, Failed, Observation, Sampling, Task, UserError
 from sharpen.data import make_batch
-from sharpen.environments import schema
+from sharpen.environments import host, schema
 from sharpen.environments.worlds.numbers import Numbers
 from sharpen.models import ScriptedPolicy
 from sharpen.verify import judge, verify
@@ -101,6 +103,35 @@ def test_the_others_go_on_while_one_hangs(tmp_path):
     ids = [f"h{i}" for i in range(len(tasks))]
     made = rollouts.drive(policy, acted, tasks, ids, finished=finished, **OPTIONS)
     assert done[-1] == 0 and sorted(done) == list(range(11)) and all(r.stop == "end" for r in made)
+
+
+def test_those_that_wait_hold_up_nobody(tmp_path):
+    """Forty wait for something, more than a host's children that may work at one time; one that does not is answered, and it is
+    what they wait for."""
+    go = tmp_path / "go"
+    look = json.dumps({"name": "look", "arguments": {"item": 1}})
+    held = [environments.open_env(SHOP, task(i, fault="waits", until=str(go))) for i in range(40)]
+    for begun in [one.begin(Act(one, "", 600.0, kind="reset")) for one in held]:
+        begun.result(600.0)
+    waits = [one.begin(Act(one, look, 600.0)) for one in held]
+    free = environments.open_env(SHOP, task())
+    do(free, kind="reset")
+    assert do(free, look).text.endswith("EUR") and not any(one.done() for one in waits)
+    go.touch()
+    assert len({one.result(600.0).text for one in waits}) == 1
+
+
+def test_who_works_is_told_from_who_waits():
+    child = subprocess.Popen(["sleep", "600"])
+    try:
+        assert host.works(os.getpid()) and not host.works(0)
+        while Path(f"/proc/{child.pid}/comm").read_text() != "sleep\n":
+            os.sched_yield()
+        while host.works(child.pid):  # until it is asleep
+            os.sched_yield()
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_one_that_hangs_is_killed():

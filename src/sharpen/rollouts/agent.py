@@ -92,9 +92,11 @@ def ask(conversation: Conversation, body: Mapping[str, Any]) -> Ask:
 def spoken(message: Mapping[str, Any]) -> Message:
     """A message as a template takes it: what tools say is the world's, and no mark in it is the template's."""
     content = message.get("content") or ""
-    if message.get("tool_calls") and not content:
+    if isinstance(content, list):
+        content = "\n".join(str(part.get("text") or "") for part in content)
+    if message.get("tool_calls"):
         calls = [{"name": n, "arguments": a} for n, a in plain(message)[2]]
-        content = "\n".join(f"<tool_call>\n{json.dumps(call)}\n</tool_call>" for call in calls)
+        content = "\n".join(filter(None, [content, *(f"<tool_call>\n{json.dumps(call)}\n</tool_call>" for call in calls)]))
     role = {"developer": "system", "function": "tool"}.get(str(message["role"]), str(message["role"]))
     found: dict[str, Any] = {"role": role, "content": content}
     return found | ({"observed": True} if role == "tool" else {})
