@@ -88,7 +88,7 @@ def test_messages_come_in_parts_and_what_is_no_text_is_refused(tmp_path):
     source = (
         HEAD
         + """
-parts = [{"type": "text", "text": "two"}, {"type": "text", "text": "parts"}]
+parts = [{"type": "text", "text": "two "}, {"type": "text", "text": "parts"}]
 kept = ask([{"role": "user", "content": parts}])["choices"][0]["message"]["content"]
 picture = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]
 for wrong, more in ((picture, {}), (first, {"tools": [{"name": "add"}]}), (first, {"stop": 3})):
@@ -101,7 +101,7 @@ print(kept)
     )
     made = run(tmp_path, source, ScriptedPolicy(lambda m: "5"))
     five, picture, tools, stop = made.judged.split(" | ")
-    assert five == "5" and "two\nparts" in bytes(made.tokens.astype(np.uint8)).decode()
+    assert five == "5" and "two parts" in bytes(made.tokens.astype(np.uint8)).decode()
     assert "'image_url'" in picture and "'tools' must be" in tools and "'stop' must be" in stop
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharpen import environments, rollouts
+from sharpen import environments, rollouts, tasks
 from sharpen.core import Act, Failed, Observation, Sampling, Task, UserError
 from sharpen.data import make_batch
 from sharpen.environments import host, schema
@@ -210,6 +210,13 @@ def test_what_an_environment_does_wrong_is_found():
     assert "something else each time" in found(fault="differs")
     assert "leaves something behind" in found(fault="leaves")
     assert "it fails" in found(fault="raises")
+
+
+def test_before_a_run_what_is_not_ours_is_looked_at():
+    def said(env, **data):
+        return " ".join(environments.look_at(env, tasks.seeds(env, "1", json.dumps(data)), 0))
+
+    assert "something else each time" in said(SHOP, fault="differs") and said(SHOP) == said("numbers") == ""
 
 
 def test_a_tool_that_prints_the_answer_is_found():

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sharpen.core import Act, Ask, Ended, Failed, Message, Observation, RolloutGenerator, Task, Turn
+from sharpen.core import Act, Ask, Ended, Failed, Message, Observation, RolloutGenerator, Task, Turn, flat
 from sharpen.environments import Program, completion
 
 
@@ -91,9 +91,7 @@ def ask(conversation: Conversation, body: Mapping[str, Any]) -> Ask:
 
 def spoken(message: Mapping[str, Any]) -> Message:
     """A message as a template takes it: what tools say is the world's, and no mark in it is the template's."""
-    content = message.get("content") or ""
-    if isinstance(content, list):
-        content = "\n".join(str(part.get("text") or "") for part in content)
+    content = flat({**message, "content": message.get("content") or ""})["content"]
     if message.get("tool_calls"):
         calls = [{"name": n, "arguments": a} for n, a in plain(message)[2]]
         content = "\n".join(filter(None, [content, *(f"<tool_call>\n{json.dumps(call)}\n</tool_call>" for call in calls)]))
