@@ -19,8 +19,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from sharpen import rollouts
-from sharpen.core import Sampling, Task
+from sharpen import rollouts, workers
+from sharpen.core import Act, Sampling, Task
+from sharpen.environments import open_env
 from sharpen.models import ScriptedPolicy
 from sharpen.verify import judge, verify
 
@@ -129,6 +130,9 @@ def played(place: Path, faults: list[str], asked: argparse.Namespace, draw: rand
             ends.append(time.perf_counter())
 
     made = rollouts.drive(policy, acted, tasks, ids, seed=0, max_tokens=100, sampling=Sampling(), finished=finished)
+    for _ in range(2 * workers.slots()):  # those that are over are ended with their host's next request
+        fresh = open_env(f"{place}:World", tasks[0])
+        fresh.now(Act(fresh, "", 600.0, kind="reset"))
     return made, Counter(outcomes_of(made)), ends[-1]
 
 
