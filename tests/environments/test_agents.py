@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from sharpen import rollouts
-from sharpen.core import Sampling, Task
+from sharpen.core import Observation, Sampling, Span, Task, Turn
 from sharpen.data import make_batch
 from sharpen.models import LocalPolicy, ScriptedPolicy, embedded
 from sharpen.tasks import gym
@@ -61,6 +61,46 @@ def test_tokens_that_are_recorded_are_those_that_were_sampled(tmp_path):
     assert {s.version for *_, s in spans} == {7}
     batch = make_batch(judge([made], [0], verify))
     assert len(batch) == 3 and batch.mask.sum() == sum(len(written) for _, written in told)
+
+
+def test_what_is_asked_at_one_time_is_recorded_each_by_itself():
+    """Two sub-agents at once are two sequences; so are two requests that go on with the same conversation. Every token that
+    was sampled is in one sequence, once."""
+    game = rollouts.agent(TASK, "nothing is started")
+    next(game)
+
+    def asked(**requests):
+        bodies = [{"id": id, "body": {"messages": messages}} for id, messages in requests.items()]
+        return game.send(Observation(json.dumps({"requests": bodies})))
+
+    def answers(asks):
+        """Each its own token, behind what it goes on with."""
+        turns = []
+        for ask in asks:
+            before = ask.after.tokens.tolist() if ask.after else [0]
+            tokens, spans = [*before, 100 + next(number)], ask.after.spans if ask.after else ()
+            sampled = np.array([any(s.start <= i < s.stop for s in spans) for i in range(len(before))] + [True])
+            spans = (*spans, Span(len(before), len(tokens)))
+            turns.append(Turn(f"said {tokens[-1]}", np.array(tokens), sampled, -np.ones(len(tokens)), "end", 0, spans))
+        return json.loads(game.send(turns).action)
+
+    number = iter(range(9))
+    asks = asked(a=[user("part 1")], b=[user("part 2")])
+    assert [(ask.messages[0]["content"], ask.after) for ask in asks] == [("part 1", None), ("part 2", None)]
+    told = answers(asks)
+    on = [user("part 1"), told["a"]["choices"][0]["message"]]
+    asks = asked(c=[*on, user("this way")], d=[*on, user("that way")])
+    assert asks[0].after.tokens.tolist() == [0, 100] and asks[1].after is None
+    answers(asks)
+    try:
+        game.send(Observation("5", done=True))
+    except StopIteration as end:
+        turns = end.value.turns
+    assert sorted(t for turn in turns for t in turn.tokens[turn.sampled].tolist()) == [100, 101, 102, 103]
+
+
+def user(text):
+    return {"role": "user", "content": text}
 
 
 def test_tools_and_streams_are_as_openai_has_them(tmp_path):

@@ -1,8 +1,9 @@
 """An agent program as a rollout: it owns the loop, and each of its requests is a turn of the student's.
 
 A request that goes on with a conversation that was answered before, its messages and then more, continues that one's tokens as
-they were sampled. Any other begins a sequence of its own: a sub-agent, or what a program makes of a conversation that it has
-compacted. All sequences are learnt from, under one verdict: the task's verifier on what the program printed.
+they were sampled. Any other begins a sequence of its own: a sub-agent, what a program makes of a conversation that it has
+compacted, or, of two requests at one time that go on with the same conversation, the second. All sequences are learnt from,
+under one verdict: the task's verifier on what the program printed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sharpen.core import Act, Ask, Ended, Failed, Message, Observation, RolloutG
 from sharpen.environments import Program, completion
 
 
-@dataclass
+@dataclass(eq=False)
 class Conversation:
     """What was said so far, as the program has it, the last answer included; and its last turn."""
 
@@ -39,7 +40,9 @@ def agent(task: Task, command: str = "", requests: int = 50, seconds: float = 30
         if asked > requests:
             program.close()
             raise Failed(f"the agent made more than {requests} requests")
-        held = [of(conversations, request["body"]) for request in wanted]
+        held: list[Conversation] = []
+        for request in wanted:
+            held.append(of(conversations, request["body"], held))
         turns: list[Turn] = yield [ask(c, request["body"]) for c, request in zip(held, wanted, strict=True)]
         answers = {}
         for conversation, request, turn in zip(held, wanted, turns, strict=True):
@@ -51,10 +54,11 @@ def agent(task: Task, command: str = "", requests: int = 50, seconds: float = 30
     return Ended(tuple(ends), seen.text)
 
 
-def of(conversations: list[Conversation], body: Mapping[str, Any]) -> Conversation:
-    """The conversation that a request goes on with; a new one where it goes on with none."""
+def of(conversations: list[Conversation], body: Mapping[str, Any], taken: Sequence[Conversation]) -> Conversation:
+    """The conversation that a request goes on with; a new one where it goes on with none, or another request of the same time,
+    in `taken`, goes on with it: one turn has one next turn."""
     said = body["messages"]
-    for conversation in reversed(conversations):
+    for conversation in (each for each in reversed(conversations) if each not in taken):
         n = len(conversation.messages)
         if n < len(said) and [plain(m) for m in said[:n]] == [plain(m) for m in conversation.messages]:
             return conversation
