@@ -2,12 +2,16 @@
 
     python bench/environments.py --environments 2000 --turns 20
 
-Prints the throughput without and with faults, how the rollouts came out, and the memory before and after.
+Prints, without and with faults: how the rollouts came out, how many were scored that should not be, or the other way round; the
+memory; seconds by the clock until the last honest one was done, and until the last of all, whose deadline it may be; processor
+seconds of this process, the hosts and the environments. What is compared are honest steps by the processor second, which a
+machine that others use too does not change, and by the clock until the last honest one was done.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import tempfile
 import threading
@@ -15,8 +19,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from sharpen import rollouts
-from sharpen.core import Sampling, Task
+from sharpen import rollouts, workers
+from sharpen.core import Act, Sampling, Task
+from sharpen.environments import open_env
 from sharpen.models import ScriptedPolicy
 from sharpen.verify import judge, verify
 
@@ -47,6 +52,26 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 
 
+def processor() -> float:
+    """Processor seconds of this process, of all below it, and of what these have reaped."""
+    below: dict[int, list[int]] = {}
+    own = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        pid = int(path.parent.name)
+        own[pid] = sum(map(int, fields[11:15]))
+        below.setdefault(int(fields[1]), []).append(pid)
+    found, left = 0, [os.getpid()]
+    while left:
+        pid = left.pop()
+        found += own.get(pid, 0)
+        left += below.get(pid, ())
+    return found / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environments", type=int, default=2000)
@@ -59,22 +84,21 @@ def main() -> None:
     faults = [f for f, share in SHARES.items() for _ in range(round(share * asked.environments))]
     faults += [""] * (asked.environments - len(faults))
     draw.shuffle(faults)
-    rates = {}
+    by_clock, by_processor = {}, {}
     for name, listed in (("warm", [""] * 50), ("without faults", [""] * asked.environments), ("with faults", faults)):
-        before, began = resident(), time.perf_counter()
-        made, outcomes = played(place, listed, asked, draw)
-        seconds = time.perf_counter() - began
-        steps = sum(asked.turns if not fault else 0 for fault in listed)
-        rates[name] = steps / seconds
-        print(
-            f"{name}: {len(made)} rollouts, {seconds:.1f} s, {steps / seconds:,.0f} honest steps/s, {dict(outcomes)}",
-            flush=True,
-        )
-        print(f"  memory {before:.0f} -> {resident():.0f} MB, {threading.active_count()} threads", flush=True)
+        before, used, began = resident(), processor(), time.perf_counter()
+        made, outcomes, honest = played(place, listed, asked, draw)
+        seconds, used = time.perf_counter() - began, processor() - used
+        steps = asked.turns * listed.count("")
+        by_clock[name], by_processor[name] = steps / (honest - began), steps / used
+        print(f"{name}: {len(made)} rollouts, {dict(outcomes)}", flush=True)
         wrong = [i for i, s in enumerate(outcomes_of(made)) if (s == "unscorable") != bool(listed[i])]
-        print(f"  lost or wrongly scored: {len(wrong)}", flush=True)
-    honest = (asked.environments - sum(map(bool, faults))) / asked.environments
-    print(f"throughput with faults: {rates['with faults'] / rates['without faults'] / honest:.0%} for each honest environment")
+        print(f"  lost or wrongly scored: {len(wrong)}")
+        print(f"  {honest - began:.1f} s until the last honest one, {seconds:.1f} s in all, {used:.1f} s of processors")
+        print(f"  honest steps: {by_clock[name]:,.0f} a second, {by_processor[name]:,.0f} a processor second")
+        print(f"  memory {before:.0f} -> {resident():.0f} MB, {threading.active_count()} threads", flush=True)
+    for name, found in (("by the clock", by_clock), ("by processors", by_processor)):
+        print(f"throughput with faults, {name}: {found['with faults'] / found['without faults']:.0%}")
 
 
 def outcomes_of(made) -> list[str]:
@@ -99,8 +123,17 @@ def played(place: Path, faults: list[str], asked: argparse.Namespace, draw: rand
 
     policy = ScriptedPolicy(lambda messages: "go(far=1)")
     ids = [f"r{i}" for i in range(len(tasks))]
-    made = rollouts.drive(policy, acted, tasks, ids, seed=0, max_tokens=100, sampling=Sampling())
-    return made, Counter(outcomes_of(made))
+    ends = [time.perf_counter()]
+
+    def finished(i, rollout) -> None:
+        if not faults[i]:
+            ends.append(time.perf_counter())
+
+    made = rollouts.drive(policy, acted, tasks, ids, seed=0, max_tokens=100, sampling=Sampling(), finished=finished)
+    for _ in range(2 * workers.slots()):  # those that are over are ended with their host's next request
+        fresh = open_env(f"{place}:World", tasks[0])
+        fresh.now(Act(fresh, "", 600.0, kind="reset"))
+    return made, Counter(outcomes_of(made)), ends[-1]
 
 
 if __name__ == "__main__":

@@ -58,9 +58,51 @@ def test_one_word_is_one_action():
         made.step("forward")
     with pytest.raises(ValueError, match="0 to 1"):
         made.step("7")
-    assert "room 1" in made.step("I take 1").text and not made.done and made.reward().outcome == "wrong"
+    assert "room 1" in made.step("I take 1.").text and not made.done and made.reward().outcome == "wrong"
     made.step("1")
     assert made.done and made.reward().reward == 1.0
+
+
+class Sloping:
+    """Stands for MountainCar: every step costs 1, and -3 in all is good enough. Its actions are numbers."""
+
+    class unwrapped:
+        pass
+
+    class action_space:
+        low, high, dtype = np.zeros(1), np.ones(1), np.dtype(float)
+
+    class spec:
+        reward_threshold = -3.0
+
+    def reset(self, seed):
+        self.n = 0
+        return np.zeros(1), {}
+
+    def step(self, action):
+        self.n += 1
+        return np.zeros(1), -1.0, bool(action[0] > 0.5) or self.n == 6, False, {}
+
+
+@pytest.mark.parametrize(
+    "actions, outcome, reward", [("", "wrong", 0.0), ("001", "correct", 1.0), ("000000", "wrong", 0.5), ("0000", "wrong", 0.0)]
+)
+def test_where_steps_cost_who_does_nothing_has_not_won(actions, outcome, reward):
+    """Six steps for the wanted three are worth half; who stops on the way has nothing, however little he has paid."""
+    made = gymnastics.Gymnastics(Sloping())
+    made.reset({"seed": 1})
+    for action in actions:
+        made.step(action)
+    verdict = made.reward()
+    assert (verdict.outcome, verdict.reward) == (outcome, reward)
+
+
+@pytest.mark.parametrize("said", ["", "nan", "inf", "1 1", "one"])
+def test_what_is_no_number_is_the_models_mistake(said):
+    made = gymnastics.Gymnastics(Sloping())
+    with pytest.raises(ValueError, match="an action is 1 number from 0 to 1"):
+        made.read(said)
+    assert made.read("I push .5.") == [0.5]
 
 
 def test_a_mission_is_told_where_it_is_new():
@@ -71,20 +113,21 @@ def test_a_mission_is_told_where_it_is_new():
 
 @needs("gymnasium", "minigrid")
 def test_minigrid_is_written_as_letters_and_repeats_itself():
-    one, other = (gymnastics.make("MiniGrid-DoorKey-5x5-v0") for _ in range(2))
+    one, other = (gymnastics.maker("MiniGrid-DoorKey-5x5-v0")() for _ in range(2))
     assert one.reset({"seed": 3}) == other.reset({"seed": 3}) != one.reset({"seed": 4})
     text = one.reset({"seed": 3})
     assert "A" in text.splitlines()[7] and "left, right, forward" in text
-    assert one.step("left").text == one.step("right left").text or True
+    assert one.reset({"seed": 4}) != text and other.reset({"seed": 4})
+    assert one.step("left").text == other.step("Forward? No: left.").text
     with pytest.raises(UserError, match="CartPoll"):
-        gymnastics.make("CartPoll-v1")
+        gymnastics.maker("CartPoll-v1")
 
 
 @needs("textarena")
 def test_a_game_of_textarena_is_played_to_its_end():
     draw, outcomes = random.Random(0), set()
     for seed in range(6):
-        game = arena.make("TicTacToe-v0")
+        game = arena.maker("TicTacToe-v0")()
         seen = game.reset({"seed": seed})
         assert game.reset({"seed": seed}) == seen
         while not game.done:
@@ -132,7 +175,7 @@ def test_a_server_of_openenv_is_an_environment_of_words():
         try:
             url = f"http://127.0.0.1:{at.getsockname()[1]}"
             urllib.request.urlopen(f"{url}/schema", timeout=600).close()  # it waits until the server is up
-            made = openenv.make(url)
+            made = openenv.maker(url)()
             assert (made.field, made.reset({"seed": 7})) == ("message", "guess")
             assert made.step("3").text == "no" and made.reward().reward == 0.0
             assert made.step("7").done and made.reward().outcome == "correct"
@@ -160,7 +203,7 @@ __all__ = ["Sums"]
 def test_a_taskset_of_verifiers_scores_what_is_said(tmp_path, monkeypatch):
     (tmp_path / "sums_of_ours.py").write_text(TASKSET)
     monkeypatch.syspath_prepend(str(tmp_path))
-    made = prime.make("sums-of-ours")
+    made = prime.maker("sums-of-ours")()
     assert made.reset({"index": 3}) == "3 + 1 ="
     assert made.step("It is 4.").done and made.reward().outcome == "correct"
     made.reset({"index": 2})

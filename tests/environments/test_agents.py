@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from sharpen import rollouts
-from sharpen.core import Sampling, Task
+from sharpen.core import Observation, Sampling, Span, Task, Turn
 from sharpen.data import make_batch
 from sharpen.models import LocalPolicy, ScriptedPolicy, embedded
 from sharpen.tasks import gym
@@ -16,7 +16,7 @@ from sharpen.verify import judge, verify
 
 TASK = Task(({"role": "user", "content": "2 + 3 ="},), "5", "sums", 1, verifier="number")
 HEAD = """
-import json, os, sys, urllib.request
+import json, os, sys, urllib.error, urllib.request
 def ask(messages, **more):
     body = json.dumps({"messages": messages, "return_token_ids": True, **more}).encode()
     head = {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
@@ -63,6 +63,46 @@ def test_tokens_that_are_recorded_are_those_that_were_sampled(tmp_path):
     assert len(batch) == 3 and batch.mask.sum() == sum(len(written) for _, written in told)
 
 
+def test_what_is_asked_at_one_time_is_recorded_each_by_itself():
+    """Two sub-agents at once are two sequences; so are two requests that go on with the same conversation. Every token that
+    was sampled is in one sequence, once."""
+    game = rollouts.agent(TASK, "nothing is started")
+    next(game)
+
+    def asked(**requests):
+        bodies = [{"id": id, "body": {"messages": messages}} for id, messages in requests.items()]
+        return game.send(Observation(json.dumps({"requests": bodies})))
+
+    def answers(asks):
+        """Each its own token, behind what it goes on with."""
+        turns = []
+        for ask in asks:
+            before = ask.after.tokens.tolist() if ask.after else [0]
+            tokens, spans = [*before, 100 + next(number)], ask.after.spans if ask.after else ()
+            sampled = np.array([any(s.start <= i < s.stop for s in spans) for i in range(len(before))] + [True])
+            spans = (*spans, Span(len(before), len(tokens)))
+            turns.append(Turn(f"said {tokens[-1]}", np.array(tokens), sampled, -np.ones(len(tokens)), "end", 0, spans))
+        return json.loads(game.send(turns).action)
+
+    number = iter(range(9))
+    asks = asked(a=[user("part 1")], b=[user("part 2")])
+    assert [(ask.messages[0]["content"], ask.after) for ask in asks] == [("part 1", None), ("part 2", None)]
+    told = answers(asks)
+    on = [user("part 1"), told["a"]["choices"][0]["message"]]
+    asks = asked(c=[*on, user("this way")], d=[*on, user("that way")])
+    assert asks[0].after.tokens.tolist() == [0, 100] and asks[1].after is None
+    answers(asks)
+    try:
+        game.send(Observation("5", done=True))
+    except StopIteration as end:
+        turns = end.value.turns
+    assert sorted(t for turn in turns for t in turn.tokens[turn.sampled].tolist()) == [100, 101, 102, 103]
+
+
+def user(text):
+    return {"role": "user", "content": text}
+
+
 def test_tools_and_streams_are_as_openai_has_them(tmp_path):
     source = (
         HEAD
@@ -81,6 +121,28 @@ print(ask(again, tools=tools)["choices"][0]["message"]["content"])
     made = run(tmp_path, source, ScriptedPolicy(lambda m: next(said)))
     assert not made.others and made.judged == "5" and judge([made], [0], verify)[0].verdict.correct
     assert "<tool>5" in bytes(made.tokens.astype(np.uint8)).decode()
+
+
+def test_messages_come_in_parts_and_what_is_no_text_is_refused(tmp_path):
+    """Clients that write content as a list of parts are answered; a picture, or tools without a name, are said to be wrong."""
+    source = (
+        HEAD
+        + """
+parts = [{"type": "text", "text": "two "}, {"type": "text", "text": "parts"}]
+kept = ask([{"role": "user", "content": parts}])["choices"][0]["message"]["content"]
+picture = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]
+for wrong, more in ((picture, {}), (first, {"tools": [{"name": "add"}]}), (first, {"stop": 3})):
+    try:
+        ask(wrong, **more)
+    except urllib.error.HTTPError as error:
+        kept += " | " + json.load(error)["error"]["message"]
+print(kept)
+"""
+    )
+    made = run(tmp_path, source, ScriptedPolicy(lambda m: "5"))
+    five, picture, tools, stop = made.judged.split(" | ")
+    assert five == "5" and "two parts" in bytes(made.tokens.astype(np.uint8)).decode()
+    assert "'image_url'" in picture and "'tools' must be" in tools and "'stop' must be" in stop
 
 
 def test_a_program_that_fails_is_not_the_models_fault(tmp_path):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sharpen import environments, rollouts
+from sharpen import environments, rollouts, tasks
 from sharpen.core import Act, Failed, Observation, Sampling, Task, UserError
 from sharpen.data import make_batch
-from sharpen.environments import schema
+from sharpen.environments import host, schema
 from sharpen.environments.worlds.numbers import Numbers
 from sharpen.models import ScriptedPolicy
 from sharpen.verify import judge, verify
@@ -103,6 +105,35 @@ def test_the_others_go_on_while_one_hangs(tmp_path):
     assert done[-1] == 0 and sorted(done) == list(range(11)) and all(r.stop == "end" for r in made)
 
 
+def test_those_that_wait_hold_up_nobody(tmp_path):
+    """Forty wait for something, more than a host's children that may work at one time; one that does not is answered, and it is
+    what they wait for."""
+    go = tmp_path / "go"
+    look = json.dumps({"name": "look", "arguments": {"item": 1}})
+    held = [environments.open_env(SHOP, task(i, fault="waits", until=str(go))) for i in range(40)]
+    for begun in [one.begin(Act(one, "", 600.0, kind="reset")) for one in held]:
+        begun.result(600.0)
+    waits = [one.begin(Act(one, look, 600.0)) for one in held]
+    free = environments.open_env(SHOP, task())
+    do(free, kind="reset")
+    assert do(free, look).text.endswith("EUR") and not any(one.done() for one in waits)
+    go.touch()
+    assert len({one.result(600.0).text for one in waits}) == 1
+
+
+def test_who_works_is_told_from_who_waits():
+    child = subprocess.Popen(["sleep", "600"])
+    try:
+        assert host.works(os.getpid()) and not host.works(0)
+        while Path(f"/proc/{child.pid}/comm").read_text() != "sleep\n":
+            os.sched_yield()
+        while host.works(child.pid):  # until it is asleep
+            os.sched_yield()
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_one_that_hangs_is_killed():
     """Its process is gone: the next action says so."""
     environment = environments.open_env(SHOP, task(fault="hangs"))
@@ -179,6 +210,13 @@ def test_what_an_environment_does_wrong_is_found():
     assert "something else each time" in found(fault="differs")
     assert "leaves something behind" in found(fault="leaves")
     assert "it fails" in found(fault="raises")
+
+
+def test_before_a_run_what_is_not_ours_is_looked_at():
+    def said(env, **data):
+        return " ".join(environments.look_at(env, tasks.seeds(env, "1", json.dumps(data)), 0))
+
+    assert "something else each time" in said(SHOP, fault="differs") and said(SHOP) == said("numbers") == ""
 
 
 def test_a_tool_that_prints_the_answer_is_found():

@@ -161,6 +161,9 @@ def test_tools_beside_a_question():
         "ATTACH '/tmp/x.db' AS x",
         "SELECT load_extension('x')",
         "PRAGMA database_list",
+        "VACUUM INTO '/tmp/x.db'",
+        "SELECT length(hex(zeroblob(400000000)))",
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM r) INSERT INTO t SELECT zeroblob(9000) FROM r LIMIT 9000",
         "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM r) SELECT count(*) FROM r",
     ):
         assert "error" in told("sql", query=attack)

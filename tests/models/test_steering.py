@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sharpen.core import GREEDY, Ask, UserError
-from sharpen.models import LocalPolicy, embedded, steering, test_time
+from sharpen.models import LocalPolicy, embedded, load_model, steering, test_time
 from sharpen.tasks import gym
 
 LAYER = 0
@@ -49,6 +49,16 @@ def test_the_component_along_the_vector_rises_by_its_length(policy):
     with pytest.raises(UserError, match="layers 0 to 1"):
         steering.states(policy, ["x"], 9)
     assert steering.robustness({"none": 0.75, "confused": 0.25}) == {"confused": -0.5}
+
+
+def test_a_steered_model_is_written_as_one_of_its_own(policy, tmp_path):
+    """It answers as the model does while it is steered."""
+    vector = 40 * steering.trait(policy, [("now! now!", "whenever you like")], LAYER)
+    steering.write(policy, LAYER, vector, tmp_path)
+    other = LocalPolicy(*load_model(tmp_path), precision="fp32", device="cpu")
+    with steering.steered(policy, LAYER, vector):
+        (tokens, logprobs), (again, theirs) = answers(policy), answers(other)
+    assert tokens == again and theirs == pytest.approx(logprobs, abs=1e-4) and tokens != answers(policy)[0]
 
 
 def test_learning_for_one_question_leaves_nothing(policy):

@@ -16,7 +16,7 @@ from sharpen.environments.heuristics import asked, heuristic
 from sharpen.environments.hosted import Hosted, open_env, ready
 from sharpen.environments.loading import WORLDS, acts, checked, file_of, here, solution_of
 from sharpen.environments.memory import Memory, told
-from sharpen.environments.probes import probe
+from sharpen.environments.probes import look_at, probe
 from sharpen.environments.retrieval import Index, words
 from sharpen.environments.toolbox import Toolbox
 from sharpen.environments.tools import TOOLS, cells, check_plan, draw
@@ -67,6 +67,7 @@ __all__ = [
     "file_of",
     "flags",
     "here",
+    "look_at",
     "heuristic",
     "lookup",
     "masked",

@@ -28,6 +28,7 @@ from typing import Any
 
 from sharpen.core import Failed, Observation, Task, UserError
 from sharpen.environments import calls
+from sharpen.hashing import digest
 from sharpen.workers import ONE_THREAD
 
 LARGEST = 2**24  # bytes of a request
@@ -83,7 +84,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if answer is None:
             return self.refuse(503, "the episode is over")
         if body.get("stream"):
-            return self.stream(answer)
+            told = body.get("stream_options")
+            return self.stream(answer, isinstance(told, dict) and bool(told.get("include_usage")))
         self.say(200, answer)
 
     def refuse(self, status: int, why: str) -> None:
@@ -92,16 +94,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def say(self, status: int, value: Any) -> None:
         self.send(status, "application/json", json.dumps(value).encode())
 
-    def stream(self, answer: dict[str, Any]) -> None:
-        """All of it in one piece."""
+    def stream(self, answer: dict[str, Any], usage: bool) -> None:
+        """All of it in one piece; behind it what it took, where that is wanted."""
         choice = answer["choices"][0]
         delta = {k: v for k, v in choice["message"].items() if v is not None}
         for i, call in enumerate(delta.get("tool_calls", ())):
             call["index"] = i
         piece = {"index": 0, "delta": delta, "finish_reason": None}
         last = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
-        head = {**answer, "object": "chat.completion.chunk"}
+        head = {**answer, "object": "chat.completion.chunk", "usage": None}
         lines = [json.dumps({**head, "choices": [each]}) for each in (piece, last)]
+        lines += [json.dumps({**head, "choices": [], "usage": answer["usage"]})] if usage else []
         self.send(200, "text/event-stream", "".join(f"data: {line}\n\n" for line in (*lines, "[DONE]")).encode())
 
     def send(self, status: int, kind: str, content: bytes) -> None:
@@ -121,7 +124,30 @@ def misfit(body: Any) -> str:
         return "'messages' must be a list of objects with a 'role'"
     if body.get("n") not in (None, 1):
         return "n must be 1"
+    if strange := next((kind for message in said for kind in parts_of(message) if kind != "text"), ""):
+        return f"a message holds something of the kind {strange!r}, and this model reads text"
+    tools = body.get("tools") or []
+    if not isinstance(tools, list) or not all(isinstance(tool_name(tool), str) for tool in tools):
+        return "'tools' must be a list of {'type': 'function', 'function': {'name': …}}"
+    stop = body.get("stop") or []
+    if not isinstance(stop, str) and not (isinstance(stop, list) and all(isinstance(each, str) for each in stop)):
+        return "'stop' must be a text or a list of texts"
     return ""
+
+
+def parts_of(message: Mapping[str, Any]) -> list[str]:
+    """The kinds of what a message holds: a text, or a list of parts."""
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return ["text"]
+    if not isinstance(content, list):
+        return [type(content).__name__]
+    return [str(part.get("type")) if isinstance(part, dict) else type(part).__name__ for part in content]
+
+
+def tool_name(tool: Any) -> Any:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return function.get("name") if isinstance(function, dict) else None
 
 
 _server: list[Server] = []
@@ -260,11 +286,12 @@ def completion(body: Mapping[str, Any], text: str, prompt: list[int], written: l
     """An answer as OpenAI's API has it, calls of its tools read from the text; with vLLM's token ids where they are wanted."""
     message: dict[str, Any] = {"role": "assistant", "content": text}
     finish = "length" if stop == "length" else "stop"
-    if body.get("tools"):
+    if body.get("tools") and body.get("tool_choice") != "none":
         wanted, _ = calls.read(text, body["tools"])
         if wanted:
             made = [{"name": c.name, "arguments": json.dumps(dict(c.arguments))} for c in wanted]
-            listed = [{"id": f"call_{i}", "type": "function", "function": call} for i, call in enumerate(made)]
+            ids = [digest(f"{prompt} {i}")[:9] for i in range(len(made))]  # templates may show them, so they are no chance's
+            listed = [{"id": id, "type": "function", "function": call} for id, call in zip(ids, made, strict=True)]
             message, finish = {"role": "assistant", "content": None, "tool_calls": listed}, "tool_calls"
     usage = {"prompt_tokens": len(prompt), "completion_tokens": len(written), "total_tokens": len(prompt) + len(written)}
     choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}

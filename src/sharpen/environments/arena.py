@@ -18,15 +18,15 @@ MOVE = re.compile(r"\[[^\[\]\n]{1,40}\]")
 MOST = 200  # turns of the others in a row
 
 
-def make(id: str) -> Arena:
-    """UserError where the game is missing."""
+def maker(id: str) -> Callable[[], Arena]:
+    """What makes one. UserError where the game is missing."""
     import textarena
 
     try:
         textarena.make(id)
     except ValueError as error:
         raise UserError(f"textarena:{id}: {error}") from error
-    return Arena(partial(textarena.make, id))
+    return partial(Arena, partial(textarena.make, id))
 
 
 class Arena:

@@ -3,6 +3,9 @@
 Requests come as lines of JSON, {"id": environment, "n": number, "op": …, "seconds": …}, and answers go back as such. A child
 that does not answer in time, writes too much, or dies, is killed with whatever it started, and costs its own environment. It is
 no sandbox: it has this user's rights. What a model wrote reaches it as JSON alone.
+
+Requests wait for their turn: AT_ONCE children work at one time, and those that wait for something themselves do not count. A
+deadline begins with the turn, so that thousands side by side, or a machine that others use too, cost no environment its life.
 """
 
 from __future__ import annotations
@@ -17,9 +20,12 @@ import socket
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any
+
+import numpy.random  # noqa: F401  every reset seeds it: it is imported before the children are forked, and not by each of them
 
 from sharpen.core import UserError
 from sharpen.environments.episode import Episode
@@ -28,6 +34,8 @@ from sharpen.workers import end_with
 
 MOST_LINE = 4_000_000  # bytes of one answer
 SEND_S = 5.0  # until a child has read a request
+AT_ONCE = 16  # children of a host that work at one time
+SOON_S = 0.1  # of work after which a child is looked at: does it work, or does it wait?
 
 
 @dataclass
@@ -74,14 +82,18 @@ class Host:
     def __init__(self, make: Callable[[], Any], requests: int, replies: IO[bytes], memory_mb: int) -> None:
         self.make, self.requests, self.replies, self.memory_mb = make, requests, replies, memory_mb
         self.children: dict[int, Child] = {}
+        self.queue: deque[dict[str, Any]] = deque()
         self.looking = selectors.DefaultSelector()
         self.looking.register(requests, selectors.EVENT_READ, None)
         self.unread = b""
 
     def run(self) -> None:
         while True:
+            self.pass_on()
             soonest = min((c.until for c in self.children.values() if c.waiting >= 0), default=None)
             timeout = None if soonest is None else max(0.0, soonest - time.monotonic())
+            if self.queue and timeout is not None:
+                timeout = min(timeout, SOON_S)
             for key, _ in self.looking.select(timeout):
                 if key.data is None:
                     read = os.read(self.requests, 1 << 20)
@@ -91,7 +103,7 @@ class Host:
                         return
                     *lines, self.unread = (self.unread + read).split(b"\n")
                     for line in lines:
-                        self.request(json.loads(line))
+                        self.take(json.loads(line))
                 elif key.data in self.children:
                     self.answer(key.data)
             now = time.monotonic()
@@ -99,11 +111,26 @@ class Host:
                 if child.waiting >= 0 and child.until <= now:
                     self.lose(id, f"it gave no answer within {child.limit:g} s, and was killed")
 
+    def take(self, asked: dict[str, Any]) -> None:
+        if asked["op"] == "close":
+            self.queue = deque(each for each in self.queue if each["id"] != asked["id"]) if self.queue else self.queue
+            self.end(asked["id"])
+        else:
+            self.queue.append(asked)
+
+    def pass_on(self) -> None:
+        """Let those have their turn for whom there is room."""
+        if not self.queue:
+            return
+        now = time.monotonic()
+        busy = [c for c in self.children.values() if c.waiting >= 0]
+        if len(busy) >= AT_ONCE:
+            busy = [c for c in busy if now < c.until - c.limit + SOON_S or works(c.pid)]
+        for _ in range(min(len(self.queue), AT_ONCE - len(busy))):
+            self.request(self.queue.popleft())
+
     def request(self, asked: dict[str, Any]) -> None:
         id = asked["id"]
-        if asked["op"] == "close":
-            self.end(id)
-            return
         if id not in self.children:
             if asked["op"] != "reset":
                 say(self.replies, {"id": id, "n": asked["n"], "error": "its process is gone"})
@@ -189,6 +216,15 @@ class Host:
             except ProcessLookupError:
                 os.kill(child.pid, signal.SIGKILL)  # it has not come to its own group yet
             os.waitpid(child.pid, 0)
+
+
+def works(pid: int) -> bool:
+    """Whether a process uses a processor, or would if it had one; False where that cannot be known."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"R"
+    except (OSError, IndexError):
+        return False
 
 
 def play(make: Callable[[], Any], link: int, memory_mb: int) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 from sharpen import workers
 from sharpen.core import Act, Failed, Observation, Task, UserError
 from sharpen.environments.episode import verdict_of
+from sharpen.environments.host import AT_ONCE
 from sharpen.environments.loading import checked
 
 MEMORY_MB = 1024  # that an environment may use beyond what its code takes
@@ -69,6 +70,10 @@ class Host:
                 self.waiting.pop(number, None)
                 future.set_exception(Failed(f"the environment's host is gone: {error}"))
         return future
+
+    def patience(self, seconds: float) -> float:
+        """Within how long an answer comes, or the host itself is stuck: all that wait before it may take as long as it may."""
+        return seconds * (1 + len(self.waiting) / AT_ONCE) + GRACE_S
 
     def read(self) -> None:
         for line in iter(self.child.stdout.readline, b""):
@@ -170,6 +175,7 @@ class Hosted:
         self.host: Host | None = None
         self.past: list[tuple[str, str]] = []  # actions, and what they showed
         self.origin: Hosted | None = None  # of a copy that was not needed yet
+        self.behind = 0  # requests that a copy needs until it is where its origin was
 
     @property
     def tools(self) -> list[dict[str, Any]]:
@@ -210,6 +216,7 @@ class Hosted:
         """Another environment that is where this one is; it costs nothing until something is done to it."""
         made = Hosted(self.spec, self.data)
         made.origin, made.about, made.past = self, self.about, list(self.past)
+        made.behind = 2 + len(self.past)
         return made
 
     def replayed(self, act: Act) -> Observation:
@@ -220,15 +227,16 @@ class Hosted:
         self.past = []
         saved = None
         if self.about.get("snapshots") and origin.host and origin.past == past:
-            saved = origin.host.send(origin.id, "snapshot", act.seconds).result(act.seconds + GRACE_S).get("snapshot")
+            saved = asked(origin.host, origin.id, "snapshot", act.seconds).get("snapshot")
         if saved is not None and self.host:
-            self.host.send(self.id, "restore", act.seconds, snapshot=saved).result(act.seconds + GRACE_S)
+            asked(self.host, self.id, "restore", act.seconds, snapshot=saved)
             self.past = past
         else:
             for action, shown in past:
                 again = self.now(Act(self, action, act.seconds)).text
                 if again != shown:
                     raise Failed(f"the same actions show something else when they are played again: {again!r:.100}")
+        self.behind = 0
         return self.now(act)
 
     def step(self, action: str) -> Observation:
@@ -236,7 +244,11 @@ class Hosted:
         return self.now(Act(self, action))
 
     def now(self, act: Act) -> Observation:
-        return self.begin(act).result(timeout=act.seconds + GRACE_S)
+        return self.begin(act).result(timeout=self.patience(act))
+
+    def patience(self, act: Act) -> float:
+        """Seconds within which `begin` has an answer to an action, whatever happens."""
+        return (1 + self.behind) * (self.host.patience(act.seconds) if self.host else act.seconds + GRACE_S)
 
     def close(self) -> None:
         """End its process, with the next request that any environment gets."""
@@ -247,6 +259,12 @@ class Hosted:
     def __del__(self) -> None:
         if getattr(self, "host", None) is not None:
             self.close()
+
+
+def asked(host: Host, id: int, op: str, seconds: float, **more: Any) -> dict[str, Any]:
+    """A request whose answer is waited for."""
+    limit = host.patience(seconds)
+    return host.send(id, op, seconds, **more).result(limit)
 
 
 def aside(work: Any, act: Act) -> Future[Observation]:

@@ -14,14 +14,13 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sharpen.core import UserError, suggest
 from sharpen.hashing import digest
 
-ADAPTERS = {
+ADAPTERS = {  # each has `maker(rest)`, called before environments are forked: what is slow, such as imports, is done once
     "gymnasium": "sharpen.environments.gymnastics",
     "textarena": "sharpen.environments.arena",
     "openenv": "sharpen.environments.openenv",
@@ -98,7 +97,7 @@ def factory(spec: str) -> Callable[[], Any]:
     if kind in ADAPTERS:
         if importlib.util.find_spec(kind) is None:  # the package has the adapter's name
             raise UserError(f"{kind}: needs the package, not installed here: pip install 'sharpen[{kind}]'")
-        return partial(importlib.import_module(ADAPTERS[kind]).make, rest)
+        return importlib.import_module(ADAPTERS[kind]).maker(rest)
     if kind.endswith(".py"):
         name = f"sharpen_environment_{digest(str(Path(kind).resolve()))}"
         found = importlib.util.spec_from_file_location(name, kind)

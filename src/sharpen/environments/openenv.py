@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sharpen.core import Observation, UserError, Verdict
@@ -18,8 +18,8 @@ REACH_S = 10.0
 WORDS = ("observation", "message", "text", "content", "output", "result", "echoed_message", "board", "response")
 
 
-def make(where: str) -> OpenEnv:
-    """UserError where nobody answers."""
+def maker(where: str) -> Callable[[], OpenEnv]:
+    """What makes one. UserError where nobody answers."""
     from openenv.core import GenericEnvClient
 
     url, _, field = where.partition("#")
@@ -30,7 +30,8 @@ def make(where: str) -> OpenEnv:
             schema = json.load(answer).get("action", {})
     except (OSError, ValueError) as error:
         raise UserError(f"openenv:{url} does not answer: {error}. Start the server, or mend the address.") from error
-    return OpenEnv(GenericEnvClient(base_url=url).sync(), field or text_field(schema))
+    name = field or text_field(schema)
+    return lambda: OpenEnv(GenericEnvClient(base_url=url).sync(), name)
 
 
 def text_field(schema: Mapping[str, Any]) -> str:

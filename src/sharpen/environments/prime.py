@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import importlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from sharpen.core import Observation, UserError, Verdict
@@ -17,8 +18,8 @@ from sharpen.core import Observation, UserError, Verdict
 MOST = 10_000  # tasks of an endless taskset
 
 
-def make(name: str) -> Prime:
-    """UserError where the taskset is missing, or it needs an agent of its own."""
+def maker(name: str) -> Callable[[], Prime]:
+    """What makes one of its tasks, which are read once. UserError where it is missing, or needs an agent of its own."""
     import verifiers.v1 as vf
 
     module_name = name.rpartition("/")[2].partition("@")[0].replace("-", "_")
@@ -40,7 +41,7 @@ def make(name: str) -> Prime:
         raise UserError(f"verifiers:{name} holds no task.")
     if tasks[0].NEEDS_CONTAINER or type(tasks[0]).toolsets(tasks[0].config):
         raise UserError(f"verifiers:{name} needs tools or a container of its own: run its agent against a served model.")
-    return Prime(tasks)
+    return partial(Prime, tasks)
 
 
 class Prime:

@@ -12,8 +12,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sharpen.core import Act, Failed, Observation, Task
+from sharpen.core import Act, Failed, Observation, Task, TaskSource
 from sharpen.environments.hosted import Hosted, open_env
+from sharpen.environments.loading import acts
 
 STEPS = 4  # that a cheat makes
 
@@ -28,6 +29,14 @@ def probe(spec: str, tasks: Sequence[Task], seconds: float = 30.0) -> list[str]:
             if (said := f"it fails: {failed}") not in found:
                 found.append(said)
     return found
+
+
+def look_at(spec: str, source: TaskSource, seed: int) -> list[str]:
+    """The same of an environment that is not ours, on the first task for training, before a run begins."""
+    arm = next((arm for arm in source.arms if source.size(arm, "train") != 0), None)
+    if arm is None or not acts(spec):
+        return []
+    return [f"The environment {spec}: {said}." for said in probe(spec, [source.draw(arm, "train", 0, seed)])]
 
 
 def look(spec: str, task: Task, seconds: float) -> list[str]:

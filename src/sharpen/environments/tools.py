@@ -18,6 +18,7 @@ from sharpen.verify.maths import calculate
 MOST_FILES, MOST_TEXT = 100, 200_000  # that a model may write
 STEPS = 2_000_000  # of SQLite's machine, for one query: about a second
 ROWS = 50
+MOST_VALUE, MOST_PAGES = 20_000, 8192  # bytes of one value; pages of 4 KiB of each of its databases
 CELLS = """
 import ast, contextlib, io, json
 def _play(cells):
@@ -159,6 +160,9 @@ class Database:
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.db = sqlite3.connect(":memory:", check_same_thread=False)
         self.db.executescript(str(data.get("sql", "")))
+        for part in ("main", "temp"):
+            self.db.execute(f"PRAGMA {part}.max_page_count = {MOST_PAGES}")
+        self.db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE)  # hex(zeroblob(1e9)) is one step
         self.db.set_authorizer(allowed)
 
     def sql(self, query: str) -> str:

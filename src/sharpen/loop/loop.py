@@ -103,6 +103,8 @@ def begin(request: Request, progress: Any, fault: Fault, pause: Any, origin: Pat
     for stage in stages.listed(recipe):
         if spec := getattr(stage.recipe.rollout, "keywords", {}).get("env"):
             environments.ready(spec)
+            for said in environments.look_at(spec, source, request.seed):
+                progress.say(said)
     expected = sizing.supposed(request) if size else first
     choose = partial(processor.choose, expected) if origin is None else lambda _: processor.chosen_before(origin)
     choose = (lambda _: None) if request.shard else choose

@@ -7,8 +7,10 @@ steered model is an ordinary one, that whoever runs models can run; `steered` pu
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -84,3 +86,23 @@ def blocks(policy: LocalPolicy) -> Any:
 def robustness(success: Mapping[str, float], plain: str = "none") -> dict[str, float]:
     """What each trait costs: success with it less success without, by trait."""
     return {name: value - success[plain] for name, value in success.items() if name != plain}
+
+
+def write(policy: LocalPolicy, layer: int, vector: Tensor, directory: Path) -> None:
+    """The steered model as a directory of its own: whoever plays a user, `--role user=DIR`. Others' programs read it, too.
+
+    Raises UserError for a model whose configuration knows no biases of `mlp`: Llama's does.
+    """
+    if not hasattr(policy.model.config, "mlp_bias"):
+        raise UserError("this model cannot be written with a trait: its configuration has no mlp_bias, as Llama's has.")
+    config = copy.deepcopy(policy.model.config)
+    config.mlp_bias = True
+    made = type(policy.model)(config).to(policy.model.dtype)
+    state = {name: value.detach().cpu() for name, value in policy.model.state_dict().items()}
+    zeros = {name: torch.zeros_like(value) for name, value in made.state_dict().items() if name not in state}
+    made.load_state_dict({**state, **zeros})
+    with torch.no_grad():
+        last = getattr(made, "model", made).layers[layer].mlp.down_proj
+        last.bias += vector.to(last.bias)
+    made.save_pretrained(directory)
+    policy.tokenizer.save_pretrained(directory)

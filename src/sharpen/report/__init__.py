@@ -1,8 +1,8 @@
 """Evidence for people: one page about a run, and its numbers.
 
 evidence.py gathers from the store, findings.py says what it means, answers.py what a gain is made of, calls.py how often
-tools were called; page.py and charts.py
-draw it, report.py is the way in. signal.py: where rollouts went; searches.py: what searches reach, and at what cost.
+tools were called, users.py what difficult users cost; page.py and charts.py draw it, report.py is the way in. signal.py: where
+rollouts went; searches.py: what searches reach, and at what cost.
 
 May import: terminal, verify, guard, store.
 """

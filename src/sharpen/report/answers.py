@@ -14,7 +14,7 @@ from typing import Any
 from sharpen.core import Arm, Tally
 from sharpen.estimate import Estimate, mean, share
 from sharpen.guard import baseline
-from sharpen.report import calls, charts
+from sharpen.report import calls, charts, users
 from sharpen.report.charts import percent
 from sharpen.report.evidence import Evidence
 from sharpen.report.points import points
@@ -43,8 +43,8 @@ def parts(evidence: Evidence) -> Mapping[str, Estimate | None]:
 
 
 def sentences(evidence: Evidence) -> Sequence[str]:
-    """What a gain is made of, and how often tools were called; nothing where it is not known."""
-    return [*made_of(evidence), *filter(None, [calls.sentence(evidence.called)])]
+    """What a gain is made of, how often tools were called, and what difficult users cost; nothing where it is not known."""
+    return [*made_of(evidence), *filter(None, [calls.sentence(evidence.called), users.sentence(evidence.met)])]
 
 
 def made_of(evidence: Evidence) -> Sequence[str]:

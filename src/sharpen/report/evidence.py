@@ -13,7 +13,7 @@ from typing import Any
 
 from sharpen.core import Arm, Decision, Tally
 from sharpen.estimate import Estimate, change, mean, share
-from sharpen.report import calls, flows, growth, streams
+from sharpen.report import calls, flows, growth, streams, users
 from sharpen.report.growth import Growth
 from sharpen.store import Store
 from sharpen.verify import turns
@@ -112,6 +112,7 @@ class Evidence:
     cut            attempts at the test split that ran out of tokens, by purpose
     attempts       purpose (before, test) -> attempts at each task, where the verdicts note them
     called         the same -> family -> calls of tools, where they count them
+    met            the same -> simulated user -> share of right answers (users.py)
     stream         accuracy by task set and moment; None where the run is over no stream
     shared         test questions that are also training questions, word for word
     grown          what was diagnosed, grown, refused and repaired; empty where the recipe grows nothing
@@ -140,6 +141,7 @@ class Evidence:
     grown: Growth
     attempts: Mapping[str, Sequence[turns.Episode]]
     called: calls.Called
+    met: users.Met
     stream: streams.Streamed | None = None
 
     @property
@@ -196,6 +198,7 @@ def gather(store: Store) -> Evidence:
         grown=growth.read(rows),
         attempts={purpose: flows.episodes(store, purpose) for purpose in ("before", "test")},
         called=calls.read(rows),
+        met=users.read(rows),
         stream=streams.read(store),
     )
 

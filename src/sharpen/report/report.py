@@ -17,7 +17,7 @@ from typing import Any
 from sharpen.core import Arm, Tally
 from sharpen.estimate import Estimate, mean, share
 from sharpen.guard import baseline
-from sharpen.report import answers, calls, growth, page, streams
+from sharpen.report import answers, calls, growth, page, streams, users
 from sharpen.report.evidence import Skills, gather, samples
 from sharpen.store import Store, evaluations
 from sharpen.verify import turns
@@ -42,6 +42,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
     growth      what was diagnosed, grown, refused, repaired, and is in dispute (growth.py); null where nothing grows
     stream      of a run over task sets: sets, start, matrix, curve and numbers (streams.py); null of any other
     calls       of tools, before, after, by family (calls.py); null where nobody counts them
+    users       simulated, before, after: accuracy with each and the drop that its traits cost (users.py); null without any
     turns       before, after: accuracy by attempt, friction, and between each two attempts what was mended and spoilt, with
                 confidence level, critique score, copies and cost (`verify.turns.figures`); null where nobody tried twice
     examples    in `after`, else in `before`: three answers, verbatim; findings = what is wrong with them
@@ -79,6 +80,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
             "growth": growth.summary(evidence.grown),
             "stream": streams.summary(evidence.stream),
             "calls": calls.summary(evidence.called),
+            "users": users.summary(evidence.met),
             "turns": {n: turns.figures(evidence.attempts[p]) or None for n, p in (("before", "before"), ("after", "test"))},
         }
     )

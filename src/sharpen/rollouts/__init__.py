@@ -1,14 +1,14 @@
 """Who is asked what, in which order: rollouts as generators, and the driver that batches them.
 
 rollout.py has the strategies (single, self_correct, rationalise, demonstrate), tools.py those with tools, acting.py those in
-an environment, agent.py those that an agent program owns, stages.py those in which something comes before the answer, retry.py
-attempts with feedback between them, which feedback.py gives; critique.py what is said of answers, tutoring.py a tutor and a
-pupil; own_judge.py a model that judges itself, consistent.py programs against tests of its own. search.py tries several
-answers and chooses: trees.py searches, values.py says what a beginning is worth. splicing.py cuts, inserts and forces within
-an answer; guided.py draws with the hooks of decoding.py. asking.py says what the student is told beside the question, and
-keeps it with a model. hints.py has help that fades, weak.py supervisors that err, contexts.py what stands before a question,
-tags.py marks. driver.py runs generators side by side; answers.py says what comes of programs, environments and
-measurements; judges.py runs verdicts that need a model.
+an environment, agent.py those that an agent program owns, talking.py those with a user whom a role plays, stages.py those in
+which something comes before the answer, retry.py attempts with feedback between them, which feedback.py gives; critique.py
+what is said of answers, tutoring.py a tutor and a pupil; own_judge.py a model that judges itself, consistent.py programs
+against tests of its own. search.py tries several answers and chooses: trees.py searches, values.py says what a beginning is
+worth. splicing.py cuts, inserts and forces within an answer; guided.py draws with the hooks of decoding.py. asking.py says what
+the student is told beside the question, and keeps it with a model. hints.py has help that fades, weak.py supervisors that err,
+contexts.py what stands before a question, tags.py marks. driver.py runs generators side by side; answers.py says what comes of
+programs, environments and measurements; judges.py runs verdicts that need a model.
 
 May import: workers, environments, verify.maths, verify.code, verify, tasks, data.
 """
@@ -29,6 +29,7 @@ from sharpen.rollouts import (
     stages,
     studying,
     tags,
+    talking,
     trees,
     tutoring,
     values,
@@ -79,6 +80,7 @@ __all__ = [
     "splicing",
     "studying",
     "tags",
+    "talking",
     "trees",
     "values",
     "Calculator",

@@ -1,8 +1,9 @@
 """An agent program as a rollout: it owns the loop, and each of its requests is a turn of the student's.
 
 A request that goes on with a conversation that was answered before, its messages and then more, continues that one's tokens as
-they were sampled. Any other begins a sequence of its own: a sub-agent, or what a program makes of a conversation that it has
-compacted. All sequences are learnt from, under one verdict: the task's verifier on what the program printed.
+they were sampled. Any other begins a sequence of its own: a sub-agent, what a program makes of a conversation that it has
+compacted, or, of two requests at one time that go on with the same conversation, the second. All sequences are learnt from,
+under one verdict: the task's verifier on what the program printed.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sharpen.core import Act, Ask, Ended, Failed, Message, Observation, RolloutGenerator, Task, Turn
+from sharpen.core import Act, Ask, Ended, Failed, Message, Observation, RolloutGenerator, Task, Turn, flat
 from sharpen.environments import Program, completion
 
 
-@dataclass
+@dataclass(eq=False)
 class Conversation:
     """What was said so far, as the program has it, the last answer included; and its last turn."""
 
@@ -39,7 +40,9 @@ def agent(task: Task, command: str = "", requests: int = 50, seconds: float = 30
         if asked > requests:
             program.close()
             raise Failed(f"the agent made more than {requests} requests")
-        held = [of(conversations, request["body"]) for request in wanted]
+        held: list[Conversation] = []
+        for request in wanted:
+            held.append(of(conversations, request["body"], held))
         turns: list[Turn] = yield [ask(c, request["body"]) for c, request in zip(held, wanted, strict=True)]
         answers = {}
         for conversation, request, turn in zip(held, wanted, turns, strict=True):
@@ -51,10 +54,11 @@ def agent(task: Task, command: str = "", requests: int = 50, seconds: float = 30
     return Ended(tuple(ends), seen.text)
 
 
-def of(conversations: list[Conversation], body: Mapping[str, Any]) -> Conversation:
-    """The conversation that a request goes on with; a new one where it goes on with none."""
+def of(conversations: list[Conversation], body: Mapping[str, Any], taken: Sequence[Conversation]) -> Conversation:
+    """The conversation that a request goes on with; a new one where it goes on with none, or another request of the same time,
+    in `taken`, goes on with it: one turn has one next turn."""
     said = body["messages"]
-    for conversation in reversed(conversations):
+    for conversation in (each for each in reversed(conversations) if each not in taken):
         n = len(conversation.messages)
         if n < len(said) and [plain(m) for m in said[:n]] == [plain(m) for m in conversation.messages]:
             return conversation
@@ -91,10 +95,10 @@ def ask(conversation: Conversation, body: Mapping[str, Any]) -> Ask:
 
 def spoken(message: Mapping[str, Any]) -> Message:
     """A message as a template takes it: what tools say is the world's, and no mark in it is the template's."""
-    content = message.get("content") or ""
-    if message.get("tool_calls") and not content:
+    content = flat({**message, "content": message.get("content") or ""})["content"]
+    if message.get("tool_calls"):
         calls = [{"name": n, "arguments": a} for n, a in plain(message)[2]]
-        content = "\n".join(f"<tool_call>\n{json.dumps(call)}\n</tool_call>" for call in calls)
+        content = "\n".join(filter(None, [content, *(f"<tool_call>\n{json.dumps(call)}\n</tool_call>" for call in calls)]))
     role = {"developer": "system", "function": "tool"}.get(str(message["role"]), str(message["role"]))
     found: dict[str, Any] = {"role": role, "content": content}
     return found | ({"observed": True} if role == "tool" else {})

@@ -40,7 +40,10 @@ from sharpen.rollouts.programs import SETTLE_S, run, short
 
 ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[@-_])?")  # of terminals
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-STRAGGLE_S, STRAGGLES = 1.0, 5.0
+STRAGGLE_S, STRAGGLES = (
+    0.25,
+    0.25,
+)  # what the last tenth may take longer: at least so many seconds, and so much of the rest's time
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def started(event: Any) -> Pending:
     limit = event.seconds + (SETTLE_S if isinstance(event, Run) else 0.0)
     until = time.monotonic() + limit
     if isinstance(event, Act) and hasattr(event.environment, "begin"):
-        return Pending(event, event.environment.begin(event), until, limit)
+        future = event.environment.begin(event)  # it keeps the deadline itself, from when it is its turn
+        return Pending(event, future, time.monotonic() + event.environment.patience(event), limit)
     future: Future[Any] = Future()
 
     def thread() -> None:
@@ -93,7 +97,8 @@ def started(event: Any) -> Pending:
 
 def awaited(pending: Sequence[Pending], others: int) -> None:
     """Wait until all have come, or their time is over. Not for the last tenth, of these and `others` that need not be waited
-    for, once they take several times as long as the rest and at least a second: one that hangs would hold up all of them."""
+    for, once they take a quarter longer than the rest: one that hangs would hold up all of them, in each round another one. Who
+    comes later is waited for no less, and goes on with the others' next turn; a result does not depend on it."""
     began = time.monotonic()
     most = math.ceil(0.9 * (len(pending) + others)) - others
     while waiting := [p for p in pending if not p.over]:

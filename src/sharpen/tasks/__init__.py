@@ -2,9 +2,9 @@
 
 gym.py draws, levels.py says what is known of each family, solutions.py writes worked solutions, programs.py asks for Python,
 arithmetic.py for numbers, chain.py for chains of steps, constraints.py for lists of words, facts.py for what is so,
-searching.py for searches with so many wrong turns,
-handed_over.py for what a tool is for and what not, tours.py for settings of a search, scheduling.py for rules, ranked.py for
-an order, next_word.py for the next word of a text, travel.py for journeys; grown.py makes tasks of others, and draws them;
+searching.py for searches with so many wrong turns, handed_over.py for what a tool is for and what not, tours.py for settings
+of a search, scheduling.py for rules, ranked.py for an order, next_word.py for the next word of a text, travel.py for journeys,
+talks.py for customers; grown.py makes tasks of others, and draws them;
 answering.py answers questions; episodes.py has those of environments. suites.py keeps families unseen, overlap.py finds
 evaluations in training texts. A file is read by formats.py (rows; separated.py: those of a .csv), shapes.py and
 code_shapes.py (what columns mean; reading.py: what is in a cell), files.py (a task) and loading.py (a source; keeping.py:
@@ -45,11 +45,13 @@ from sharpen.tasks.scheduling import scheduling
 from sharpen.tasks.searching import route_end, searching, turns_of
 from sharpen.tasks.solutions import WRITERS
 from sharpen.tasks.suites import unseen
+from sharpen.tasks.talks import MANNERS, talks
 from sharpen.tasks.tours import tours
 from sharpen.tasks.travel import journeys
 from sharpen.terminal import places
 
 __all__ = [
+    "MANNERS",
     "Ruling",
     "TaskFile",
     "answer_of",
@@ -99,6 +101,7 @@ __all__ = [
     "slipped",
     "step_chain",
     "tours",
+    "talks",
     "travel",
     "turns_of",
     "unseen",

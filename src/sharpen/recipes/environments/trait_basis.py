@@ -3,12 +3,15 @@
 Paper: arXiv 2510.04491 (TraitBasis, tau-Trait), environment and report; steering of a model that plays the user in models
 Parent: grpo
 Differs: one of several users at a time, each with traits of its own, books a flight by the student's hands; right is the last
-    state of the database. From the paper: it tests agents, and trains none; users are scripted here, of four traits, and
-    `models.steering` finds, scales and adds the vectors for one that a model plays
+    state of the database. Users are scripted, of four traits; `played`: the role `user` plays them, told its traits in words,
+    or steered (`models.steering.write`). The report has what traits cost. From the paper: it tests agents, and trains none
 """
 
 import json
+from dataclasses import replace
 
+from sharpen import rollouts, tasks
+from sharpen.core import Role
 from sharpen.environments import Traits, User, expected_success
 from sharpen.recipe import Recipe
 from sharpen.recipes.policy_gradient import grpo
@@ -23,7 +26,10 @@ USERS: tuple[dict[str, float], ...] = (
 )
 
 
-def recipe(levels: str = "1-3", plain: bool = False, act: bool = True) -> Recipe:
+def recipe(levels: str = "1-3", plain: bool = False, played: bool = False, act: bool = True) -> Recipe:
+    if played:
+        user = Role("user", bound="sharpen.rollouts.talking:customer")
+        return replace(grpo.recipe(), tasks=tasks.talks, rollout=rollouts.talking.talking, roles=(user,))
     users = json.dumps([{"traits": traits} for traits in (USERS[:1] if plain else USERS)])
     return within(grpo.recipe(), "airline", levels, turns=10, more=users) if act else grpo.recipe()
 
