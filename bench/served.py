@@ -10,6 +10,7 @@ python bench/served.py live URL DIR [RANK]    a real server, started from DIR: h
 from __future__ import annotations
 
 import random
+import resource
 import sqlite3
 import sys
 import tempfile
@@ -100,7 +101,7 @@ def equal(recipes: list[str], steps: int = 50) -> None:
 
 def fault(name: str, seed: int, place: Path) -> str:
     """What stops a policy that is asked and changed in turn; "" where nothing does."""
-    given = ["", name] if name == "replica_behind" else [name]
+    given = ["", name] if name in faults.ONE_OF_SEVERAL else [name]
     servers = [contract.Server(contract.Engine(student(), "student", one)).begin() for one in given]
     served, policy = Served([s.url for s in servers], place), student(2 if "adapter" in name else 0)
     policy.elsewhere, rng = served, torch.Generator().manual_seed(seed)
@@ -128,29 +129,43 @@ def every_fault(seeds: int) -> None:
 
 def by_segments(number: int) -> None:
     rng, task = random.Random(0), Task(({"role": "user", "content": "?"},), "1", "sum", 1, "train", "exact", {})
-    arrays = np.arange(4, dtype=np.int32), np.array([False, True, True, True]), np.zeros(4, np.float32)
+    sampled, logprobs = np.array([False, True, True, True]), np.zeros(4, np.float32)
     with tempfile.TemporaryDirectory() as folder:
         root, began = Path(folder), time.perf_counter()
         files = [(root / f"{w}{segments.SUFFIX}").open("wb") for w in range(8)]
         for i in range(number):
-            rollout = Rollout(task, *arrays, ("a",), "end", 3, i, f"r{i:08d}")
-            line = segments.record(Sample(rollout, Verdict("correct", 1.0), i // 8), "train", 1, 1)
+            rollout = Rollout(task, tokens_of(i), sampled, logprobs, ("a",), "end", 3, i, f"r{i:08d}")
+            verdict = Verdict("correct", 1.0) if i % 3 else Verdict("wrong", 0.0)
+            line = segments.record(Sample(rollout, verdict, i // 8), "train", 1, 1)
             draw = rng.random()
             files[i % 8].write(line[: rng.randrange(9, len(line) - 1)] + b"\n" if draw < 0.01 else line)
             if draw < 0.02:  # torn ones are written again, and as many whole ones
                 files[(i + 1) % 8].write(line)
         for file in files:
             file.close()
-        wrote, began = time.perf_counter() - began, time.perf_counter()
+        wrote, began, cost = time.perf_counter() - began, time.perf_counter(), time.process_time()
         db = sqlite3.connect(root / "run.db", isolation_level=None)
         db.executescript(database.SCHEMA)
         db.execute("BEGIN")
         found = segments.ingest(db, root, {})
         db.execute("COMMIT")
-        ids = db.execute("SELECT count(*), count(DISTINCT id), min(id), max(id) FROM rollouts").fetchone()
-        took = time.perf_counter() - began
-        print(f"{number} rollouts: {found.whole} whole records, {found.torn} torn; the store has {ids}")
-        print(f"written in {wrote:.0f} s, taken in in {took:.0f} s")
+        took, cost = time.perf_counter() - began, time.process_time() - cost
+        rows = db.execute("SELECT id, grp, tokens, seed, reward FROM rollouts JOIN verdicts ON rollout = id ORDER BY id")
+        right = sum(row == truth(i) for i, row in enumerate(rows))
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        again = segments.ingest(db, root, {}), db.execute("SELECT count(*) FROM rollouts").fetchone()[0]
+        print(f"{number} rollouts: {found.whole} whole records, {found.torn} torn; {right} rows are the truth")
+        print(f"taken in once more: {again[0].whole} whole records, the store has {again[1]} rollouts")
+        print(f"written in {wrote:.0f} s, taken in in {took:.0f} s, {cost:.0f} s of the processor; {most:.0f} MB at most")
+
+
+def tokens_of(i: int) -> np.ndarray:
+    return np.array([i % 1000, i // 1000, 2, 3], dtype=np.int32)
+
+
+def truth(i: int) -> tuple[str, int, bytes, int, float]:
+    """What the store is to have of a rollout."""
+    return f"r{i:08d}", i // 8, tokens_of(i).tobytes(), i, float(i % 3 > 0)
 
 
 def ahead(sleep: float) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,7 @@ class Served:
         for self.now, self.before, self.noise in ((other, [own], rough), (own, [own, other], measured)):
             self.pool.each(self.give)
             self.pool.each(self.prove)
+            self.alike()
         self.before = []
         self.changes = policy.changes  # the weights are what they were
         if other.published.name != own.published.name:
@@ -108,6 +109,22 @@ class Served:
         with self.writing:
             self.to_come.discard(other.published.name)
             publish.prune(self.place, {own.published.name} | self.to_come)
+
+    def alike(self) -> None:
+        """FatalDiagnosis where servers that sum up their weights, tensor by tensor, do not hold the same bits.
+
+        That is finer than a text's log-probabilities. It takes seconds with large models, so it is looked at when servers are
+        met."""
+        assert self.now is not None
+        first: dict[frozenset[str], tuple[str, Mapping[str, str]]] = {}
+        for url, sums in self.pool.each(lambda r: self.transport(r).sums(r, self.until())).items():
+            other, known = first.setdefault(frozenset(sums), (url, sums))  # those who share a model out alike
+            if apart := sorted(name for name in sums if sums[name] != known[name]):
+                raise FatalDiagnosis(
+                    f"replicas_differ (tensors {len(apart)}): {url} and {other} were given the same weights "
+                    f"({self.now.published.name}), and by their own sums they do not hold the same ones: {', '.join(apart[:3])}"
+                    f"{', …' if len(apart) > 3 else ''}. Start both again alike, then begin or resume the run."
+                )
 
     def until(self) -> float:
         return time.monotonic() + CONTROL_S
@@ -127,6 +144,8 @@ class Served:
         wanted = given or self.publish(policy)
         self.changes = -1 if given else policy.changes
         if self.now and wanted.published.name == self.now.published.name:
+            with self.writing:
+                self.to_come.discard(wanted.published.name)  # it has come
             return
         old = self.now
         if old:
