@@ -133,9 +133,11 @@ def cut(hosts: int, sleep: float = 0.1) -> None:
             loop.start(loop.Request("grpo", SETTINGS, 3, "6steps", None, SOURCE, place, engines=engines), terminal.Quiet())
             with Store.open(place) as store:
                 rows = {row[0]: (row[1], row[2]) for row in store.rows("SELECT id, tokens, logprobs FROM rollouts")}
-                timed = store.rows("SELECT round(seconds, 1) FROM timings WHERE phase = 'generate' ORDER BY step")
+                timed = [
+                    s for (s,) in store.rows("SELECT round(seconds, 1) FROM timings WHERE phase = 'generate' ORDER BY step")
+                ]
             found.append(rows)
-            print(f"{name}: {time.monotonic() - began:.0f} s, {len(rows)} rollouts; seconds of generation {[s for (s,) in timed]}", flush=True)
+            print(f"{name}: {time.monotonic() - began:.0f} s, {len(rows)} rollouts; generating {timed} s", flush=True)
         here, there = found
         same = sum(there.get(id, ("",))[0] == tokens for id, (tokens, _) in here.items())
         print(f"cut off: {len(when)} of {hosts}; lost {len(here.keys() - there.keys())}, tokens alike {same} of {len(here)}")

@@ -89,6 +89,19 @@ def asked(place: Path, steps: int, shard: str, settings: tuple[str, ...], commit
     )
 
 
+class Steps(terminal.Quiet):
+    """A clock that counts steps."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def advance(self, n: int = 1, **numbers: float | None) -> None:
+        self.done += n
+
+    def clock(self) -> float:
+        return float(self.done)
+
+
 def begun(place: Path, steps: int, size: int, settings: tuple[str, ...] = (), fault: Any = None, commit_s: float = 1e9) -> bool:
     """A run from its beginning; `size` 0: in one process, without shards."""
     request = asked(place, steps, "fsdp" if size else "", settings, commit_s)
@@ -96,7 +109,8 @@ def begun(place: Path, steps: int, size: int, settings: tuple[str, ...] = (), fa
     def work(rank: int, others: list[int]) -> None:
         if rank:
             return loop.afar.attend(request)
-        loop.start(request, terminal.Quiet(), fault(others) if fault else no_fault)
+        counted = Steps()
+        loop.start(request, counted, fault(others) if fault else no_fault, clock=counted.clock)
 
     return ranks(max(size, 1), work)
 
@@ -105,7 +119,8 @@ def gone_on(place: Path, size: int, fault: Any = None, more: str | None = None) 
     def work(rank: int, others: list[int]) -> None:
         if rank:
             return loop.afar.attend_resumed(place)
-        loop.resume(place, terminal.Quiet(), fault(others) if fault else no_fault, more=more)
+        counted = Steps()
+        loop.resume(place, counted, fault(others) if fault else no_fault, more=more, clock=counted.clock)
 
     return ranks(size, work)
 
@@ -201,7 +216,7 @@ def over_again(number: int, size: int, seed: int) -> None:
                     done = gone_on(place, size, fault)
                 else:
                     shutil.rmtree(place, ignore_errors=True)
-                    done = begun(place, 10, size, (), fault, commit_s=0.0)
+                    done = begun(place, 10, size, (), fault, commit_s=1.0)
                 if not done:
                     killed += 1
                     points[told.read_text()] += 1
