@@ -3,7 +3,7 @@
 python bench/served.py equal [RECIPE …]       50 steps of each, bit for bit
 python bench/served.py faults [SEEDS]         each fault, stopped by its name or not
 python bench/served.py segments [ROLLOUTS]    1 % written twice, 1 % torn: the store against the truth
-python bench/served.py ahead [SLEEP]          steps a second with an engine that sleeps as a GPU would work, ahead by 0 and 2
+python bench/served.py ahead [SECONDS]        steps whose two halves sleep so long besides, ahead by 0, 1 and 2
 python bench/served.py live URL DIR [RANK]    a real server, started from DIR: how far it is from us as weights change
 """
 
@@ -17,6 +17,8 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -168,14 +170,39 @@ def truth(i: int) -> tuple[str, int, bytes, int, float]:
     return f"r{i:08d}", i // 8, tokens_of(i).tobytes(), i, float(i % 3 > 0)
 
 
-def ahead(sleep: float) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+class Stamps(terminal.Quiet):
+    """Notes when each step was done."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+
+    def advance(self, n: int = 1, **numbers: float | None) -> None:
+        self.at += [time.perf_counter()] * n
+
+
+def ahead(seconds: float, steps: int = 16) -> None:
+    """Both halves of a step sleep, so that the processor does not decide. An engine writes each answer to its last token."""
+    update, first = LocalPolicy.update, 0.0
+
+    def slow(policy: LocalPolicy, batch: Any, tableau: Any, lr: float) -> Any:
+        time.sleep(seconds)
+        return update(policy, batch, tableau, lr)
+
+    settings = [s for s in SETTINGS if not s.startswith(("round_steps", "warmup_steps"))]
+    settings += [f"round_steps={steps}", "warmup_steps=0"]
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(LocalPolicy, "update", slow):
         root = Path(folder)
         for k in (0, 1, 2):
-            here = opened(saved(root / f"m{k}"), precision="fp32")
-            server = contract.Server(contract.Engine(here.policy, here.name, sleep=sleep)).begin()
-            print(f"ahead {k}: {run('grpo', root / str(k), 20, (server.url,), k):.1f} s", flush=True)
+            server = contract.Server(contract.Engine(student(), "student", sleep=seconds / 12)).begin()
+            asked, stamps = (server.url,), Stamps()
+            given = loop.Request(
+                "grpo", tuple(settings), 0, f"{steps}steps", None, SOURCE, root / str(k), engines=asked, ahead=k
+            )
+            loop.start(given, stamps)
             server.stop()
+            each = (stamps.at[-1] - stamps.at[-steps]) / (steps - 1)
+            first = first or each
+            print(f"ahead {k}: {each:.2f} s a step, {first / each:.2f} times", flush=True)
 
 
 def live(url: str, where: Path, rank: int, publishes: int = 4) -> None:
@@ -214,7 +241,7 @@ if __name__ == "__main__":
     elif what == "segments":
         by_segments(int((rest or ["1000000"])[0]))
     elif what == "ahead":
-        ahead(float((rest or ["0.05"])[0]))
+        ahead(float((rest or ["3"])[0]))
     elif what == "live":
         live(rest[0], Path(rest[1]), int((rest[2:] or ["0"])[0]))
     else:

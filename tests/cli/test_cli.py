@@ -111,7 +111,10 @@ def test_bits_of_moments_are_refused_in_one_sentence_by_the_name_that_was_used()
         assert f"{name}: the optimizer's moments have 32 bits, or 8." in sharpen(*argv).stderr
 
 
-def test_torchrun_without_shards_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchrun_and_shards_belong_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    result = sharpen("run", "grpo", "--shard", "fsdp")
+    assert result.exit_code == 2 and "torchrun --nproc-per-node 8 -m sharpen run" in result.stderr
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     result = sharpen("run", "grpo")

@@ -16,10 +16,11 @@ import torch
 
 from sharpen import tasks
 from sharpen.core import Ask, FatalDiagnosis, Sampling, UserError
-from sharpen.engines import Served, meeting, pool, publish, wire
+from sharpen.engines import Served, meeting, pool, publish, routes, wire
 from sharpen.hashing import derive
 from sharpen.models import LocalPolicy, embedded
-from sharpen.serve import contract, faults
+from sharpen.models.engine import generate
+from sharpen.serve import contract, engine_routes, faults
 
 HOW = Sampling(temperature=0.8)
 ALL = tuple(contract.GENERATING.values())
@@ -83,6 +84,17 @@ def test_an_engine_writes_what_this_process_writes(tmp_path, lora, route):
         assert steps(there, 3) == steps(here, 3)
         kept = [p.name for p in (tmp_path / "published").iterdir()]
         assert len(kept) == 2 and all(name.startswith(publish.PREFIX) for name in kept)  # older weights are gone
+
+
+@pytest.mark.parametrize("kind", ["tokens", "completions"])
+def test_what_goes_on_does_not_draw_the_same_numbers_again(kind):
+    """vLLM knows a seed, and not how many of its numbers are used up; our own engine is told."""
+    route = next(one for one in routes.ROUTES if contract.GENERATING[one.path] == kind)
+    for drawn in (0, 3):
+        body = route.body(generate.Request(np.array([5, 6], np.int32), 7, 4, HOW, drawn), "m", [1], False)
+        asked = engine_routes.read(kind, body).request
+        assert (asked.seed, asked.drawn) == (7, drawn)
+        assert (body.get("sampling_params", body)["seed"] == 7) == (drawn == 0)
 
 
 def test_weights_that_come_back_leave_no_directory_behind(tmp_path):

@@ -77,3 +77,4 @@ def test_sizes_devices_and_commands():
     said = planning.commands(Plan(4, 4, tensor=2, lora=16, ahead=1), "M", H100, LOAD)
     assert "torchrun --nnodes 1 --nproc-per-node 4 -m sharpen run grpo --model M" in said and "--max-loras 3" in said
     assert "http://node0:8000,http://node0:8001 --shard fsdp --ahead 1" in said and "--set lora=16" in said
+    assert "--set prompts=128 --set samples=4" in said  # the rows that were planned for

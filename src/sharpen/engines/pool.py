@@ -247,5 +247,5 @@ def gone(replicas: Sequence[Replica], why: str) -> FatalDiagnosis:
     said = "; ".join(f"{r.url}: {r.why or 'silent'}" for r in replicas)
     return FatalDiagnosis(
         f"engines_gone (replicas {len(replicas)}): {why}. Nothing was learnt of it ({said}). Start the servers again, then "
-        "resume the run."
+        "begin or resume the run."
     )

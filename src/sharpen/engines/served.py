@@ -173,7 +173,8 @@ class Served:
                 published.whole()  # the fault is ours, if it is not whole
                 raise FatalDiagnosis(
                     f"not_loaded: {replica.url} does not load the weights {published.path}: {error}. The directory is whole as "
-                    "seen from here; the server has to see it under the same path. Nothing was learnt; resume when it does."
+                    "seen from here; the server has to see it under the same path. Nothing was learnt; begin or resume the run "
+                    "when it does."
                 ) from error
             raise
         if published.adapter:
@@ -243,7 +244,7 @@ class Served:
         raise FatalDiagnosis(
             f"{name} (nats {off:.3g}): {replica.url} should run version {self.now.published.version} "
             f"({self.now.published.name}), and what it computes is that of {whose}. Nothing was learnt of what it said since "
-            "it was last proven. Start that server again, then resume the run."
+            "it was last proven. Start that server again, then begin or resume the run."
         )
 
     def ask(self, replica: Replica, request: engine.Request, until: float, prompt: bool = False, batch: str = "") -> Said:
@@ -341,7 +342,7 @@ def forget(served: Served, gone: Published, replica: Replica) -> None:
 def refused(error: wire.NoReply) -> FatalDiagnosis:
     return FatalDiagnosis(
         f"engine_refused: {error}. It understood the request and will not answer it, so no other replica would. Its log says "
-        "more; mend that, then resume the run."
+        "more; mend that, then begin or resume the run."
     )
 
 

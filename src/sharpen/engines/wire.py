@@ -94,7 +94,8 @@ def text(url: str, path: str, body: Mapping[str, Any] | None, until: float, head
             raise NoReply(f"{url}{path}: {why}", late=late) from error
         given_back(url, connection, reply.will_close)
         if not 200 <= reply.status < 300:
-            raise NoReply(f"{url}{path}: HTTP status {reply.status}: {' '.join(said.split())[:SAID]}", reply.status)
+            words = "" if said.lstrip().startswith("<") else f": {' '.join(said.split())[:SAID]}"  # a page says nothing here
+            raise NoReply(f"{url}{path}: HTTP status {reply.status}{words}", reply.status)
         return said
     raise AssertionError("unreachable")
 
