@@ -222,6 +222,12 @@ def test_a_host_that_is_cut_off_at_work_loses_it_to_another(monkeypatch):
         assert replicas.replicas[0].stale and "deadline" in replicas.replicas[0].why and not replicas.replicas[1].stale
 
 
+def test_where_no_answer_comes_any_more_the_run_stops():
+    with cut_off() as silent, pytest.raises(FatalDiagnosis, match=r"^engines_gone .*no answer has come for 0 s"):
+        given = pool.Pool([silent], lambda replica: None)
+        given.run(pieces(2), lambda r, _, until: wire.text(r.url, "/", None, until), {}.__setitem__, 0.1, lambda share: None)
+
+
 def test_who_stops_waits_for_no_request_that_is_under_way():
     with cut_off() as silent:
         asked, replicas = threading.Barrier(3), pool.Pool([silent], revive=lambda replica: None)

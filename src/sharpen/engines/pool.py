@@ -6,7 +6,7 @@
 3. A replica that does not answer leaves the pool, and so does one that is at work and does not even say that it is there: its
    host may be cut off, and would keep its requests until their deadline. It is looked at again after a while, each time twice
    as long; before it is given anything it is brought up to the weights in use (`revive`).
-4. Nothing waits beyond its deadline.
+4. Nothing waits beyond its deadline: a batch ends where no answer comes for a while, however large it is.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0  # seconds that a replica which failed i
 WAIT = 0.2  # seconds between two looks at the clock
 APART = 2.0  # times as much to do as the least busy replica: then a prompt is run there too
 LOOK_S, THERE_S = 10.0, 30.0  # seconds between two looks at those that are at work, and until one has said that it is there
+WHOLE_S = 24 * 3600.0  # for a whole batch
 TRIES = 4  # at one request, all replicas together; one that is away is no try
 
 
@@ -77,13 +78,14 @@ class Pool:
         seconds: float,
         tick: Callable[[float], None],
     ) -> None:
-        """Have every piece of work asked for, each within `seconds`; `taken(number, answer)` is called in this thread.
+        """Have every piece of work asked for; `taken(number, answer)` is called in this thread.
 
-        Raises what `ask` raises but NoReply, and FatalDiagnosis where nobody has answered in time.
+        Raises what `ask` raises but NoReply, and FatalDiagnosis where no answer comes for so many `seconds`: how long they all
+        take depends on how many they are.
         """
         self.deal(work)
         came: queue.SimpleQueue[tuple[Work, Any]] = queue.SimpleQueue()
-        until, stop = time.monotonic() + seconds, threading.Event()
+        until, stop, latest = time.monotonic() + WHOLE_S, threading.Event(), time.monotonic()
         threads = min(len(work), AT_ONCE * len(self.replicas))
         pool, done, under_way = ThreadPoolExecutor(max(threads, 1), "sharpen-engine"), 0, list[Future[None]]()
         threading.Thread(target=self.look, args=(stop,), name="sharpen-look", daemon=True).start()
@@ -93,11 +95,13 @@ class Pool:
                 try:
                     piece, answer = came.get(timeout=WAIT)
                 except queue.Empty:
+                    if time.monotonic() > latest + seconds:
+                        raise gone(self.replicas, f"no answer has come for {seconds:.0f} s") from None
                     tick(done / len(work))
                     continue
                 if isinstance(answer, BaseException):
                     raise answer
-                done += 1
+                done, latest = done + 1, time.monotonic()
                 taken(piece.number, answer)
         finally:
             stop.set()

@@ -28,14 +28,14 @@ from sharpen.models.engine import generate as engine
 BATCH = "X-Sharpen-Batch"  # batch:number:of how many; a server that likes may run them together
 KEPT = 16  # published policies that a server is compared with, beside the first
 CONTROL_S = 120.0  # seconds for what is no generation: loading weights, probes
-SECONDS = 1800.0  # for one batch
+SECONDS = 1800.0  # until the next answer
 LOOKED = 2  # rows of each replica's whose log-probabilities are computed here, too
 
 
 class Served:
     """Servers at these addresses, and the directory below which weights are published to them.
 
-    seconds  for one batch, however often a request is sent
+    seconds  until the next answer of a batch, however often a request is sent
     keep     published directories that stay, the latest ones
     whole    how whole weights go to vLLM: it reads the directory, or gets them by NCCL (nccl.py)
     """
