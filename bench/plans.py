@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -70,8 +69,11 @@ def step(policy: LocalPolicy, load: Load) -> dict[str, float]:
 def compare(name: str) -> None:
     policy = policy_of(name)
     small = name in embedded.STUDENTS
-    sizes: dict[str, Any] = {} if small else {"ROWS": ROWS, "BATCHES": BATCHES}
-    with mock.patch.multiple(measure, **sizes), mock.patch.object(measure.time, "perf_counter", time.process_time):
+    rows, batches = (measure.ROWS, measure.BATCHES) if small else (ROWS, BATCHES)
+    with (
+        mock.patch.multiple(measure, ROWS=rows, BATCHES=batches),
+        mock.patch.object(measure.time, "perf_counter", time.process_time),
+    ):
         here, decoded, learnt = measure.measured(policy, 1e12)
     print(f"{name}: decoding {decoded}, learning {learnt}", flush=True)
     for load in SMALL if small else LARGE:

@@ -188,7 +188,7 @@ def ahead(seconds: float, steps: int = 16) -> None:
         time.sleep(seconds)
         return update(policy, batch, tableau, lr)
 
-    settings = [s for s in SETTINGS if not s.startswith(("round_steps", "warmup_steps"))]
+    settings = [s for s in SETTINGS if not s.startswith(("round_steps", "warmup_"))]
     settings += [f"round_steps={steps}", "warmup_steps=0"]
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(LocalPolicy, "update", slow):
         root = Path(folder)
