@@ -1,7 +1,8 @@
 """Whole runs in shards beside runs in one process, and ranks that are killed. python bench/ranks.py …
 
-equal [RANKS] [STEPS] [KEY=VALUE …]   the weights at the end, relative to those of one process
+equal [RANKS] [STEPS] [KEY=VALUE …]   the weights at the end, relative to those of one process; recipe=NAME, role=NAME=WHO
 kills [NUMBER] [RANKS] [SEED]         SIGKILL of a drawn rank at a drawn commit point; the run that goes on, against a whole one
+again [NUMBER] [RANKS] [SEED]         runs that are killed again and again, at every few points, so many times in all
 torchrun [RANKS] [STEPS]              by the command line: one rank killed, then all, each time resumed, against a whole run
 resize                                2 ranks, then 1, then 3, each for a third of the run, against 2 ranks all the way
 
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,19 +80,37 @@ def ranks(size: int, work: Callable[[int, list[int]], Any]) -> bool:
     return whole
 
 
-def asked(place: Path, steps: int, shard: str, settings: tuple[str, ...], round_steps: int = 5) -> loop.Request:
-    given = (*SETTINGS, f"round_steps={round_steps}", *settings)
-    return loop.Request("grpo", given, 3, f"{steps}steps", None, "chain_sum/1", place, shard=shard, commit_s=1e9)
+def asked(place: Path, steps: int, shard: str, settings: tuple[str, ...], commit_s: float = 1e9) -> loop.Request:
+    recipe = next((s.removeprefix("recipe=") for s in settings if s.startswith("recipe=")), "grpo")
+    roles = tuple(s.removeprefix("role=") for s in settings if s.startswith("role="))
+    given = (*SETTINGS, "round_steps=5", *(s for s in settings if not s.startswith(("recipe=", "role="))))
+    return loop.Request(
+        recipe, given, 3, f"{steps}steps", None, "chain_sum/1", place, roles=roles, shard=shard, commit_s=commit_s
+    )
 
 
-def begun(place: Path, steps: int, size: int, settings: tuple[str, ...] = (), fault: Any = None) -> bool:
+class Steps(terminal.Quiet):
+    """A clock that counts steps."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def advance(self, n: int = 1, **numbers: float | None) -> None:
+        self.done += n
+
+    def clock(self) -> float:
+        return float(self.done)
+
+
+def begun(place: Path, steps: int, size: int, settings: tuple[str, ...] = (), fault: Any = None, commit_s: float = 1e9) -> bool:
     """A run from its beginning; `size` 0: in one process, without shards."""
-    request = asked(place, steps, "fsdp" if size else "", settings)
+    request = asked(place, steps, "fsdp" if size else "", settings, commit_s)
 
     def work(rank: int, others: list[int]) -> None:
         if rank:
             return loop.afar.attend(request)
-        loop.start(request, terminal.Quiet(), fault(others) if fault else no_fault)
+        counted = Steps()
+        loop.start(request, counted, fault(others) if fault else no_fault, clock=counted.clock)
 
     return ranks(max(size, 1), work)
 
@@ -98,7 +119,8 @@ def gone_on(place: Path, size: int, fault: Any = None, more: str | None = None) 
     def work(rank: int, others: list[int]) -> None:
         if rank:
             return loop.afar.attend_resumed(place)
-        loop.resume(place, terminal.Quiet(), fault(others) if fault else no_fault, more=more)
+        counted = Steps()
+        loop.resume(place, counted, fault(others) if fault else no_fault, more=more, clock=counted.clock)
 
     return ranks(size, work)
 
@@ -146,17 +168,7 @@ def kills(number: int, size: int, seed: int) -> None:
         for i in range(number):
             place, rank, after = root / f"{i}", rng.randrange(size), rng.randrange(1, 20)
 
-            def fault(others: list[int], rank: int = rank, after: int = after) -> Any:
-                victims, left = [os.getpid(), *reversed(others)], [after]
-
-                def at(name: str) -> None:
-                    left[0] -= 1
-                    if left[0] == 0:
-                        os.kill(victims[rank], signal.SIGKILL)
-
-                return at
-
-            done = begun(place, 10, size, short, fault)
+            done = begun(place, 10, size, short, killing(rank, after))
             killed += not done
             while not done:
                 done = gone_on(place, size) if (place / "run.db").exists() and committed(place) else again(place, size, short)
@@ -167,8 +179,56 @@ def kills(number: int, size: int, seed: int) -> None:
                 print(f"NOT EQUAL: rank {rank}, point {after}", flush=True)
             if i % 10 == 9 or i == number - 1:
                 print(f"{i + 1} runs of {size} ranks: {killed} killed, {right} equal", flush=True)
-            import shutil
+            shutil.rmtree(place)
 
+
+def killing(rank: int, after: int, seen: Callable[[str], None] = str) -> Callable[[list[int]], Any]:
+    """A fault of rank 0's store: the rank is killed at the point of this number, which `seen` is told."""
+
+    def fault(others: list[int]) -> Any:
+        victims, left = [os.getpid(), *reversed(others)], [after]
+
+        def at(name: str) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                seen(name)
+                os.kill(victims[rank], signal.SIGKILL)
+
+        return at
+
+    return fault
+
+
+def over_again(number: int, size: int, seed: int) -> None:
+    """Runs that commit after every step, each killed at every few points, by turns of ranks, and against one never killed."""
+    rng, points, by_rank = random.Random(seed), Counter[str](), Counter[int]()
+    with tempfile.TemporaryDirectory() as folder:
+        root, killed, runs, right = Path(folder), 0, 0, 0
+        assert begun(root / "whole", 10, size)
+        whole, learnt, rows = weights(root / "whole")
+        told = root / "told"
+        while killed < number:
+            place, done = root / f"{runs}", False
+            while not done:
+                rank, after = rng.randrange(size), rng.randrange(1, 24)
+                fault = killing(rank, after, told.write_text)
+                if (place / "run.db").exists() and committed(place):
+                    done = gone_on(place, size, fault)
+                else:
+                    shutil.rmtree(place, ignore_errors=True)
+                    done = begun(place, 10, size, (), fault, commit_s=1.0)
+                if not done:
+                    killed += 1
+                    points[told.read_text()] += 1
+                    by_rank[rank] += 1
+            found, _, others = weights(place)
+            same = rows == others and all(torch.equal(found[n], whole[n]) for n in whole)
+            runs, right = runs + 1, right + same
+            print(
+                f"{size} ranks, {learnt} steps with a gradient: {runs} runs killed {killed} times, {right} equal; "
+                f"{dict(points)}, by rank {dict(by_rank)}",
+                flush=True,
+            )
             shutil.rmtree(place)
 
 
@@ -179,8 +239,6 @@ def committed(place: Path) -> bool:
 
 def again(place: Path, size: int, settings: tuple[str, ...]) -> bool:
     """It was killed before its first commit: there is nothing to go on from."""
-    import shutil
-
     shutil.rmtree(place, ignore_errors=True)
     return begun(place, 10, size, settings)
 
@@ -246,6 +304,8 @@ if __name__ == "__main__":
         equal(*(numbers + [2, 20][len(numbers) :]), tuple(x for x in rest if "=" in x))
     elif what == "kills":
         kills(*(numbers + [20, 2, 0][len(numbers) :]))
+    elif what == "again":
+        over_again(*(numbers + [60, 4, 0][len(numbers) :]))
     elif what == "torchrun":
         commanded(*(numbers + [2, 12][len(numbers) :]))
     elif what == "resize":

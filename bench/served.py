@@ -3,19 +3,22 @@
 python bench/served.py equal [RECIPE …]       50 steps of each, bit for bit
 python bench/served.py faults [SEEDS]         each fault, stopped by its name or not
 python bench/served.py segments [ROLLOUTS]    1 % written twice, 1 % torn: the store against the truth
-python bench/served.py ahead [SLEEP]          steps a second with an engine that sleeps as a GPU would work, ahead by 0 and 2
+python bench/served.py ahead [SECONDS]        steps whose two halves sleep so long besides, ahead by 0, 1 and 2
 python bench/served.py live URL DIR [RANK]    a real server, started from DIR: how far it is from us as weights change
 """
 
 from __future__ import annotations
 
 import random
+import resource
 import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -100,7 +103,7 @@ def equal(recipes: list[str], steps: int = 50) -> None:
 
 def fault(name: str, seed: int, place: Path) -> str:
     """What stops a policy that is asked and changed in turn; "" where nothing does."""
-    given = ["", name] if name == "replica_behind" else [name]
+    given = ["", name] if name in faults.ONE_OF_SEVERAL else [name]
     servers = [contract.Server(contract.Engine(student(), "student", one)).begin() for one in given]
     served, policy = Served([s.url for s in servers], place), student(2 if "adapter" in name else 0)
     policy.elsewhere, rng = served, torch.Generator().manual_seed(seed)
@@ -128,39 +131,78 @@ def every_fault(seeds: int) -> None:
 
 def by_segments(number: int) -> None:
     rng, task = random.Random(0), Task(({"role": "user", "content": "?"},), "1", "sum", 1, "train", "exact", {})
-    arrays = np.arange(4, dtype=np.int32), np.array([False, True, True, True]), np.zeros(4, np.float32)
+    sampled, logprobs = np.array([False, True, True, True]), np.zeros(4, np.float32)
     with tempfile.TemporaryDirectory() as folder:
         root, began = Path(folder), time.perf_counter()
         files = [(root / f"{w}{segments.SUFFIX}").open("wb") for w in range(8)]
         for i in range(number):
-            rollout = Rollout(task, *arrays, ("a",), "end", 3, i, f"r{i:08d}")
-            line = segments.record(Sample(rollout, Verdict("correct", 1.0), i // 8), "train", 1, 1)
+            rollout = Rollout(task, tokens_of(i), sampled, logprobs, ("a",), "end", 3, i, f"r{i:08d}")
+            verdict = Verdict("correct", 1.0) if i % 3 else Verdict("wrong", 0.0)
+            line = segments.record(Sample(rollout, verdict, i // 8), "train", 1, 1)
             draw = rng.random()
             files[i % 8].write(line[: rng.randrange(9, len(line) - 1)] + b"\n" if draw < 0.01 else line)
             if draw < 0.02:  # torn ones are written again, and as many whole ones
                 files[(i + 1) % 8].write(line)
         for file in files:
             file.close()
-        wrote, began = time.perf_counter() - began, time.perf_counter()
+        wrote, began, cost = time.perf_counter() - began, time.perf_counter(), time.process_time()
         db = sqlite3.connect(root / "run.db", isolation_level=None)
         db.executescript(database.SCHEMA)
         db.execute("BEGIN")
         found = segments.ingest(db, root, {})
         db.execute("COMMIT")
-        ids = db.execute("SELECT count(*), count(DISTINCT id), min(id), max(id) FROM rollouts").fetchone()
-        took = time.perf_counter() - began
-        print(f"{number} rollouts: {found.whole} whole records, {found.torn} torn; the store has {ids}")
-        print(f"written in {wrote:.0f} s, taken in in {took:.0f} s")
+        took, cost = time.perf_counter() - began, time.process_time() - cost
+        rows = db.execute("SELECT id, grp, tokens, seed, reward FROM rollouts JOIN verdicts ON rollout = id ORDER BY id")
+        right = sum(row == truth(i) for i, row in enumerate(rows))
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        again = segments.ingest(db, root, {}), db.execute("SELECT count(*) FROM rollouts").fetchone()[0]
+        print(f"{number} rollouts: {found.whole} whole records, {found.torn} torn; {right} rows are the truth")
+        print(f"taken in once more: {again[0].whole} whole records, the store has {again[1]} rollouts")
+        print(f"written in {wrote:.0f} s, taken in in {took:.0f} s, {cost:.0f} s of the processor; {most:.0f} MB at most")
 
 
-def ahead(sleep: float) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def tokens_of(i: int) -> np.ndarray:
+    return np.array([i % 1000, i // 1000, 2, 3], dtype=np.int32)
+
+
+def truth(i: int) -> tuple[str, int, bytes, int, float]:
+    """What the store is to have of a rollout."""
+    return f"r{i:08d}", i // 8, tokens_of(i).tobytes(), i, float(i % 3 > 0)
+
+
+class Stamps(terminal.Quiet):
+    """Notes when each step was done."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+
+    def advance(self, n: int = 1, **numbers: float | None) -> None:
+        self.at += [time.perf_counter()] * n
+
+
+def ahead(seconds: float, steps: int = 16) -> None:
+    """Both halves of a step sleep, so that the processor does not decide. An engine writes each answer to its last token."""
+    update, first = LocalPolicy.update, 0.0
+
+    def slow(policy: LocalPolicy, batch: Any, tableau: Any, lr: float) -> Any:
+        time.sleep(seconds)
+        return update(policy, batch, tableau, lr)
+
+    settings = [s for s in SETTINGS if not s.startswith(("round_steps", "warmup_"))]
+    settings += [f"round_steps={steps}", "warmup_steps=0"]
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(LocalPolicy, "update", slow):
         root = Path(folder)
         for k in (0, 1, 2):
-            here = opened(saved(root / f"m{k}"), precision="fp32")
-            server = contract.Server(contract.Engine(here.policy, here.name, sleep=sleep)).begin()
-            print(f"ahead {k}: {run('grpo', root / str(k), 20, (server.url,), k):.1f} s", flush=True)
+            server = contract.Server(contract.Engine(student(), "student", sleep=seconds / 12)).begin()
+            asked, stamps = (server.url,), Stamps()
+            given = loop.Request(
+                "grpo", tuple(settings), 0, f"{steps}steps", None, SOURCE, root / str(k), engines=asked, ahead=k
+            )
+            loop.start(given, stamps)
             server.stop()
+            each = (stamps.at[-1] - stamps.at[-steps]) / (steps - 1)
+            first = first or each
+            print(f"ahead {k}: {each:.2f} s a step, {first / each:.2f} times", flush=True)
 
 
 def live(url: str, where: Path, rank: int, publishes: int = 4) -> None:
@@ -199,7 +241,7 @@ if __name__ == "__main__":
     elif what == "segments":
         by_segments(int((rest or ["1000000"])[0]))
     elif what == "ahead":
-        ahead(float((rest or ["0.05"])[0]))
+        ahead(float((rest or ["3"])[0]))
     elif what == "live":
         live(rest[0], Path(rest[1]), int((rest[2:] or ["0"])[0]))
     else:

@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 import typer.main
 from typer.testing import CliRunner, Result
@@ -108,6 +109,35 @@ def test_models_that_packages_carry_are_known_before_torch_is_loaded() -> None:
 def test_bits_of_moments_are_refused_in_one_sentence_by_the_name_that_was_used() -> None:
     for argv, name in ((("plan", "--optimizer-bits", "4"), "--optimizer-bits 4"), (("run", "--set", "optimizer_bits=4"), "=4")):
         assert f"{name}: the optimizer's moments have 32 bits, or 8." in sharpen(*argv).stderr
+
+
+def test_torchrun_and_shards_belong_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    result = sharpen("run", "grpo", "--shard", "fsdp")
+    assert result.exit_code == 2 and "torchrun --nproc-per-node 8 -m sharpen run" in result.stderr
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = sharpen("run", "grpo")
+    assert result.exit_code == 2 and "torchrun has started 2 processes" in result.stderr and "--shard fsdp" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000 bytes."),
+            "4000 bytes",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has"), "20.00 MiB"),
+        (MemoryError(), "what it needs"),
+        (RuntimeError("shapes do not fit"), ""),
+    ],
+)
+def test_memory_that_ends_is_said_with_who_and_cure(error: Exception, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    expected = f"out_of_memory: rank 3 has no memory for {said} more." if said else ""
+    assert usage.out_of_memory(error).startswith(expected) and bool(usage.out_of_memory(error)) == bool(said)
 
 
 def test_no_option_has_its_own_name_in_capitals_for_a_value() -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import socket
+import threading
 import time
 
 import numpy as np
@@ -14,10 +16,11 @@ import torch
 
 from sharpen import tasks
 from sharpen.core import Ask, FatalDiagnosis, Sampling, UserError
-from sharpen.engines import Served, publish, wire
+from sharpen.engines import Served, meeting, pool, publish, routes, wire
 from sharpen.hashing import derive
 from sharpen.models import LocalPolicy, embedded
-from sharpen.serve import contract, faults
+from sharpen.models.engine import generate
+from sharpen.serve import contract, engine_routes, faults
 
 HOW = Sampling(temperature=0.8)
 ALL = tuple(contract.GENERATING.values())
@@ -83,6 +86,30 @@ def test_an_engine_writes_what_this_process_writes(tmp_path, lora, route):
         assert len(kept) == 2 and all(name.startswith(publish.PREFIX) for name in kept)  # older weights are gone
 
 
+@pytest.mark.parametrize("kind", ["tokens", "completions"])
+def test_what_goes_on_does_not_draw_the_same_numbers_again(kind):
+    """vLLM knows a seed, and not how many of its numbers are used up; our own engine is told."""
+    route = next(one for one in routes.ROUTES if contract.GENERATING[one.path] == kind)
+    for drawn in (0, 3):
+        body = route.body(generate.Request(np.array([5, 6], np.int32), 7, 4, HOW, drawn), "m", [1], False)
+        asked = engine_routes.read(kind, body).request
+        assert (asked.seed, asked.drawn) == (7, drawn)
+        assert (body.get("sampling_params", body)["seed"] == 7) == (drawn == 0)
+
+
+def test_weights_that_come_back_leave_no_directory_behind(tmp_path):
+    policy = student(2)
+    with engines("") as servers, served(servers, tmp_path) as elsewhere:
+        policy.elsewhere = elsewhere
+        for step in range(4):
+            steps(policy, 1, step)
+            policy.put([t.clone() for t in policy.trained.values()])  # as at the end of a round: loaded again, and the same
+            answers(policy, step)
+            policy.put([t.clone() for t in policy.trained.values()])
+            answers(policy, step)
+        assert len(list((tmp_path / "published").iterdir())) == 2
+
+
 def test_stop_strings_and_greedy_answers_are_the_same_too(tmp_path):
     here, there = student(), student()
     how = [Sampling(0.0), Sampling(1.0, top_p=0.9), Sampling(1.0, stop=(here.text(np.array([9])),))]
@@ -98,7 +125,7 @@ def test_stop_strings_and_greedy_answers_are_the_same_too(tmp_path):
 @pytest.mark.parametrize("fault", faults.SAID)
 def test_every_fault_stops_the_run_by_its_name(tmp_path, fault):
     policy = student(2 if "adapter" in fault else 0)
-    given = ["", fault] if fault == "replica_behind" else [fault]
+    given = ["", fault] if fault in faults.ONE_OF_SEVERAL else [fault]
     stopping = pytest.raises((FatalDiagnosis, UserError))
     with engines(*given) as servers, stopping as stopped, served(servers, tmp_path) as elsewhere:
         policy.elsewhere = elsewhere
@@ -111,7 +138,7 @@ def test_who_never_takes_other_weights_is_found_when_it_is_met(tmp_path, monkeyp
     """It has the right weights at the beginning: those that every run begins with."""
     monkeypatch.setattr(faults, "AFTER", 1)
     policy = student(2 if "adapter" in fault else 0)
-    kept, given = [t.clone() for t in policy.trained.values()], ["", fault] if fault == "replica_behind" else [fault]
+    kept, given = [t.clone() for t in policy.trained.values()], ["", fault] if fault in faults.ONE_OF_SEVERAL else [fault]
     stopping = pytest.raises(FatalDiagnosis, match=faults.SAID[fault])
     with engines(*given) as servers, served(servers, tmp_path) as elsewhere, stopping:
         elsewhere.meet(policy)
@@ -168,6 +195,60 @@ def test_a_full_disk_on_the_way_to_the_engines_stops_the_run(tmp_path):
     os.truncate(found.path / "model.safetensors", 100)
     with pytest.raises(FatalDiagnosis, match="half_written"):
         found.whole()
+
+
+@contextlib.contextmanager
+def cut_off():
+    """The address of a host that takes connections and says nothing any more."""
+    with socket.create_server(("127.0.0.1", 0)) as at:
+        yield f"http://127.0.0.1:{at.getsockname()[1]}"
+
+
+def pieces(n: int) -> list[pool.Work]:
+    return [pool.Work(i, str(i).encode(), 1) for i in range(n)]
+
+
+def test_a_host_that_is_cut_off_at_work_loses_it_to_another(monkeypatch):
+    monkeypatch.setattr(pool, "LOOK_S", 0.05)
+    monkeypatch.setattr(pool, "THERE_S", 0.2)
+    with cut_off() as silent, engines("") as (one,):
+        replicas, said = pool.Pool([silent, one.url], revive=lambda replica: None), {}
+
+        def ask(replica, piece, until):
+            return wire.text(replica.url, "/health", None, until) or replica.url
+
+        replicas.run(pieces(6), ask, said.__setitem__, 600.0, lambda share: None)
+        assert said == dict.fromkeys(range(6), one.url)
+        assert replicas.replicas[0].stale and "deadline" in replicas.replicas[0].why and not replicas.replicas[1].stale
+
+
+def test_where_no_answer_comes_any_more_the_run_stops():
+    with cut_off() as silent, pytest.raises(FatalDiagnosis, match=r"^engines_gone .*no answer has come for 0 s"):
+        given = pool.Pool([silent], lambda replica: None)
+        given.run(pieces(2), lambda r, _, until: wire.text(r.url, "/", None, until), {}.__setitem__, 0.1, lambda share: None)
+
+
+def test_who_stops_waits_for_no_request_that_is_under_way():
+    with cut_off() as silent:
+        asked, replicas = threading.Barrier(3), pool.Pool([silent], revive=lambda replica: None)
+
+        def ask(replica, piece, until):
+            if piece.number < 2:
+                threading.Thread(target=asked.wait, daemon=True).start()  # it is sent by the time that the third one fails
+                return wire.text(replica.url, "/health", None, until)
+            asked.wait()
+            raise UserError("enough")
+
+        with pytest.raises(UserError, match="enough"):
+            replicas.run(pieces(3), ask, {}.__setitem__, 600.0, lambda share: None)
+        assert not any(thread.name.startswith("sharpen-engine_") for thread in threading.enumerate())
+        assert not replicas.replicas[0].stale  # it has done nothing wrong
+
+
+def test_runs_of_one_name_publish_to_places_of_their_own(tmp_path):
+    places = {meeting.directory(tmp_path / where / "run", str(tmp_path / "shared")) for where in "ab"}
+    assert len(places) == 2 and {p.parent for p in places} == {tmp_path / "shared"}
+    assert {meeting.directory(tmp_path / "run", given) for given in (None, "nccl")} == {tmp_path / "run" / "published"}
 
 
 def test_a_server_that_says_nothing_costs_its_deadline_only():

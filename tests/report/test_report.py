@@ -268,13 +268,13 @@ def test_an_unscorable_attempt_is_no_pair(tmp_path):
 
 def test_what_is_not_finite_becomes_null(tmp_path):
     with Store.create(tmp_path / "r", META) as store:
-        store.add_step(0, "loop", 1, {"reward": math.nan, "mismatch": math.inf, "silent": 0.5})
+        store.add_step(0, "loop", 1, {"reward": math.nan, "mismatch": math.inf, "silent": 0.5, "staleness": 2.0})
         store.add_decision(1, Decision("worse", "rolled back", {"worst_z": math.nan, "mean": 0.5}))
         store.commit(Position("loop", 1, 1))
     found = report.summary(tmp_path / "r")
     assert found["rounds"][0]["numbers"] == {"worst_z": None, "mean": 0.5}
     text = report.render(tmp_path / "r").read_text()
-    assert "Silent groups" in text and "Training reward" not in text  # nothing of it can be drawn
+    assert "Silent groups" in text and "Staleness" in text and "Training reward" not in text  # nothing of it can be drawn
 
 
 # The page where parts are missing.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import held
 import pytest
@@ -51,6 +53,16 @@ def test_a_dead_machine_costs_what_was_under_way_and_no_verdict(tmp_path, monkey
         with pytest.raises(UserError, match="workers_gone"):
             workers.start("")
     assert not workers.elsewhere()
+
+
+def test_as_many_children_start_at_a_time_as_this_machine_has_cores(monkeypatch):
+    monkeypatch.setattr(places, "_turns", threading.BoundedSemaphore(2))
+    with workers.starting(), workers.starting():
+        assert not places._turns.acquire(blocking=False)
+        monkeypatch.setattr(places, "_used", [(1, SimpleNamespace(here=False))])
+        with workers.starting():  # other machines have cores of their own
+            pass
+    assert places._turns.acquire(blocking=False)
 
 
 def test_a_verifier_that_dies_is_not_taken_for_its_machine():

@@ -17,7 +17,9 @@ def plan(
         int, typer.Option(min=0, metavar="N", show_default=False, help="Mean answer. [default: a quarter of the longest]")
     ] = 0,
     rows: Annotated[int, typer.Option(min=1, metavar="N", help="Answers of a step: prompts times samples.")] = 512,
+    samples: Annotated[int, typer.Option(min=1, metavar="N", help="Answers to each prompt.")] = 4,
     prompt: Annotated[int, typer.Option(min=1, metavar="N", help="Tokens of a prompt.")] = 256,
+    reference: Annotated[bool, typer.Option("--reference", help="The recipe compares with a frozen model, too.")] = False,
     lora: Annotated[
         int, typer.Option(min=-1, metavar="RANK", show_default=False, help="0: whole weights. [default: as the memory has it]")
     ] = -1,
@@ -41,7 +43,7 @@ def plan(
     here = planning.measure.recalled() if device == "here" else planning.device(device)
     if mean > tokens:
         raise UserError(f"--mean {mean} is longer than the longest answer, --tokens {tokens}.")
-    load = planning.Load(rows, prompt, mean or max(tokens // 4, 1), tokens)
+    load = planning.Load(rows, prompt, mean or max(tokens // 4, 1), tokens, reference, samples)
     what = planning.shape(model)
     rank, k = None if lora < 0 else lora, None if ahead < 0 else ahead
     found = planning.best(what, here, load, gpus, rank, k, bits=checked_bits(optimizer_bits, "--optimizer-bits "))

@@ -59,7 +59,7 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             driving.fail("interrupted", INTERRUPTED)
         except Exception as error:
-            if said := usage.told(error, ctx):
+            if said := usage.told(error, ctx) or usage.out_of_memory(error):
                 driving.fail(said, USER_ERROR)
             core = sys.modules.get("sharpen.core")  # where it is not imported yet, no error of its kind can have been raised
             if core is None or not isinstance(error, core.UserError | core.FatalDiagnosis):

@@ -67,6 +67,13 @@ def afar(engines: str | None, publish: Path | None, shard: str, ahead: int, help
         raise UserError("--publish says where engines find weights, and there are none: name them with --engines.")
     if shard not in ("", "fsdp"):
         raise UserError(f"--shard {shard}: there is fsdp.")
+    if shard and "RANK" not in os.environ:
+        raise UserError(f"--shard {shard} is for processes that torchrun starts: torchrun --nproc-per-node 8 -m sharpen run …")
+    if not shard and "RANK" in os.environ and (size := os.environ.get("WORLD_SIZE", "1")) != "1":
+        raise UserError(
+            f"torchrun has started {size} processes, and each would make the same run for itself. Add --shard fsdp, which "
+            "shares the learning out among them, or start sharpen without torchrun."
+        )
     return {"shard": shard, "ahead": ahead, "engines": urls, "publish": published(publish), "workers": workers.checked(helpers)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import fields
@@ -15,6 +16,7 @@ from sharpen.cli import elsewhere
 UsageError: Any = typer.BadParameter.__base__  # typer keeps its own name for it private
 EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
 MOST_OPTIONS = 8
+NO_MEMORY = "DefaultCPUAllocator"  # what torch says where a processor's memory ends, in a plain RuntimeError
 
 EXAMPLES = {
     "audit": "tasks.jsonl",
@@ -77,6 +79,19 @@ def told(error: Exception, group: Any) -> str:
             extra = EXTRA.fullmatch(said.message)
             what = surplus(context, extra[1]) if extra else said.format_message()
     return f"{what}\n{context.get_usage()}{example(context)}\n`{context.command_path} --help` has the rest."
+
+
+def out_of_memory(error: Exception) -> str:
+    """What is said where a process's memory, or a GPU's, ends outside of what is tried again with less; "" for other errors."""
+    if not (isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or NO_MEMORY in str(error)):
+        return ""
+    wanted = re.search(r"allocate ([\d.]+ ?(?:bytes|[KMGT]iB))", str(error))
+    who = f"rank {os.environ['RANK']}" if os.environ.get("WORLD_SIZE", "1") != "1" and "RANK" in os.environ else "this process"
+    return (
+        f"out_of_memory: {who} has no memory for {wanted[1] if wanted else 'what it needs'} more. The last commit of a run "
+        "stands. Give it more memory or more ranks (--shard fsdp) and resume, or take a smaller model, --set lora=16, "
+        "optimizer_bits=8 or fewer max_tokens."
+    )
 
 
 def example(context: Any) -> str:

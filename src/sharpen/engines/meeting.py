@@ -6,6 +6,8 @@ import fcntl
 import hashlib
 import json
 import re
+import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,6 +21,7 @@ from sharpen.engines.routes import ROUTES, Wrong
 from sharpen.models.engine import generate
 from sharpen.terminal import places
 
+VERSION_S = 5.0  # seconds to say which version it is, for a message
 UNKNOWN = (404, 405, 501)  # statuses of a route that is not there
 STARTED = re.compile(r"^process_start_time_seconds(?:\{[^}]*\})? (\S+)", re.MULTILINE)
 
@@ -67,13 +70,14 @@ def look(replica: Replica, policy: Any, probe: np.ndarray, until: float) -> int:
         replica.route = route(replica, policy, probe, until)
         same_tokens(url, replica.model, policy, until)
     except wire.NoReply as error:
-        raise UserError(f"--engines: {error}. {version(url, until)} Start the engine again, or name another.") from error
+        raise UserError(f"--engines: {error}. {version(url)} Start the engine again, or name another.") from error
     return int(about.get("max_model_len") or 0)
 
 
-def version(url: str, until: float) -> str:
+def version(url: str) -> str:
     try:
-        return f"It says it is version {wire.call(url, '/version', None, until).get('version', 'unknown')}."
+        told = wire.call(url, "/version", None, time.monotonic() + VERSION_S)
+        return f"It says it is version {told.get('version', 'unknown')}."
     except wire.NoReply:
         return "It does not say which version it is."
 
@@ -101,12 +105,12 @@ def route(replica: Replica, policy: Any, probe: np.ndarray, until: float) -> Any
                 raise
         except Wrong as error:
             raise UserError(
-                f"{error.name}: {replica.url}{one.path}: {error}. {version(replica.url, until)} vLLM 0.28 or later speaks what "
+                f"{error.name}: {replica.url}{one.path}: {error}. {version(replica.url)} vLLM 0.28 or later speaks what "
                 "is needed here."
             ) from error
     names = ", ".join(one.path for one in ROUTES)
     raise UserError(
-        f"other_version: {replica.url} has none of {names}. {version(replica.url, until)} Start vLLM 0.28 or later, or SGLang."
+        f"other_version: {replica.url} has none of {names}. {version(replica.url)} Start vLLM 0.28 or later, or SGLang."
     )
 
 
@@ -158,5 +162,11 @@ def renews_head(url: str, policy: Any, until: float) -> None:
 
 
 def directory(run: Path, given: str | None) -> Path:
-    """Where a run publishes: in its own directory, unless the user names a place that the servers see, too."""
-    return (Path(given) / run.name if given and given != nccl.NAME else run / "published").absolute()
+    """Where a run publishes: in its own directory, unless the user names a place that the servers see, too.
+
+    There every run has a directory of its own, also those of one name: what a run has no use for any more it removes.
+    """
+    if not given or given == nccl.NAME:
+        return (run / "published").absolute()
+    own = hashlib.sha256(f"{socket.gethostname()}:{run.absolute()}".encode()).hexdigest()[:8]
+    return (Path(given) / f"{run.name}-{own}").absolute()

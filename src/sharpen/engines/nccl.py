@@ -27,7 +27,7 @@ from sharpen.core import UserError
 from sharpen.engines import wire
 from sharpen.engines.pool import Replica
 from sharpen.engines.publish import Published
-from sharpen.engines.transport import Transport, keep, whole_running
+from sharpen.engines.transport import Transport, keep, whole_running, whole_sums
 
 NAME = "nccl"  # what `--publish` says in a directory's place
 LOOK_S = 0.01
@@ -102,7 +102,7 @@ def transport(mint: Callable[[], bytes] = minted, join: Callable[[bytes, int], G
                 ) from error
             raise
 
-    return Transport(give, keep, whole_running)
+    return Transport(give, keep, whole_running, whole_sums)
 
 
 def met(replica: Replica, mint: Callable[[], bytes], join: Callable[[bytes, int], Group], until: float) -> Group:

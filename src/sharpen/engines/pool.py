@@ -3,9 +3,10 @@
 1. Requests with one prompt go to one replica, which runs it once (prefix affinity), unless that has far more to do than
    another.
 2. A request draws from its own seed, so it does not matter who answers, nor how often it was asked.
-3. A replica that does not answer leaves the pool. It is looked at again after a while, each time twice as long; before it is
-   given anything it is brought up to the weights in use (`revive`).
-4. Nothing waits beyond its deadline.
+3. A replica that does not answer leaves the pool, and so does one that is at work and does not even say that it is there: its
+   host may be cut off, and would keep its requests until their deadline. It is looked at again after a while, each time twice
+   as long; before it is given anything it is brought up to the weights in use (`revive`).
+4. Nothing waits beyond its deadline: a batch ends where no answer comes for a while, however large it is.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,8 @@ AT_ONCE = 512  # requests under way at one replica
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0  # seconds that a replica which failed is left alone
 WAIT = 0.2  # seconds between two looks at the clock
 APART = 2.0  # times as much to do as the least busy replica: then a prompt is run there too
+LOOK_S, THERE_S = 10.0, 30.0  # seconds between two looks at those that are at work, and until one has said that it is there
+WHOLE_S = 24 * 3600.0  # for a whole batch
 TRIES = 4  # at one request, all replicas together; one that is away is no try
 
 
@@ -75,31 +78,56 @@ class Pool:
         seconds: float,
         tick: Callable[[float], None],
     ) -> None:
-        """Have every piece of work asked for, each within `seconds`; `taken(number, answer)` is called in this thread.
+        """Have every piece of work asked for; `taken(number, answer)` is called in this thread.
 
-        Raises what `ask` raises but NoReply, and FatalDiagnosis where nobody has answered in time.
+        Raises what `ask` raises but NoReply, and FatalDiagnosis where no answer comes for so many `seconds`: how long they all
+        take depends on how many they are.
         """
         self.deal(work)
         came: queue.SimpleQueue[tuple[Work, Any]] = queue.SimpleQueue()
-        until, stop = time.monotonic() + seconds, threading.Event()
+        until, stop, latest = time.monotonic() + WHOLE_S, threading.Event(), time.monotonic()
         threads = min(len(work), AT_ONCE * len(self.replicas))
-        pool, done = ThreadPoolExecutor(max(threads, 1), "sharpen-engine"), 0
+        pool, done, under_way = ThreadPoolExecutor(max(threads, 1), "sharpen-engine"), 0, list[Future[None]]()
+        threading.Thread(target=self.look, args=(stop,), name="sharpen-look", daemon=True).start()
         try:
-            for piece in work:
-                pool.submit(self._one, piece, ask, until, stop, came)
+            under_way = [pool.submit(self._one, piece, ask, until, stop, came) for piece in work]
             while done < len(work):
                 try:
                     piece, answer = came.get(timeout=WAIT)
                 except queue.Empty:
+                    if time.monotonic() > latest + seconds:
+                        raise gone(self.replicas, f"no answer has come for {seconds:.0f} s") from None
                     tick(done / len(work))
                     continue
                 if isinstance(answer, BaseException):
                     raise answer
-                done += 1
+                done, latest = done + 1, time.monotonic()
                 taken(piece.number, answer)
-        finally:  # where it ends early, nobody waits for what is under way
+        finally:
             stop.set()
             pool.shutdown(wait=done == len(work), cancel_futures=True)
+            while wait(under_way, 0.0).not_done:  # it ends early: nobody waits for answers that are under way
+                for replica in self.replicas:
+                    wire.cut(replica.url)
+                wait(under_way, WAIT)
+
+    def look(self, stop: threading.Event) -> None:
+        """Until then, have who is at work say that it is there. The requests of one that does not go to another."""
+
+        def there(replica: Replica) -> None:
+            try:
+                wire.text(replica.url, "/health", None, time.monotonic() + THERE_S)
+            except wire.NoReply as error:
+                if not (error.refused or stop.is_set()):  # then it is there, or was cut off here
+                    self.leave(replica, str(error))
+
+        while not stop.wait(LOOK_S):
+            busy = [r for r in self.replicas if r.outstanding and not r.stale]
+            with ThreadPoolExecutor(max(len(busy), 1), "sharpen-look") as pool:
+                list(pool.map(there, busy))
+            for replica in self.replicas:
+                if replica.stale and replica.outstanding:
+                    wire.cut(replica.url)
 
     def _one(
         self, piece: Work, ask: Callable[[Replica, Work, float], Any], until: float, stop: threading.Event, came: Any
@@ -119,6 +147,8 @@ class Pool:
                 came.put((piece, ask(replica, piece, until)))
                 return
             except wire.NoReply as error:
+                if stop.is_set():  # it was cut off here
+                    return
                 said = str(error)
                 piece.tries += 1
                 if error.refused or piece.tries >= TRIES * len(self.replicas):
@@ -192,8 +222,8 @@ class Pool:
         with self.lock:
             if replica.away <= time.monotonic():
                 replica.away = time.monotonic() + replica.pause
-                replica.pause = min(2 * replica.pause, LONGEST_PAUSE)
-            replica.stale, replica.why = True, why
+                replica.pause, replica.why = min(2 * replica.pause, LONGEST_PAUSE), why  # the first cause, and not what follows
+            replica.stale = True
 
     def give_back(self, replica: Replica, piece: Work) -> None:
         with self.lock:
@@ -221,5 +251,5 @@ def gone(replicas: Sequence[Replica], why: str) -> FatalDiagnosis:
     said = "; ".join(f"{r.url}: {r.why or 'silent'}" for r in replicas)
     return FatalDiagnosis(
         f"engines_gone (replicas {len(replicas)}): {why}. Nothing was learnt of it ({said}). Start the servers again, then "
-        "resume the run."
+        "begin or resume the run."
     )

@@ -130,7 +130,8 @@ def check_rows(
         )
     raise FatalDiagnosis(
         f"other_ids (nats {off:.3g}): the log-probabilities from {where} do not belong to the token ids that came with them. "
-        "Nothing was learnt of them. The server, or what stands before it, changes ids: look at both, then resume the run."
+        "Nothing was learnt of them. The server, or what stands before it, changes ids: look at both, then begin or resume the "
+        "run."
     )
 
 

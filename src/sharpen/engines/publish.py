@@ -41,7 +41,7 @@ class Published:
         except UserError as error:
             raise FatalDiagnosis(
                 f"half_written: the published weights {self.path} are not what was written: {error} A server that loads them "
-                "runs something else. Look at the disk that they are on, then resume the run."
+                "runs something else. Look at the disk that they are on, then begin or resume the run."
             ) from error
 
 
@@ -69,7 +69,7 @@ def write(policy: Any, place: Path) -> Published:
         raise FatalDiagnosis(
             f"{'publish_disk_full' if full else 'publish_failed'}: the weights cannot be written to {place} "
             f"({error.strerror or error}), so no server can have them, and nothing was learnt of older ones. Make room there, "
-            "or name another place with --publish DIR; then resume the run."
+            "or name another place with --publish DIR; then begin or resume the run."
         ) from error
     return Published(name, final, policy.version, bool(policy.lora))
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sharpen.core import Sampling, UserError
+from sharpen.hashing import derive
 from sharpen.models.engine import generate
 
 
@@ -74,8 +75,9 @@ def drawing(request: generate.Request, end_ids: Sequence[int]) -> dict[str, Any]
         "max_tokens": request.max_tokens,
         "stop_token_ids": list(end_ids),
     }
-    if request.drawn:
-        found["extra_args"] = {"drawn": request.drawn}
+    if request.drawn:  # it goes on: an engine that does not know where would draw the same random numbers again
+        found["seed"] = derive(request.seed, "drawn", request.drawn)
+        found["extra_args"] = {"drawn": request.drawn, "seed": request.seed}
     return found
 
 

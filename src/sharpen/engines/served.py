@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,14 @@ from sharpen.models.engine import generate as engine
 BATCH = "X-Sharpen-Batch"  # batch:number:of how many; a server that likes may run them together
 KEPT = 16  # published policies that a server is compared with, beside the first
 CONTROL_S = 120.0  # seconds for what is no generation: loading weights, probes
-SECONDS = 1800.0  # for one batch
+SECONDS = 1800.0  # until the next answer
 LOOKED = 2  # rows of each replica's whose log-probabilities are computed here, too
 
 
 class Served:
     """Servers at these addresses, and the directory below which weights are published to them.
 
-    seconds  for one batch, however often a request is sent
+    seconds  until the next answer of a batch, however often a request is sent
     keep     published directories that stay, the latest ones
     whole    how whole weights go to vLLM: it reads the directory, or gets them by NCCL (nccl.py)
     """
@@ -101,6 +101,7 @@ class Served:
         for self.now, self.before, self.noise in ((other, [own], rough), (own, [own, other], measured)):
             self.pool.each(self.give)
             self.pool.each(self.prove)
+            self.alike()
         self.before = []
         self.changes = policy.changes  # the weights are what they were
         if other.published.name != own.published.name:
@@ -108,6 +109,22 @@ class Served:
         with self.writing:
             self.to_come.discard(other.published.name)
             publish.prune(self.place, {own.published.name} | self.to_come)
+
+    def alike(self) -> None:
+        """FatalDiagnosis where servers that sum up their weights, tensor by tensor, do not hold the same bits.
+
+        That is finer than a text's log-probabilities. It takes seconds with large models, so it is looked at when servers are
+        met."""
+        assert self.now is not None
+        first: dict[frozenset[str], tuple[str, Mapping[str, str]]] = {}
+        for url, sums in self.pool.each(lambda r: self.transport(r).sums(r, self.until())).items():
+            other, known = first.setdefault(frozenset(sums), (url, sums))  # those who share a model out alike
+            if apart := sorted(name for name in sums if sums[name] != known[name]):
+                raise FatalDiagnosis(
+                    f"replicas_differ (tensors {len(apart)}): {url} and {other} were given the same weights "
+                    f"({self.now.published.name}), and by their own sums they do not hold the same ones: {', '.join(apart[:3])}"
+                    f"{', …' if len(apart) > 3 else ''}. Start both again alike, then begin or resume the run."
+                )
 
     def until(self) -> float:
         return time.monotonic() + CONTROL_S
@@ -127,6 +144,8 @@ class Served:
         wanted = given or self.publish(policy)
         self.changes = -1 if given else policy.changes
         if self.now and wanted.published.name == self.now.published.name:
+            with self.writing:
+                self.to_come.discard(wanted.published.name)  # it has come
             return
         old = self.now
         if old:
@@ -154,7 +173,8 @@ class Served:
                 published.whole()  # the fault is ours, if it is not whole
                 raise FatalDiagnosis(
                     f"not_loaded: {replica.url} does not load the weights {published.path}: {error}. The directory is whole as "
-                    "seen from here; the server has to see it under the same path. Nothing was learnt; resume when it does."
+                    "seen from here; the server has to see it under the same path. Nothing was learnt; begin or resume the run "
+                    "when it does."
                 ) from error
             raise
         if published.adapter:
@@ -224,7 +244,7 @@ class Served:
         raise FatalDiagnosis(
             f"{name} (nats {off:.3g}): {replica.url} should run version {self.now.published.version} "
             f"({self.now.published.name}), and what it computes is that of {whose}. Nothing was learnt of what it said since "
-            "it was last proven. Start that server again, then resume the run."
+            "it was last proven. Start that server again, then begin or resume the run."
         )
 
     def ask(self, replica: Replica, request: engine.Request, until: float, prompt: bool = False, batch: str = "") -> Said:
@@ -322,7 +342,7 @@ def forget(served: Served, gone: Published, replica: Replica) -> None:
 def refused(error: wire.NoReply) -> FatalDiagnosis:
     return FatalDiagnosis(
         f"engine_refused: {error}. It understood the request and will not answer it, so no other replica would. Its log says "
-        "more; mend that, then resume the run."
+        "more; mend that, then begin or resume the run."
     )
 
 

@@ -1,4 +1,4 @@
-"""Three functions between published weights and a server: give them, forget them, and say which it runs.
+"""Functions between published weights and a server: give them, forget them, say which it runs, and sum up what it holds.
 
 1. `ADAPTER`: vLLM loads a directory of an adapter by name; requests name the adapter, which pins their weights.
 2. `WHOLE`: vLLM reads a whole model from a directory, between a pause that lets what is under way finish and a resume.
@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,13 @@ from sharpen.engines.publish import Published
 @dataclass(frozen=True)
 class Transport:
     """give(replica, published, until) makes it run these weights, forget(…) drops what is out of use, running(replica, until)
-    names the weights that it says it runs ("" where it does not say). All raise NoReply."""
+    names the weights that it says it runs ("" where it does not say), sums(replica, until) has a checksum of each tensor that
+    it holds ({} where it makes none). All raise NoReply."""
 
     give: Callable[[Replica, Published, float], None]
     forget: Callable[[Replica, Published, float], None]
     running: Callable[[Replica, float], str]
+    sums: Callable[[Replica, float], Mapping[str, str]]
 
 
 def load_adapter(replica: Replica, published: Published, until: float) -> None:
@@ -85,6 +87,33 @@ def whole_running(replica: Replica, until: float) -> str:
     return str(told.get("weight_version") or told.get("version") or "")
 
 
+def no_sums(replica: Replica, until: float) -> Mapping[str, str]:
+    """Engines sum up the model, and no adapters."""
+    return {}
+
+
+def whole_sums(replica: Replica, until: float) -> Mapping[str, str]:
+    """vLLM's, of a development server from the release on that has vllm-project/vllm #51350."""
+    found = summed(replica, "/weight_checker", until).get("checksums")
+    return found if isinstance(found, dict) else {}
+
+
+def sglang_sums(replica: Replica, until: float) -> Mapping[str, str]:
+    """SGLang's, of each rank's tensors (sgl-project/sglang #17009)."""
+    ranks = summed(replica, "/weights_checker", until).get("ranks")
+    each = [r.get("checksums") for r in ranks if isinstance(r, dict)] if isinstance(ranks, list) else []
+    return {f"{i}:{name}": total for i, sums in enumerate(each) if isinstance(sums, dict) for name, total in sums.items()}
+
+
+def summed(replica: Replica, path: str, until: float) -> dict[str, Any]:
+    try:
+        return wire.call(replica.url, path, {"action": "checksum"}, until)
+    except wire.NoReply as error:
+        if error.refused or error.status == 501:  # it has no such route
+            return {}
+        raise
+
+
 def keep(replica: Replica, published: Published, until: float) -> None:
     """Whole weights are overwritten by the next ones."""
 
@@ -100,6 +129,6 @@ def sglang_running(replica: Replica, until: float) -> str:
     return str(wire.call(replica.url, "/get_model_info", None, until).get("weight_version") or "")
 
 
-ADAPTER = Transport(load_adapter, unload_adapter, adapter_running)
-WHOLE = Transport(reload_whole, keep, whole_running)
-SGLANG = Transport(sglang_reload, keep, sglang_running)
+ADAPTER = Transport(load_adapter, unload_adapter, adapter_running, no_sums)
+WHOLE = Transport(reload_whole, keep, whole_running, whole_sums)
+SGLANG = Transport(sglang_reload, keep, sglang_running, sglang_sums)

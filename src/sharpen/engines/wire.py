@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -16,6 +18,9 @@ from sharpen.core import UserError
 KEY = "SHARPEN_ENGINE_KEY"  # environment variable: where it is set, servers are sent it
 LARGEST = 2**28  # bytes of a reply
 CHUNK = 2**16
+CONNECT_S = 10.0  # seconds until a connection is there: a host that is cut off says nothing
+UNHEARD_S = 20.0  # seconds until what was sent has arrived
+USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 0)  # Linux
 IDLE = 1024  # connections to one server that stay open
 SAID = 300  # characters of a server's words that a message repeats
 
@@ -35,6 +40,7 @@ class NoReply(Exception):
 
 _lock = threading.Lock()
 _idle: dict[str, list[http.client.HTTPConnection]] = {}  # by address
+_busy: dict[str, set[http.client.HTTPConnection]] = {}  # a request is under way on them
 
 
 def address(url: str) -> str:
@@ -73,20 +79,23 @@ def text(url: str, path: str, body: Mapping[str, Any] | None, until: float, head
     for again in (True, False):
         connection, fresh = taken(url, until)
         try:
+            connected(url, connection, until)
             connection.request("GET" if data is None else "POST", path, data, sent)
             reply = connection.getresponse()
             said = received(connection, reply, until)
         except (OSError, http.client.HTTPException, ValueError) as error:
+            was_cut = not left_alone(url, connection)
             connection.close()
             close(url)  # the others are of the same server
             late = time.monotonic() >= until or isinstance(error, TimeoutError)
-            if again and not fresh and not late:
+            if again and not fresh and not late and not was_cut:
                 continue  # a connection that the server had given up meanwhile
             why = "the deadline has passed" if late else f"{type(error).__name__}: {error}"
             raise NoReply(f"{url}{path}: {why}", late=late) from error
         given_back(url, connection, reply.will_close)
         if not 200 <= reply.status < 300:
-            raise NoReply(f"{url}{path}: HTTP status {reply.status}: {' '.join(said.split())[:SAID]}", reply.status)
+            words = "" if said.lstrip().startswith("<") else f": {' '.join(said.split())[:SAID]}"  # a page says nothing here
+            raise NoReply(f"{url}{path}: HTTP status {reply.status}{words}", reply.status)
         return said
     raise AssertionError("unreachable")
 
@@ -104,17 +113,43 @@ def taken(url: str, until: float) -> tuple[http.client.HTTPConnection, bool]:
         parts = urlsplit(url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=left)
-    connection.timeout = left
-    if connection.sock is not None:
-        connection.sock.settimeout(left)
+    with _lock:
+        _busy.setdefault(url, set()).add(connection)
     return connection, fresh
+
+
+def connected(url: str, connection: http.client.HTTPConnection, until: float) -> None:
+    """It is connected, and a wait on it ends at that moment. OSError where it cannot be, or was cut meanwhile."""
+    if connection.sock is None:
+        connection.timeout = min(max(until - time.monotonic(), 0.001), CONNECT_S)
+        try:
+            connection.connect()
+        except TimeoutError as error:
+            raise ConnectionError(f"no connection within {connection.timeout:.3g} s") from error
+        if USER_TIMEOUT and connection.sock is not None:
+            connection.sock.setsockopt(socket.IPPROTO_TCP, USER_TIMEOUT, int(1000 * UNHEARD_S))
+    connection.timeout = max(until - time.monotonic(), 0.001)
+    connection.sock.settimeout(connection.timeout)
+    with _lock:
+        if connection not in _busy.get(url, ()):
+            raise ConnectionError("it was cut")
+
+
+def left_alone(url: str, connection: http.client.HTTPConnection) -> bool:
+    """Its request is over. Whether nobody has cut it."""
+    with _lock:
+        busy = _busy.get(url, set())
+        alone = connection in busy
+        busy.discard(connection)
+    return alone
 
 
 def given_back(url: str, connection: http.client.HTTPConnection, over: bool) -> None:
     """The next request to that server takes it, unless it is over."""
+    alone = left_alone(url, connection)
     with _lock:
         idle = _idle.setdefault(url, [])
-        if not over and len(idle) < IDLE:
+        if alone and not over and len(idle) < IDLE:
             idle.append(connection)
             return
     connection.close()
@@ -143,3 +178,13 @@ def close(url: str) -> None:
         idle = _idle.pop(url, [])
     for connection in idle:
         connection.close()
+
+
+def cut(url: str) -> None:
+    """End the requests that are under way at a server: who waits for them gets NoReply at once."""
+    with _lock:
+        busy = _busy.pop(url, set())
+    for connection in busy:
+        if (sock := connection.sock) is not None:
+            with contextlib.suppress(OSError):  # it is over already
+                sock.shutdown(socket.SHUT_RDWR)

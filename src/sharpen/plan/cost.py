@@ -61,7 +61,7 @@ class Cost:
 
 def cost(plan: Plan, shape: Shape, device: Device, load: Load) -> Cost:
     weights = 2.0 * shape.parameters
-    learner = learning_memory(plan, shape)
+    learner = learning_memory(plan, shape, load.reference)
     engine = {"engine weights": weights / plan.tensor}
     room = SPARE * device.memory - engine["engine weights"] - (sum(learner.values()) if plan.together else 0.0)
     per_row = shape.token_bytes / plan.tensor * (load.prompt + load.most)
@@ -111,7 +111,8 @@ def alive(load: Load) -> list[tuple[float, float]]:
 
 def generation(plan: Plan, shape: Shape, device: Device, load: Load, rows: int, at_once: int) -> float:
     """Seconds until an engine's rows are all written, `at_once` of them side by side; the prompts' own passes included."""
-    prefill = 2.0 * shape.parameters * rows * load.prompt / plan.tensor / (device.flops * device.learns)
+    prompts = rows * load.prompt / load.samples  # a group's goes to one engine, which runs it once
+    prefill = 2.0 * shape.parameters * prompts / plan.tensor / (device.flops * device.learns)
     if at_once < rows:  # a row that ends makes room for the next: full until the last ones
         full = rows * load.mean / at_once
         last = (
@@ -126,18 +127,18 @@ def generation(plan: Plan, shape: Shape, device: Device, load: Load, rows: int, 
 
 
 def learning(plan: Plan, shape: Shape, device: Device, load: Load) -> float:
-    tokens = load.rows * (load.prompt / 4 + load.mean)  # a group's prompt is run once
+    tokens = load.rows * (load.prompt / load.samples + load.mean)  # a group's prompt is run once
     work = (4.0 if plan.lora else 6.0) * (4 / 3 if plan.recompute else 1.0) + (2.0 if load.reference else 0.0)
     work += 2.0 if plan.ahead else 0.0  # the policy before the step is looked at
     passes = tokens / plan.learn / plan.micro
-    uneven = 1.0 + 1.0 / max(passes, 1.0) * 0.5
+    uneven = 1.0 + 0.5 / max(passes, 1.0) * (plan.learn > 1)  # all wait for the one with the longest
     sent = 2.0 * shape.parameters + (0.0 if plan.lora else 4.0 * shape.parameters)
     link = device.link if plan.learn <= device.node else device.network * device.node
     talk = sent / link * (plan.learn - 1) / plan.learn
     return work * shape.parameters * tokens / plan.learn / (device.flops * device.learns) * uneven + talk + device.fixed
 
 
-def learning_memory(plan: Plan, shape: Shape) -> dict[str, float]:
+def learning_memory(plan: Plan, shape: Shape, reference: bool = False) -> dict[str, float]:
     """Bytes of one learning device by part."""
     n = shape.parameters
     adapters = plan.lora * 2.0 * 7 * shape.layers * shape.width if plan.lora else 0.0
@@ -148,6 +149,7 @@ def learning_memory(plan: Plan, shape: Shape) -> dict[str, float]:
     return {
         "weights": 2.0 * n,
         "master and optimizer": optimizer / plan.learn,
+        **({"reference": 2.0 * n} if reference else {}),  # every process has all of it
         "gradients": 4.0 * trained,
         "activations": plan.micro * kept + min(CHUNK, plan.micro * shape.vocabulary * 12.0),
     }

@@ -124,10 +124,15 @@ def device(name: str) -> Device:
 
 @dataclass(frozen=True)
 class Load:
-    """A step's rollouts: how many, tokens of a prompt, tokens of an answer in the mean and at most."""
+    """A step's rollouts: how many, tokens of a prompt, tokens of an answer in the mean and at most.
+
+    reference  whether the objective compares with a frozen model
+    samples    answers to each prompt, which is run once for all of them
+    """
 
     rows: int = 512
     prompt: int = 256
     mean: int = 1024
     most: int = 4096
-    reference: bool = True
+    reference: bool = False
+    samples: int = 4

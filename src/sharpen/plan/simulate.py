@@ -34,7 +34,8 @@ def engine(plan: Plan, shape: Shape, device: Device, load: Load, rows: np.ndarra
         written += ahead
         while going and going[0][0] <= written:
             heapq.heappop(going)
-    return clock + 2.0 * shape.parameters * len(rows) * load.prompt / plan.tensor / (device.flops * device.learns)
+    prompts = len(rows) * load.prompt / load.samples
+    return clock + 2.0 * shape.parameters * prompts / plan.tensor / (device.flops * device.learns)
 
 
 def simulated(plan: Plan, shape: Shape, device: Device, load: Load, steps: int = 4, seed: int = 0) -> float:
@@ -64,5 +65,6 @@ def simulated(plan: Plan, shape: Shape, device: Device, load: Load, steps: int =
 
 def held(plan: Plan, shape: Shape, device: Device, load: Load) -> int:
     """Rows that an engine holds at once."""
-    taken = 2.0 * shape.parameters / plan.tensor + (sum(learning_memory(plan, shape).values()) if plan.together else 0.0)
+    learner = learning_memory(plan, shape, load.reference) if plan.together else {}
+    taken = 2.0 * shape.parameters / plan.tensor + sum(learner.values())
     return max(int((SPARE * device.memory - taken) // (shape.token_bytes / plan.tensor * (load.prompt + load.most))), 1)

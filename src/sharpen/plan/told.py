@@ -48,6 +48,7 @@ def commands(plan: Plan, model: str, device: Device, load: Load) -> str:
     start = f"torchrun --nnodes {nodes} --nproc-per-node {processes} -m sharpen" if plan.learn > 1 else "sharpen"
     run = f"{start} run grpo --model {model} --engines {shown}" + (" --shard fsdp" if plan.learn > 1 else "")
     run += f" --ahead {plan.ahead}" if plan.ahead else ""
+    run += f" --set prompts={-(-load.rows // load.samples)} --set samples={load.samples}"
     run += f" --set micro_tokens={plan.micro} --set max_tokens={load.most}" + (
         " --set recompute=true" if plan.recompute else ""
     )

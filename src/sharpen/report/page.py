@@ -42,6 +42,7 @@ METRICS = (  # step statistic, title, what it means, widest range
     ("reward", "Training reward", "mean over the step's rollouts; biased by what the curriculum chose", (0.0, 1.0)),
     ("silent", "Silent groups", "share whose rewards are all equal: comparing them teaches nothing", (0.0, 1.0)),
     ("mismatch", "Engine–trainer mismatch", "mean |difference| of log-probabilities; should stay small and flat", None),
+    ("staleness", "Staleness", "updates between writing and learning, in the mean; a run with --ahead", None),
     ("tokens", "Tokens sampled", "in each step", None),
     ("truncated", "Answers cut off", "share that ran out of tokens", (0.0, 1.0)),
     ("malformed", "Malformed answers", "share without an answer that can be read", (0.0, 1.0)),
@@ -287,11 +288,8 @@ def training(steps: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
             continue
         joined = [known[i : i + width] for i in range(0, len(known), width)]
         line = [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in joined]
-        band = (
-            [(x, min(y for _, y in g), max(y for _, y in g)) for (x, _), g in zip(line, joined, strict=True)]
-            if width > 1
-            else []
-        )
+        wide = zip(line, joined, strict=True) if width > 1 else ()
+        band = [(x, min(y for _, y in g), max(y for _, y in g)) for (x, _), g in wide]
         form = level if bounds and key != "reward" else short
         lone = [charts.Mark(*line[0], title=f"step {known[0][0]}: {form(line[0][1])}")] if len(line) == 1 else []
         chart = charts.plot(

@@ -91,8 +91,6 @@ class Engine:
             self.news.notify_all()
         self.thread.join(60)
 
-    # Generating.
-
     def answer(self, asked: Asked, batch: str) -> Written:
         row = Row(asked, batch)
         with self.news:
@@ -159,8 +157,6 @@ class Engine:
             tokens, logprobs, stop = tokens[:-1], logprobs[:-1], "length"
         return Written(tokens, logprobs, stop, written.prompt, written.weights)
 
-    # Weights.
-
     def under(self, name: str) -> None:
         """Answer with the weights of this name: an adapter's, or the model's."""
         if not self.adapters and name in ("", self.name):
@@ -211,6 +207,8 @@ class Engine:
                 new = [parameters[n].detach() for n in self.policy.trained]
             if self.errs("wrong_weights"):
                 new = [t * 1.05 for t in new]
+            if self.errs("bits_flipped"):
+                new = [receiving.flipped(new[0]), *new[1:]]
             self.policy.put(new)
 
     def read(self, path: Path) -> Path:

@@ -55,8 +55,9 @@ def _request(ids: list[int], how: Mapping[str, Any]) -> generate.Request:
     stop = how.get("stop") or ()
     cuts = float(how.get("top_p", 1.0)), float(how.get("min_p", 0.0))
     sampling = Sampling(float(how.get("temperature", 1.0)), max(int(how.get("top_k", 0)), 0), *cuts, tuple(stop))
-    drawn = int((how.get("extra_args") or {}).get("drawn", 0))
-    return generate.Request(np.array(ids, dtype=np.int32), int(how.get("seed") or 0), int(how["max_tokens"]), sampling, drawn)
+    on = how.get("extra_args") or {}
+    seed, drawn = int(on.get("seed", how.get("seed") or 0)), int(on.get("drawn", 0))
+    return generate.Request(np.array(ids, dtype=np.int32), seed, int(how["max_tokens"]), sampling, drawn)
 
 
 def say(asked: Asked, written: Written) -> dict[str, Any]:

@@ -24,6 +24,8 @@ SAID = {
     "another_run": "another_run",  # somebody else publishes to it
     "not_loaded": "not_loaded",  # it does not find the directory
     "head_kept": "head_kept",  # it says that it packs weights for a processor; vLLM's packed output matrix is not renewed
+    "bits_flipped": "replicas_differ",  # from the start; one of several holds a weight whose last bit is another
     "other_version": "other_version",  # it has none of the routes, from the start
 }
-FROM_THE_START = ("tokenizer_differs", "template_differs", "short_context", "head_kept", "other_version")
+FROM_THE_START = ("tokenizer_differs", "template_differs", "short_context", "head_kept", "bits_flipped", "other_version")
+ONE_OF_SEVERAL = ("replica_behind", "bits_flipped")

@@ -1,4 +1,5 @@
-"""Weights that come to the contract server by a group of processes (vLLM's weight transfer), as engines/nccl.py sends them.
+"""Weights that come to the contract server by a group of processes (vLLM's weight transfer), as engines/nccl.py sends them; and
+sums of those that it holds.
 
 NCCL needs a GPU on each side, so what carries the tensors is given: `Engine.channel` joins a group by its id, and receives.
 """
@@ -6,6 +7,7 @@ NCCL needs a GPU on each side, so what carries the tensors is given: `Engine.cha
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -44,9 +46,27 @@ def finish(engine: Any, body: Mapping[str, Any]) -> dict[str, Any]:
     return {"message": "ok"}
 
 
+def flipped(tensor: torch.Tensor) -> torch.Tensor:
+    """A float32 tensor with another last bit in its first number: a fault that nothing but a sum shows."""
+    other = tensor.detach().clone()
+    other.view(-1).view(torch.int32)[0] ^= 1
+    return other
+
+
+def sums(engine: Any, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A checksum of each tensor, as vLLM and SGLang have them."""
+    if body.get("action") != "checksum":
+        raise Refused(f"there is no action {body.get('action')!r} here", status=400)
+    with engine.at_work:
+        held = engine.policy.model.state_dict()
+        found = {n: hashlib.sha256(t.contiguous().numpy().tobytes()).hexdigest() for n, t in held.items()}
+    return {"checksums": found, "ranks": [{"checksums": found}]}
+
+
 GIVING: Mapping[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
     "/init_weight_transfer_engine": begin,
     "/start_weight_update": lambda engine, body: {"message": "ok"},
     "/update_weights": receive,
     "/finish_weight_update": finish,
+    **dict.fromkeys(("/weight_checker", "/weights_checker"), sums),
 }

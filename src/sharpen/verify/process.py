@@ -62,6 +62,10 @@ class Process:
     """One verifier process, started by its constructor. Raises UserError where the verifier cannot be loaded in it, or Lost."""
 
     def __init__(self, packed: bytes) -> None:
+        with workers.starting():
+            self._begin(packed)
+
+    def _begin(self, packed: bytes) -> None:
         try:
             self._child = workers.start(BOOT)
         except workers.Gone as e:

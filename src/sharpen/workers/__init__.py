@@ -7,6 +7,6 @@ May import: nothing but the ground files.
 """
 
 from sharpen.workers.child import ONE_THREAD, Child, end_with
-from sharpen.workers.places import Gone, checked, elsewhere, slots, start, using
+from sharpen.workers.places import Gone, checked, elsewhere, slots, start, starting, using
 
-__all__ = ["ONE_THREAD", "Child", "Gone", "checked", "elsewhere", "end_with", "slots", "start", "using"]
+__all__ = ["ONE_THREAD", "Child", "Gone", "checked", "elsewhere", "end_with", "slots", "start", "starting", "using"]

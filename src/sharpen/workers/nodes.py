@@ -115,6 +115,8 @@ class Known:
 class Nodes:
     """`Place` of so many nodes with so many workers each. One that is gone is left out."""
 
+    here = True
+
     def __init__(self, nodes: int, each: int) -> None:
         self.slots = nodes * each
         self.folder = tempfile.TemporaryDirectory(prefix="sharpen-nodes-")

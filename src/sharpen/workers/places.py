@@ -8,23 +8,24 @@ import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
 from sharpen.core import UserError
 from sharpen.workers.child import Child, Here
 from sharpen.workers.there import Gone, There
 
-__all__ = ["Gone", "Place", "checked", "elsewhere", "slots", "start", "using"]
+__all__ = ["Gone", "Place", "checked", "elsewhere", "slots", "start", "starting", "using"]
 
 LOCAL = re.compile(r"local://(?:(\d+)x)?(\d+)")
 SENT = "SHARPEN_"  # environment variables that are so named go along
 
 
 class Place(Protocol):
-    """Machines. `slots`: how many children of one kind they have room for."""
+    """Machines. `slots`: how many children of one kind they have room for; `here`: whether this machine stands for them."""
 
     slots: int
+    here: bool
 
     def spawn(self, boot: str, args: Sequence[str], path: Sequence[str], env: Mapping[str, str]) -> Any:
         """A handle of a new child. Raises Gone where its machine is just going, UserError where no machine is left."""
@@ -36,6 +37,7 @@ class Place(Protocol):
 _used: list[tuple[int, Place]] = []  # numbered; the last one counts
 _numbers = itertools.count(1)
 _lock = threading.Lock()
+_turns = threading.BoundedSemaphore(max(2, len(os.sched_getaffinity(0))))  # of children that are just starting here
 
 
 def checked(spec: str) -> str:
@@ -86,6 +88,14 @@ def elsewhere() -> int:
 def slots() -> int:
     """How many children of one kind there is room for."""
     return _used[-1][1].slots if _used else max(1, len(os.sched_getaffinity(0)))
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Inside, a child is started and becomes ready. On this machine as many at a time as it has cores: what a child imports
+    takes seconds, it has a deadline, and sixteen at once on two cores would all be late."""
+    with _turns if not _used or _used[-1][1].here else nullcontext():
+        yield
 
 
 def start(boot: str, *args: str) -> Child:

@@ -61,6 +61,8 @@ class Cluster:
     Raises UserError where Ray is not installed, or no cluster answers.
     """
 
+    here = False
+
     def __init__(self, address: str) -> None:
         try:
             import ray
