@@ -549,8 +549,20 @@ def test_a_question_has_the_key_that_it_always_had():
 
 LINES = (
     {"prompt": "2 + 3", "answer": "5"},
-    {"prompt": "2 + 3", "answer": "5", "verifier": "math", "family": "sums", "level": 2, "split": "test", "solution": "It is 5."},
-    {"prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 3"}], "answer": "x + 1", "id": "a"},
+    {
+        "prompt": "2 + 3",
+        "answer": "5",
+        "verifier": "math",
+        "family": "sums",
+        "level": 2,
+        "split": "test",
+        "solution": "It is 5.",
+    },
+    {
+        "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 3"}],
+        "answer": "x + 1",
+        "id": "a",
+    },
     {"prompt": "Factor 12.", "answer": "2 2 3", "verifier": "numbers"},
     {"prompt": "2 + 3", "answer": 5},
     {"prompt": "2 + 3", "answer": ["5", "five"]},
