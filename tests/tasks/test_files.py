@@ -28,7 +28,7 @@ from sharpen.core import SPLITS, Arm, UserError
 from sharpen.hashing import digest, question_key
 from sharpen.loop import Request, build_recipe
 from sharpen.recipe import opening
-from sharpen.tasks import code_shapes, shapes
+from sharpen.tasks import code_shapes, files, shapes
 from sharpen.tasks.loading import parse_map
 from sharpen.tasks.reading import answered, final
 
@@ -545,3 +545,61 @@ def test_a_question_has_the_key_that_it_always_had():
     ):
         written = re.sub(r"\s+", " ", json.dumps(prompt, ensure_ascii=False)).strip().lower()
         assert question_key(prompt) == digest(written)
+
+
+LINES = (
+    {"prompt": "2 + 3", "answer": "5"},
+    {
+        "prompt": "2 + 3",
+        "answer": "5",
+        "verifier": "math",
+        "family": "sums",
+        "level": 2,
+        "split": "test",
+        "solution": "It is 5.",
+    },
+    {
+        "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 3"}],
+        "answer": "x + 1",
+        "id": "a",
+    },
+    {"prompt": "Factor 12.", "answer": "2 2 3", "verifier": "numbers"},
+    {"prompt": "2 + 3", "answer": 5},
+    {"prompt": "2 + 3", "answer": ["5", "five"]},
+    {"prompt": "2 + 3", "answer": "5", "accept": ["five"]},
+    {"prompt": "A or B?", "answer": "A", "verifier": "multiple_choice", "choices": ["x", "y"]},
+    {"prompt": [{"role": "user", "content": [{"type": "text", "text": "2 + 3"}]}], "answer": "5"},
+    {"prompt": " ", "answer": "5"},
+    {"prompt": [{"role": "user"}], "answer": "5"},
+    {"prompt": "2 + 3", "answer": " "},
+    {"prompt": "2 + 3", "answer": "5", "level": True},
+    {"prompt": "2 + 3", "answer": "5", "level": -1},
+    {"prompt": "2 + 3", "answer": "5", "split": None},
+    {"prompt": "2 + 3", "answer": "5", "split": "dev"},
+    {"prompt": "2 + 3", "answer": "5", "family": " "},
+    {"prompt": "2 + 3", "answer": "5", "solution": 5},
+    {"prompt": "2 + 3", "answer": "5", "verifier": ["math"]},
+    {"prompt": "2 + 3", "answer": "5", "verifier": "maths"},
+    {"prompt": "2 + 3", "answer": "5", "verifer": "math"},
+    {"prompt": "2 + 3"},
+    "2 + 3 = 5",
+)
+
+
+def test_a_line_that_is_read_at_sight_is_the_task_that_is_made_of_it():
+    def read(record):
+        try:
+            task, has_split = files.made(record, "file", "line 1", lambda prompt: "train")
+        except UserError as e:
+            return str(e)
+        said = task.split if has_split else None
+        return None if task.data else (task.prompt, task.answer, task.family, task.level, said, task.verifier)
+
+    def seen(record):
+        try:
+            return files.at_sight(record, "file", "line 1")
+        except UserError as e:
+            return str(e)
+
+    assert [seen(line) for line in LINES[:4]] == [read(line) for line in LINES[:4]]
+    assert not [line for line in LINES[4:] if seen(line) not in (None, read(line))]

@@ -509,3 +509,41 @@ def test_no_verifier_looks_into_thoughts(response):
 )
 def test_the_last_of_a_list_is_not_what_was_answered(response, outcome):
     assert judge("math", "40", response).outcome == outcome
+
+
+OPEN = "A shop opens at 9 a.m. and closes at 7 p.m. How many hours is it open?"
+
+
+@pytest.mark.parametrize(
+    ("verifier", "answer", "response", "question", "right"),
+    [
+        ("number", "10", "10 p.m.", OPEN, False),
+        ("math", "10", "The answer is 10 p.m.", OPEN, False),
+        ("math", "10", "The answer is 10 hours.", OPEN, True),
+        ("number", "10", "10 p.m.", "It is 3 p.m. now. Which hour is it 7 hours later?", True),
+        ("math", "12", "12 a.m.", "Class starts at 8 a.m. She sleeps 8 hours. Find the time she goes to bed.", True),
+        ("number", "8", "Answer: **eight** apples", "How many apples?", True),
+        ("math", "8", "**Answer: eight** apples", "How many apples?", True),
+        ("math", "8", "Answer: *8* apples", "How many apples?", True),
+        ("math", "8", "Answer: **seven** apples", "How many apples?", False),
+        ("math", "8", "Answer: 2**3", "?", True),
+        ("math", "tea", "eat", "?", False),
+        ("math", "abc", "a*b*c", "?", True),
+        ("math", "ab", "ba", "?", True),
+    ],
+)
+def test_times_that_nobody_asked_for_bold_words_and_words_that_are_no_product(verifier, answer, response, question, right):
+    assert judge(verifier, answer, response, question).correct is right
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        ("A is tempting, but B is correct.", "correct"),
+        ("B is tempting, but A is correct.", "wrong"),
+        ("A is correct, but B is also correct.", "malformed"),
+        ("B is fine, but is A correct?", "malformed"),
+    ],
+)
+def test_a_choice_behind_but(response, outcome):
+    assert judge("multiple_choice", "B", response, choices=COLOURS).outcome == outcome

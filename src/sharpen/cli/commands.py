@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sharpen.cli import early
 from sharpen.terminal import places
 
 FATAL = 3
@@ -99,23 +100,6 @@ def idle(context: typer.Context, names: Collection[str], why: str) -> None:
             raise UserError(f"{option.opts[0]} does nothing {why}. Leave it out.")
 
 
-def known(recipe: str | None, settings: Sequence[str], budget: str | None, model: str | None, tasks: str | None) -> None:
-    """UserError for a recipe that there is not, and for settings that it does not take, before torch is loaded, which takes
-    seconds. A model that is still packed counts as one that is trained, whatever its directory will say.
-
-    recipe  None: that of `sharpen run` alone, which a model in no known place leaves open
-    """
-    from sharpen.recipes import brought, catalog
-
-    trained = model is not None and (brought.packed(model) or Path(model).is_dir())
-    if recipe is None and model is not None and not trained:
-        return
-    if brought.packed(model):
-        given = catalog.split(settings)
-        settings = [*settings, *(f"{key}={value}" for key, value in brought.TRAINED.items() if key not in given)]
-    catalog.build(recipe or ("frontier" if trained else "quickstart"), settings, model, tasks, budget, tried=False)
-
-
 def acting(env: str | None, agent: str | None, tasks: str | None) -> list[str]:
     """`--env` and `--agent` as settings. UserError for both."""
     if env and agent:
@@ -173,11 +157,13 @@ def evaluate(
     was trained, where its directory says how (asking.json). With --search, several times, each search is measured beside one
     answer, with what a task costs.
     """
-    from sharpen import loop
     from sharpen import tasks as sources
+
+    early.model(model_dir)
+    source = sources.parse_spec(tasks or "default", columns or "")
+    from sharpen import loop
     from sharpen.terminal import Terminal, tables
 
-    source = sources.parse_spec(tasks or "default", columns or "")
     told = (*(settings or []), *places.system_setting(system))
     how: dict[str, Any] = dict(settings=told, temperature=temperature, precision=precision, device=device)
     if search or page or value != "likelihood":

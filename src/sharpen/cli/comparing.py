@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sharpen.cli import commands
+from sharpen.cli import commands, early
 
 Loop = Annotated[
     str | None, typer.Option(metavar="10m|40steps|2Mtokens", help="What the loop of each run may spend. [default: 10m]")
@@ -51,6 +51,7 @@ def compare(
 
     Same student, tasks and seeds, in turns; the first is what the others are compared with. Interrupted, it goes on.
     """
+    early.compared(recipes or (), commands.with_columns(settings, columns), budget, model, tasks)
     from sharpen import compare as comparing
     from sharpen import core
     from sharpen.compare import page as compare_page

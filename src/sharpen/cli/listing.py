@@ -115,11 +115,25 @@ def show(arm: Arm, task: Task) -> None:
 
 
 def answer_of(task: Task) -> str:
-    if task.answer is None and "tests" in task.data:
-        tests: Any = task.data["tests"]
-        return f"none: the program is run on {len(tests)} cases, such as {cut(json.dumps(tests[0], ensure_ascii=False))}"
+    if task.answer is None:
+        return "none" + next((f": {decided}" for name in DECIDED if (decided := decided_by(name, task.data.get(name)))), "")
     others = task.data.get("accept") or ()
     return cut(str(task.answer)) + "".join(f", or {cut(str(other))}" for other in others)
+
+
+DECIDED = {"tests": "the program is run on {}{}", "rubric": "it is checked for {}{}", "criteria": "a judge is asked {}{}"}
+DECIDED |= {"schema": "it must fit {}{}"}
+CALLED = {"tests": "case", "rubric": "item", "criteria": "question", "schema": "schema"}
+
+
+def decided_by(name: str, given: Any) -> str:
+    """What decides where a task has no answer: how many there are of it, and the first; "" where this is not what decides."""
+    if not given:
+        return ""
+    items = given if isinstance(given, list) else [given]
+    first = items[0] if isinstance(items[0], str) else json.dumps(items[0], ensure_ascii=False)
+    such = ": " if len(items) == 1 else ", such as "
+    return DECIDED[name].format(f"{len(items)} {CALLED[name]}{'s' * (len(items) > 1)}", such + cut(first))
 
 
 def cut(text: str) -> str:

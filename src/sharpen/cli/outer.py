@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sharpen.cli import early
 from sharpen.cli.commands import AsJson, Columns, idle, with_columns
 from sharpen.terminal import places
 
@@ -83,6 +84,11 @@ def tune(
     The recipe as it is comes first. What is chosen on one split is reported on another, with fresh seeds, and beside it how
     much of the gain was the luck of choosing. Interrupted, the same command goes on. It ends with a recipe file.
     """
+    from sharpen.recipes import brought
+
+    if not Path(what).is_dir() and not brought.packed(what):
+        early.known(what, with_columns(settings, columns), None, model, tasks)
+    early.budget(budget)
     from sharpen import core
     from sharpen.outer import tuning
 
@@ -130,6 +136,8 @@ def evolve(
     command goes on. It ends with the tree as a page and a recipe file, measured against the root on tasks and seeds that it was
     not chosen by.
     """
+    early.known(recipe, with_columns(settings, columns), None, model, tasks)
+    early.budget(each)
     from sharpen.core import UserError
     from sharpen.outer import evolve as evolving
     from sharpen.outer import tuning

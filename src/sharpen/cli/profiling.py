@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sharpen.cli import commands
+from sharpen.cli import early
 from sharpen.cli.commands import Spec
 from sharpen.terminal import places
 
@@ -29,7 +29,7 @@ def profile(
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler tells of itself
     given = tuple(places.here_setting(s) for s in settings or [])
-    commands.known(recipe, given, None, model, tasks)
+    early.known(recipe, given, None, model, tasks)
     from sharpen import loop
     from sharpen.terminal import tables
 

@@ -22,6 +22,7 @@ from sharpen.cli import (
     comparing,
     data,
     driving,
+    early,
     exporting,
     growing,
     heads,
@@ -141,7 +142,7 @@ def run(
     given = (*map(places.here_setting, commands.with_columns(settings, columns)), *places.system_setting(system))
     given, model = (*given, *commands.acting(env, agent, tasks), *staged), places.here(model) if model else model
     tasks = "episodes" if env and not tasks else places.here_tasks(tasks) if tasks else tasks
-    commands.known(recipe, given, budget, model, tasks)
+    early.known(recipe, given, budget, model, tasks)
     from sharpen import loop
     from sharpen.track import trackers
 

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -119,17 +120,11 @@ def place(plan: Plan) -> Path:
 
 def contender(text: str) -> Contender:
     """`grpo:lr=1e-3:samples=4` as a contender, or `grpo:as_control=solutions`. A colon without a setting belongs before it."""
-    parts: list[str] = []
-    for part in text.split(":"):
-        if parts and "=" not in part:
-            parts[-1] += f":{part}"
-        else:
-            parts.append(part)
-    recipe = places.here(parts[0]) if parts[0].endswith(".py") else parts[0]
-    control = "".join(part.partition("=")[2] for part in parts if part.startswith("as_control="))
-    parts = [part for part in parts if not part.startswith("as_control=")]
-    name = f"{':'.join(parts)} [{control}]" if control else text
-    return Contender(name, recipe, tuple(map(places.here_setting, parts[1:])), control)
+    recipe, *settings = places.contender(text)
+    control = "".join(setting.partition("=")[2] for setting in settings if setting.startswith("as_control="))
+    without = [part for part in re.split(r":(?=[^:]*=)", text) if not part.startswith("as_control=")]
+    own = tuple(setting for setting in settings if not setting.startswith("as_control="))
+    return Contender(f"{':'.join(without)} [{control}]" if control else text, recipe, own, control)
 
 
 def check(plan: Plan) -> list[Method]:

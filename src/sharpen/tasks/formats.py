@@ -13,6 +13,7 @@ Parquet and Arrow are read by pyarrow, which is an extra.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import itertools
@@ -168,7 +169,7 @@ def why(error: ValueError) -> str:
 def parse(raw: bytes, where: str) -> Any:
     """The JSON value of one line. Raises UserError."""
     try:
-        return DECODER.decode(raw.decode("utf-8-sig"))
+        return DECODER.decode(raw.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError as e:
         raise UserError(f"{where}: not UTF-8 (byte {e.start + 1} of the line). Save the file as UTF-8.") from e
     except RecursionError as e:

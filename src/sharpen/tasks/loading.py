@@ -18,7 +18,7 @@ import re
 import shlex
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import SPLITS, Arm, Message, Task, TaskSource, UserError, suggest
+from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
 from sharpen.hashing import derive, question_key, split_of_key
 from sharpen.tasks import decisions, files, formats, shapes
 from sharpen.tasks.files import FIELDS, MORE
@@ -37,6 +37,7 @@ SAMPLE = 100  # rows that tell the shape of a file
 LARGE = 64 * 2**20  # bytes: lines of a larger file are left where they are
 MOST_ARMS = 1000  # a curriculum chooses among few, and each is measured
 MADE = 1024  # tasks that are kept as they were made
+ALL_BITS = 2**64 - 1
 AGAIN, OTHERWISE = "the same question again", "the same question again, with another answer"
 TOO_FEW = "its family and level have fewer than three tasks"
 
@@ -173,6 +174,7 @@ class Seen:
     def __init__(self, path: Path, kind: str, shape: Shape, strict: bool, large: int, whole: bool = False):
         self.path, self.kind, self.shape, self.strict, self.whole = path, kind, shape, strict, whole
         self.family = family_of(path)
+        self.label = f"{path}, {formats.label(kind)} "
         self.unused = decisions.unused(path)
         self.numbers, self.keys, self.others = array("Q"), array("Q"), array("Q")  # line or row, hash of question, of the rest
         self.arms, self.splits, self.placed = array("I"), array("b"), array("b")
@@ -189,7 +191,7 @@ class Seen:
         self.checked = files.Checked()
 
     def add(self, row: formats.Row) -> None:
-        where = f"{self.path}, {formats.label(self.kind)} {row.number}"
+        where = f"{self.label}{row.number}"
         self.rows += 1
         try:
             self._add(row, where)
@@ -208,33 +210,38 @@ class Seen:
         record = self.shape.convert(row.value) if self.strict or isinstance(row.value, dict) else row.value
         if self.unused and isinstance(record, dict) and decisions.content({"verifier": "exact"} | record) in self.unused:
             return
-        task, has_split = files.made(record, self.family, where, self.split_by)
-        raw = row.raw.strip() if self.shape is OWN and b"\\u" not in row.raw else files.whole(record, where)
-        files.right(task, where, self.checked.accepts)
-        if row.split and not has_split and row.split in self.named:
-            split = row.split
-            if split == "train" and task.split not in self.named:
-                split = task.split  # what the data set lacks is taken out of its training rows
+        sight = files.at_sight(record, self.family, where)
+        if sight and self.checked.knows(sight[-1], sight[1]):
+            prompt, answer, family, level, said, verifier = sight
+            raw = self.line(row, record, where)
         else:
-            split = task.split
+            task, has_split = files.made(record, self.family, where, lambda prompt: "train")
+            raw = self.line(row, record, where)
+            files.right(task, where, self.checked.accepts)
+            prompt, answer, family, level, verifier = task.prompt, task.answer, task.family, task.level, task.verifier
+            said = task.split if has_split else None
+            if verifier == "code_io":
+                self.languages |= files.languages_of(task)
+        key = question_key(prompt)
+        split = said or split_of_key(key)
+        if row.split and not said and row.split in self.named and (row.split != "train" or split in self.named):
+            split = row.split  # but what the data set lacks is taken out of its training rows
         self.numbers.append(row.number)
-        self.keys.append(int(question_key(task.prompt) if has_split else self.key, 16))
-        self.others.append(hash_of(task))
-        self.arms.append(self.names.setdefault((task.family, task.level), len(self.names)))
+        self.keys.append(int(key, 16))
+        self.others.append(hash((answer, verifier)) & ALL_BITS)
+        self.arms.append(self.names.setdefault((family, level), len(self.names)))
         self.splits.append(SPLITS.index(split))
-        self.placed.append(has_split)
-        self.verifiers[task.verifier] += 1
-        if task.verifier == "code_io":
-            self.languages |= files.languages_of(task)
-        self.texts += task.verifier == "exact" and len(str(task.answer).split()) > 2 * WORDS
+        self.placed.append(said is not None)
+        self.verifiers[verifier] += 1
+        self.texts += verifier == "exact" and len(str(answer).split()) > 2 * WORDS
         if isinstance(self.kept, OnDisk):
             self.kept.offsets.append(row.offset)
         else:
             self.kept.add(raw)
 
-    def split_by(self, prompt: Sequence[Message]) -> str:
-        self.key = question_key(prompt)  # which is wanted a little later
-        return split_of_key(self.key)
+    def line(self, row: formats.Row, record: Any, where: str) -> bytes:
+        """The row as it is kept. Raises UserError where it has half of a character."""
+        return row.raw.strip() if self.shape is OWN and b"\\u" not in row.raw else files.whole(record, where)
 
     def leave_out(self, reason: str, example: str, n: int = 1) -> None:
         general = re.sub(r"'[^']*'|\"[^\"]*\"|\d+", "…", reason)
@@ -328,11 +335,6 @@ class Seen:
 def family_of(path: Path) -> str:
     """The family of tasks that name none: the file's name without its ending."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).stem if not path.is_dir() else path.resolve().name
-
-
-def hash_of(task: Task) -> int:
-    """Of what a question's answer is; within this process only."""
-    return hash((task.answer, task.verifier)) & (2**64 - 1)
 
 
 def drawn(

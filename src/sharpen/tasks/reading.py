@@ -68,9 +68,14 @@ def text_of(value: Any, what: str) -> str:
 
 def plain(value: Any) -> Any:
     """A cell of Parquet or Arrow as JSON has it; what is missing in an object is left out. UserError for bytes."""
+    kind = type(value)
+    if kind is str or kind is int or value is None:  # nearly all
+        return value
+    if kind is dict:
+        return {str(key): plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if value is None or isinstance(value, str | int | float):
+    if isinstance(value, str | int | float):
         return value
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items() if item is not None}
@@ -137,6 +142,18 @@ def answered(value: Any, verifier: str = "") -> dict[str, Any]:
     return {"answer": text, "verifier": verifier or fitting(text)}
 
 
+def worked(answer: str | None) -> Line:
+    """Answer, verifier and worked solution of the last answer of a conversation. UserError where there is none."""
+    if answer is None:
+        raise UserError("the conversation ends without an answer")
+    if PLAIN_NUMBER.fullmatch(answer):  # nothing else is to be found out about it
+        return {"answer": answer, "verifier": "math", "solution": answer}
+    marked = final(answer)
+    if marked is None:
+        return {"answer": answer.strip(), "verifier": fitting(answer), "solution": answer}
+    return {"answer": marked, "verifier": fitting(marked, "math"), "solution": answer}
+
+
 def fitting(answer: str, otherwise: str = "") -> str:
     """The verifier that fits an answer by its looks: `math` for numbers and formulas, `choice` for a few words, a date, a span
     of years or a telephone number, `json` for an object, `exact` for the rest."""
@@ -180,7 +197,7 @@ def lettered(line: Line) -> Line:
     several."""
     prompt = line["prompt"] if isinstance(line["prompt"], str) else line["prompt"][-1]["content"]
     answer = line["answer"]
-    if not isinstance(answer, str) or not LETTERS.fullmatch(answer) or line["verifier"] not in ("choice", "exact"):
+    if line["verifier"] not in ("choice", "exact") or not isinstance(answer, str) or not LETTERS.fullmatch(answer):
         return line
     listed = set(OPTION.findall(prompt))
     return line | ({"verifier": "multiple_choice"} if {"A", "B", *re.findall("[A-J]", answer)} <= listed else {})
@@ -212,17 +229,21 @@ def chosen(answer: Any, choices: list[str] | dict[str, str]) -> str:
     raise UserError("the answer is none of the choices")
 
 
-def turns(messages: Any, roles: Mapping[str, str] | None = None) -> tuple[list[dict[str, Any]], str | None]:
+def turns(messages: Any) -> tuple[list[dict[str, Any]], str | None]:
+    """`turns_of` a cell that holds a conversation."""
+    return turns_of(loaded(messages, "conversation"))
+
+
+def turns_of(found: Any) -> tuple[list[dict[str, Any]], str | None]:
     """(the messages before the last answer, that answer or None) of a conversation; system and user, then in turn.
 
     Read are {"role", "content"} and ShareGPT's {"from", "value"}. UserError where tools or pictures have a part in it.
     """
-    found = loaded(messages, "conversation")
-    if not isinstance(found, Sequence) or isinstance(found, str) or not found:
+    if not isinstance(found, list) or not found:
         raise UserError("no conversation")
     said = []
     for message in found:
-        if not isinstance(message, Mapping):
+        if not isinstance(message, dict):
             raise UserError("a message that is no object")
         role, content = message.get("role", message.get("from")), message.get("content", message.get("value"))
         role = NAMES.get(str(role).lower())
@@ -246,9 +267,11 @@ def calls_at_end(messages: Any) -> list[dict[str, Any]]:
 
     As OpenAI's interface has them: {"function": {"name", "arguments"}}, the arguments as JSON in text, or read already.
     """
-    found = loaded(messages, "conversation")
-    last = found[-1] if isinstance(found, Sequence) and not isinstance(found, str) and found else None
-    calls = loaded(last.get("tool_calls") or [], "tool calls") if isinstance(last, Mapping) else []
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    calls = last.get("tool_calls") if isinstance(last, Mapping) else None
+    if not calls:
+        return []
+    calls = loaded(calls, "tool calls")
     said = []
     for call in calls if isinstance(calls, list) else [calls]:
         function = call.get("function", call) if isinstance(call, Mapping) else {}

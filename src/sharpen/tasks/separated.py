@@ -32,14 +32,15 @@ def cells_in(file: io.TextIOWrapper, path: Path) -> Iterator[tuple[int, dict[str
         if twice := next((name for name in names if name and names.count(name) > 1), None):
             raise UserError(f"{path}: two columns are called {twice!r}. Rename one.")
         for cells in _ended(reader, lines, mark, path):
-            if not any(cell.strip() for cell in cells):
+            value = {name: cell for name, cell in zip(names, cells) if name and cell.strip()}
+            if not value and not any(cell.strip() for cell in cells):
                 continue
             if len(cells) > len(names):
                 raise UserError(
                     f"{path}, line {reader.line_num}: {len(cells)} cells, and the first line names {len(names)} columns. "
                     f"Put a cell that holds {mark!r} in quotes."
                 )
-            yield reader.line_num, {name: cell for name, cell in zip(names, cells) if name and cell.strip()}
+            yield reader.line_num, value
     except csv.Error as e:
         raise UserError(f"{path}: broken CSV: {e}.") from e
     finally:
@@ -55,15 +56,16 @@ def _kept(lines: Iterator[str], kept: list[str]) -> Iterator[str]:
 def _ended(reader: Any, lines: list[str], mark: str, path: Path) -> Iterator[list[str]]:
     """The rows of a reader. UserError where the last one's quote was never closed: it swallowed all that stood behind it."""
     lines.clear()
-    last: list[str] = []
+    before = 0  # lines of the row before
     for cells in reader:
-        last, first = lines[:], reader.line_num - len(lines) + 1
-        lines.clear()
+        del lines[:before]
+        before = len(lines)
         yield cells
     try:
-        list(csv.reader(last, delimiter=mark, strict=True))
+        list(csv.reader(lines, delimiter=mark, strict=True))
     except csv.Error as e:
         if "unexpected end" in str(e):
+            first = reader.line_num - len(lines) + 1
             raise UserError(f"{path}, line {first}: a quote is opened and never closed. Close it, or double it.") from e
 
 

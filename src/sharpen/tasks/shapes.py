@@ -32,7 +32,6 @@ from sharpen.tasks.reading import (
     chosen,
     family_of,
     final,
-    fitting,
     lettered,
     level_of,
     listed_choices,
@@ -40,6 +39,8 @@ from sharpen.tasks.reading import (
     plain,
     text_of,
     turns,
+    turns_of,
+    worked,
 )
 from sharpen.verify import VERIFIERS
 from sharpen.verify.code import FIELDS as IN_CODE
@@ -109,7 +110,7 @@ def conversation(row: Record) -> Line:
     calls of tools, those are right."""
     said = loaded(row["messages"] if "messages" in row else row["conversations"], "conversation")
     calls = calls_at_end(said)
-    prompt, answer = turns(said[:-1] if calls else said)
+    prompt, answer = turns_of(said[:-1] if calls else said)
     if isinstance(row.get("system"), str) and row["system"].strip() and prompt[0]["role"] != "system":
         prompt = [{"role": "system", "content": row["system"]}, *prompt]
     if not calls:
@@ -135,15 +136,6 @@ def completion(row: Record) -> Line:
         prompt, answer = turns([*before, *said])
         return {"prompt": prompt, **worked(answer)}
     return {"prompt": asked(row.get("prompt")), **worked(text_of(said, "completion"))}
-
-
-def worked(answer: str | None) -> Line:
-    if answer is None:
-        raise UserError("the conversation ends without an answer")
-    marked = final(answer)
-    if marked is None:
-        return {"answer": answer.strip(), "verifier": fitting(answer), "solution": answer}
-    return {"answer": marked, "verifier": fitting(marked, "math"), "solution": answer}
 
 
 def asked(value: Any) -> Any:
@@ -323,10 +315,12 @@ def mapped(
     """The shape in which each field comes from the column that is named, the rest from another shape. A name with dots reaches
     into an object: `answer=reward_model.ground_truth`. `meant` are the fields that the user named columns for."""
 
+    columns, constants = tuple(fields.items()), dict(constant or {})
+    others = tuple(key for key in (*fields, *constants) if key not in READ)
+
     def convert(row: Record) -> Line:
         line = dict(base.convert(row)) if base else {}
-        given = {key: inner(row, column) for key, column in fields.items()} | dict(constant or {})
-        given = {key: value for key, value in given.items() if value is not None}
+        given = {key: cell for key, column in columns if (cell := inner(row, column)) is not None} | constants
         said = given.pop("verifier", None)
         verifier = said if said in VERIFIERS else "multiple_choice" if "choices" in given else line.get("verifier", "")
         if "prompt" in fields:
@@ -341,10 +335,10 @@ def mapped(
         line |= {"level": level_of(given["level"])} if "level" in given else {}
         line |= {"family": family_of(str(given["family"]), "")} if "family" in given else {}
         line |= split_said(given["split"], "split" in meant) if "split" in given else {}
-        kept = {key: plain(value) for key, value in given.items() if key not in READ}
-        return {key: value for key, value in (line | kept).items() if value != ""}
+        line |= {key: plain(given[key]) for key in others if key in given}
+        return {key: value for key, value in line.items() if value != ""}
 
-    says = dict(base.says if base else {}) | {key: f"column {column}" for key, column in fields.items()} | dict(constant or {})
+    says = dict(base.says if base else {}) | {key: f"column {column}" for key, column in fields.items()} | constants
     return Shape(name, convert, (), says, reads=() if base else tuple(column.partition(".")[0] for column in fields.values()))
 
 
@@ -353,7 +347,7 @@ READ = ("prompt", "answer", "level", "family", "split", "choices")
 
 def inner(row: Any, column: str) -> Any:
     """The cell of a column, or of one within an object; None where it is missing."""
-    if isinstance(row, Mapping) and column in row:
+    if (type(row) is dict or isinstance(row, Mapping)) and column in row:
         return row[column]
     first, dot, rest = column.partition(".")
     if not dot or not isinstance(row, Mapping):

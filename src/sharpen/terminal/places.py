@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,12 @@ def here(path: str) -> str:
 
 def here_tasks(spec: str) -> str:
     return ",".join(here(part.strip()) if names_data(part.strip()) else part for part in spec.split(","))
+
+
+def contender(text: str) -> list[str]:
+    """`grpo:lr=1e-3:samples=4` as a recipe and its settings. A colon without a setting belongs to what stands before it."""
+    recipe, *settings = re.split(r":(?=[^:]*=)", text)
+    return [here(recipe) if recipe.endswith(".py") else recipe, *map(here_setting, settings)]
 
 
 def names_data(part: str) -> bool:

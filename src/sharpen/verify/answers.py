@@ -17,7 +17,7 @@ from typing import Any
 from sharpen.core import Task, UserError, Verdict
 from sharpen.verify.maths import after_marker, find, last_box, sentences, settled, tagged, tidy, without_thoughts
 
-VERSION = "4"
+VERSION = "5"
 MOST_CALLS = 100
 LONGEST_JSON = 20_000  # characters
 LONGEST_MATCH = 0.5  # seconds of one pattern of a schema on one text
@@ -187,6 +187,9 @@ def chosen(text: str, choices: Mapping[str, str]) -> str | None:
     by_text = [label for label, choice in choices.items() if choice == plain]
     if by_text and plain.upper() not in choices:
         return by_text[0] if len(by_text) == 1 else None
+    _, but, concluded = text.rpartition(", but ")
+    if but and JUDGED.fullmatch(concluded.rstrip(" .!")):  # "A is tempting, but B is correct."
+        text = concluded
     rejected = [match[1].upper() for match in REJECTED.finditer(text)]
     text = COPULA.sub("", BECAUSE.split(REJECTED.sub("", CONCLUDED.split(text)[-1]))[0].rstrip(" .!"))
     judged = JUDGED.fullmatch(text)

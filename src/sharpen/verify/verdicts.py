@@ -29,7 +29,7 @@ from sharpen.verify.maths import without_thoughts
 
 Verifier = Callable[..., Verdict]  # (task, response), and what else it asks for by name: `turns`, `ledger`
 
-VERSION = "4"  # raised whenever a verdict could change: scores of different versions are not comparable
+VERSION = "5"  # raised whenever a verdict could change: scores of different versions are not comparable
 LONGEST_ANSWER = 10_000  # characters that an answer may have beyond the length of the task's own
 
 

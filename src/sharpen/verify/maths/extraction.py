@@ -52,6 +52,7 @@ ABROAD = re.compile(
 ENUMERATED = re.compile(
     r"[\s*]{0,4}(?:(?:step|part|case|section|question|problem|example|note)\b|[0-9]{1,3}[.):]\s+\S*[A-Za-z])", re.I
 )
+CLOSED = re.compile(r"(?<=[\w)%$.])[*_]{1,3}(?=\s+[A-Za-z(])")  # the end of what is bold, with words behind it
 SECOND = re.compile(r"^\W*B\s?:", re.MULTILINE)
 SENTENCE = re.compile(r"[.!?](?=\s)|[。！？]|,? (?:because|since|which|so that|as there|and this|where)\b|\s\((?=[A-Za-z]{3,})")
 DECORATION = r"[\U0001F000-\U0001FAFF\u2600-\u2653\u2668-\u266C\u2670-\u27BF\u2B00-\u2BFF\uFE0F\u200D\s]+"  # no suits of cards
@@ -173,7 +174,8 @@ def after_marker(text: str) -> tuple[str, str]:
         and not (m[0] == "A:" and SECOND.search(text, m.end()))  # the first of several choices
     ]
     for match in reversed((found or list(ABROAD.finditer(text)))[-3:]):
-        rest = text[match.end() : match.end() + 20_000].lstrip(" \t\r\n:：*_")
+        behind = text[match.end() : match.end() + 20_000].lstrip(" \t\r\n:：")
+        rest = behind.lstrip(" \t\r\n:：*_")
         line = rest.partition("\n")[0]
         if line.startswith(("$$", "\\[")) and len(line) < 3:  # display mathematics on lines of its own
             line = " ".join(rest.split("\n")[:3])
@@ -184,7 +186,9 @@ def after_marker(text: str) -> tuple[str, str]:
         if doubt or asked:
             said = f"{doubt[0] if doubt else ''}{match[0]} {asked[0] if asked else line}"
             return said, said
-        return narrowed(line), line
+        before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+        bold = behind[:1] in ("*", "_") or before.count("**") % 2
+        return narrowed(CLOSED.sub("", line, count=1) if bold else line), line
     return "", ""
 
 

@@ -44,7 +44,7 @@ from sharpen.verify.maths.expressions import Node, Unreadable, parse, walk
 from sharpen.verify.maths.extraction import Found, find, last_box
 from sharpen.verify.maths.notation import FUNCTIONS, tidy
 
-VERSION = "4"  # raised whenever a verdict could change: scores of different versions are not comparable
+VERSION = "5"  # raised whenever a verdict could change: scores of different versions are not comparable
 LONGEST_ANSWER = 10_000  # characters that an answer may have beyond the length of the task's own
 
 LETTER = re.compile(r"\(?([A-J])\)?")
@@ -70,6 +70,7 @@ BUILDER = re.compile(r"\\?\{ ?([A-Za-z]) ?(?:∈ ?ℝ ?)?[|:] ?(.+?) ?\\?\}")
 REALS = re.compile(r"(?:,|and)? ?[A-Za-z] ?∈ ?ℝ ?(?:,|and)?")
 PROSE = re.compile(rf"(?<![\\A-Za-z])(?!(?:{'|'.join(FUNCTIONS)})\b)[A-Za-z]{{3,}}")
 CONTEST = re.compile(r"(?:\( ?([A-J]) ?\)|([A-J])[.):])[.:]? ?(\S.*)")
+SPELT = re.compile(r"[A-Za-z]{3,}")
 WRITTEN = re.compile(r"[0-9]+(?: ?- ?[0-9]+)+|[0-9]+(?:/[0-9]+){2,}")
 MATHS = re.compile(r"[0-9\\^=<>+*/∞π√]")
 
@@ -181,6 +182,8 @@ def compare(text: str, gold: str, asked: str = "", data: Mapping[str, Any] | Non
 def by_text(given: str, expected: str, in_text: bool) -> Finding | None:
     """The finding where the task's answer is words or names, None where it is to be read. `in_text`: one word in \\text{…}."""
     same_words = plain_words(given) == plain_words(expected) or said_words(given, expected) == plain_words(expected)
+    if SPELT.fullmatch(expected) and SPELT.fullmatch(given):
+        return Finding(same_words, "words")  # "tea" is no product of three letters that "eat" would be too
     if (day := dates.date(expected)) is not None:
         return Finding((dates.date(given) or dates.only_date(given)) == day, "date")
     if (minute := dates.minutes(expected)) is not None and (told := dates.on_a_clock(given)) is not None:

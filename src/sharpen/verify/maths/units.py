@@ -106,10 +106,14 @@ PATTERNS = [[(name, re.compile(rf"(?<![a-z-])(?:{form})")) for name, form in gro
 HALF_DAY = re.compile(r"[0-9] ?[ap]\.? ?m\b", re.IGNORECASE)
 TIME_ASKED = re.compile(
     r"\b(?:what|which|at what) (?:time|hour)\b|\bwhen (?:do|does|did|will|is|are|was|were|should|can|must|would)\b"
-    r"|\btime (?:is|was|do|does|did|will|should)\b|o['’]?clock|[0-9] ?[ap]\.? ?m\b"
-    r"|\b[ap]\.m\b|[0-9]:[0-5][0-9]|\bnoon\b|midnight",
+    r"|\btime (?:is|was|do|does|did|will|should)\b|o['’]?clock",
     re.IGNORECASE,
 )
+TIME_NAMED = re.compile(r"[0-9] ?[ap]\.? ?m\b|\b[ap]\.m\b|[0-9]:[0-5][0-9]|\bnoon\b|midnight", re.IGNORECASE)
+COUNTED = re.compile(
+    r"\bhow (?:many|much|long|far|old|often|fast)\b|\bwhat (?:fraction|percent|percentage|share|number)\b", re.I
+)
+LAST_QUESTION = re.compile(r"[.!?]\s+(?=[\"'(]?[A-Z])")
 TWO_SIDED = 2  # from this one on, a question that names one side asks for it
 SYNONYMS = {
     "increase": re.compile(r"\b(?:rise|gain|growth)s?\b"),
@@ -253,9 +257,17 @@ def spoken(unit: str, text: str) -> bool:
     return any(spelt(word) in parts for word in re.findall(r"[A-Za-z]{3,}", text[:20_000]))
 
 
-def time_asked(text: str) -> bool:
-    """Whether a question, or a task's own answer, speaks of a time of day."""
-    return TIME_ASKED.search(text) is not None
+def names_time(text: str) -> bool:
+    """Whether a text speaks of a time of day."""
+    return TIME_ASKED.search(text) is not None or TIME_NAMED.search(text) is not None
+
+
+def time_asked(question: str) -> bool:
+    """Whether a time of day may answer a question: it asks for one, or speaks of one and counts nothing ("how many hours?")."""
+    last = LAST_QUESTION.split(question.strip())[-1]
+    if TIME_ASKED.search(last):
+        return True
+    return COUNTED.search(last) is None and names_time(question)
 
 
 def reversed_in(text: str, line: str, gold: str, question: str) -> bool:
@@ -265,7 +277,7 @@ def reversed_in(text: str, line: str, gold: str, question: str) -> bool:
           has none, the question may: "by what percent did it increase?" is not answered by a decrease. A time of day answers
           no question that is about none.
     """
-    if HALF_DAY.search(text) and not time_asked(gold) and not time_asked(question):
+    if HALF_DAY.search(text) and not names_time(gold) and not time_asked(question):
         return True
     for number, group in enumerate(PATTERNS):
         ours, theirs, asked = (_senses(said, group) for said in (text, gold, question))

@@ -26,12 +26,13 @@ NUMBER = (
 )
 ANSWER = re.compile(rf"(?:(minus|negative) )?({NUMBER})((?: [a-z]+){{0,2}})", re.IGNORECASE)
 LONGEST = 120  # characters
+EMPHASIS = re.compile(r"[*_`]")
 FURTHER = re.compile(rf"\b(?:{'|'.join((*VALUES, *LARGE))}|hundred|dozen|and|or|to|more|less|of|other)\b", re.IGNORECASE)
 
 
 def numeral(text: str) -> str:
     """An answer in words with a numeral in their place, a unit behind it: "eight apples" as 8 apples; "" for any other."""
-    match = ANSWER.fullmatch(text.strip(" \t\n.,!*_")) if len(text) <= LONGEST else None
+    match = ANSWER.fullmatch(EMPHASIS.sub("", text).strip(" \t\n.,!")) if len(text) <= LONGEST else None
     if match is None or FURTHER.search(match[3]):
         return ""
     if match[2].lower() == "one" and match[3] and not units.known(match[3].strip()):  # one thing
