@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -11,11 +13,12 @@ import pytest
 
 from sharpen import sandbox
 from sharpen.core import UserError
-from sharpen.outer import archive, changes, evolve, files, page, trusted
+from sharpen.outer import apart, archive, changes, evolve, files, page, population, trusted
 from sharpen.outer.files import Genome
 from sharpen.outer.history import Candidate, Failure, History, Score, read
-from sharpen.recipe import describe
+from sharpen.recipe import describe, identities
 from sharpen.recipes import catalog
+from sharpen.store import checkpoints
 from sharpen.terminal import terminal
 
 FULL = pytest.mark.skipif(sandbox.probe().level != "full", reason="no full isolation here")
@@ -68,6 +71,18 @@ def test_changes_are_recipes_or_say_why_not(tmp_path):
     assert len(kinds) > 3
 
 
+def test_what_is_set_for_all_members_is_not_turned():
+    root, rng = catalog.build("grpo"), np.random.default_rng(0)
+    others = [name for name in changes.TURNED if name != "lr"]
+    for _ in range(20):
+        genome, said = changes.turned(Genome("grpo"), root, rng, others)
+        assert set(genome.settings) == {"lr"} and said.startswith("lr from")
+    with pytest.raises(UserError, match="set for all"):
+        changes.turned(Genome("grpo"), root, rng, changes.TURNED)
+    with pytest.raises(UserError, match="set for all"):
+        changes.recombined(Genome("grpo"), root, (), rng, changes.LENT)
+
+
 def test_a_reply_without_a_program_or_one_that_does_not_parse():
     assert trusted.program("Sure.\n```python\nprint(1)\n```\nbye") == "print(1)\n"
     for said, why in [
@@ -102,6 +117,8 @@ def test_a_process_of_a_role_that_never_ends_is_killed_with_all_that_it_began():
     assert trusted.child([sys.executable, "-S", "-c", never], 1.0) == trusted.Ended(None)
     assert trusted.child([sys.executable, "-S", "-c", "import sys; sys.exit('no recipe')"], 60.0).complaint == "no recipe"
     assert trusted.child([sys.executable, "-S", "-c", "import os; os._exit(7)"], 60.0) == trusted.Ended(7, "it said nothing")
+    spent = trusted.child([sys.executable, "-S", "-c", "while True: pass"], 900.0, cpu_s=1)
+    assert spent.status == -signal.SIGKILL  # a limit that is hard and soft at once
     # What it leaves behind dies with it, and what it says is kept in part, however much it says.
     leaves = (
         "import subprocess as s, sys; print(s.Popen([sys.executable, '-c', 'while True: pass']).pid); print('x' * 10**7, 5)"
@@ -167,7 +184,7 @@ def test_a_file_of_a_role_counts_only_while_it_is_trusted_and_unchanged(tmp_path
     plan = evolve.Plan("grpo", settings=MICRO, tasks="chain_sum/1", proposer="x", trust=True)
     this = going(tmp_path, plan)
     code.write_text("def recipe(): ...\n")
-    values = {"file": "c001.py", "digest": evolve.checkpoints.digest(code), "change": "a file"}
+    values = {"file": "c001.py", "digest": checkpoints.digest(code), "change": "a file"}
     this.history.add(Candidate(1, values, "role", (0,)))
     assert evolve.genome_of(this, 1).base == str(code)
     code.write_text("import os\n")
@@ -176,6 +193,46 @@ def test_a_file_of_a_role_counts_only_while_it_is_trusted_and_unchanged(tmp_path
     untrusting = going(tmp_path, evolve.Plan("grpo", settings=MICRO, tasks="chain_sum/1"), this.history)
     with pytest.raises(UserError, match="not trusted"):
         evolve.genome_of(untrusting, 1)
+
+
+def test_a_change_of_a_roles_file_is_a_file_beside_it_and_begins_from_what_the_role_wrote(tmp_path):
+    code = tmp_path / "recipes" / "c001.py"
+    this = going(tmp_path, evolve.Plan("grpo", settings=MICRO, tasks="chain_sum/1", proposer="x", trust=True))
+    code.write_text("def recipe(): ...\n")
+    whole = {"file": "c001.py", "digest": checkpoints.digest(code), "change": "a file"}
+    this.history.add(Candidate(1, whole, "role", (0,)))
+    turned = files.as_json(Genome(str(code), {}, {"lr": "0.0007"})) | {"change": "lr"}
+    this.history.add(Candidate(2, turned, "knobs", (1,)))
+    genome = evolve.genome_of(this, 2)
+    assert evolve.foreign(this, genome)
+    files.put(this.file(2), genome, *population.sentences(this, this.history.candidates[2], genome))  # imports nothing
+    assert repr(str(code)) in this.file(2).read_text() and "lr=0.0007" in this.file(2).read_text()
+    this.history.add(Candidate(3, turned, "knobs", (1,)))
+    with pytest.raises(UserError, match="same recipe as member 2"):
+        evolve.fresh(this, 3)
+    code.write_text("import os\n")
+    with pytest.raises(UserError, match="not what the role wrote"):
+        evolve.genome_of(this, 2)
+
+
+def test_a_role_that_edits_this_program_ends_it_and_its_member_has_failed(tmp_path):
+    this = going(tmp_path, evolve.Plan("grpo", settings=MICRO, tasks="chain_sum/1", proposer="x", trust=True))
+    this.history.add(Candidate(1, {"change": "a file"}, "role", (0,)))
+    apart.intact(dataclasses.replace(this, package=trusted.package()), this.history.candidates[1])
+    with pytest.raises(trusted.Tampered, match="files were changed while it ran"):
+        apart.intact(dataclasses.replace(this, package="another"), this.history.candidates[1])
+    assert "were changed" in this.history.failed[1]
+
+
+def test_what_all_share_may_not_be_changed_by_a_file_either():
+    root = identities(catalog.build("grpo", MICRO))
+    files.unchanged(root, identities(catalog.build("grpo", [*MICRO, "lr=0.1"])))
+    for setting in ("validation=5", "student=tiny", "warmup_steps=7"):
+        others = [given for given in MICRO if given.partition("=")[0] != setting.partition("=")[0]]
+        with pytest.raises(UserError, match="would be"):
+            files.unchanged(root, identities(catalog.build("grpo", [*others, setting])))
+    with pytest.raises(UserError, match="nothing may change it"):
+        files.parsed({"base": "grpo", "settings": {"warmup_steps": "100000"}})  # no budget counts it
 
 
 def test_a_child_that_comes_out_as_its_parent_is_no_member(tmp_path):

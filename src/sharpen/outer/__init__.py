@@ -10,6 +10,6 @@ evolve.py is the loop over them, page.py shows its tree.
 May import: terminal, sandbox, tasks, models, rollouts, guard, store, recipes, loop, report, view, compare.
 """
 
-from sharpen.outer import evolve, tuning
+from sharpen.outer import asked, evolve, tuning
 
-__all__ = ["evolve", "tuning"]
+__all__ = ["asked", "evolve", "tuning"]

@@ -35,23 +35,23 @@ LONGEST = 256  # tokens of an answer
 ABOUT = "A language model is trained by reinforcement learning; the score is its held-out accuracy. Settings:"
 
 
-def speaker(who: str, longest: int = LONGEST) -> Speak:
-    """Whoever `--role proposer=WHO` names, as a function. UserError for who cannot be reached, and for the student: an outer
-    loop has many."""
-    (role,) = models.roles.named([Role("proposer")], [f"proposer={who}"])
+def speaker(who: str, longest: int = LONGEST, name: str = "proposer") -> Speak:
+    """Whoever `--role NAME=WHO` names, as a function. UserError for who cannot be reached, and for the student: an outer loop
+    has many, and a suite none."""
+    (role,) = models.roles.named([Role(name)], [f"{name}={who}"])
     if who in ("student", "start", "accepted"):
-        raise UserError(f"--role proposer={who}: an outer loop has no student of its own. Name a directory or a server.")
+        raise UserError(f"--role {name}={who}: there is no student here that could be asked. Name a directory or a server.")
     models.roles.check(role)
     models.roles.reach([role])
 
     def like(path: Path) -> models.LocalPolicy:
         return models.LocalPolicy(*models.load_model(path))
 
-    bound: Any = models.roles.bind([role], None, like)["proposer"]  # type: ignore[arg-type]
+    bound: Any = models.roles.bind([role], None, like)[name]  # type: ignore[arg-type]
 
     def speak(prompts: Sequence[str], temperature: float, seed: int) -> list[str]:
         asks = [Ask(({"role": "user", "content": prompt},)) for prompt in prompts]
-        seeds = [derive(seed, "proposer", i) for i in range(len(asks))]
+        seeds = [derive(seed, name, i) for i in range(len(asks))]
         turns = bound.respond(asks, seeds, longest, Sampling(temperature=temperature))
         return ["" if turn.stop == "failed" else turn.text for turn in turns]
 

@@ -7,7 +7,7 @@ is evaluated; what it returns is built and checked before it is run.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from numpy.random import Generator
 
@@ -30,9 +30,12 @@ FACTOR = 4.0  # of a number at most, up or down, in one turn
 TRIES = 20
 
 
-def turned(parent: Genome, recipe: Recipe, rng: Generator) -> Change:
-    """One number of the parent, by a factor or a step within its range."""
-    name = str(rng.choice(TURNED))
+def turned(parent: Genome, recipe: Recipe, rng: Generator, fixed: Collection[str] = ()) -> Change:
+    """One number of the parent, by a factor or a step within its range. UserError where there is none, or nothing changes."""
+    names = [name for name in TURNED if name not in fixed]
+    if not names:
+        raise UserError("every number is set for all members")
+    name = str(rng.choice(names))
     low, high, log, whole = space.RANGES[name]
     now = float(getattr(recipe, name))
     if log and now > 0:
@@ -47,9 +50,12 @@ def turned(parent: Genome, recipe: Recipe, rng: Generator) -> Change:
     return made, f"{name} from {now:g} to {text}"
 
 
-def recombined(parent: Genome, recipe: Recipe, others: Sequence[Genome], rng: Generator) -> Change:
-    """A slot of another member, or of a recipe of the folder. UserError where that is what the parent has already."""
+def recombined(parent: Genome, recipe: Recipe, others: Sequence[Genome], rng: Generator, fixed: Collection[str] = ()) -> Change:
+    """A slot of another member, or of a recipe of the folder. UserError where that is what the parent has already, or what is
+    set for all."""
     slot = str(rng.choice(LENT))
+    if slot in fixed:
+        raise UserError(f"{slot} is set for all members")
     lenders = [info.name for info in catalog.recipes() if info.family in DONORS[slot]]
     known = [g.slots[slot] for g in others if slot in g.slots]
     donor = str(rng.choice([*lenders, *known]))
@@ -75,14 +81,17 @@ def crossed(parent: Genome, others: Sequence[Genome], rng: Generator) -> Change:
     return made, f"crossed with {mate}"
 
 
-def changed(parent: Genome, recipe: Recipe, others: Sequence[Genome], rng: Generator) -> Change:
-    """A turn, a loan or a cross, drawn anew until one is a change. UserError where none is."""
+def changed(parent: Genome, recipe: Recipe, others: Sequence[Genome], rng: Generator, fixed: Collection[str] = ()) -> Change:
+    """A turn, a loan or a cross, drawn anew until one is a change. UserError where none is.
+
+    fixed  names that are set for all members, so that to change them changes nothing
+    """
     for _ in range(TRIES):
         try:
             kind = rng.choice(["turn", "lend", "cross"], p=[0.5, 0.35, 0.15])
             if kind == "turn":
-                return turned(parent, recipe, rng)
-            return recombined(parent, recipe, others, rng) if kind == "lend" else crossed(parent, others, rng)
+                return turned(parent, recipe, rng, fixed)
+            return recombined(parent, recipe, others, rng, fixed) if kind == "lend" else crossed(parent, others, rng)
         except UserError:
             continue
     raise UserError("no change was found")

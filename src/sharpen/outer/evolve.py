@@ -118,7 +118,8 @@ def change(this: Loop, archive: Archive, parent: int, rng: np.random.Generator) 
             who = "role"
             values = written(this, archive, parent, number)
         else:
-            genome, said = changes.changed(genome_of(this, parent), built(this, parent), genomes(this, archive), rng)
+            fixed = {setting.partition("=")[0].strip() for setting in this.plan.settings}
+            genome, said = changes.changed(genome_of(this, parent), built(this, parent), genomes(this, archive), rng, fixed)
             values = files.as_json(genome) | {"change": said}
         this.history.add(Candidate(number, values, who, (parent,)))
         fresh(this, number)

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -30,8 +31,9 @@ from sharpen.outer.files import Genome, parsed
 from sharpen.outer.history import Failed
 from sharpen.sandbox import Limits, Program, shared
 
-SECONDS = 10.0  # of a program in the sandbox
-BUILD_S = 120.0  # of a recipe file's first look, importing torch included
+SECONDS = 60.0  # of a program in the sandbox
+BUILD_S = 900.0  # of a recipe file's first look, importing torch included, on whatever machine
+BUILD_CPU_S = 120  # of the processor, in the same
 LONGEST = 20_000  # characters of a program
 KEPT = 1 << 17  # bytes of what a process says
 LOOK = """
@@ -112,9 +114,10 @@ def tried(path: Path, options: Mapping[str, Any], seconds: float = BUILD_S) -> d
 
     options  of `loop.Request`: what all members share
     """
-    ended = child([sys.executable, "-c", LOOK, str(path), json.dumps(dict(options))], seconds)
-    if ended.status is None:
-        raise UserError(f"{path.name} was not built after {seconds:.0f} s: it never ends")
+    ended = child([sys.executable, "-c", LOOK, str(path), json.dumps(dict(options))], seconds, BUILD_CPU_S)
+    if ended.status in (None, -signal.SIGXCPU, -signal.SIGKILL):
+        spent = f"{seconds:.0f} s, or {BUILD_CPU_S} s of the processor"
+        raise UserError(f"{path.name} was not built after {spent}: it never ends")
     if ended.status != 0:
         raise UserError(f"{path.name} cannot be built: {ended.complaint}")
     found = objects(ended.said)
@@ -133,12 +136,15 @@ class Ended:
     said: str = ""
 
 
-def child(command: Sequence[str], seconds: float) -> Ended:
-    """Run a process with a deadline. When it has ended, or time is over, all that it began in its session is killed, and of
-    what it says the last KEPT bytes are kept, however much it says."""
+def child(command: Sequence[str], seconds: float, cpu_s: int | None = None) -> Ended:
+    """Run a process with a deadline, and at most so many seconds of the processor. When it has ended, or time is over, all
+    that it began in its session is killed, and of what it says the last KEPT bytes are kept, however much it says."""
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
+    if cpu_s is not None:
+        with suppress(ProcessLookupError):
+            resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_s, cpu_s))
     heard = {"out": b"", "err": b""}
 
     def hear(name: str, stream: Any) -> None:
@@ -146,9 +152,8 @@ def child(command: Sequence[str], seconds: float) -> Ended:
             while piece := stream.read1(1 << 16):
                 heard[name] = (heard[name] + piece)[-KEPT:]
 
-    listening = [
-        threading.Thread(target=hear, args=of, daemon=True) for of in (("out", process.stdout), ("err", process.stderr))
-    ]
+    pipes = (("out", process.stdout), ("err", process.stderr))
+    listening = [threading.Thread(target=hear, args=of, daemon=True) for of in pipes]
     for thread in listening:
         thread.start()
     status = None

@@ -191,11 +191,12 @@ def summed(axis: Axis, items: Sequence[Item]) -> list[dict[str, Any]]:
 
 
 def compared(before: Path, after: Path) -> list[dict[str, Any]]:
-    """after - before on every axis that both directories have: of its main measure, item by item, with 95 % intervals.
+    """after - before on every axis that both directories have: of its main measure, item by item, with 95 % intervals. Where
+    nothing was kept item by item, as of runs over task sets: of every measure, without.
 
     UserError where the two were asked other tasks.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for path in sorted(after.glob("*.items.jsonl")):
         other = before / path.name
         if not other.exists():
@@ -211,7 +212,18 @@ def compared(before: Path, after: Path) -> list[dict[str, Any]]:
             found.append(
                 {"axis": first[0].axis, "measure": main, "change": change.value, "ci95": ci, "p": change.p, "n": change.n}
             )
-    return found
+    return found or of_rows(before, after)
+
+
+def of_rows(before: Path, after: Path) -> list[dict[str, Any]]:
+    """after - before of every measure that both suites have."""
+    first, second = (json.loads((place / "suite.json").read_text("utf-8"))["rows"] for place in (before, after))
+    known = {(row["axis"], row["measure"]): row["value"] for row in first}
+    return [
+        {**row, "change": row["value"] - known[row["axis"], row["measure"]], "ci95": None}
+        for row in second
+        if (row["axis"], row["measure"]) in known
+    ]
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
