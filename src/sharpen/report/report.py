@@ -41,8 +41,7 @@ def summary(directory: Path | str) -> dict[str, Any]:
                 zero
     growth      what was diagnosed, grown, refused, repaired, and is in dispute (growth.py); null where nothing grows
     stream      of a run over task sets: sets, start, matrix, curve and numbers (streams.py); null of any other
-    calls       of tools, before, after, by family (calls.py); null where nobody counts them
-    users       simulated, before, after: accuracy with each and the drop that its traits cost (users.py); null without any
+    calls, users  of tools by family (calls.py), and of simulated users accuracy and drop (users.py), before, after; or null
     turns       before, after: accuracy by attempt, friction, and between each two attempts what was mended and spoilt, with
                 confidence level, critique score, copies and cost (`verify.turns.figures`); null where nobody tried twice
     examples    in `after`, else in `before`: three answers, verbatim; findings = what is wrong with them

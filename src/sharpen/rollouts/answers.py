@@ -81,8 +81,11 @@ def started(event: Any) -> Pending:
     limit = event.seconds + (SETTLE_S if isinstance(event, Run) else 0.0)
     until = time.monotonic() + limit
     if isinstance(event, Act) and hasattr(event.environment, "begin"):
-        future = event.environment.begin(event)  # it keeps the deadline itself, from when it is its turn
-        return Pending(event, future, time.monotonic() + event.environment.patience(event), limit)
+        environment: Any = event.environment
+        begun = environment.begin(event)
+        if hasattr(environment, "patience"):  # it keeps the deadline itself, from when it is its turn
+            until = time.monotonic() + environment.patience(event)
+        return Pending(event, begun, until, limit)
     future: Future[Any] = Future()
 
     def thread() -> None:

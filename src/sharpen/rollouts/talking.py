@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sharpen.core import Ask, Message, RolloutGenerator, Task, Turn, UserError
+from sharpen.core import Ask, Message, RolloutGenerator, Task, Turn
 from sharpen.rollouts.acting import SHOWN, ask, worked
 from sharpen.rollouts.asking import after_system
 
@@ -19,17 +19,17 @@ FACT = re.compile(r"\b(\w+): (\w+)")
 
 def talking(task: Task, turns: int = 6, role: str = "user", system: str = "", shown: bool = False) -> RolloutGenerator:
     """The student asks, the user answers, until the student says something that is no question, or after `turns` turns: that
-    is judged. The user alone knows the task's `wish`.
+    is judged. The user alone knows the task's `wish`; a task without one has no user, and is answered at once.
 
     shown  the task's worked solution is said as if the student had said it
     """
-    if "wish" not in task.data:
-        raise UserError(f"task {task.id} of {task.arm} has no `wish` in its data, so nobody can play its user")
     said = worked(task) if shown else []
     turn: Turn = yield ask(after_system(task.prompt, system), said, 0)
-    talk: list[Message] = [{"role": "system", "content": str(task.data["wish"])}]  # as the user has it: a script keeps nothing
+    talk: list[Message] = [
+        {"role": "system", "content": str(task.data.get("wish", ""))}
+    ]  # as the user has it: a script keeps nothing
     for number in range(1, turns):
-        if "?" not in turn.text:
+        if "wish" not in task.data or "?" not in turn.text:
             break
         talk.append({"role": "user", "content": turn.text})
         heard = yield Ask(tuple(talk), role=role)

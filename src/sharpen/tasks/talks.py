@@ -22,7 +22,10 @@ MANNERS: Mapping[str, str] = {
 WISH = "You are a customer, and want a flight. {facts}. You are asked about it: say what is asked for, and no more. {manner}"
 
 
-def talks(users: Sequence[Mapping[str, float]] = ({}, *({name: 1.0} for name in MANNERS))) -> TaskSource:
+USERS: Sequence[Mapping[str, float]] = ({}, *({trait: 1.0} for trait in MANNERS))
+
+
+def talks(users: Sequence[Mapping[str, float]] = USERS) -> TaskSource:
     """Endless; users: the traits of each kind of customer, which take turns."""
 
     def draw(arm: Arm, split: str, index: int, seed: int) -> Task:
