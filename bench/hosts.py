@@ -23,9 +23,10 @@ from typing import Any
 os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 import torch
+import waiting
 
 from sharpen import loop, tasks, verify, workers
-from sharpen.core import Ask, Sampling, Task, Verdict
+from sharpen.core import Ask, Sampling, Task
 from sharpen.engines import Served
 from sharpen.hashing import derive
 from sharpen.models import LocalPolicy, embedded
@@ -174,19 +175,11 @@ def servers(sleep: float, rows: int = 64, tokens: int = 24) -> None:
             print(f"{n} servers: {rate:.1f} completions/s, {rate / one / n:.0%} of linear ({took[1:]})", flush=True)
 
 
-def slow(task: Task, response: str, seconds: float = 0.25) -> Verdict:
-    """A verifier that waits as one would for a program."""
-    time.sleep(seconds)
-    return Verdict("correct", 1.0)
-
-
 def judged(sleep: float, each: int = 24) -> None:
     """So many answers for each worker of `--workers local://N`."""
-    import hosts  # by this name another process finds the verifier
-
     task, one = Task(({"role": "user", "content": "?"},), "1", "sum", 1, "train", "exact", {}), 0.0
     for n in (1, 4, 16):
-        with workers.using(f"local://{n}"), verify.Judges(partial(hosts.slow, seconds=sleep)) as judges:
+        with workers.using(f"local://{n}"), verify.Judges(partial(waiting.slow, seconds=sleep)) as judges:
             took = []
             for again in range(2):  # processes start in the first
                 began = time.perf_counter()

@@ -74,7 +74,7 @@ def compare(name: str) -> None:
         mock.patch.multiple(measure, ROWS=rows, BATCHES=batches),
         mock.patch.object(measure.time, "perf_counter", time.process_time),
     ):
-        here, decoded, learnt = measure.measured(policy, 1e12)
+        here, decoded, learnt = measure.measured(policy, 1e18)
     print(f"{name}: decoding {decoded}, learning {learnt}", flush=True)
     for load in SMALL if small else LARGE:
         found = planning.cost(

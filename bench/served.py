@@ -171,13 +171,17 @@ def truth(i: int) -> tuple[str, int, bytes, int, float]:
 
 
 class Stamps(terminal.Quiet):
-    """Notes when each step was done."""
+    """Notes when each step of the loop was done."""
 
     def __init__(self) -> None:
         self.at: list[float] = []
+        self.name = ""
+
+    def phase(self, name: str, total: int | None = None, done: int = 0) -> None:
+        self.name = name
 
     def advance(self, n: int = 1, **numbers: float | None) -> None:
-        self.at += [time.perf_counter()] * n
+        self.at += [time.perf_counter()] * n if self.name == "loop" else []
 
 
 def ahead(seconds: float, steps: int = 16) -> None:

@@ -18,7 +18,7 @@ from sharpen.core import UserError
 KEY = "SHARPEN_ENGINE_KEY"  # environment variable: where it is set, servers are sent it
 LARGEST = 2**28  # bytes of a reply
 CHUNK = 2**16
-CONNECT_S = 10.0  # seconds until a connection is there: a host that is cut off says nothing
+CONNECT_S = 5.0  # seconds until a connection is there: a host that is cut off says nothing
 UNHEARD_S = 20.0  # seconds until what was sent has arrived
 USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 0)  # Linux
 IDLE = 1024  # connections to one server that stay open

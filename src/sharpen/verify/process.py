@@ -24,7 +24,7 @@ from sharpen import workers
 from sharpen.core import Task, UserError, Verdict
 from sharpen.verify.verdicts import Verifier, boundary, seen_with
 
-START_S = 60.0  # until a process is ready: it may have to import a user's libraries
+START_S = 180.0  # until a process is ready: it may have to import a user's libraries, beside others that use the cores
 GRACE_S = 1.0  # until a process that is told to end has ended by itself
 BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1])\nfrom sharpen.verify.process import serve; serve(int(sys.argv[2]))"
