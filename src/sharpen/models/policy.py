@@ -317,7 +317,7 @@ class LocalPolicy:
         return dict(**measured, rows_trained=float(len(rows)), tokens_trained=trained)
 
     def refer(self, directory: str, role: str = "reference") -> None:
-        """Take a saved model as the frozen reference, in that role. UserError where it does not share the student's vocabulary."""
+        """Take a saved model as the frozen reference, in that role. UserError where its vocabulary is another."""
         if directory == self.referred:
             return
         model, tokenizer = load_model(Path(directory))
