@@ -533,6 +533,11 @@ def test_what_a_store_says_cannot_steer_the_terminal(tmp_path: Path, capsys: pyt
     with sqlite3.connect(tmp_path / "run" / "run.db") as db:
         db.execute("UPDATE commits SET checkpoint = ?, accepted = ?", (evil, evil))
     said.append(sharpen("export", tmp_path / "run", tmp_path / "model").stderr)
+    mine = tmp_path / "mine.py"
+    title = f"A title {evil}.\n\nParent: grpo\nDiffers: {evil}"
+    code = "from sharpen.recipes.policy_gradient import grpo\n\n\ndef recipe(**knobs):\n    return grpo.recipe(**knobs)\n"
+    mine.write_text(f'"""{title}\n"""\n\n{code}\n\nNEUTRAL = {{}}\n', encoding="utf-8")
+    said.append(sharpen("show", mine).stdout)
     for text in said:
         assert "title" in text and not set(text) & {"\x1b", "\x07", "\x9b", "\u202e"}
 

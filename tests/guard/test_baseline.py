@@ -52,7 +52,10 @@ def test_a_share_is_none_or_all_only_where_it_is() -> None:
 def test_what_is_wrong_is_named_with_its_cure(told: Tally, name: str, cure: str) -> None:
     (found,) = baseline.look(told, ["Say it."], max_tokens=8)
     assert found.name == name and not found.fatal and cure in found.cure
-    assert baseline.look(Tally(*(n // 4 for n in vars(told).values())), max_tokens=8) == []  # too few to say anything
+    few = Tally(*(n // 4 for n in vars(told).values()))  # too few to say anything but that none of them can be read
+    said = baseline.look(few, max_tokens=8, hopeless=True, limit=0.5)
+    assert [(d.name, d.fatal) for d in said] == ([] if few.readable else [("unreadable", False)])
+    assert baseline.look(Tally(malformed=3)) == []
 
 
 def test_what_is_advised_is_what_a_chat_model_is_told() -> None:

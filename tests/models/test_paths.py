@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sharpen.core import TaskSource
+from sharpen.core import FatalDiagnosis, TaskSource
 from sharpen.models import cores, embedded, paths
 from sharpen.models.engine import native
 
@@ -104,3 +104,10 @@ def test_no_more_threads_than_the_control_groups_grant_processors(tmp_path, monk
     assert cores.usable(1, second) == 1  # what the affinity leaves
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     assert cores.usable(64, second) == 64  # the user has chosen
+
+
+def test_a_model_that_says_what_is_not_finite_is_named_while_it_is_measured(model):
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    with pytest.raises(FatalDiagnosis, match="not_finite.*NaN or infinity is in"):
+        paths.choose(model, WORK)

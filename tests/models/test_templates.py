@@ -114,3 +114,11 @@ def test_parts_of_text_are_joined_and_others_refused():
     for part in ({"type": "image_url", "image_url": {"url": "x"}}, {"type": "text"}, 5):
         with pytest.raises(UserError, match="only text"):
             flat({"role": "user", "content": [*parts, part]})
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ 1 // 0 }}", "{% for i in range(1000000000) %}{{ i }}{% endfor %}", "{{ 'a' * -messages }}"]
+)
+def test_whatever_a_template_raises_is_a_message(template):
+    with pytest.raises(UserError, match="refuses a conversation"):
+        templates.render(tokenizer(template), [USER], True)

@@ -603,3 +603,10 @@ def test_a_line_that_is_read_at_sight_is_the_task_that_is_made_of_it():
 
     assert [seen(line) for line in LINES[:4]] == [read(line) for line in LINES[:4]]
     assert not [line for line in LINES[4:] if seen(line) not in (None, read(line))]
+
+
+def test_a_column_of_objects_says_how_one_of_their_fields_is_named(tmp_path):
+    path = written(tmp_path, "a.jsonl", lines([{"question": {"text": f"{i}?"}, "answer": i} for i in range(9)]))
+    with pytest.raises(UserError, match="an object with text; --map names one of these as COLUMN.text"):
+        tasks.parse_spec(str(path))
+    assert tasks.read_file(path, "prompt=question.text,answer=answer").rows == 9

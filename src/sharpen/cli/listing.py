@@ -153,25 +153,26 @@ def show_recipe(
     """What a recipe claims and is made of, and what --set takes."""
     from sharpen.recipe import functions
     from sharpen.recipes import catalog
+    from sharpen.terminal import tables
     from sharpen.verify import INSTRUCTIONS
 
     info = catalog.find(recipe)
     built = catalog.build(recipe, tried=recipe.endswith(".py"))  # those that ship do learn, and torch takes seconds to load
-    print(info.claim)
+    tables.say(info.claim)
     for key in ("paper", "parent", "differs", "check", "status", "evidence", "tried", "tier", "path"):
         if getattr(info, key):
-            print(f"{key:<9} {getattr(info, key)}")
-    print(f"\n{built}\n\nMore settings:")
+            tables.say(f"{key:<9} {getattr(info, key)}")
+    tables.say(f"\n{built}\n\nMore settings:")
     knobs = dict(catalog.parameters(info))
     for place, slot, function in functions(built):
         knobs |= {f"{place}.{name}": p for name, p in catalog.arguments(slot, function).items()}
     for name, parameter in knobs.items():
         if parameter.default is None or isinstance(parameter.default, bool | int | float | str | tuple):
-            print(f"  {name}={parameter.default}")
+            tables.say(f"  {name}={parameter.default}")
     for slot in dict.fromkeys(slot for _, slot, _ in functions(built)):
         names = catalog.choices(slot)
         if len(names) > 1:
-            print(f"  {slot}={'|'.join(names)}")
+            tables.say(f"  {slot}={'|'.join(names)}")
     print("\nA chat model is told how its answer is read, by verifier (--system, or --set prompt_suffix=…, replaces it):")
     for name in INSTRUCTIONS:
         print(f"  {name:<25} {INSTRUCTIONS[name] or '-'}")

@@ -59,6 +59,7 @@ def revise(
     if out:
         out.write_text(revised, encoding="utf-8")
     else:
-        print(revised, end="" if revised.endswith("\n") else "\n")
+        shown = tables.safe(revised) if sys.stdout.isatty() else revised
+        print(shown, end="" if shown.endswith("\n") else "\n")
     accepted = sum(bool(row["accepted"]) for row in ruled)
     tables.say(f"{accepted} of {len(ruled)} changes accepted in {len(rounds)} rounds", sys.stderr)

@@ -63,8 +63,9 @@ class Policy(Speaker, Protocol):
     def direction(self, batch: Batch, tableau: Tableau) -> list[Any]:
         """Where `update` would go: the gradient of what the tableau raises, a tensor for each that is trained. No step."""
 
-    def refer(self, directory: str) -> None:
-        """Take the model in this directory, such as one that `save` wrote, as the reference that tableaux name."""
+    def refer(self, directory: str, role: str = "reference") -> None:
+        """Take the model in this directory, such as one that `save` wrote, as the reference that tableaux name. `role` is what
+        it is called where it cannot be that."""
 
     def extrapolate(self, alpha: float) -> None:
         """Go on by alpha times the way that the weights have come since the last call, less the going on. First call: stay."""

@@ -20,6 +20,7 @@ from sharpen.guard.doctor import Diagnosis
 RUN = {"system": "--system", "max_tokens": "--set max_tokens"}
 EVAL = {"system": "--system", "max_tokens": "--max-tokens"}
 FEWEST = 32  # judged answers from which something is said; none right of 32: 95 % sure that fewer than one in ten would be
+FEW = 4  # … and of so many it is said where none can be read: 95 % sure that nearly half cannot
 MUCH = 0.3  # share that could not be read, or was cut off, from which it is said
 ALL = 0.98  # share of right answers above which little is left to learn
 SHOWN = 3  # answers shown
@@ -36,14 +37,15 @@ def look(
     hopeless: bool = False,
     limit: float = 1.0,
 ) -> list[Diagnosis]:
-    """What is wrong with these answers, the worst first; nothing where fewer than FEWEST could be judged.
+    """What is wrong with these answers, the worst first; of fewer than FEWEST that could be judged only that none can be read.
 
     told       what a chat model is told of each verifier that judged them, for the cure; "": nothing
     max_tokens the longest answer that was allowed, for the cure; 0: not known
     hopeless   whether the method learns from its own right answers only, and none earned anything
     limit      share of unreadable answers from which a hopeless run is stopped (`Recipe.unreadable_limit`)
     """
-    if tally.judged < FEWEST:
+    few = tally.judged < FEWEST
+    if few and (tally.judged < FEW or tally.readable):
         return []
     right, lost = tally.correct / tally.judged, 1 - tally.readable / tally.judged
     evidence = {
@@ -54,7 +56,7 @@ def look(
     }
     longer = f"raise {knobs['max_tokens']}" + (f", which is {max_tokens}, to {4 * max_tokens}" if max_tokens else "")
     if lost >= MUCH:
-        fatal = hopeless and limit < 1 and lost >= limit
+        fatal = hopeless and limit < 1 and lost >= limit and not few
         cure = f"{unread(tally)}. {_readable(tally, told, knobs, longer)}"
         if fatal:
             cure += " Nothing was right, so that no step would learn anything. To begin all the same: --set unreadable_limit=1"

@@ -33,7 +33,7 @@ def refer_fixed(this: Run) -> None:
     kind = first_objective(this.recipe).reference
     who = {role.name: role.bound for role in this.recipe.roles}
     if kind in who and who[kind] not in models.roles.SNAPSHOTS:
-        this.policy.refer(who[kind])
+        this.policy.refer(who[kind], kind)
 
 
 def snapshots(this: Run, wanted: Collection[str]) -> Iterator[tuple[str, Path]]:

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sharpen.core import Batch
+from sharpen.core import Batch, FatalDiagnosis, NotFinite
 from sharpen.hashing import digest
 from sharpen.models import cores, logprobs
 from sharpen.models.engine import Kept, generate, native, transformer
-from sharpen.models.loading import fast_bf16
+from sharpen.models.loading import broken, fast_bf16
 from sharpen.terminal import places
 
 PROMPT, DECODED = 32, 4  # tokens of a measured prompt, and decoded behind the first one that it is read for
@@ -106,6 +106,8 @@ def choose(model: Any, work: Work, micro_tokens: int = 0) -> Choice:
     A user who has set OMP_NUM_THREADS has chosen the threads himself; else there are no more than the process may use.
 
     micro_tokens  the size of a pass, where that is settled already
+
+    Raises FatalDiagnosis where the model's numbers are not finite.
     """
     before = torch.get_num_threads()
     most, kinds = cores.usable(before), ["fp32", "bf16"] if fast_bf16() else ["fp32"]
@@ -127,6 +129,8 @@ def choose(model: Any, work: Work, micro_tokens: int = 0) -> Choice:
             best = timer.best([best, *(replace(best, micro_tokens=n) for n in PASSES[1:])])
         if work.rows > TOGETHER[-1]:
             best = timer.best([best, *(replace(best, rows=n) for n in TOGETHER[1:])])
+    except NotFinite as error:
+        raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(model)}") from error
     finally:
         torch.set_num_threads(before)
     others = {str(path): seconds for path, seconds in timer.found.items() if path != best}

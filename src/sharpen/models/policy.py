@@ -316,14 +316,14 @@ class LocalPolicy:
         measured = logprobs.against_sampling(made, batch, self.version, self.ranks.summed if self.ranks else list)
         return dict(**measured, rows_trained=float(len(rows)), tokens_trained=trained)
 
-    def refer(self, directory: str) -> None:
-        """Take a saved model as the frozen reference. Raises UserError where it does not share the student's vocabulary."""
+    def refer(self, directory: str, role: str = "reference") -> None:
+        """Take a saved model as the frozen reference, in that role. UserError where its vocabulary is another."""
         if directory == self.referred:
             return
         model, tokenizer = load_model(Path(directory))
         if tokenizer.get_vocab() != self.tokenizer.get_vocab():
             raise UserError(
-                f"{directory} cannot be the reference: its tokenizer is not the student's, so their probabilities are of "
+                f"{directory} cannot be the {role}: its tokenizer is not the student's, so their probabilities are of "
                 "different things. Take a model of the same family."
             )
         dtype = next(iter(self.model.parameters())).dtype

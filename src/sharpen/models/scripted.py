@@ -66,7 +66,7 @@ class ScriptedPolicy:
                 done(len(turns) - 1, turns[-1])
         return turns
 
-    def refer(self, directory: str) -> None:
+    def refer(self, directory: str, role: str = "reference") -> None:
         """Nothing is scored, so nothing is referred to."""
 
     def averaged(self) -> AbstractContextManager[None]:

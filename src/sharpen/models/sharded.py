@@ -165,8 +165,8 @@ class Sharded:
     def direction(self, batch: Batch, tableau: Tableau) -> list[Any]:
         raise UserError("this method reads gradients as they are, and here they lie in shards: run it without --shard.")
 
-    def refer(self, directory: str) -> None:
-        self.call("refer", directory)
+    def refer(self, directory: str, role: str = "reference") -> None:
+        self.call("refer", directory, role)
 
     def extrapolate(self, alpha: float) -> None:
         self.call("extrapolate", alpha)

@@ -10,7 +10,8 @@ from jinja2.exceptions import TemplateError
 from sharpen.core import Message, UserError, flat
 from sharpen.verify import tools_told
 
-FAILS = (TemplateError, TypeError, ValueError, LookupError, AttributeError)  # what a template can make of a conversation
+# What a template can make of a conversation.
+FAILS = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 MARK = "@@"  # stands for words that are looked for in what a template makes of them
 USER, ASSISTANT = {"role": "user", "content": "?"}, {"role": "assistant", "content": MARK}
 

@@ -211,6 +211,8 @@ class Seen:
         if self.unused and isinstance(record, dict) and decisions.content({"verifier": "exact"} | record) in self.unused:
             return
         sight = files.at_sight(record, self.family, where)
+        answer: str | None
+        said: str | None
         if sight and self.checked.knows(sight[-1], sight[1]):
             prompt, answer, family, level, said, verifier = sight
             raw = self.line(row, record, where)

@@ -61,6 +61,9 @@ def text_of(value: Any, what: str) -> str:
         return str(value)
     if isinstance(value, int | float):
         return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else json.dumps(value)
+    if isinstance(value, Mapping) and value:
+        names = [str(name) for name in list(value)[:5]]
+        raise UserError(f"the {what} is an object with {', '.join(names)}; --map names one of these as COLUMN.{names[0]}")
     if not isinstance(value, str) or not value.strip():
         raise UserError(f"no {what}" if value in (None, "", [], {}) or isinstance(value, str) else f"the {what} is no text")
     return value
