@@ -49,7 +49,7 @@ def suite(
     """
     for which in filter(None, (before, model_dir)):
         early.model(which)
-    from sharpen import models, suites
+    from sharpen import suites
     from sharpen.hashing import digest
     from sharpen.terminal import Terminal
 
@@ -60,26 +60,37 @@ def suite(
     else:
         idle(context, ("role",), "without --suite continual: only what a run over task sets said is given to a judge")
     told = (*(settings or []), *places.system_setting(system))
-    how, found = (n, seed), []
+    found = []
     with Terminal() as progress:
         for which in filter(None, (before, model_dir)):
-            where = which if name == "continual" else Path(models.located(str(which)))
-            key = digest([str(where.resolve()), name, n, seed, list(told), *([judge] if judge else [])])[:8]
+            key = digest([str(place(which, name).resolve()), name, n, seed, list(told), *([judge] if judge else [])])[:8]
             aside = ("before" if which is before else "after") if before else ""
             directory = out / aside if out else Path(f"runs/suite-{key}")
-            if name == "continual":
-                made = suites.continual.run(where, directory, judge, *how)
-            elif suites.external.named(name):
-                made = suites.external.run(name, where, directory, *how, progress, told, precision, device)
-            else:
-                made = suites.run(where, name, directory, *how, progress, told, precision, device)
-            found.append((directory, made))
+            found.append((directory, measured(which, name, directory, judge, (n, seed), (progress, told, precision, device))))
     directory, after = found[-1]
     change = suites.compared(found[0][0], directory) if before else []
     if as_json:
         print(json.dumps(after | ({"before": found[0][1], "change": change} if before else {}), indent=1))
     else:
         show(found, change)
+
+
+def place(which: Path, name: str) -> Path:
+    """The directory of a model; for `continual`, of a run."""
+    from sharpen import models
+
+    return which if name == "continual" else Path(models.located(str(which)))
+
+
+def measured(which: Path, name: str, directory: Path, judge: str, how: tuple[Any, ...], asked: tuple[Any, ...]) -> Any:
+    """The rows of a suite: what ships, what another harness has, or what a run has recorded."""
+    from sharpen import suites
+
+    if name == "continual":
+        return suites.continual.run(which, directory, judge, *how)
+    if suites.external.named(name):
+        return suites.external.run(name, place(which, name), directory, *how, *asked)
+    return suites.run(place(which, name), name, directory, *how, *asked)
 
 
 def judge_of(role: str | None) -> str:

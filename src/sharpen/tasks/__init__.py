@@ -68,6 +68,7 @@ __all__ = [
     "facts",
     "families",
     "files_of",
+    "formats",
     "gym",
     "halfway",
     "handed_over",
