@@ -57,26 +57,43 @@ def suite(
     else:
         idle(context, ("role",), "without --suite continual: only what a run over task sets said is given to a judge")
     told = (*(settings or []), *places.system_setting(system))
-    how, found = (n, seed), []
+    found = []
     with Terminal() as progress:
         for which in filter(None, (before, model_dir)):
             where = which if name == "continual" else Path(models.located(str(which)))
             key = digest([str(where.resolve()), name, n, seed, list(told), *([judge] if judge else [])])[:8]
             aside = ("before" if which is before else "after") if before else ""
             directory = out / aside if out else Path(f"runs/suite-{key}")
-            if name == "continual":
-                made = suites.continual.run(where, directory, judge, *how)
-            elif suites.external.named(name):
-                made = suites.external.run(name, where, directory, *how, progress, told, precision, device)
-            else:
-                made = suites.run(where, name, directory, *how, progress, told, precision, device)
-            found.append((directory, made))
+            asked = (where, directory, n, seed, judge, progress, told, precision, device)
+            found.append((directory, made_of(name, *asked)))
     directory, after = found[-1]
     change = suites.compared(found[0][0], directory) if before else []
     if as_json:
         print(json.dumps(after | ({"before": found[0][1], "change": change} if before else {}), indent=1))
     else:
         show(found, change)
+
+
+def made_of(
+    name: str,
+    where: Path,
+    directory: Path,
+    n: int | None,
+    seed: int,
+    judge: str,
+    progress: Any,
+    told: tuple[str, ...],
+    precision: str,
+    device: str,
+) -> dict[str, Any]:
+    """What a suite of any kind says of a model or a run, as JSON."""
+    from sharpen import suites
+
+    if name == "continual":
+        return suites.continual.run(where, directory, judge, n, seed)
+    if suites.external.named(name):
+        return suites.external.run(name, where, directory, n, seed, progress, told, precision, device)
+    return suites.run(where, name, directory, n, seed, progress, told, precision, device)
 
 
 def judge_of(role: str | None) -> str:
