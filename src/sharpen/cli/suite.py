@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from sharpen.cli import early
 from sharpen.cli.commands import AsJson, AskingSettings, Device, Precision, System, idle
 from sharpen.terminal import places
 
@@ -31,6 +30,9 @@ def suite(
         Path | None, typer.Option("--before", metavar="MODEL_DIR", help="The model before: differences item by item.")
     ] = None,
     n: Annotated[int | None, typer.Option("-n", min=2, help="Items of each axis. [default: 32]")] = None,
+    role: Annotated[
+        str | None, typer.Option("--role", metavar="judge=WHO", help="With continual: who rates the reasoning after each set.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other items.")] = 0,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where items and rows go. [default: runs/suite-…]")] = None,
     system: System = None,
@@ -44,37 +46,64 @@ def suite(
     One row for each axis and measure, with 95 % intervals. Prompts, seeds and answers are kept beside the rows, and an
     interrupted suite goes on. Everything that ships is drawn here and needs no network.
     """
-    for which in filter(None, (before, model_dir)):
-        early.model(which)
     from sharpen import models, suites
     from sharpen.hashing import digest
     from sharpen.terminal import Terminal
 
+    judge = judge_of(role)
     if name == "continual":
-        asking = ("n", "seed", "system", "settings", "precision", "device")
+        asking = ("system", "settings", "precision", "device", *(() if judge else ("n", "seed")))
         idle(context, asking, "with --suite continual, which reads what a run has recorded and asks nothing")
+    else:
+        idle(context, ("role",), "without --suite continual: only what a run over task sets said is given to a judge")
     told = (*(settings or []), *places.system_setting(system))
     found = []
     with Terminal() as progress:
         for which in filter(None, (before, model_dir)):
             where = which if name == "continual" else Path(models.located(str(which)))
-            key = digest([str(where.resolve()), name, n, seed, list(told)])[:8]
-            directory = (
-                (out / ("before" if which is before else "after") if before else out) if out else Path(f"runs/suite-{key}")
-            )
-            if name == "continual":
-                made = suites.continual.run(where, directory)
-            elif suites.external.named(name):
-                made = suites.external.run(name, where, directory, n, seed, progress, told, precision, device)
-            else:
-                made = suites.run(where, name, directory, n, seed, progress, told, precision, device)
-            found.append((directory, made))
+            key = digest([str(where.resolve()), name, n, seed, list(told), *([judge] if judge else [])])[:8]
+            aside = ("before" if which is before else "after") if before else ""
+            directory = out / aside if out else Path(f"runs/suite-{key}")
+            asked = (where, directory, n, seed, judge, progress, told, precision, device)
+            found.append((directory, made_of(name, *asked)))
     directory, after = found[-1]
     change = suites.compared(found[0][0], directory) if before else []
     if as_json:
         print(json.dumps(after | ({"before": found[0][1], "change": change} if before else {}), indent=1))
     else:
         show(found, change)
+
+
+def made_of(
+    name: str,
+    where: Path,
+    directory: Path,
+    n: int | None,
+    seed: int,
+    judge: str,
+    progress: Any,
+    told: tuple[str, ...],
+    precision: str,
+    device: str,
+) -> dict[str, Any]:
+    """What a suite of any kind says of a model or a run, as JSON."""
+    from sharpen import suites
+
+    if name == "continual":
+        return suites.continual.run(where, directory, judge, n, seed)
+    if suites.external.named(name):
+        return suites.external.run(name, where, directory, n, seed, progress, told, precision, device)
+    return suites.run(where, name, directory, n, seed, progress, told, precision, device)
+
+
+def judge_of(role: str | None) -> str:
+    """WHO of `judge=WHO`. UserError for another role."""
+    from sharpen.core import UserError
+
+    name, equals, who = places.here_role(role).partition("=") if role else ("judge", "", "")
+    if role and (name != "judge" or not equals or not who):
+        raise UserError(f"--role {role}: a suite has one role, judge=WHO.")
+    return who
 
 
 def show(found: list[tuple[Path, dict[str, Any]]], change: list[dict[str, Any]]) -> None:
@@ -86,7 +115,13 @@ def show(found: list[tuple[Path, dict[str, Any]]], change: list[dict[str, Any]])
     if change:
         print()
         rows = [
-            (r["axis"], r["measure"], f"{r['change']:+.3f}", f"{r['ci95'][0]:+.3f} to {r['ci95'][1]:+.3f}", r["n"])
+            (
+                r["axis"],
+                r["measure"],
+                f"{r['change']:+.3f}",
+                "{:+.3f} to {:+.3f}".format(*r["ci95"]) if r["ci95"] else "",
+                r["n"],
+            )
             for r in change
         ]
         tables.show(("axis", "measure", "after - before", "95 %", "n"), rows)
