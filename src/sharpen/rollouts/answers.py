@@ -40,10 +40,7 @@ from sharpen.rollouts.programs import SETTLE_S, run, short
 
 ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[@-_])?")  # of terminals
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-STRAGGLE_S, STRAGGLES = (
-    0.25,
-    0.25,
-)  # what the last tenth may take longer: at least so many seconds, and so much of the rest's time
+STRAGGLE_S, STRAGGLES = 0.1, 0.1  # that the last tenth may take longer than the rest: seconds, and a share of the rest's time
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def started(event: Any) -> Pending:
 
 def awaited(pending: Sequence[Pending], others: int) -> None:
     """Wait until all have come, or their time is over. Not for the last tenth, of these and `others` that need not be waited
-    for, once they take a quarter longer than the rest: one that hangs would hold up all of them, in each round another one. Who
+    for, once they take a tenth longer than the rest: one that hangs would hold up all of them, in each round another one. Who
     comes later is waited for no less, and goes on with the others' next turn; a result does not depend on it."""
     began = time.monotonic()
     most = math.ceil(0.9 * (len(pending) + others)) - others
