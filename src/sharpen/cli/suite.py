@@ -44,8 +44,7 @@ def suite(
     One row for each axis and measure, with 95 % intervals. Prompts, seeds and answers are kept beside the rows, and an
     interrupted suite goes on. Everything that ships is drawn here and needs no network.
     """
-    for which in filter(None, (before, model_dir)):
-        early.model(which)
+    early.model(before, model_dir)
     from sharpen import models, suites
     from sharpen.hashing import digest
     from sharpen.terminal import Terminal
