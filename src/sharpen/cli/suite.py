@@ -12,6 +12,8 @@ from sharpen.cli import early
 from sharpen.cli.commands import AsJson, AskingSettings, Device, Precision, System, idle
 from sharpen.terminal import places
 
+ASKING = ("n", "seed", "system", "settings", "precision", "device")  # options that are about asking
+
 
 def suite(
     context: typer.Context,
@@ -50,8 +52,7 @@ def suite(
     from sharpen.terminal import Terminal
 
     if name == "continual":
-        asking = ("n", "seed", "system", "settings", "precision", "device")
-        idle(context, asking, "with --suite continual, which reads what a run has recorded and asks nothing")
+        idle(context, ASKING, "with --suite continual, which reads what a run has recorded and asks nothing")
     told = (*(settings or []), *places.system_setting(system))
     found = []
     with Terminal() as progress:
