@@ -56,8 +56,8 @@ def model(*named: Path | str | None) -> None:
     from sharpen.core import UserError
     from sharpen.recipes import brought
 
-    for each in filter(None, named):
-        if Path(each).is_dir() or brought.packed(str(each)):
+    for each in named:
+        if each is None or Path(each).is_dir() or brought.packed(str(each)):
             continue
         raise UserError(f"{each} is not a model: there is no such directory. Name a directory written by save_pretrained.")
 
