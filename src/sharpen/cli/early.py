@@ -51,20 +51,21 @@ def budget(text: str) -> None:
     parse_budget(text)
 
 
-def model(named: Path | str) -> None:
+def model(*named: Path | str | None) -> None:
     """UserError where a model is named that cannot be there."""
     from sharpen.core import UserError
     from sharpen.recipes import brought
 
-    if not Path(named).is_dir() and not brought.packed(str(named)):
-        raise UserError(f"{named} is not a model: there is no such directory. Name a directory written by save_pretrained.")
+    for each in named:
+        if each is None or Path(each).is_dir() or brought.packed(str(each)):
+            continue
+        raise UserError(f"{each} is not a model: there is no such directory. Name a directory written by save_pretrained.")
 
 
 def there(tasks: str | None) -> None:
     """UserError for a file of tasks that is not there."""
-    from sharpen.tasks import files_of, formats
+    from sharpen.tasks import files_of, read_file
 
     for path in map(Path, files_of(tasks) if tasks and tasks.strip(", ") else ()):
         if not path.exists():
-            formats.kind_of(path)
-            next(formats.rows(path), None)
+            read_file(path)  # says so

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sharpen.cli import early
 from sharpen.cli.commands import AsJson, AskingSettings, Device, Precision, System, idle
 from sharpen.terminal import places
 
@@ -46,6 +47,7 @@ def suite(
     One row for each axis and measure, with 95 % intervals. Prompts, seeds and answers are kept beside the rows, and an
     interrupted suite goes on. Everything that ships is drawn here and needs no network.
     """
+    early.model(before, model_dir)
     from sharpen import models, suites
     from sharpen.hashing import digest
     from sharpen.terminal import Terminal
