@@ -66,8 +66,7 @@ def suite(
             key = digest([str(where.resolve()), name, n, seed, list(told), *([judge] if judge else [])])[:8]
             aside = ("before" if which is before else "after") if before else ""
             directory = out / aside if out else Path(f"runs/suite-{key}")
-            asked = (where, directory, n, seed, judge, progress, told, precision, device)
-            found.append((directory, made_of(name, *asked)))
+            found.append((directory, made_of(name, where, directory, n, seed, judge, progress, told, precision, device)))
     directory, after = found[-1]
     change = suites.compared(found[0][0], directory) if before else []
     if as_json:
