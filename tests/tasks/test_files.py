@@ -323,7 +323,7 @@ def test_map_reaches_into_objects_and_leaves_out_what_is_no_number(tmp_path):
         ("promt=q.text,answer=a", "there is no field 'promt'. Did you mean 'prompt'?"),
         ("prompt=q.text", "does not say the other. Map both."),
         ("prompt=q.text,answer=blob", "none of its 16 rows can be used: 16 × row 1: bytes where text is wanted"),
-        ("prompt=q,answer=a", "none of its 16 rows can be used: 16 × row 1: the prompt is no text"),
+        ("prompt=q,answer=a", "none of its 16 rows can be used: 16 × row 1: the prompt is an object with text, deep"),
         ("prompt=q.text,answer=a,verifier=numbr", "Did you mean 'number'?"),
         ("prompt", "written FIELD=COLUMN"),
         ("prompt=q,prompt=a", "names prompt twice"),

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sharpen import environments, guard, models, workers
+from sharpen import guard, models, workers
 from sharpen.core import Decision, Evaluation, FatalDiagnosis, Interrupted, Policy, TaskSource
 from sharpen.guard import doctor
 from sharpen.loop import (
@@ -25,6 +25,7 @@ from sharpen.loop import (
     afar,
     auditing,
     growing,
+    needed,
     processor,
     reckoning,
     resuming,
@@ -58,7 +59,6 @@ from sharpen.loop.step import learn
 from sharpen.loop.warmup import signature, warm_up
 from sharpen.recipe import Method, Recipe, opening
 from sharpen.store import Asked, Fault, Position, Store, database, no_fault
-from sharpen.verify import code
 
 __all__ = ["Request", "build_recipe", "resume", "run", "start"]
 
@@ -99,12 +99,7 @@ def begin(request: Request, progress: Any, fault: Fault, pause: Any, origin: Pat
     source = first.tasks()
     for note in source.notes:
         progress.say(note)
-    code.require(source, first.isolation)
-    for stage in stages.listed(recipe):
-        if spec := getattr(stage.recipe.rollout, "keywords", {}).get("env"):
-            environments.ready(spec)
-            for said in environments.look_at(spec, source, request.seed):
-                progress.say(said)
+    needed.look(request, recipe, source, progress, anew=origin is None)
     expected = sizing.supposed(request) if size else first
     choose = partial(processor.choose, expected) if origin is None else lambda _: processor.chosen_before(origin)
     choose = (lambda _: None) if request.shard else choose
@@ -113,6 +108,7 @@ def begin(request: Request, progress: Any, fault: Fault, pause: Any, origin: Pat
     served = afar.meet(request, made, progress)
     if size:
         models.roles.reach([role for stage in stages.listed(recipe) for role in stage.recipe.roles])
+        needed.kin(recipe, made)
         request = size(request, made, source, progress)
         recipe = build_recipe(request)
         first = opening(recipe)

@@ -29,17 +29,30 @@ def load_model(path: Path) -> tuple[Any, Any]:
 
     Nothing is downloaded, and no code of the directory is run.
     """
-    from transformers import AutoTokenizer
-
     path = Path(located(str(path)))
     model = load_weights(path)
     if (path / BASE).is_file():
         path = Path(model.config._name_or_path)  # the tokenizer is its base's, which is found whole by now
+    return model, load_tokenizer(path)
+
+
+def load_tokenizer(path: Path) -> Any:
+    """That of a directory. UserError where it has none that loads."""
+    from transformers import AutoTokenizer
+
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # what a library makes of a broken file can be anything
         raise UserError(f"{path} has no tokenizer that loads: {in_short(error)}. {COPY_TOKENIZER}") from error
-    return model, tokenizer
+
+
+def refuse_stranger(tokenizer: Any, students: Any, directory: str, role: str) -> None:
+    """UserError where a model that is to say how likely tokens are has other tokens than the student."""
+    if tokenizer.get_vocab() != students.get_vocab():
+        raise UserError(
+            f"{directory} cannot be the {role}: its tokenizer is not the student's, so their probabilities are of "
+            "different things. Take a model of the same family."
+        )
 
 
 COPY = "Copy the directory again from where the model came from."

@@ -23,7 +23,7 @@ from sharpen.hashing import digest
 from sharpen.models import adapters, logprobs, memory, optimizer, saving, study, templates, turns
 from sharpen.models.critic import ValueHead
 from sharpen.models.engine import Kept, Prefixes, generate, native, train_products, transformer
-from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, where
+from sharpen.models.loading import broken, end_ids, fast_bf16, load_model, refuse_stranger, where
 from sharpen.models.paths import Choice, ComputePath
 from sharpen.objectives import active, weigh
 from sharpen.recipe import PRECISIONS
@@ -321,11 +321,7 @@ class LocalPolicy:
         if directory == self.referred:
             return
         model, tokenizer = load_model(Path(directory))
-        if tokenizer.get_vocab() != self.tokenizer.get_vocab():
-            raise UserError(
-                f"{directory} cannot be the {role}: its tokenizer is not the student's, so their probabilities are of "
-                "different things. Take a model of the same family."
-            )
+        refuse_stranger(tokenizer, self.tokenizer, directory, role)
         dtype = next(iter(self.model.parameters())).dtype
         self.reference = model.to(device=self.model.device, dtype=dtype).requires_grad_(False)
         self.referred = directory

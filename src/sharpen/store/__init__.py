@@ -10,6 +10,7 @@ May import: guard.
 
 from sharpen.store import asked, checkpoints, database, evaluations, growth, lineage, segments, served
 from sharpen.store.asked import Asked
+from sharpen.store.place import refuse_taken
 from sharpen.store.position import Position
 from sharpen.store.served import Served
 from sharpen.store.store import Fault, Store, no_fault
@@ -27,6 +28,7 @@ __all__ = [
     "growth",
     "lineage",
     "no_fault",
+    "refuse_taken",
     "segments",
     "served",
 ]

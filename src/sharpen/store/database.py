@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from sharpen.core import Ledger, Rollout, Sample, Span, Task, Turn, UserError, Verdict
+from sharpen.store.place import refuse_taken
 from sharpen.store.tables import GROWTH
 
 SCHEMA_VERSION = 7
@@ -279,9 +280,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 
 def begin(directory: Path, meta: Mapping[str, Any]) -> None:
     """Make run.db with its tables and meta: whole, or not at all. Raises UserError where the directory holds a run."""
-    if (directory / "run.db").exists() or any((directory / "checkpoints").iterdir()):
-        cure = f"Go on with it (`sharpen resume {directory}`), or choose another --run-dir."
-        raise UserError(f"{directory} already holds a run, and two runs in one directory would mix. {cure}")
+    refuse_taken(directory)
     for leftover in directory.glob("run.db.new*"):  # of a process that was killed here
         leftover.unlink()
     new = directory / "run.db.new"

@@ -1,4 +1,4 @@
-"""The directory of a run that goes on, held open: so it is known when somebody moves it."""
+"""The directory of a run: whether it holds one; and while one goes on held open, so it is known when somebody moves it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import os
 from pathlib import Path
 
 from sharpen.core import UserError
+
+
+def refuse_taken(directory: Path) -> None:
+    """Raises UserError where the directory holds a run."""
+    if (directory / "run.db").exists() or any(directory.glob("checkpoints/*")):
+        cure = f"Go on with it (`sharpen resume {directory}`), or choose another --run-dir."
+        raise UserError(f"{directory} already holds a run, and two runs in one directory would mix. {cure}")
 
 
 class Place:

@@ -25,13 +25,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from sharpen.core import Task, UserError, Verdict
+from sharpen.core import Task, TaskSource, UserError, Verdict
 from sharpen.hashing import derive, digest
 from sharpen.verify.maths import without_thoughts
 
 Answer = TypeVar("Answer")
 VERSION = "1"
 LONGEST_REPLY = 2**20  # bytes
+REACH_S = 5.0  # to accept a connection, before a run begins
 LONGEST_RESPONSE = 100_000  # characters of a candidate's response that a judge is shown
 RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)  # HTTP statuses that may pass
 
@@ -89,6 +90,30 @@ def from_environment() -> Endpoint:
                 "SHARPEN_JUDGE_MODEL, and SHARPEN_JUDGE_KEY where the endpoint wants a key."
             )
     return Endpoint(os.environ["SHARPEN_JUDGE_URL"], os.environ["SHARPEN_JUDGE_MODEL"])
+
+
+def require(source: TaskSource) -> None:
+    """Refuse to start where tasks are judged by a model that nobody has named, or that is not there. One task of each arm is
+    looked at. Raises UserError."""
+    looked = (source.draw(arm, "train", 0, 0) for arm in source.arms if source.size(arm, "train") != 0)
+    if not any(asks(task) for task in looked):
+        return
+    endpoint = from_environment()
+    address = urlsplit(endpoint.url)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname or "", port), timeout=REACH_S).close()
+    except OSError as error:
+        raise UserError(
+            f"The judge model at {endpoint.url} cannot be reached: {error}. Start it, or set SHARPEN_JUDGE_URL to where it is."
+        ) from error
+
+
+def asks(task: Task) -> bool:
+    """Whether its verdict needs the judge model."""
+    items = task.data.get("rubric") if task.verifier == "rubric" else None
+    asked = isinstance(items, list | tuple) and any(isinstance(i, Mapping) and i.get("kind") == "judge" for i in items)
+    return task.verifier == "judge" or asked
 
 
 def judge(task: Task, response: str, endpoint: Endpoint | None = None) -> Verdict:
