@@ -110,6 +110,7 @@ class Pool:
                 for replica in self.replicas:
                     wire.cut(replica.url)
                 wait(under_way, WAIT)
+            pool.shutdown()  # its threads have nothing left to do
 
     def look(self, stop: threading.Event) -> None:
         """Until then, have who is at work say that it is there. The requests of one that does not go to another."""
