@@ -233,6 +233,15 @@ def test_sampling_inverts_the_distribution_exactly():
     torch.testing.assert_close(logprob, probabilities.log()[token])
 
 
+@pytest.mark.parametrize("vocabulary", [100, 3000])
+def test_from_what_is_no_number_a_token_is_drawn_all_the_same(monkeypatch, vocabulary):
+    """Its log-probability says what it is; an index beyond the end would end the process of a GPU."""
+    monkeypatch.setattr(sampling.decode_step, "draw", lambda *given: None)  # as where nothing can be compiled
+    nothing, u = torch.full((8, vocabulary), float("nan")), torch.linspace(0, 1, 8, dtype=torch.float64)
+    token, logprob = sampling.sample(nothing, Sampling(), u)
+    assert logprob.isnan().all() and 0 <= int(token.min()) and int(token.max()) < vocabulary
+
+
 def test_sampling_from_a_large_vocabulary_inverts_the_same_distribution():
     """Blocks of 256: against a plain search in the cumulative sum of all 3,000 probabilities, some of them zero."""
     torch.manual_seed(0)

@@ -93,11 +93,14 @@ def invert(p: Tensor, u: Tensor) -> Tensor:
     # What lies before the block is a difference of sums; rounding may put the goal a hair outside the block.
     start = total.gather(1, block) - inside[:, -1:]
     within = (goal - start).clamp(min=0.0)
-    return (block * p.shape[-1] + _first_above(inside, within)).squeeze(1)
+    return (block * p.shape[-1] + _first_above(inside, within)).squeeze(1).clamp(max=vocabulary - 1)
 
 
 def _first_above(total: Tensor, goal: Tensor) -> Tensor:
-    """(B, 1) first index whose cumulative sum exceeds the goal; the last of positive probability where rounding leaves none."""
+    """(B, 1) first index whose cumulative sum exceeds the goal; the last of positive probability where rounding leaves none.
+
+    Always an index, of what is no number too: whoever draws sees that by the log-probability, and a GPU would be lost otherwise.
+    """
     found = torch.searchsorted(total, goal, right=True)
     last = torch.searchsorted(total, total[:, -1:].contiguous())
-    return torch.minimum(found, last)
+    return torch.minimum(found, last).clamp(max=total.shape[-1] - 1)
