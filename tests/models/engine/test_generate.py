@@ -239,7 +239,7 @@ def test_from_what_is_no_number_a_token_is_drawn_all_the_same(monkeypatch, vocab
     monkeypatch.setattr(sampling.decode_step, "draw", lambda *given: None)  # as where nothing can be compiled
     nothing, u = torch.full((8, vocabulary), float("nan")), torch.linspace(0, 1, 8, dtype=torch.float64)
     token, logprob = sampling.sample(nothing, Sampling(), u)
-    assert logprob.isnan().all() and 0 <= int(token.min()) and int(token.max()) < vocabulary
+    assert logprob.isnan().all() and int(token.min()) >= 0 and int(token.max()) < vocabulary
 
 
 def test_sampling_from_a_large_vocabulary_inverts_the_same_distribution():
