@@ -99,7 +99,7 @@ def invert(p: Tensor, u: Tensor) -> Tensor:
 def _first_above(total: Tensor, goal: Tensor) -> Tensor:
     """(B, 1) first index whose cumulative sum exceeds the goal; the last of positive probability where rounding leaves none.
 
-    Always an index, of what is no number too: whoever draws sees that by the log-probability, and a GPU would be lost otherwise.
+    Always an index, of what is no number too: who draws sees that by the log-probability, and a GPU would be lost otherwise.
     """
     found = torch.searchsorted(total, goal, right=True)
     last = torch.searchsorted(total, total[:, -1:].contiguous())
