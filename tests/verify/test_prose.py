@@ -528,6 +528,8 @@ OPEN = "A shop opens at 9 a.m. and closes at 7 p.m. How many hours is it open?"
         ("math", "8", "Answer: **seven** apples", "How many apples?", False),
         ("math", "8", "Answer: 2**3", "?", True),
         ("math", "tea", "eat", "?", False),
+        ("math", "xyz", "zyx", "?", True),  # a product
+        ("math", "abc", "bca", "?", True),
         ("math", "abc", "a*b*c", "?", True),
         ("math", "ab", "ba", "?", True),
     ],

@@ -70,7 +70,7 @@ BUILDER = re.compile(r"\\?\{ ?([A-Za-z]) ?(?:∈ ?ℝ ?)?[|:] ?(.+?) ?\\?\}")
 REALS = re.compile(r"(?:,|and)? ?[A-Za-z] ?∈ ?ℝ ?(?:,|and)?")
 PROSE = re.compile(rf"(?<![\\A-Za-z])(?!(?:{'|'.join(FUNCTIONS)})\b)[A-Za-z]{{3,}}")
 CONTEST = re.compile(r"(?:\( ?([A-J]) ?\)|([A-J])[.):])[.:]? ?(\S.*)")
-SPELT = re.compile(r"[A-Za-z]{3,}")
+SPELT = re.compile(r"(?!abcd?$)(?=.*[aeiou])[a-z]{3,}", re.IGNORECASE)  # a word; "xyz" and "abc" are products
 WRITTEN = re.compile(r"[0-9]+(?: ?- ?[0-9]+)+|[0-9]+(?:/[0-9]+){2,}")
 MATHS = re.compile(r"[0-9\\^=<>+*/∞π√]")
 
@@ -182,7 +182,7 @@ def compare(text: str, gold: str, asked: str = "", data: Mapping[str, Any] | Non
 def by_text(given: str, expected: str, in_text: bool) -> Finding | None:
     """The finding where the task's answer is words or names, None where it is to be read. `in_text`: one word in \\text{…}."""
     same_words = plain_words(given) == plain_words(expected) or said_words(given, expected) == plain_words(expected)
-    if SPELT.fullmatch(expected) and SPELT.fullmatch(given):
+    if SPELT.fullmatch(expected) and given.isascii() and given.isalpha():
         return Finding(same_words, "words")  # "tea" is no product of three letters that "eat" would be too
     if (day := dates.date(expected)) is not None:
         return Finding((dates.date(given) or dates.only_date(given)) == day, "date")
