@@ -70,6 +70,33 @@ def test_many_small_falls_are_seen_together_where_each_is_not():
     assert decided(history[:1] + history[1:-1], history[-1], before=history[0], looks=8, progress=0.8).answer == "worse"
 
 
+def rounds_of(*each, arms=12, n=4):
+    """(rounds, arms, tasks): the first so many tasks of every arm are solved."""
+    right = np.array([[[task < k for task in range(n)] for _ in range(arms)] for k in each], dtype=float)
+    return right, np.ones_like(right)
+
+
+def test_how_much_larger_than_chance_falls_usually_are_is_seen_in_those_of_all_arms():
+    """Of each arm two tasks of two that changed are lost: 1 more than chance says, with a variance of 1/2."""
+    assert found.wobble(*rounds_of(2, 0)) == pytest.approx(math.sqrt(1 / 0.5))
+    assert found.wobble(*rounds_of(2, 0, arms=11)) == 1.0, "of eleven falls little is known"
+    assert found.wobble(*rounds_of(0, 2)) == 1.0, "what rises is no fall"
+    assert found.wobble(*rounds_of(4, 3, 4, 2, 1)) == 1.0, "one round in which more is lost than usual is no habit"
+    rng, tries = np.random.default_rng(0), np.ones((9, 40, 30))
+    assert found.wobble((rng.random((9, 40, 30)) < 0.5).astype(float), tries) < 1.1
+    skill = np.clip(0.5 + 0.2 * rng.normal(size=(9, 40, 1)), 0, 1)  # a variance of 2 * 0.04 * 30^2 beside 2 * 0.21 * 30
+    assert 2.0 < found.wobble((rng.random((9, 40, 30)) < skill).astype(float), tries) < 3.0
+
+
+def test_where_all_arms_go_up_and_down_the_fall_of_one_is_no_harm_and_the_first_one_is():
+    calm, wild = [solved(*(30,) * 4, n=40)] * 8, [solved(*(20 + 10 * (-1) ** (i + a) for a in range(4))) for i in range(8)]
+    down = solved(30, 30, 30, 10)
+    assert decided(calm, down, before=calm[0]).answer == "worse"
+    fell = decided(wild, down, before=wild[0])
+    assert fell.answer != "worse" and fell.numbers["wobble"] == pytest.approx(math.sqrt(20.0))  # 20 of 20 that changed
+    assert "2.0 times as large as by chance" in found.Fall(ARMS[0], 5.0, 0.2, 1, 2.0).told
+
+
 def test_a_fall_before_the_accepted_weights_is_no_reason_to_go_back_to_them():
     history = [solved(30), solved(30), solved(10), solved(10)]
     assert decided(history, solved(10), before=history[1]).answer == "worse"

@@ -69,6 +69,7 @@ def sequential(
     worst = max(arms, key=lambda fall: fall.z)
     numbers = numbers_of(changes_between(half(before, 0), half(after, 0)))
     numbers |= {"looks": float(looks), "spent": spent, "chosen": half(after, 0).accuracy, "fallen_z": worst.z, "z": z}
+    numbers["wobble"] = whole.usual
     if (other := half(after, 1)).n:
         numbers["reported"] = other.accuracy
     if kept:
