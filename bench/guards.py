@@ -125,6 +125,7 @@ WORLDS: Mapping[str, World] = {
     **{f"an arm of {n} -5 at once": World(tasks=n, harm=0.05, gain=0.005) for n in (40, 160, 520)},
     "1 arm of 380 -5 at once": World(arms=1, tasks=380, harm=0.05),
     "an arm of 40 -20 at once": World(harm=0.2, gain=0.005),
+    "an arm of 40 -40 at once, arms wobble by 5": World(harm=0.4, gain=0.005, wobble=0.05),
     "an arm of 160 -1 a round": World(tasks=160, drift=0.01, gain=0.005),
 }
 POLICIES = {"always": guard.always, "ratchet": guard.ratchet, "evidence": guard.evidence, "sequential": guard.sequential}
