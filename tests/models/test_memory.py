@@ -168,3 +168,10 @@ def test_what_the_allocator_keeps_beyond_what_is_needed_is_given_back():
     again, last = work()
     place.give_back()
     assert again < 50 * 2**20 and memory.resident() > noted + kept - 50 * 2**20
+    libc.malloc_trim(0)
+    both = memory.Unused(more=100 * 2**20, share=0.0, places=2)
+    both.give_back()  # where little is needed …
+    kept, last = work()
+    both.give_back()  # … and where more is: what stays for the one is not given back at the other
+    both.give_back()
+    assert kept > 150 * 2**20 and memory.resident() > noted + kept - 50 * 2**20

@@ -25,7 +25,10 @@ HALF_BYTES = 3 * 2**28  # on a processor in bfloat16, where every pass reads and
 LEAST = 256  # … unless it has no more tokens than this already
 TOLD = 2**28  # bytes of weights and optimizer from which it is worth a word what they are
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt
-IDLE_BYTES, IDLE_SHARE = 5 * 2**25, 0.02  # that the processor's allocator may keep beyond what it needs, before they are given back
+IDLE_BYTES, IDLE_SHARE = (
+    5 * 2**25,
+    0.02,
+)  # that the processor's allocator may keep beyond what it needs, before they are given back
 
 T = TypeVar("T")
 
@@ -154,19 +157,20 @@ def told(policy: Any) -> str:
 
 
 class Unused:
-    """What the processor's allocator keeps unused at one place of a program that comes by there again and again.
+    """What the processor's allocator keeps unused at the places that a program comes by again and again.
 
     Passes of ever other sizes leave holes that no later one fits, so that a process of 3 GB grows to 5 in forty steps. What is
     given back has to be mapped and cleared again when it is needed, though: where every step needs it, as the next pass needs
-    what this one has left, that is a tenth of a small model's time. So blocks of any size are kept (`hold`), what the place
-    needs is noted first, and only what has come on top of it is given back.
+    what this one has left, that is a tenth of a small model's time. So blocks of any size are kept (`hold`), what one whole
+    step needs is noted first, and only what has come on top of it is given back.
 
-    more  bytes beyond that, and `share` of it, from which they are given back
+    more    bytes beyond that, and `share` of it, from which they are given back
+    places  by which one step comes, each of which may need more than the others
     """
 
-    def __init__(self, more: int = IDLE_BYTES, share: float = IDLE_SHARE) -> None:
-        self.more, self.share = more, share
-        self.needed = 0  # bytes in memory here without holes; 0: not known yet
+    def __init__(self, more: int = IDLE_BYTES, share: float = IDLE_SHARE, places: int = 1) -> None:
+        self.more, self.share, self.places = more, share, places
+        self.needed = self.noted = 0  # bytes in memory without holes, the most of so many places
         hold()
 
     def give_back(self) -> None:
@@ -174,11 +178,11 @@ class Unused:
         if (libc := _glibc()) is None:
             return
         now = resident()
-        if not self.needed:
-            self.needed = now
+        if self.noted < self.places:
+            self.needed, self.noted = max(self.needed, now), self.noted + 1
         elif now > (1 + self.share) * self.needed + self.more:
             libc.malloc_trim(0)
-            self.needed = 0
+            self.needed = self.noted = 0
 
 
 def available(root: Path = Path("/")) -> float:

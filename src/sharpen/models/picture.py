@@ -63,7 +63,7 @@ def blank(policy: LocalPolicy) -> LocalPolicy:
         transformer.fuse(made.model)
     made.trained = {n: p for n, p in made.model.named_parameters() if p.requires_grad}
     made.packed, made.prefixes, made.lent, made.shares = Kept(), None, None, bool(frozen)
-    made.after_answers = memory.Unused(NEVER)  # what a pass leaves is the learner's to give back
+    made.unused = memory.Unused(NEVER)  # what a pass leaves is the learner's to give back
     return made
 
 

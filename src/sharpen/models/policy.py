@@ -81,7 +81,7 @@ class LocalPolicy:
         self.critic: ValueHead | None = None
         self.tick: Callable[[str, float], None] = unheard
         self.past: dict[str, Tensor] = {}
-        self.after_answers, self.after_update = memory.Unused(), memory.Unused()
+        self.unused = memory.Unused(places=2)
         device = where(device)
         if precision not in PRECISIONS:
             raise UserError(f"precision={precision}: there are {', '.join(PRECISIONS)}.")
@@ -202,7 +202,7 @@ class LocalPolicy:
                 generate.generate(*asked, lambda j, made: finish(generated[j], made), **how_run)
         except NotFinite as error:
             raise FatalDiagnosis(f"not_finite: {error}, so no answer means anything. {broken(self.model)}") from error
-        self.after_answers.give_back()
+        self.unused.give_back()
         return [made_of[i] for i in range(len(asks))]
 
     def logprobs(self, batch: Batch) -> np.ndarray:
@@ -264,7 +264,7 @@ class LocalPolicy:
         norm = self.step(lr) if learnt else 0.0
         if learnt and tableau.returns and self.critic is not None:
             self.critic.step()
-        self.after_update.give_back()
+        self.unused.give_back()
         self.version += 1
         return {"loss": measured["loss"], "grad_norm": norm, **measured}
 
