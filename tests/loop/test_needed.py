@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import socket
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -49,6 +51,28 @@ def test_a_judge_that_nobody_named_or_that_is_not_there(started, monkeypatch, ro
         monkeypatch.setenv("SHARPEN_JUDGE_MODEL", "any")
         with pytest.raises(UserError, match="cannot be reached"):
             started(**row)
+
+
+def test_a_judge_that_can_judge_nothing_is_named_with_what_it_said(started, monkeypatch):
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            said = b'{"error": {"message": "900 tokens of prompt are more than the context of 512"}}'
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *said):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        monkeypatch.setenv("SHARPEN_JUDGE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+        monkeypatch.setenv("SHARPEN_JUDGE_MODEL", "small")
+        with pytest.raises(UserError, match="none of the 3 tasks .* more than the context of 512. Serve a larger"):
+            started(verifier="judge")
+        server.shutdown()
 
 
 def test_where_nobody_is_asked_no_judge_is_missed(started, monkeypatch):

@@ -367,7 +367,7 @@ def test_questions_that_occur_again_are_left_out_and_the_held_out_one_stays(tmp_
     found = tasks.read_file(written(tmp_path, "qa.csv", table(rows + again)))
     told = {reason: count for reason, (count, _) in found.left_out.items()}
     assert told == {"the same question again": 1, "the same question again, with another answer": 1, "no prompt": 1}
-    assert len(drawn(found.source)) == 30 and any("3 of 33 rows are left out" in note for note in found.source.notes)
+    assert len(drawn(found.source)) == 30 and any("3 of 33 rows left out" in note for note in found.source.notes)
     written(tmp_path, "both/train.jsonl", lines([{**r, "verifier": "number", "prompt": r["question"]} for r in rows]))
     written(
         tmp_path,

@@ -24,7 +24,7 @@ def look(request: Request, recipe: Method, source: TaskSource, progress: Any, an
     first = opening(recipe)
     code.require(source, first.isolation)
     if first.verify is verify:  # what each task names
-        judge_model.require(source)
+        judge_model.require(source, verify)
     for stage in stages.listed(recipe):
         if spec := getattr(stage.recipe.rollout, "keywords", {}).get("env"):
             environments.ready(spec)
