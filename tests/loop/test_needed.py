@@ -30,7 +30,8 @@ def started(tmp_path, monkeypatch):
 
     def start(**row):
         file = tmp_path / "tasks.jsonl"
-        file.write_text("".join(json.dumps({"prompt": f"Say {i}.", "answer": str(i), **row}) + "\n" for i in range(40)))
+        rows = [{"prompt": f"Say {i}.", "answer": str(i), **row} for i in range(40)]
+        file.write_text("".join(json.dumps({k: v for k, v in one.items() if v is not None}) + "\n" for one in rows))
         request = loop.Request("grpo", ("student=micro",), 0, "1steps", None, str(file), tmp_path / "run")
         loop.start(request, terminal.Quiet())
 
@@ -73,6 +74,14 @@ def test_a_judge_that_can_judge_nothing_is_named_with_what_it_said(started, monk
         with pytest.raises(UserError, match="none of the 3 tasks .* more than the context of 512. Serve a larger"):
             started(verifier="judge")
         server.shutdown()
+
+
+def test_a_warm_up_that_has_nothing_to_show(started):
+    rubric = dict(verifier="rubric", rubric=[{"kind": "contains", "value": "Ada"}], answer=None)
+    with pytest.raises(UserError, match="neither solutions nor answers, .* --set warmup_steps=0"):
+        started(**rubric)
+    with pytest.raises(AssertionError, match="a model was made first"):
+        started(**rubric, solution="Ada!")
 
 
 def test_where_nobody_is_asked_no_judge_is_missed(started, monkeypatch):

@@ -85,7 +85,7 @@ def main() -> None:
                 try:
                     shown = made.render(**given["marks"], messages=said, documents=None, **{"tools": None, **told})
                 except MemoryError:
-                    return write(f"needs more than {MEMORY >> 20} MiB for {len(said)} messages")
+                    return write(f"needs more than {MEMORY >> 20} MiB for one conversation")
                 except Exception:  # as above
                     continue
                 words = len(json.dumps(said))

@@ -259,8 +259,9 @@ class Seen:
                 raise UserError(
                     f'{self.path} holds no tasks. Write one on each line, such as {{"prompt": "2 + 3 =", "answer": "5"}}.'
                 )
-            reasons = "; ".join(f"{n} × {first}" for n, first in self.left.values())
-            raise UserError(f"{self.path}, read as {self.shape.name}: none of its {self.rows} rows can be used: {reasons}")
+            why = "; ".join(f"{n} × {first}" for n, first in self.left.values()) + ". Name columns that can with --map."
+            rows = plural(self.rows, "row")
+            raise UserError(f"{self.path}, read as {self.shape.name}: none of its {rows} can be used: {why}")
         source = drawn(str(self.path), splits, self.made, tuple(self.notes()), frozenset(self.languages))
         found = (self.path, self.kind, self.shape.name, self.shape.says, source, self.rows)
         return TaskFile(*found, dict(self.left), dict(self.verifiers), self.checked.left, self.texts)
