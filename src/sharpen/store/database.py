@@ -380,11 +380,7 @@ TROUBLES = (
         "Go back to a copy of the run, or begin anew with --model and the newest directory in checkpoints/.",
     ),
     (("SQLITE_BUSY", "SQLITE_LOCKED"), "Another program writes to {}/run.db", "Stop it, then try again."),
-    (
-        ("EEXIST", "ENOENT", "ENOTDIR", "ENAMETOOLONG"),
-        "{} cannot be the directory of a run",
-        "Choose another --run-dir, or copy the whole run.",
-    ),
+    (("EEXIST", "ENOENT", "ENOTDIR", "ENAMETOOLONG"), "{} cannot be the directory of a run", "Choose another --run-dir."),
     (("ENOLCK", "EOPNOTSUPP", "ENOTSUP"), "{} cannot be locked", "Choose a --run-dir on a local disk."),
 )
 
