@@ -188,6 +188,7 @@ def test_killed_it_goes_on_where_it_was(tmp_path):
             ["[]", {"id": "a"}, {"id": "x", "response": ""}, {"id": "a", "response": 3}],
             [f"line {n}:" for n in (1, 2, 3, 4)],
         ),
+        (TASKS, [], ["r.jsonl holds no responses"]),
         (TASKS, [{"id": "x", "response": ""}] * 50, ["line 1:", "line 10:", "the first 10"]),
     ],
 )

@@ -57,6 +57,6 @@ def test_what_cannot_be_is_said(run, tmp_path):
     with pytest.raises(UserError, match="nobody is bound"):
         asked_growth.grow(run, 6, terminal.Quiet(), OWN, ["grower=written"], trusted=True)
     empty = asked_growth.Made()
-    assert asked_growth.write(empty, tmp_path / "none.jsonl") == [f"0 tasks are in {tmp_path / 'none.jsonl'}"]
+    assert asked_growth.write(empty, tmp_path / "none.jsonl") == [f"0 tasks in {tmp_path / 'none.jsonl'}"]
     with pytest.raises(UserError, match="cannot be written"):
         asked_growth.write(dataclasses.replace(empty), tmp_path / "no" / "folder.jsonl")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import socket
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -28,7 +30,8 @@ def started(tmp_path, monkeypatch):
 
     def start(**row):
         file = tmp_path / "tasks.jsonl"
-        file.write_text("".join(json.dumps({"prompt": f"Say {i}.", "answer": str(i), **row}) + "\n" for i in range(40)))
+        rows = [{"prompt": f"Say {i}.", "answer": str(i), **row} for i in range(40)]
+        file.write_text("".join(json.dumps({k: v for k, v in one.items() if v is not None}) + "\n" for one in rows))
         request = loop.Request("grpo", ("student=micro",), 0, "1steps", None, str(file), tmp_path / "run")
         loop.start(request, terminal.Quiet())
 
@@ -49,6 +52,36 @@ def test_a_judge_that_nobody_named_or_that_is_not_there(started, monkeypatch, ro
         monkeypatch.setenv("SHARPEN_JUDGE_MODEL", "any")
         with pytest.raises(UserError, match="cannot be reached"):
             started(**row)
+
+
+def test_a_judge_that_can_judge_nothing_is_named_with_what_it_said(started, monkeypatch):
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            said = b'{"error": {"message": "900 tokens of prompt are more than the context of 512"}}'
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *said):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        monkeypatch.setenv("SHARPEN_JUDGE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+        monkeypatch.setenv("SHARPEN_JUDGE_MODEL", "small")
+        with pytest.raises(UserError, match="none of the 3 tasks .* more than the context of 512. Serve a larger"):
+            started(verifier="judge")
+        server.shutdown()
+
+
+def test_a_warm_up_that_has_nothing_to_show(started):
+    rubric = dict(verifier="rubric", rubric=[{"kind": "contains", "value": "Ada"}], answer=None)
+    with pytest.raises(UserError, match="neither solutions nor answers, .* --set warmup_steps=0"):
+        started(**rubric)
+    with pytest.raises(AssertionError, match="a model was made first"):
+        started(**rubric, solution="Ada!")
 
 
 def test_where_nobody_is_asked_no_judge_is_missed(started, monkeypatch):

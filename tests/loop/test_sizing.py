@@ -98,6 +98,7 @@ def test_a_budget_of_steps_is_sized_without_a_clock():
     ("2h", 512, ["a step takes 6:50", "a round of 20 2:21:40", "the budget allows about 16", "max_tokens=96 --set prompts=8"]),
     ("9m", 48, ["the budget allows 1;", "--set prompts=8"]),
     ("3steps", 48, ["the budget's 3 steps take 21:15"]),
+    ("1steps", 48, ["the budget's 1 step takes"]),
 ])  # fmt: skip
 def test_what_the_first_step_says(budget, tokens, wanted):
     stats = {"tokens": 31 * 160, "rollouts": 160, "truncated": 0.0}

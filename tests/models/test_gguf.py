@@ -54,9 +54,14 @@ def test_an_unknown_architecture_and_a_broken_file_leave_nothing_behind(tmp_path
     writer.write_tensors_to_file()
     writer.close()
     assert "nonesuch" in refused(str(odd))
-    for content in (b"GGUF" + bytes(40), b"GGUF\x03\0\0\0" + b"\xff" * 16):  # the second says that it holds 2^64 tensors
+    for content in (
+        b"hello",
+        b"GGUF" + bytes(40),
+        b"GGUF\x03\0\0\0" + b"\xff" * 16,
+    ):  # the second says that it holds 2^64 tensors
         (tmp_path / "broken.gguf").write_bytes(content)
-        assert "does not load" in refused(str(tmp_path / "broken.gguf"))
+        said = refused(str(tmp_path / "broken.gguf"))
+        assert "does not load" in said and said.count("/broken.gguf") == 1, "one path: the user's"
     assert not list((tmp_path / "cache").rglob("*.safetensors")) and not list(
         (tmp_path / "cache" / "sharpen" / "models").iterdir()
     )

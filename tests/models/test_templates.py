@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
 from sharpen.core import GREEDY, Ask, TaskSource, UserError, flat
-from sharpen.models import LocalPolicy, embedded, templates
+from sharpen.models import LocalPolicy, embedded, load_model, templates
 from sharpen.models.loading import end_ids
 
 NOWHERE = TaskSource("none", (), lambda arm, split, index, seed: None)
@@ -66,6 +68,14 @@ def test_a_forced_answer_ends_as_the_template_ends_a_turn_and_that_mark_ends_gen
         heads[end] = 2.0
     (turn,) = policy.respond([Ask((USER,))], [0], 8, GREEDY)
     assert turn.stop == "end" and turn.tokens[-1] == end and turn.text == ""
+
+
+def test_what_is_saved_names_every_mark_that_ends_a_turn(tmp_path):
+    policy = local(GEMMA)
+    policy.save(str(tmp_path))
+    told = json.loads((tmp_path / "generation_config.json").read_text())
+    assert told["eos_token_id"] == policy.end_ids and len(policy.end_ids) == 2
+    assert end_ids(*load_model(tmp_path)) == policy.end_ids
 
 
 def test_the_next_turn_goes_on_behind_the_mark():

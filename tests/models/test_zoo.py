@@ -19,6 +19,7 @@ from sharpen.core import Ask, FatalDiagnosis, Rollout, Sample, Sampling, Task, U
 from sharpen.data import make_batch
 from sharpen.models import LocalPolicy, load_model, probe
 from sharpen.models.engine import generic, transformer
+from sharpen.models.probe import check_place
 from sharpen.objectives import policy_gradient
 
 TASK = Task(({"role": "user", "content": "?"},), "42", "f", 1)
@@ -257,6 +258,11 @@ def test_a_directory_that_cannot_be_used_is_refused_in_one_sentence(what, tmp_pa
         brought(path)
     assert len(str(refused.value)) < 700 and "\n" not in str(refused.value)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_place_that_cannot_be_written_is_not_blamed_on_the_model(tmp_path):
+    with pytest.raises(UserError, match="nowhere cannot be written: .* Choose another --run-dir"):
+        check_place(tmp_path / "nowhere")
 
 
 def test_bert_reads_ahead_unless_it_is_a_decoder(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
+import io
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from sharpen import tasks
+from sharpen.cli import serving
 from sharpen.core import Ask, Sampling, UserError
 from sharpen.models import embedded
 from sharpen.models.endpoint import EndpointPolicy
@@ -193,6 +195,13 @@ def test_a_conversation_works_piped(directory):
     text = "".join(said)
     first, second = text.split("(forgotten)\n")
     assert second.startswith(first) and "/reset forgets" in text and "longer than the model's context" in text
+
+
+def test_what_is_no_text_in_a_message_is_no_error(monkeypatch):
+    for encoding, errors in (("utf-8", "strict"), ("ascii", "surrogateescape")):
+        given = io.TextIOWrapper(io.BytesIO(b"one\ntw\xff\nthree"), encoding, errors)
+        monkeypatch.setattr("sys.stdin", given)
+        assert list(serving.lines()) == ["one\n", "tw\ufffd\n", "three"]
 
 
 @NEEDED

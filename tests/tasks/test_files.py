@@ -367,7 +367,7 @@ def test_questions_that_occur_again_are_left_out_and_the_held_out_one_stays(tmp_
     found = tasks.read_file(written(tmp_path, "qa.csv", table(rows + again)))
     told = {reason: count for reason, (count, _) in found.left_out.items()}
     assert told == {"the same question again": 1, "the same question again, with another answer": 1, "no prompt": 1}
-    assert len(drawn(found.source)) == 30 and any("3 of 33 rows are left out" in note for note in found.source.notes)
+    assert len(drawn(found.source)) == 30 and any("3 of 33 rows left out" in note for note in found.source.notes)
     written(tmp_path, "both/train.jsonl", lines([{**r, "verifier": "number", "prompt": r["question"]} for r in rows]))
     written(
         tmp_path,
@@ -390,7 +390,7 @@ def test_fifty_columns_and_no_obvious_prompt(tmp_path):
         ("a.json", json.dumps(OWN).encode()[:-30], "row 40: broken JSON: .* cut off"),
         ("a.json", b"", "holds no tasks"),
         ("a.json", b"[" * 100_000, "nested too deeply|broken JSON"),
-        ("a.csv", "question,answer\ncafé?,1\n".encode("latin-1"), "not UTF-8"),
+        ("a.csv", "question,answer\ncafé?,1\n".encode("latin-1"), "not UTF-8, at .question,answer caf"),
         ("a.csv", b"question,answer\na,b,c\n", "line 2: 3 cells, and the first line names 2 columns"),
         ("a.csv", b'question,answer\na,b\n"c,d\ne,f\n', "line 3: a quote is opened and never closed"),
         ("a.jsonl", b'{"prompt": "a", "answer": "1", "answer": "2"}', "line 1: broken JSON: the name 'answer' stands twice"),

@@ -420,8 +420,8 @@ TWO = lines(2)
         (TWO + lines(1), "line 3: the same question as in line 1"),
         (json.dumps({**GOOD, "prompt": "\ud800"}), "half of a surrogate pair"),
         (TWO, "sums/1 has 2 tasks, and each of train, validation, test needs one"),
-        (TWO.encode() + b'{"prompt": "caf\xe9"}', "line 3: not UTF-8 (byte 16 of the line)"),
-        (b"\xff\xfe{\x00}\x00", "line 1: not UTF-8"),
+        (TWO.encode() + b'{"prompt": "caf\xe9"}', "line 3: not UTF-8, at"),
+        (b"\xff\xfe{\x00}\x00", "line 1: not UTF-8, but UTF-16"),
     ],
 )
 def test_mistakes_in_files_name_file_line_and_reason(tmp_path, content, says):
@@ -429,6 +429,14 @@ def test_mistakes_in_files_name_file_line_and_reason(tmp_path, content, says):
     with pytest.raises(UserError, match=re.escape(says)) as caught:
         tasks.jsonl(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["notes", "/dev/null", "./nowhere", "notes.txt"])
+def test_a_path_without_an_ending_that_tells_what_it_is_is_no_family(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes").write_text("hello")
+    with pytest.raises(UserError, match="a file of tasks ends in .jsonl|is no file"):
+        tasks.parse_spec(name)
 
 
 def test_the_same_question_in_other_spacing_and_case_is_a_duplicate(tmp_path):

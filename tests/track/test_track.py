@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -108,6 +109,18 @@ def test_names_are_checked_before_anything_is_spent(monkeypatch):
     monkeypatch.syspath_prepend(HERE)
     one = "scripted_tracker:Written"
     assert track.trackers([f"{one}, {one}", one]) == [one]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="mlflow is not installed")
+def test_a_server_that_is_not_there_is_said_at_once(tmp_path, monkeypatch):
+    Store.create(tmp_path, {"recipe": "x"}).close()
+    said: list[str] = []
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with track.following(tmp_path, ["mlflow"], said.append):
+            pass
+    assert len(said) == 1 and "cannot be reached" in said[0] and "the run goes on without it" in said[0]
 
 
 @pytest.mark.parametrize("name", processes.KNOWN)

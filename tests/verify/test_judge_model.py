@@ -137,6 +137,24 @@ def test_what_may_pass_is_tried_again_but_not_for_ever():
     assert verdict.outcome == "unscorable" and "429" in verdict.feedback and len(requests) == 2
 
 
+FULL = {"error": {"message": "40 tokens of prompt and 1024 of answer are more than the context of 1025", "code": None}}
+
+
+def test_what_a_server_says_of_a_request_that_it_refuses_is_told_on_one_line():
+    said = {"error": {"message": "no model\n 'x'\x1b[31m", "type": "invalid_request_error"}}
+    assert judged(raw(json.dumps(said).encode(), 404))[0].feedback.endswith("HTTP status 404: no model 'x'?[31m")
+    assert judged(raw(b'{"object": "error", "message": "bad"}', 400))[0].feedback.endswith("400: bad")
+    for odd in (b"[]", b'{"error": null}', b'{"error": "down"}', b"\xff", b"[" * 10**5):
+        assert "HTTP status 400" in judged(raw(odd, 400))[0].feedback
+
+
+def test_a_judge_with_a_short_context_is_asked_for_a_short_judgement():
+    verdict, requests = judged(raw(json.dumps(FULL).encode(), 400), says([1]))
+    assert verdict.correct and [r["body"]["max_tokens"] for r in requests] == [1024, 256]
+    verdict, requests = judged(raw(json.dumps(FULL).encode(), 400))
+    assert verdict.outcome == "unscorable" and "more than the context of 1025" in verdict.feedback and len(requests) == 2
+
+
 def drip(handler, letter, cut):
     """Byte after byte, so that a socket's own timeout never passes, or nothing, until the other side cuts the connection."""
     with contextlib.suppress(OSError):
@@ -205,6 +223,8 @@ def test_the_key_is_sent_and_said_nowhere(monkeypatch):
     assert "secret" not in repr(verdict) and "secret" not in json.dumps(requests[0]["body"])
     refused, _ = judged(raw(b"bad key secret-123", 401), key_variable="MY_KEY")
     assert "secret" not in repr(refused)
+    told, _ = judged(raw(b'{"error": {"message": "bad key secret-123"}}', 401), key_variable="MY_KEY")
+    assert told.feedback.endswith("HTTP status 401: bad key …")
     monkeypatch.delenv("MY_KEY")
     assert "Authorization" not in judged(says([1]), key_variable="MY_KEY")[1][0]["headers"]
 

@@ -23,7 +23,7 @@ from sharpen import verify
 from sharpen.audit import offline
 from sharpen.audit.offline import TaskLine
 from sharpen.audit.variants import Probe, probes
-from sharpen.core import Task, UserError, Verdict, suggest
+from sharpen.core import Task, UserError, Verdict, plural, suggest
 from sharpen.hashing import digest
 from sharpen.tasks import Ruling, decisions
 from sharpen.verify import Judges
@@ -230,9 +230,9 @@ def summary(found: Audit) -> str:
     decided = ", ".join(f"{n} {kind}" for kind, n in found.decided.items() if n)
     more = f" Decided: {decided}." if decided else ""
     if not found.disputes:
-        return f"{found.tasks} tasks, no dispute.{more}"
+        return f"{plural(found.tasks, 'task')}, no dispute.{more}"
     tasks = len({d.id for d in found.disputes})
     return (
-        f"{found.tasks} tasks, {len(found.disputes)} disputes over {tasks} of them.{more} Mend the tasks, or decide: "
-        f"--decide {found.disputes[0].id}=right (the verifier is right), wrong, or drop."
+        f"{plural(found.tasks, 'task')}, {plural(len(found.disputes), 'dispute')} over {tasks} of them.{more} Mend the tasks, "
+        f"or decide: --decide {found.disputes[0].id}=right (the verifier is right), wrong, or drop."
     )

@@ -164,6 +164,8 @@ def check_responses(path: Path, tasks: Mapping[str, TaskLine]) -> int:
             raise UserError(f"{where}: 'response' is {what}; it must be text.")
 
     check(path, look)
+    if not count:
+        raise UserError(f'{path} holds no responses. One line each: {{"id": "a", "response": "1/2"}}.')
     return count
 
 

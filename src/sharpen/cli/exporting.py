@@ -107,9 +107,9 @@ def copy(source: Path, out: Path, patterns: tuple[str, ...]) -> None:
 
 def merge(source: Path, out: Path) -> None:
     """The plain model that an adapter and its base are, in float32 as a run's checkpoints of whole weights."""
-    from sharpen.models import load_model, saving
+    from sharpen.models import end_ids, load_model, saving
 
     model, tokenizer = load_model(source)
-    saving.write_model(model, saving.weights(model, {}), out)
+    saving.write_model(model, saving.weights(model, {}), out, end_ids(model, tokenizer))
     tokenizer.save_pretrained(out)
     copy(source, out, ("asking.json",))

@@ -31,6 +31,7 @@ def profile(
     given = tuple(places.here_setting(s) for s in settings or [])
     early.known(recipe, given, None, model, tasks)
     from sharpen import loop
+    from sharpen.core import plural
     from sharpen.terminal import tables
 
     request = loop.Request(
@@ -48,9 +49,9 @@ def profile(
     all_of, known = sum(o.seconds for o in found.operations), [o for o in dear if o.floor is not None]
     spared = sum(max(o.seconds - (o.floor or 0.0), 0.0) for o in known)
     print(
-        f"{steps} steps in {found.seconds:.2f} s, {all_of:.2f} s of them in operations, the rest in Python, verdicts and the "
-        f"store. At this machine's own speed ({found.gflops:.0f} GFLOP/s in {found.precision}, {found.gbytes:.0f} GB/s) the "
-        f"operations above would spare {spared:.2f} s."
+        f"{plural(steps, 'step')} in {found.seconds:.2f} s, {all_of:.2f} s of them in operations, the rest in Python, "
+        f"verdicts and the store. At this machine's own speed ({found.gflops:.0f} GFLOP/s in {found.precision}, "
+        f"{found.gbytes:.0f} GB/s) the operations above would spare {spared:.2f} s."
     )
     if found.memory:
         print(f"{found.memory}.")

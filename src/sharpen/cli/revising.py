@@ -29,7 +29,7 @@ def revise(
 
     What is accepted is revised again. What is rejected stays as it was, letter for letter.
     """
-    from sharpen.core import Role, UserError
+    from sharpen.core import Role, UserError, plural
     from sharpen.data import edits
     from sharpen.loop import revising
     from sharpen.models import LocalPolicy, load_model, roles
@@ -62,4 +62,4 @@ def revise(
         shown = tables.safe(revised) if sys.stdout.isatty() else revised
         print(shown, end="" if shown.endswith("\n") else "\n")
     accepted = sum(bool(row["accepted"]) for row in ruled)
-    tables.say(f"{accepted} of {len(ruled)} changes accepted in {len(rounds)} rounds", sys.stderr)
+    tables.say(f"{accepted} of {plural(len(ruled), 'change')} accepted in {plural(len(rounds), 'round')}", sys.stderr)

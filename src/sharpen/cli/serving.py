@@ -167,10 +167,12 @@ def tell(here: Any) -> None:
 
 def lines() -> Iterator[str]:
     """Lines of standard input; behind a prompt where somebody sits there."""
+    from sharpen.terminal import read_line
+
     while True:
         if sys.stdin.isatty():
             print("> ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        line = read_line()
         if not line:
             return
         yield line

@@ -30,6 +30,7 @@ from sharpen.core.rollouts import GREEDY, PLAIN, Branch, Rollout, Sampling, Sear
 from sharpen.core.study import Study
 from sharpen.core.tasks import HISTORY, SPLITS, Arm, ArmStats, Choices, Message, Task, TaskSource, flat
 from sharpen.core.verdicts import ANSWERS, OUTCOMES, Decision, Evaluation, Sample, Tally, Verdict, came_out, tally
+from sharpen.core.words import plural
 
 __all__ = [
     "ANSWERS",
@@ -96,6 +97,7 @@ __all__ = [
     "came_out",
     "growth",
     "flat",
+    "plural",
     "suggest",
     "tally",
 ]

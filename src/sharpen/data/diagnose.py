@@ -26,7 +26,21 @@ from typing import Any
 import numpy as np
 
 from sharpen import estimate
-from sharpen.core import GREEDY, Arm, ArmStats, Ask, Evaluation, Failed, Measure, Refused, Sample, Task, TaskSource, Weakness
+from sharpen.core import (
+    GREEDY,
+    Arm,
+    ArmStats,
+    Ask,
+    Evaluation,
+    Failed,
+    Measure,
+    Refused,
+    Sample,
+    Task,
+    TaskSource,
+    Weakness,
+    plural,
+)
 from sharpen.data import clusters
 from sharpen.data.worth import regret
 
@@ -200,7 +214,7 @@ def never_learnt(given: Given, most: float = 0.5, least: int = LEAST) -> Diagnos
         n, right = sum(s.n for s in own), sum(s.successes for s in own)
         rates = [s.successes / s.n for s in own]
         if n < least or len(own) < 2:
-            few.append(f"{arm}: {n - right} of {n} failed in {len(own)} steps")
+            few.append(f"{arm}: {n - right} of {n} failed in {plural(len(own), 'step')}")
         elif max(rates) <= most and slope(rates) <= 0:
             groups[str(arm)] = (n - right, n)
     found = named("concept", groups, failures, 0, 0.0)

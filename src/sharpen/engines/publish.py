@@ -81,7 +81,7 @@ def fill(policy: Any, path: Path) -> None:
             adapter(policy, path)
         else:
             state = policy.state() if policy.ranks else saving.state(policy)
-            saving.write_model(policy.model, state, path)
+            saving.write_model(policy.model, state, path, policy.end_ids)
             policy.tokenizer.save_pretrained(path)
     except Exception as error:  # and raise it again
         if code := re.search(r"os error (\d+)", str(error)):

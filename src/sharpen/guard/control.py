@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sharpen.core import UserError
+from sharpen.core import UserError, plural
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 TOKENS = {"tokens": 1, "ktokens": 1_000, "mtokens": 1_000_000, "gtokens": 1_000_000_000}
@@ -85,7 +85,7 @@ def never(rounds: Sequence[Mapping[str, Any]]) -> str | None:
 def enough(rounds: Sequence[Mapping[str, Any]], most: int = 10) -> str | None:
     """Stop after `most` rounds; with 0 nothing is learnt at all."""
     done = len(rounds) - 1  # the first is what everything is compared with
-    return f"{done} rounds were made" if done >= most else None
+    return f"{plural(done, 'round')} {'was' if done == 1 else 'were'} made" if done >= most else None
 
 
 def plateau(rounds: Sequence[Mapping[str, Any]], patience: int = 10, min_gain: float = 0.005) -> str | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sharpen import models
-from sharpen.core import Role, Task, UserError, growth
+from sharpen.core import Role, Task, UserError, growth, plural
 from sharpen.curriculum import state
 from sharpen.data import growth as growers
 from sharpen.data import label, propose, screen
@@ -152,7 +152,7 @@ def one_pass(this: Any, step: int, made: Made, n: int) -> bool:
     added = growing.tried(this, step, made.round, candidates, refusals)[: n - len(made.tasks)]
     this.grown.add([task for task, _, _ in added])
     made.tasks += added
-    this.progress.say(f"{len(made.tasks)} of {n} tasks")
+    this.progress.say(f"{len(made.tasks)} of {plural(n, 'task')}")
     return bool(added)
 
 
@@ -168,7 +168,7 @@ def write(made: Made, out: Path) -> list[str]:
             for t, k, right in made.tasks
         ]
         put(out, lines)
-        said.append(f"{len(lines)} tasks are in {out}")
+        said.append(f"{plural(len(lines), 'task')} in {out}")
         if made.disputes:
             beside = out.with_name(f"{out.stem}.disputes.jsonl")
             open_ = [

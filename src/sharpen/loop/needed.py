@@ -7,7 +7,7 @@ from typing import Any
 
 from sharpen import environments, models
 from sharpen.core import TaskSource
-from sharpen.loop import stages
+from sharpen.loop import stages, worked
 from sharpen.loop.session import Request
 from sharpen.recipe import Method, first_objective, opening
 from sharpen.store import refuse_taken
@@ -24,7 +24,9 @@ def look(request: Request, recipe: Method, source: TaskSource, progress: Any, an
     first = opening(recipe)
     code.require(source, first.isolation)
     if first.verify is verify:  # what each task names
-        judge_model.require(source)
+        judge_model.require(source, verify)
+    if first.warmup_steps:
+        worked.shown(source, first, request.seed)
     for stage in stages.listed(recipe):
         if spec := getattr(stage.recipe.rollout, "keywords", {}).get("env"):
             environments.ready(spec)

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from sharpen.core import UserError
+from sharpen.core import UserError, plural
 from sharpen.loop.loop import start
 from sharpen.loop.session import Request
 from sharpen.models.engine import native
@@ -106,7 +106,7 @@ def profile(request: Request, steps: int) -> Profile:
         with Store.open(directory, write=False) as store:
             precision = (store.meta()["path"] or {"path": {}})["path"].get("precision", "fp32")
     if not seen.seconds:
-        raise UserError(f"{request.recipe} made {seen.steps} of {steps} steps: take fewer --steps.")
+        raise UserError(f"{request.recipe} made {seen.steps} of {plural(steps, 'step')}: take fewer --steps.")
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     flops, bandwidth = arithmetic(kind), memory()
     found = [*_of_torch(seen.torch, kind, flops, bandwidth)]

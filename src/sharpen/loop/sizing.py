@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from sharpen import guard, models
-from sharpen.core import TaskSource
+from sharpen.core import TaskSource, plural
 from sharpen.guard import control
 from sharpen.loop import reckoning, telling
 from sharpen.loop.looking import BRIEF, FIRST, TEMPERATURES, Measured, Teaching, best, measured, roomy
@@ -187,8 +187,9 @@ def foretold(recipe: Recipe, found: Measured, arms: int) -> str:
     look, test = (recipe.validation * arms + retain) * each, recipe.test * arms * each
     budget = control.parse_budget(recipe.budget)
     said = (
-        f"a step should take {spoken(step)}; evaluations {spoken(look)} for each round of {recipe.round_steps} steps, and "
-        f"{spoken(look + test)} before the first step and {spoken(test)} after the last, which the budget does not count"
+        f"a step should take {spoken(step)}; evaluations {spoken(look)} for each round of "
+        f"{plural(recipe.round_steps, 'step')}, and {spoken(look + test)} before the first step and {spoken(test)} after the "
+        "last, which the budget does not count"
     )
     if "seconds" in budget.kind:
         steps = int(budget.amount / (step + look / recipe.round_steps))
@@ -219,7 +220,8 @@ def told(recipe: Recipe, stats: Mapping[str, Any], step_s: float, look_s: float,
     else:
         each = 1.0 if left.kind == "steps" else stats["tokens"]
         steps = max(math.ceil(left.amount / max(each, 1)), 1)
-        said += f"; the budget's {steps} steps take {spoken(steps * (whole / recipe.round_steps))}"
+        takes = f"take{'s' if steps == 1 else ''} {spoken(steps * (whole / recipe.round_steps))}"
+        said += f"; the budget's {plural(steps, 'step')} {takes}"
     few = steps < 2 * FEWEST if "seconds" in left.kind else step_s > 60
     cheaper = []
     if few and stats.get("truncated", 0.0) < CUT and 4 * length < recipe.max_tokens:

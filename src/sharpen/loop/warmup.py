@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sharpen import rollouts
-from sharpen.core import GREEDY, Arm, NotFinite, Sample
+from sharpen.core import GREEDY, Arm, NotFinite, Sample, plural
 from sharpen.data import make_batch
 from sharpen.hashing import derive, digest
 from sharpen.loop import worked
@@ -90,7 +90,9 @@ def enough(this: Run, arms: Sequence[Arm], step: int) -> bool:
     made = rollouts.drive(this.policy, rollouts.single, drawn, ids, max_tokens=this.recipe.max_tokens, **how)
     right = sum(sample.verdict.correct for sample in this.judges.judge(made, range(len(made)))) / LOOKED
     if right >= this.recipe.warmup_until:
-        this.progress.say(f"the warm-up ends after {step} steps: {right:.0%} of new questions are answered right at once")
+        this.progress.say(
+            f"the warm-up ends after {plural(step, 'step')}: {right:.0%} of new questions are answered right at once"
+        )
     return right >= this.recipe.warmup_until
 
 

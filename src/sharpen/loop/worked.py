@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharpen.core import Arm, Task
+from sharpen.core import Arm, Task, TaskSource, UserError, plural
 from sharpen.curriculum import trainable
 from sharpen.hashing import derive
+from sharpen.recipe import Recipe
+from sharpen.verify import right_response
 
 if TYPE_CHECKING:
     from sharpen.loop.session import Run
 
 
 def warm_up_arms(this: Run) -> list[Arm]:
-    """The easiest levels of each family that has worked solutions; never its hardest, unless it is the only one."""
+    return shown(this.source, this.recipe, this.seed)
+
+
+def shown(source: TaskSource, recipe: Recipe, seed: int) -> list[Arm]:
+    """The easiest levels of each family that has worked solutions, or answers where none has any; never its hardest, unless it
+    is the only one. Raises UserError where there is neither."""
     chosen = []
-    for family in sorted({arm.family for arm in this.source.arms}):
-        arms = sorted(arm for arm in this.source.arms if arm.family == family)
-        chosen += arms[: min(this.recipe.warmup_levels, max(len(arms) - 1, 1))]
-    solved = [arm for arm in chosen if this.source.draw(arm, "train", 0, this.seed).solution is not None]
-    return solved or chosen
+    for family in sorted({arm.family for arm in source.arms}):
+        arms = sorted(arm for arm in source.arms if arm.family == family)
+        chosen += arms[: min(recipe.warmup_levels, max(len(arms) - 1, 1))]
+    first = {arm: source.draw(arm, "train", 0, seed) for arm in chosen}
+    if solved := [arm for arm, task in first.items() if task.solution is not None]:
+        return solved
+    if answered := [arm for arm, task in first.items() if task.data.get("solution") or right_response(task) is not None]:
+        return answered
+    raise UserError(
+        f"these tasks have neither solutions nor answers, so the warm-up of {plural(recipe.warmup_steps, 'step')} has nothing "
+        "to show. Leave it out, --set warmup_steps=0, or give them a solution."
+    )
 
 
 def index(this: Run, number: int) -> int:

@@ -36,7 +36,7 @@ from sharpen.models.cores import Watch
 from sharpen.models.embedding import angles, embed
 from sharpen.models.gguf import located
 from sharpen.models.likeliest import Likeliest, likeliest
-from sharpen.models.loading import fast_bf16, holds_model, load_model, load_tokenizer, refuse_stranger, where
+from sharpen.models.loading import end_ids, fast_bf16, holds_model, load_model, load_tokenizer, refuse_stranger, where
 from sharpen.models.mixing import mix
 from sharpen.models.policy import LocalPolicy, unheard
 from sharpen.models.probe import probe
@@ -64,6 +64,7 @@ __all__ = [
     "joined",
     "embed",
     "embedded",
+    "end_ids",
     "fast_bf16",
     "heads",
     "holds_model",

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.util
 import io
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,7 @@ def unpack(file: Path, out: Path) -> None:
             tokenizer = AutoTokenizer.from_pretrained(alone, **how)
     except Exception as error:  # what a library makes of a broken file can be anything
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        why = re.sub(rf"\S*/{re.escape(file.name)}", file.name, why)  # where it was read is gone by now
         raise UserError(f"{file} does not load: {why.rstrip('.')}. Take the model's Hugging Face directory instead.") from error
     del packed.config.quantization_config  # of the file; what is written is not quantised
     model: Any = AutoModelForCausalLM.from_config(packed.config)  # a fresh one: a quantised model refuses to be saved

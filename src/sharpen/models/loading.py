@@ -13,11 +13,13 @@ from typing import Any
 import torch
 
 from sharpen.core import UserError
+from sharpen.models import embedded, rendering
 from sharpen.models.gguf import located
 from sharpen.models.templates import turn_end
 
 BASE = "base.json"  # beside an adapter: what it lies on (base.py)
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.msgpack", "*.h5")
+TEMPLATES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")  # where one may stand
 BESIDE = ("optimizer.safetensors", "critic.safetensors", "head.safetensors")  # of a checkpoint, what is not the model
 LONGEST = 300  # characters of a library's message that are worth reading
 
@@ -37,13 +39,19 @@ def load_model(path: Path) -> tuple[Any, Any]:
 
 
 def load_tokenizer(path: Path) -> Any:
-    """That of a directory. UserError where it has none that loads."""
+    """That of a directory. UserError where it has none that loads, or a chat template that never ends."""
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # what a library makes of a broken file can be anything
         raise UserError(f"{path} has no tokenizer that loads: {in_short(error)}. {COPY_TOKENIZER}") from error
+    if not embedded.is_own(tokenizer) and (fault := rendering.fault(*rendering.of(tokenizer))):
+        file = next((f for f in TEMPLATES if (path / f).is_file()), TEMPLATES[-1])
+        raise UserError(
+            f"{path / file}: the chat template {fault}. Put the chat_template.jinja of the model that it was made from there."
+        )
+    return tokenizer
 
 
 def refuse_stranger(tokenizer: Any, students: Any, directory: str, role: str) -> None:

@@ -57,6 +57,7 @@ def probe(policy: Any, name: str, prompts: Sequence[Ask] = (), max_tokens: int =
         if policy.recompute and not transformer.supported(policy.model) and not generic.layers(policy.model):
             raise UserError(f"{name}: recompute has nothing to compute again in its layers. Leave it out: --set recompute=no.")
         if beside is not None:
+            check_place(beside)
             check_saving(policy, name, rows[1], beside)
 
 
@@ -167,6 +168,14 @@ def check_writing(policy: Any, name: str, asks: Sequence[Ask]) -> None:
             f"{name}: the answer 42, put into its mouth, reads {forced.text!r} when its tokens are turned back into text, "
             "so worked answers cannot be learnt. Copy the tokenizer that it was trained with."
         )
+
+
+def check_place(beside: Path) -> None:
+    """Raise UserError where no directory can be made: that is no fault of the model's."""
+    try:
+        tempfile.TemporaryDirectory(prefix=".probe-", dir=beside).cleanup()
+    except OSError as error:
+        raise UserError(f"{beside} cannot be written: {error.strerror or error}. Choose another --run-dir.") from error
 
 
 def check_saving(policy: Any, name: str, row: np.ndarray, beside: Path) -> None:

@@ -8,7 +8,7 @@ base is known (`LocalPolicy.base`) are written by themselves, with a reference t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,10 @@ def weights(model: Any, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def write_model(model: Any, state: dict[str, Tensor], path: Path) -> None:
+def write_model(model: Any, state: dict[str, Tensor], path: Path, ends: Sequence[int] = ()) -> None:
     """The model's directory, with these values. Raises RuntimeError where the files hold less than `state`.
+
+    ends  ids that end a turn, which generation_config.json then names, so that others stop there too
 
     Architectures may have other names and cuts in files than in memory, so numbers are counted, not names.
     """
@@ -54,6 +56,10 @@ def write_model(model: Any, state: dict[str, Tensor], path: Path) -> None:
         raise RuntimeError(f"{path}: {wanted} numbers were to be written, and the files hold {written}")
     config = path / "config.json"
     config.write_text(json.dumps(_with_dtype(read_json(config), "float32"), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    generation = path / "generation_config.json"
+    if ends and generation.is_file():
+        told = {**read_json(generation), "eos_token_id": list(ends) if len(ends) > 1 else ends[0]}
+        generation.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _numbers(shape: list[int]) -> int:
@@ -106,13 +112,13 @@ def write_weights(policy: Any, state: dict[str, Tensor], path: Path) -> None:
         adapters.write(state, policy.lora, policy.base.name, path)
         base.write(policy.base, path)
     else:
-        write_model(policy.model, state, path)
+        write_model(policy.model, state, path, policy.end_ids)
 
 
 def write_base(policy: Any, path: Path) -> None:
     """What adapters lie on, as a model by itself."""
     found = weights(policy.model, {})
-    write_model(policy.model, {adapters.plain(n): w for n, w in found.items() if ".lora_" not in n}, path)
+    write_model(policy.model, {adapters.plain(n): w for n, w in found.items() if ".lora_" not in n}, path, policy.end_ids)
     policy.tokenizer.save_pretrained(path)
 
 

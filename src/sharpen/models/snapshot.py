@@ -80,7 +80,7 @@ def copied(policy: Any, take: Callable[[Tensor], Tensor] | None = None) -> Any:
     if policy.model.device.type == "cuda":
         torch.cuda.synchronize()
     return SimpleNamespace(
-        **{name: getattr(policy, name) for name in ("model", "tokenizer", "lora", "base", "version")},
+        **{name: getattr(policy, name) for name in ("model", "tokenizer", "end_ids", "lora", "base", "version")},
         **dict(trained=trained, optimizer=SimpleNamespace(state=states), critic=critic, **more),
     )
 

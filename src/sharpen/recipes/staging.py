@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from sharpen.core import UserError, suggest
+from sharpen.core import UserError, plural, suggest
 from sharpen.recipe import SLOTS, Recipe, Stage, Stages, asked_for, describe, first_objective, identity
 from sharpen.recipes import validation
 
@@ -86,8 +86,8 @@ def enough(method: Stages, steps: list[int]) -> None:
         most = steps[number - 1] * ((1 + one.refills) * one.prompts * one.samples + one.replay)
         if most < needed:
             raise UserError(
-                f"{stage.name} needs {needed} answers that {before.name} learnt from, and {steps[number - 1]} steps of "
-                f"{one.prompts} x {one.samples} are at most {most}. Take a larger --budget, or more prompts."
+                f"{stage.name} needs {needed} answers that {before.name} learnt from, and {plural(steps[number - 1], 'step')} "
+                f"of {one.prompts} x {one.samples} are at most {most}. Take a larger --budget, or more prompts."
             )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import jinja2
 
-from sharpen.core import Arm, UserError
+from sharpen.core import Arm, UserError, plural
 from sharpen.estimate import Estimate, mean
 from sharpen.report import answers, charts, flows, streams
 from sharpen.report.charts import level, percent, short
@@ -120,7 +120,7 @@ def environment(loader: jinja2.BaseLoader | None = None) -> jinja2.Environment:
     """How pages are made: everything is escaped but Markup, and a name that is not given is an error."""
     how: dict[str, Any] = dict(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment = jinja2.Environment(loader=loader, finalize=visible, **how)
-    environment.filters |= {f.__name__: f for f in (percent, points, duration, short, excerpt, breakable)}
+    environment.filters |= {f.__name__: f for f in (percent, points, duration, short, excerpt, breakable, plural)}
     return environment
 
 

@@ -95,7 +95,10 @@ def worked_out(task: Task) -> str:
     """The task's worked solution, or its bare answer. UserError where it has neither."""
     answer = task.solution if task.solution is not None else right_response(task)
     if answer is None:
-        raise UserError(f"task {task.id} of {task.arm} has neither a solution nor an answer, so it cannot be demonstrated")
+        raise UserError(
+            f"task {task.id} of {task.arm} has neither a solution nor an answer, so nothing can be shown of it. Give it a "
+            "solution; where it is the warm-up that shows it, --set warmup_steps=0 leaves that out."
+        )
     return answer
 
 

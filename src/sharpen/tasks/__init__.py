@@ -155,9 +155,12 @@ def files_of(text: str) -> list[str]:
     """The files and directories among the parts of a specification of tasks, each once."""
     known = (*places.NAMED, *VERIFIER)
     parts = [part for part in spec_parts(text) if part.partition("/")[0] not in known]
-    return list(
-        dict.fromkeys(part for part in parts if places.names_data(part) or Path(part).suffix in OTHER or Path(part).is_dir())
-    )
+    return list(dict.fromkeys(part for part in parts if places.names_data(part) or looks_like_a_path(part)))
+
+
+def looks_like_a_path(part: str) -> bool:
+    """Whether a part is meant as a file or directory, though perhaps as none that holds tasks: what it lacks is said later."""
+    return Path(part).suffix in OTHER or part.startswith(("/", "./", "../", "~/")) or Path(part).exists()
 
 
 OTHER = (*formats.REFUSED, *formats.CURES)  # endings of files that are refused by name

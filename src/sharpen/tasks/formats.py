@@ -102,7 +102,7 @@ def rows(path: Path, columns: Sequence[str] | None = None) -> Generator[Row, Non
         else:
             yield from (_parquet if kind == "parquet" else _arrow)(path, columns)
     except UnicodeDecodeError as e:
-        raise UserError(f"{path}: not UTF-8 (byte {e.start + 1} of a part of it). Save the file as UTF-8.") from e
+        raise UserError(f"{path}: not UTF-8, {near(e)}. Save the file as UTF-8.") from e
     except (gzip.BadGzipFile, EOFError, zlib.error) as e:
         raise UserError(f"{path}: its compression is broken: {e}. Fetch the file again.") from e
     except OSError as e:
@@ -166,12 +166,20 @@ def why(error: ValueError) -> str:
     )
 
 
+def near(error: UnicodeDecodeError) -> str:
+    """What stands where text is no UTF-8, in words."""
+    if error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "but UTF-16"
+    said = bytes(error.object[max(error.start - 20, 0) : error.start + 10]).decode(errors="backslashreplace")
+    return f"at {' '.join(said.split())!r}".replace("\\\\", "\\")
+
+
 def parse(raw: bytes, where: str) -> Any:
     """The JSON value of one line. Raises UserError."""
     try:
         return DECODER.decode(raw.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError as e:
-        raise UserError(f"{where}: not UTF-8 (byte {e.start + 1} of the line). Save the file as UTF-8.") from e
+        raise UserError(f"{where}: not UTF-8, {near(e)}. Save the file as UTF-8.") from e
     except RecursionError as e:
         raise UserError(f"{where}: not a task: nested too deeply.") from e
     except ValueError as e:

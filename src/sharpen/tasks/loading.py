@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, suggest
+from sharpen.core import SPLITS, Arm, Task, TaskSource, UserError, plural, suggest
 from sharpen.hashing import derive, question_key, split_of_key
 from sharpen.tasks import decisions, files, formats, shapes
 from sharpen.tasks.files import FIELDS, MORE
@@ -259,8 +259,9 @@ class Seen:
                 raise UserError(
                     f'{self.path} holds no tasks. Write one on each line, such as {{"prompt": "2 + 3 =", "answer": "5"}}.'
                 )
-            reasons = "; ".join(f"{n} × {first}" for n, first in self.left.values())
-            raise UserError(f"{self.path}, read as {self.shape.name}: none of its {self.rows} rows can be used: {reasons}")
+            why = "; ".join(f"{n} × {first}" for n, first in self.left.values()) + ". Name columns that can with --map."
+            rows = plural(self.rows, "row")
+            raise UserError(f"{self.path}, read as {self.shape.name}: none of its {rows} can be used: {why}")
         source = drawn(str(self.path), splits, self.made, tuple(self.notes()), frozenset(self.languages))
         found = (self.path, self.kind, self.shape.name, self.shape.says, source, self.rows)
         return TaskFile(*found, dict(self.left), dict(self.verifiers), self.checked.left, self.texts)
@@ -320,10 +321,10 @@ class Seen:
     def notes(self) -> Iterator[str]:
         """What a person should know before a run starts, a sentence each."""
         if not self.strict:
-            yield f"{self.path}: read as {self.shape.name}, {len(self.numbers):,} tasks of {self.rows:,} rows."
+            yield f"{self.path}: read as {self.shape.name}, {plural(len(self.numbers), 'task')} of {plural(self.rows, 'row')}."
         lost = sum(n for n, _ in self.left.values())
         if lost:
-            yield f"{self.path}: {lost:,} of {self.rows:,} rows are left out. `sharpen tasks` says why."
+            yield f"{self.path}: {lost:,} of {plural(self.rows, 'row')} left out. `sharpen tasks` says why."
         if self.texts * 2 > len(self.numbers):
             yield (
                 f"{self.path}: most answers are long texts, which only the same text would equal. They serve to imitate "
@@ -331,7 +332,7 @@ class Seen:
             )
         if self.checked.left:
             said = f"beyond the first {files.MOST_CHECKED:,}, were not tried on their verifier"
-            yield f"{self.path}: {self.checked.left:,} answers, {said}."
+            yield f"{self.path}: {plural(self.checked.left, 'answer')}, {said}."
 
 
 def family_of(path: Path) -> str:

@@ -9,7 +9,7 @@ May import: nothing but the ground files.
 from sharpen.terminal import places, tables
 from sharpen.terminal.listening import listening
 from sharpen.terminal.noted import Noted, noted
-from sharpen.terminal.person import asked, person
+from sharpen.terminal.person import asked, person, read_line
 from sharpen.terminal.terminal import Quiet, Terminal, clock_time
 
-__all__ = ["Noted", "Quiet", "Terminal", "asked", "clock_time", "listening", "noted", "person", "places", "tables"]
+__all__ = ["Noted", "Quiet", "Terminal", "asked", "clock_time", "listening", "noted", "person", "places", "read_line", "tables"]

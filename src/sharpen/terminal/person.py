@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import select
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,4 +27,11 @@ def asked(text: str, prompt: str, seconds: float = SECONDS) -> str:
         ready, _, _ = select.select([sys.stdin], [], [], seconds)
     except (OSError, ValueError):  # an input that cannot be waited for, such as a test's
         return ""
-    return sys.stdin.readline().rstrip("\n") if ready else ""
+    return read_line().rstrip("\n") if ready else ""
+
+
+def read_line() -> str:
+    """A line of standard input, "" where it ends. Bytes in it that are no text become U+FFFD."""
+    with contextlib.suppress(AttributeError, io.UnsupportedOperation):  # no stream of bytes, or one that has begun so
+        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+    return sys.stdin.readline()

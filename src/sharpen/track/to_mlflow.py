@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.entities import Metric
 
 from sharpen.track.tracker import Tracked
 
+PORTS = {"http": 80, "https": 443}
+REACH_S = 10.0  # to accept a connection
 LONGEST = 500  # characters of a parameter
 
 
@@ -22,6 +26,7 @@ class Mlflow:
         if not place:
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # files are what is wanted here
             place = (tracked.directory / "mlruns").as_uri()
+        reach(place)
         self.client = mlflow.MlflowClient(tracking_uri=place)
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "sharpen")
         known = self.client.get_experiment_by_name(name)
@@ -44,6 +49,17 @@ class Mlflow:
 
     def finish(self) -> None:
         self.client.set_terminated(self.id)
+
+
+def reach(place: str) -> None:
+    """Raise ConnectionError where a server is named that is not there: the library would try for minutes, without a word."""
+    address = urlsplit(place)
+    if address.scheme not in ("http", "https"):
+        return
+    try:
+        socket.create_connection((address.hostname or "", address.port or PORTS[address.scheme]), timeout=REACH_S).close()
+    except OSError as error:
+        raise ConnectionError(f"MLFLOW_TRACKING_URI={place} cannot be reached: {error}") from None
 
 
 def begin(tracked: Tracked) -> Mlflow:

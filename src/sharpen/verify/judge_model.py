@@ -33,8 +33,15 @@ Answer = TypeVar("Answer")
 VERSION = "1"
 LONGEST_REPLY = 2**20  # bytes
 REACH_S = 5.0  # to accept a connection, before a run begins
+LONGEST_REASON = 300  # characters of what a server says when it refuses
 LONGEST_RESPONSE = 100_000  # characters of a candidate's response that a judge is shown
 RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)  # HTTP statuses that may pass
+ROOMS = (
+    1024,
+    256,
+)  # tokens for a judgement: thoughts too, and, where the judge's context has no room for them, the object alone
+FULL = re.compile(r"context.?(?:length|size|window)|context of \d", re.IGNORECASE)  # how servers say that it has not
+TRIED = 3  # tasks of a run that a judge is tried on before it begins, until it judges one
 
 SYSTEM = """You grade one response to a task, criterion by criterion.
 Between the lines BEGIN {nonce} and END {nonce} of the next message stands one JSON object: the task, a reference answer where
@@ -74,11 +81,11 @@ class Ruling:
 
 
 class NoAnswer(Exception):
-    """The endpoint gave nothing that can be used. `again`: whether another attempt may."""
+    """The endpoint gave nothing that can be used. `again`: whether another attempt may; `full`: its context is too short."""
 
-    def __init__(self, why: str, again: bool = False) -> None:
+    def __init__(self, why: str, again: bool = False, full: bool = False) -> None:
         super().__init__(why)
-        self.again = again
+        self.again, self.full = again, full
 
 
 def from_environment() -> Endpoint:
@@ -92,11 +99,15 @@ def from_environment() -> Endpoint:
     return Endpoint(os.environ["SHARPEN_JUDGE_URL"], os.environ["SHARPEN_JUDGE_MODEL"])
 
 
-def require(source: TaskSource) -> None:
-    """Refuse to start where tasks are judged by a model that nobody has named, or that is not there. One task of each arm is
-    looked at. Raises UserError."""
+def require(source: TaskSource, verify: Callable[[Task, str], Verdict]) -> None:
+    """Refuse to start where tasks are judged by a model that nobody has named, that is not there, or that can judge none of
+    TRIED tasks. One task of each arm is looked at. Raises UserError.
+
+    verify  what judges a task by the verifier that it names
+    """
     looked = (source.draw(arm, "train", 0, 0) for arm in source.arms if source.size(arm, "train") != 0)
-    if not any(asks(task) for task in looked):
+    first = [task for task in looked if asks(task)]
+    if not first:
         return
     endpoint = from_environment()
     address = urlsplit(endpoint.url)
@@ -107,6 +118,19 @@ def require(source: TaskSource) -> None:
         raise UserError(
             f"The judge model at {endpoint.url} cannot be reached: {error}. Start it, or set SHARPEN_JUDGE_URL to where it is."
         ) from error
+    arm, size = first[0].arm, source.size(first[0].arm, "train") or TRIED
+    tried = [*first, *filter(asks, (source.draw(arm, "train", i, 0) for i in range(1, min(size, TRIED))))][:TRIED]
+    why = ""
+    for task in tried:
+        verdict = verify(task, str(task.answer or "I do not know."))
+        if verdict.outcome != "unscorable":
+            return
+        why = verdict.feedback.rstrip(".")
+    raise UserError(
+        f"The judge model {endpoint.model} at {endpoint.url} could judge none of the {len(tried)} tasks that it was tried on: "
+        f"{why}. Serve a larger model, whose context holds a task with its answer and {ROOMS[-1]} tokens more, or name "
+        "another with SHARPEN_JUDGE_URL and SHARPEN_JUDGE_MODEL."
+    )
 
 
 def asks(task: Task) -> bool:
@@ -146,18 +170,22 @@ def judge(task: Task, response: str, endpoint: Endpoint | None = None) -> Verdic
 def ask(task: Task, response: str, criteria: Sequence[str], endpoint: Endpoint) -> Ruling:
     """What the judge says, or why it says nothing, whatever an endpoint does. Raises UserError for an address that is none."""
     nonce = digest(["judge", task.id, response])
-    body = {
+    body: dict[str, Any] = {
         "model": endpoint.model,
         "messages": messages(task, response, criteria, nonce),
         "temperature": 0,
         "seed": derive(0, "judge", task.id) % 2**31,
-        "max_tokens": 1024,
     }
-    version = f"{VERSION}, {endpoint.model}"
-    try:
-        return Ruling(*asked(endpoint, body, lambda reply: read(reply, nonce, len(criteria))), version)
-    except NoAnswer as e:
-        return Ruling(None, f"the judge gave no usable answer: {e}", version)
+    version, why = f"{VERSION}, {endpoint.model}", ""
+    for room in ROOMS:
+        try:
+            said = asked(endpoint, {**body, "max_tokens": room}, lambda reply: read(reply, nonce, len(criteria)))
+            return Ruling(*said, version)
+        except NoAnswer as e:
+            why = str(e)
+            if not e.full:
+                break
+    return Ruling(None, f"the judge gave no usable answer: {why}", version)
 
 
 def asked(endpoint: Endpoint, body: Mapping[str, Any], understand: Callable[[bytes], Answer]) -> Answer:
@@ -236,12 +264,27 @@ def post(endpoint: Endpoint, body: bytes, end: float) -> bytes:
             late = time.monotonic() >= end
             raise NoAnswer("the deadline has passed" if late else type(e).__name__, again=not late) from e
     if reply.status != 200:
-        raise NoAnswer(f"HTTP status {reply.status}", again=reply.status in RETRIED)
+        told = reason(content, key)
+        full = reply.status in (400, 413, 422) and bool(FULL.search(told))
+        raise NoAnswer(f"HTTP status {reply.status}{told and ': '}{told}", again=reply.status in RETRIED, full=full)
     if len(content) > LONGEST_REPLY:
         raise NoAnswer(f"a reply of more than {LONGEST_REPLY} bytes")
     if time.monotonic() >= end:
         raise NoAnswer("the deadline has passed")
     return content
+
+
+def reason(content: bytes, key: str) -> str:
+    """What a server says of a request that it refuses, as OpenAI's API has it or vLLM's; without the key, on one line."""
+    try:
+        said = json.loads(content[:LONGEST_REPLY])
+        said = said.get("error", said)
+        text = said if isinstance(said, str) else said.get("message", "")
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    text = " ".join(str(text).split())
+    text = text.replace(key, "…") if key else text
+    return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST_REASON]
 
 
 @contextlib.contextmanager
