@@ -19,6 +19,7 @@ import pytest
 
 from sharpen.core import Arm, ArmStats, Decision, Evaluation, Rollout, Sample, Task, UserError, Verdict
 from sharpen.guard import Diagnosis
+from sharpen.report.charts import percent
 from sharpen.store import Asked, Position, Store, asked
 from sharpen.terminal import Noted, Quiet, listening, noted
 from sharpen.view import answers, app, found, reading, searching, watching
@@ -188,6 +189,35 @@ def test_the_overview_by_hand(run):
     assert said["seconds_left"] == pytest.approx(4.0) and said["state"] == "stopped" and said["step"] == 8
     assert said["skills"]["add/1"]["value"] == 0.75 and said["disputes"] == 1
     assert [f["name"] for f in said["findings"]] == ["mismatch grows"]
+
+
+def test_what_is_told_is_of_the_weights_that_are_exported(run):
+    """A round that the guard is unsure of is gone on from, and is not what is exported; the half by which it chose is not told."""
+    with Store.open(run, write=True) as store:
+        evaluate(store, 3, {ADD: "1111", SORT: "1111"})
+        store.add_decision(3, Decision("unclear", "no evidence either way", {}))
+        store.commit(Position("loop", 8, 3))
+    look = reading.look(run)
+    assert (look.kept, look.accuracy.value, look.gain.value, look.skills[ADD][0].value) == (1, 0.5, 0.375, 0.75)
+    with Store.open(run, write=True) as store:
+        evaluate(store, 4, {ADD: "1011", SORT: "1010"})
+        store.add_decision(4, Decision("better", "accepted: it rose on the half that chooses", {"reported": 0.25}))
+        store.commit(Position("loop", 8, 4))
+    look = reading.look(run)  # of every second task: 0 and 1 of 2 right for `add`, none for `sort`; nothing at the start
+    assert (look.kept, look.accuracy.value, look.gain.value) == (4, 0.25, 0.25)
+    assert [now.value for now, _ in look.skills.values()] == [0.5, 0.0]
+
+
+@NEEDED
+def test_the_list_and_the_comparison_begin_with_the_weights_that_are_exported(run, tmp_path):
+    with Store.open(run, write=True) as store:
+        evaluate(store, 3, {ADD: "1111", SORT: "1111"})
+        store.add_decision(3, Decision("unclear", "no evidence either way", {}))
+        store.commit(Position("loop", 8, 3))
+    here = client(run, make(tmp_path / "other"))
+    listed = here.get("/").text
+    assert listed.count(percent(0.5, 1)) == 2 and percent(1, 1) not in listed and ", round 1<" in listed
+    assert got(here, "/run")["kept"] == 1 and got(here, "/run/compare")["b"] == "validation:1"
 
 
 def test_what_is_left_of_each_kind_of_budget(run):
