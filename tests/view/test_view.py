@@ -192,7 +192,7 @@ def test_the_overview_by_hand(run):
 
 
 def test_what_is_told_is_of_the_weights_that_are_exported(run):
-    """A round that the guard is unsure of is gone on from, and is not what is exported; the half by which it chose is not told."""
+    """A round that the guard is unsure of is not what is exported, and the half by which it chose is not what is told."""
     with Store.open(run, write=True) as store:
         evaluate(store, 3, {ADD: "1111", SORT: "1111"})
         store.add_decision(3, Decision("unclear", "no evidence either way", {}))

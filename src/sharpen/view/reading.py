@@ -47,7 +47,7 @@ class Look:
 
     budget   what it may spend, and `used` how much of that it has; None where the recipe has no budget that can be read
     pace     how much of the budget it uses in a second of its work
-    rounds   decided or evaluated; `accuracy` is of the weights that were kept last, of round `kept`, which are what is exported;
+    rounds   decided or evaluated; `accuracy` is of the weights that were kept last, of round `kept`: those that are exported;
              `start` of those before the loop, `gain` between the two on the same tasks. Where a guard chooses by half of the
              tasks, all of this is of the other half
     skills   arm -> (accuracy, how the same tasks changed since the start), of the same weights
