@@ -69,7 +69,7 @@ def astray(loop: Sequence[Mapping[str, Any]], rounds: Sequence[Mapping[str, Any]
         return None
     evidence = {"to_teacher_before": was, "to_teacher": now, "held_out_before": before, "held_out": after, "error": error}
     cure = (
-        "The student learns the teacher's faults: let it learn from fresh answers (a recipe that samples its own, such as gkd or "
+        "The student learns the teacher's faults: let it learn from answers of its own (a recipe such as gkd or "
         "on_policy) and more varied --tasks, keep right ones only (--set select=keep_correct), or hold what was best (--set "
         "guard=ratchet)."
     )
