@@ -338,7 +338,8 @@ def note(directory: Path, plan: Plan, history: History, verdict: str = "") -> No
     for c in history.candidates:
         known, said = [s for s in history.of(Score) if s.number == c.number], engine.told(c.values)
         score = scores[c.number].value if c.number in scores else None
-        change = (said if c.number else "as it is") + ("" if not known or known[-1].rung == 1 else f" ({known[-1].rung:.0%})")
+        part = "" if not known or known[-1].rung == 1 else f" (at {known[-1].rung:.0%} of the budget)"
+        change = (said if c.number else "as it is") + part
         why = history.failed.get(c.number, "")
         rows.append(dict(number=c.number, by=c.by, change=change, failed=why, trials=len(known), score=score))
     winner = engine.best(history).number if scores and not plan.horizon else None
