@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from sharpen.cli import program
 from sharpen.core import Arm, ArmStats, Decision, Evaluation, Rollout, Sample, Task, UserError, Verdict
 from sharpen.guard import Diagnosis
 from sharpen.report.charts import percent
@@ -407,6 +409,21 @@ def test_labels_are_decided_once_and_the_second_person_is_told(run):
     assert (decided["taken"], decided["made"], decided["said"]["who"]) == (3, MENDED.id, "Ada")
     assert here.post("/run/decide", data=form).status_code == 409
     assert asked.listed(run, "dispute") == [] and client(run).get("/run/labels").status_code == 200
+
+
+def test_in_the_terminal_too_the_first_counts_and_the_second_is_told(run):
+    def decide(*decisions: str):
+        return CliRunner().invoke(program.app, ["decide", str(run), *decisions])
+
+    dispute, repair = CLAIM.id[:12], question(SORT, 2).id[:12]
+    assert dispute in decide().stdout and repair in decide().stdout
+    refused = decide(f"{dispute}=accept", "nothing=reject")  # all are read before any is decided
+    assert refused.exit_code == 2 and "no label begins with 'nothing'" in refused.stderr
+    assert decide(f"{dispute}=accept").exit_code == 0
+    second = decide(f"{dispute}=edit:5")
+    assert second.exit_code == 2 and "was first, and said accept" in second.stderr and "yours was not kept" in second.stderr
+    assert dispute not in decide().stdout and decide(f"{repair}=perhaps").exit_code == 2
+    assert [said.answer for said in asked.listed(run, "dispute", "repair")] == ["accept"]
 
 
 @NEEDED
