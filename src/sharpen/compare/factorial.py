@@ -3,7 +3,7 @@
 "Train Once, Answer All: Many Pretraining Experiments for the Cost of One", arXiv 2509.23383: each experiment replaces its own
 small slice of the data and has its own metric. Before they are joined, short runs with one at a time tell whether E_j moves
 E_i's metric: the matrix D_ij = Y_i with j - Y_i with none; where no off-diagonal one is significant among n (n - 1), they may
-share a run. In a comparison of settings (`sharpen compare grpo grpo:A grpo:B grpo:A,B`) what two changes do together is set
+share a run. In a comparison of settings (`sharpen compare grpo grpo:A grpo:B grpo:A:B`) what two changes do together is set
 against what each does alone: `crossings`.
 """
 

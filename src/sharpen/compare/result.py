@@ -212,7 +212,7 @@ def versus(found: Sequence[dict[str, Any]], outcomes: Sequence[Sequence[Outcome]
 
 def crossings(plan: runner.Plan, outcomes: Sequence[Sequence[Outcome]]) -> list[factorial.Crossing]:
     """Changes of which both, each and neither were tried, by accuracy on the test split; of contenders whose runs are whole."""
-    made = {c.name: (c.recipe, frozenset(c.settings)) for c in plan.contenders}
+    made = {c.name: (c.recipe, frozenset(c.settings)) for c in plan.contenders if not c.as_control}
     whole = {c.name: runs for c, runs in zip(plan.contenders, outcomes) if sum(o.whole for o in runs) == len(plan.seeds)}
     return factorial.crossings(made, {name: [o.after.accuracy for o in runs if o.after] for name, runs in whole.items()})
 

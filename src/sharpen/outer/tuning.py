@@ -102,7 +102,7 @@ def tune(directory: Path, plan: Plan, progress: Any) -> dict[str, Any]:
             stack.enter_context(database.locked(directory))
             begin(directory / "tune.json", plan)
         history = read(directory / "history.jsonl")
-        subject = asked_of(directory, plan, chosen, progress) if plan.asks else trained(directory, plan, chosen)
+        subject = asked_of(directory, plan, chosen, progress) if plan.asks else trained(directory, plan, chosen, progress.say)
         shares = engine.rungs(plan.rungs)
 
         def say(text: str) -> None:
@@ -157,8 +157,9 @@ def proposing(plan: Plan, subject: Subject) -> engine.Propose:
     return propose
 
 
-def trained(directory: Path, plan: Plan, chosen: Space) -> Subject:
-    """A recipe whose numbers are tuned. UserError for one of several stages, and for a setting that it does not have."""
+def trained(directory: Path, plan: Plan, chosen: Space, say: Callable[[str], None]) -> Subject:
+    """A recipe whose numbers are tuned; `say` is told where its runs can tell nothing. UserError for one of several stages, and
+    for a setting that it does not have."""
     base = base_of(plan)
     runs.parse(plan.budget)
     seeds = tuple(range(plan.seed, plan.seed + plan.seeds))
@@ -181,6 +182,8 @@ def trained(directory: Path, plan: Plan, chosen: Space) -> Subject:
             here = replace(setting, budget=f"{lasting}steps")
             own = tuple(s + pair for s in seeds)
         found = runs.measured(here, f"t{candidate.number:03d}", plan.what, listed(candidate, lasting), share, own)
+        if candidate.number == 0 and share == 1 and (said := runs.blind(found, here.budget)):
+            say(said)
         more = {"steps": found.steps, "tokens": found.tokens, "seconds": round(found.seconds, 2), "budget": here.budget}
         return Score(candidate.number, share, found.value, found.error, own[0], more)
 
