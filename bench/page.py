@@ -22,8 +22,10 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -257,12 +259,19 @@ def looked_at(directory: Path) -> Iterator[None]:
         head = {"authorization": f"Bearer {token}"}
         get(port, token, f"/{name}")
         news = urllib.request.Request(f"http://127.0.0.1:{port}/{name}/events?all=1", headers=head)
-        with urllib.request.urlopen(news, timeout=600) as stream:
-            threading.Thread(target=lambda: [None for _ in stream], daemon=True).start()
-            yield
+        listener = threading.Thread(target=drained, args=(urllib.request.urlopen(news, timeout=600),), daemon=True)
+        listener.start()
+        yield
     finally:
         server.kill()
         server.wait()
+
+
+def drained(stream: Any) -> None:
+    """Read news until the server is gone."""
+    with stream, suppress(OSError, HTTPException):
+        for _ in stream:
+            pass
 
 
 def run(rounds: int) -> None:

@@ -261,6 +261,8 @@ def test_a_note_of_the_process_is_shown_while_it_lives(run):
     assert reading.live(run, note["at"]).note is None  # nobody holds the run
     with Store.open(run, write=True):
         assert reading.live(run, note["at"] + 1).note == note and reading.live(run, note["at"] + 1000).note is None
+    told = reading.Live(1, {"said": ["round 3: held-out 50 %", "doctor: look", 7]}, False)
+    assert watching.said(told) == ["doctor: look", "7"]  # rounds have a place of their own on the page
     for odd in ("", "{", '{"pid": 1}', "[" * 10**5, json.dumps({**note, "total": "x"})):
         (run / "now.json").write_text(odd)
         assert noted(run) is None
