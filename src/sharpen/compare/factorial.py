@@ -74,17 +74,14 @@ def crossings(made: Mapping[str, tuple[str, frozenset[str]]], values: Mapping[st
     values  by name, one a seed, of the same seeds; who has none is left out, and so is all where there are fewer than two seeds
     """
     known = {made[name]: name for name in made if len(values.get(name, ())) > 1}
-    raw = []
+    raw: list[tuple[str, str, str, float, float]] = []
     for (recipe, a), (same, b) in combinations(known, 2):
-        four = [known.get((recipe, settings)) for settings in (a, b, a | b, a & b)]
-        if recipe != same or None in four or a <= b or b <= a:
-            continue
-        one, other, both, neither = (np.asarray(values[name], float) for name in four if name is not None)
-        raw.append((*four[:3], *tested((both - neither).tolist(), (one + other - 2 * neither).tolist())))
+        four = [known[recipe, settings] for settings in (a, b, a | b, a & b) if (recipe, settings) in known]
+        if recipe == same and len(four) == 4 and not (a <= b or b <= a):
+            one, other, both, neither = (np.asarray(values[name], float) for name in four)
+            raw.append((four[0], four[1], four[2], *tested((both - neither).tolist(), (one + other - 2 * neither).tolist())))
     corrected = holm([p for *_, p in raw])
-    return sorted(
-        (Crossing(str(a), str(b), str(both), d, p) for (a, b, both, d, _), p in zip(raw, corrected)), key=lambda c: c.p
-    )
+    return sorted((Crossing(*row[:4], p) for row, p in zip(raw, corrected)), key=lambda c: c.p)
 
 
 def tested(values: Sequence[float], base: Sequence[float]) -> tuple[float, float]:

@@ -34,6 +34,7 @@ from sharpen.view import trees
 POWER = "^N"  # behind the name of a number: an exponent of the length of a run
 FRESH = 1000  # seeds of the report begin here, after those of the trials
 WARM_BY = "role"
+ANEW = 20  # draws until a trial has settings that none has had; where all were tried, some are tried twice
 MAP = "tasks.map="  # the setting that says what a file's columns are
 
 
@@ -151,7 +152,12 @@ def proposing(plan: Plan, subject: Subject) -> engine.Propose:
                 return space.values(subject.space, strategies.mean(known.scores, len(subject.space), plan.seed)), "es mean", ()
         if speak and (said := asked.propose(subject.space, history, speak, plan.seed)) is not None:
             return said, "role", ()
-        made = space.values(subject.space, proposer(subject.space, known, plan.seed, number))
+        names = {knob.name for knob in subject.space}
+        before = [{k: v for k, v in c.values.items() if k in names} for c in history.candidates]
+        for again in range(1 if plan.by == "es" else ANEW):  # the same settings with the same seeds are the same run
+            made = space.values(subject.space, proposer(subject.space, known, plan.seed, number + again * 10**6))
+            if made not in before:
+                break
         return made, "chance: the role named no new settings" if speak else plan.by, ()
 
     return propose
