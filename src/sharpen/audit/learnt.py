@@ -60,8 +60,8 @@ def calibration(rewards: Sequence[float], correct: Sequence[bool]) -> Calibratio
     if yes and no:
         auc = fmean((a > b) + 0.5 * (a == b) for a in yes for b in no)
     brier = fmean((r - c) ** 2 for r, c in zip(rewards, correct))
-    means = (fmean(own) if own else None for own in (yes, no))
-    return Calibration(len(rewards), auc, sum(gaps) / len(rewards), brier, *means, doubt(list(bins.values())))
+    paid, unpaid = (fmean(own) if own else None for own in (yes, no))
+    return Calibration(len(rewards), auc, sum(gaps) / len(rewards), brier, paid, unpaid, doubt(list(bins.values())))
 
 
 def doubt(bins: Sequence[Sequence[tuple[float, bool]]]) -> float:
