@@ -237,8 +237,9 @@ def watch(seconds: float) -> None:
         print(f"{len(page)} pairs; the page took {statistics.median(page):.2%} of one processor meanwhile")
 
 
-RUN = "quickstart --set student=micro --set warmup_steps=40 --set round_steps=5 --set prompts=16 --set replay=32 --set retain=0"
-RUN += " --set validation=8 --set test=8 --set device=cpu --set precision=fp32 --seed 1"
+RUN = "quickstart --tasks chain_sum/1 --set student=micro --set warmup_steps=100 --set warmup_rows=32 --set retain=0"
+RUN += " --set round_steps=5 --set prompts=16 --set replay=32 --set max_tokens=12"
+RUN += " --set validation=40 --set test=8 --set device=cpu --set precision=fp32 --seed 1"
 
 
 def decided(directory: Path) -> int:
@@ -285,7 +286,9 @@ def run(rounds: int) -> None:
 
         def spent(number: int) -> int:
             """Of the processor, in hundredths of a second, when that many rounds were closed."""
-            while decided(directory) < number and process.poll() is None:
+            while decided(directory) < number:
+                if process.poll() is not None:
+                    raise SystemExit(f"the run ended before its time: sharpen run {RUN}")
                 time.sleep(0.2)
             return status(process.pid)["used"]
 
