@@ -3,6 +3,7 @@
     python bench/page.py fill /tmp/million                # a made-up run; killed, it goes on where it was (--rollouts N)
     python bench/page.py look /tmp/million                # first paint, every page, memory
     python bench/page.py watch --seconds 60               # a writer that commits steps, alone and under watch, in turns
+    python bench/page.py run --rounds 30                  # a run whose rounds are watched and not, in turns
 
 The times are of this machine and of what else it does: `look` says the processor's seconds beside those of the clock.
 """
@@ -17,13 +18,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sharpen.core import Arm, ArmStats, Decision, Evaluation, Task
+from sharpen.core import Arm, ArmStats, Decision, Evaluation, Task, UserError
 from sharpen.store import Position, Store, database
 
 FAMILIES = tuple(f"family_{i:02d}" for i in range(16))
@@ -231,17 +237,96 @@ def watch(seconds: float) -> None:
         print(f"{len(page)} pairs; the page took {statistics.median(page):.2%} of one processor meanwhile")
 
 
+RUN = "quickstart --tasks chain_sum/1 --set student=micro --set warmup_steps=100 --set warmup_rows=32 --set retain=0"
+RUN += " --set round_steps=5 --set prompts=16 --set replay=32 --set max_tokens=12"
+RUN += " --set validation=40 --set test=8 --set device=cpu --set precision=fp32 --seed 1"
+
+
+def decided(directory: Path) -> int:
+    """Rounds that a run has closed, its start among them; a single look at the store."""
+    try:
+        with Store.open(directory) as store:
+            return int(store.rows("SELECT count(*) FROM decisions")[0][0])
+    except UserError:
+        return 0
+
+
+@contextmanager
+def looked_at(directory: Path) -> Iterator[None]:
+    """A page with the whole overview, open and listening to the news, as a browser has it."""
+    server = subprocess.Popen([sys.executable, "-c", SERVER, str(directory)], stdout=subprocess.PIPE, text=True)
+    try:
+        port, token, name = server.stdout.readline().split()
+        head = {"authorization": f"Bearer {token}"}
+        get(port, token, f"/{name}")
+        news = urllib.request.Request(f"http://127.0.0.1:{port}/{name}/events?all=1", headers=head)
+        listener = threading.Thread(target=drained, args=(urllib.request.urlopen(news, timeout=600),), daemon=True)
+        listener.start()
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def drained(stream: Any) -> None:
+    """Read news until the server is gone."""
+    with stream, suppress(OSError, HTTPException):
+        for _ in stream:
+            pass
+
+
+def run(rounds: int) -> None:
+    """The processor's seconds of a run's own process for each round, of rounds that are watched and not, in turns: pairs of
+    neighbours in either order, so that a drift of the machine or of the run hits both alike."""
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place) / "run"
+        words = [*RUN.split(), "--budget", f"{10 * (rounds + 2)}steps", "--run-dir", str(directory)]
+        process = subprocess.Popen([sys.executable, "-m", "sharpen", "run", *words], stderr=subprocess.DEVNULL)
+        used: dict[bool, list[float]] = {False: [], True: []}
+
+        def spent(number: int) -> int:
+            """Of the processor, in hundredths of a second, when that many rounds were closed."""
+            while decided(directory) < number:
+                if process.poll() is not None:
+                    raise SystemExit(f"the run ended before its time: sharpen run {RUN}")
+                time.sleep(0.2)
+            return status(process.pid)["used"]
+
+        try:
+            spent(2)  # the first round compiles and fills caches
+            for pair in range(rounds // 2):
+                for watched in (pair % 2 == 0, pair % 2 == 1):
+                    with looked_at(directory) if watched else nullcontext():
+                        closed = decided(directory)
+                        before = spent(closed + 1)  # a page is opened in the midst of a round: the next one is whole
+                        used[watched].append((spent(closed + 2) - before) / 100)
+                gains = [100 * (b / a - 1) for a, b in zip(used[False], used[True])]
+                error = statistics.stdev(gains) / len(gains) ** 0.5 if pair else float("nan")
+                means = (statistics.fmean(used[k]) for k in (False, True))
+                print(
+                    "{:.3f} s of the processor a round alone, {:.3f} watched;".format(*means),
+                    f"{statistics.fmean(gains):+.2f} % ± {1.96 * error:.2f} over {len(gains)} pairs",
+                    flush=True,
+                )
+        finally:
+            process.kill()
+            process.wait()
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("fill", "look", "watch"))
+    parser.add_argument("what", choices=("fill", "look", "watch", "run"))
     parser.add_argument("directory", nargs="?", type=Path)
     parser.add_argument("--rollouts", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rounds", type=int, default=30)
     given = parser.parse_args()
     if given.what == "fill":
         fill(given.directory, given.rollouts)
     elif given.what == "look":
         look(given.directory)
+    elif given.what == "run":
+        run(given.rounds)
     else:
         watch(given.seconds)
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB here")

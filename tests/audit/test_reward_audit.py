@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from sharpen.audit import learnt
+from sharpen.audit import learnt, split_point
 from sharpen.core import Task
 from sharpen.guard import doctor
 from sharpen.verify import verify
@@ -27,6 +28,24 @@ def test_calibration_by_hand():
     assert learnt.calibration([1.0, 0.3], [True, True]).auc is None
     with pytest.raises(ValueError, match="cannot be compared"):
         learnt.calibration([], [])
+
+
+def test_residuals_with_mean_zero_have_no_discrepancy_whatever_their_skew():
+    skewed = [-1.0] * 30 + [3.0] * 10
+    assert split_point.discrepancy(skewed) == pytest.approx(0) and split_point.discrepancy([*skewed, 0.0]) == pytest.approx(0)
+    assert split_point.discrepancy(np.array(skewed) + 0.3) > 0.1 and split_point.discrepancy([]) == 0
+    assert split_point.class_discrepancy(0.25, 2 * 0.25 * 0.75) == 0 and split_point.class_discrepancy(
+        0.5, 0.1
+    ) == pytest.approx(0.4)
+
+
+def test_what_chance_explains_is_no_doubt():
+    """Of an honest reward, however uncertain, nothing is left; of one that is too sure, what it is too sure by."""
+    rng = np.random.default_rng(0)
+    bins = [[(p, bool(rng.random() < p)) for p in rng.uniform(low, low + 0.1, 2000)] for low in np.arange(10) / 10]
+    assert learnt.doubt(bins) < 0.01 and learnt.doubt([[(0.5, i % 2 == 0) for i in range(100)]]) == 0
+    # Said 0.9 and right in six of ten: |2 * 0.9 * 0.1 - (0.6 * 0.1 + 0.4 * 0.9)| = 0.24.
+    assert learnt.calibration([0.9] * 1000, [True] * 600 + [False] * 400).doubt == pytest.approx(0.24)
 
 
 def test_every_hacker_is_wrong_and_every_twin_right_to_the_verifier():

@@ -50,3 +50,18 @@ def test_exposure_converges_below_two_and_overshoots_above_one():
     assert abs(smooth[-1] - 0.08) < 1e-6 and (np.diff(smooth) >= -1e-12).all()
     assert abs(damped[-1] - 0.08) < 1e-3 and damped.max() > 0.081
     assert abs(wild[-1] - 0.08) > 0.01 or abs(wild[-2] - 0.08) > 0.01
+
+
+def test_what_two_changes_do_together_is_set_against_what_each_does_alone():
+    """By hand: alone +0.1 and +0.2, together +0.1, so 0.2 less than their sum, in each of three seeds; noise of 0.001."""
+    made = {"": frozenset[str](), "a": frozenset({"lr=1"}), "b": frozenset({"top_p=1"}), "ab": frozenset({"lr=1", "top_p=1"})}
+    named = {name: ("grpo", settings) for name, settings in made.items()}
+    values = {"": [0.3, 0.4, 0.5], "a": [0.4, 0.5, 0.6], "b": [0.5, 0.6, 0.7], "ab": [0.401, 0.5, 0.599]}
+    (found,) = factorial.crossings(named, values)
+    assert {found.one, found.other} == {"a", "b"} and found.both == "ab" and found.together == pytest.approx(-0.2)
+    assert found.p < 0.001 and "-20.0 points" in found.says and found.says.endswith("they interact.")
+    added = {**values, "ab": [0.62, 0.69, 0.79]}  # +0.3, give or take
+    (found,) = factorial.crossings(named, added)
+    assert found.p > 0.05 and found.says.endswith("no interaction is shown.")
+    assert factorial.crossings({**named, "b": ("rloo", made["b"])}, values) == []  # of two recipes nothing is crossed
+    assert factorial.crossings(named, {**values, "": [0.3]}) == []

@@ -55,6 +55,7 @@ def test_errors_that_do_not_look_have_the_base_rate_and_deceit_has_more():
     found = gaps.deception(strong, deceit, strong, weak)
     assert found.score == 1.0 and found.base == pytest.approx(0.4, abs=0.02) and found.ratio > 2.3
     nothing = gaps.deception(strong, strong, strong, weak)
+    assert math.isnan(gaps.deception([], [], [], []).score)
     assert nothing.tax == 0 and math.isnan(nothing.score)
 
 

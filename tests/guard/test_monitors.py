@@ -115,17 +115,30 @@ def test_a_student_of_a_fixed_set_parts_from_the_oracle_and_one_of_fresh_samples
     assert hacking.parted([1, 0.5], [1, 0.5]) is None
 
 
+def taught(seed, hacked, tasks=320):
+    """A simulated distillation: the distance to the teacher falls throughout, skill rises, and from round `hacked` on falls."""
+    rng = np.random.default_rng(seed)
+    loop, rounds = run(seed, rounds=20, tasks=tasks)
+    start, top = rng.uniform(0.1, 0.3), rng.uniform(0.4, 0.8)
+    for i, step in enumerate(loop):
+        step["to_teacher"] = 2.0 * (i + 1) ** -0.4 * rng.lognormal(0, 0.1)
+    for r in rounds:
+        skill = start + (top - start) * (1 - np.exp(-0.2 * min(r["round"], hacked))) - 0.04 * max(r["round"] - hacked, 0)
+        r["accuracy"] = rng.binomial(tasks, max(skill, 0.0)) / tasks
+    return loop, rounds
+
+
+def test_a_student_that_learns_its_teachers_faults_is_found_and_one_that_learns_its_skill_is_left_alone():
+    at = [found(*taught(seed, 10)).get("teacher_hacking", 99) for seed in range(30)]
+    assert sum(10 < r <= 15 for r in at) >= 27, at
+    assert sum("teacher_hacking" in found(*taught(seed, 99)) for seed in range(40)) <= 1
+    assert sum("teacher_hacking" in found(*taught(seed, 99, tasks=8)) for seed in range(40)) <= 1
+
+
 def test_a_power_law_is_followed_or_left():
     x = np.arange(1, 41)
     noise = np.random.default_rng(0).lognormal(0, 0.01, 40)
     assert hacking.deviation(x**-0.5 * noise) < hacking.LEAVES < hacking.deviation(np.where(x > 20, 0.02, x**-0.5) * noise)
-
-
-def test_residuals_with_mean_zero_have_no_discrepancy_whatever_their_skew():
-    skewed = [-1.0] * 30 + [3.0] * 10
-    assert hacking.discrepancy(skewed) == pytest.approx(0) and hacking.discrepancy([*skewed, 0.0]) == pytest.approx(0)
-    assert hacking.discrepancy(np.array(skewed) + 0.3) > 0.1 and hacking.discrepancy([]) == 0
-    assert hacking.class_discrepancy(0.25, 2 * 0.25 * 0.75) == 0 and hacking.class_discrepancy(0.5, 0.1) == pytest.approx(0.4)
 
 
 def test_a_schedule_is_read_off_gradient_norms():
@@ -136,14 +149,3 @@ def test_a_schedule_is_read_off_gradient_norms():
     spiked = [2.0] * 100
     spiked[40] = 900.0
     assert np.allclose(refinement.refined(spiked), flat, atol=0.05) and refinement.refined([1.0] * 5) is None
-
-
-def test_errors_that_have_nothing_to_do_with_what_is_hidden_have_a_ratio_of_one():
-    rng = np.random.default_rng(0)
-    strong, weak = rng.random(40_000) < 0.8, rng.random(40_000) < 0.6
-    with_ = rng.random(40_000) < 0.5
-    honest = hacking.deception(strong, with_ & strong, strong, weak)
-    assert honest.ratio == pytest.approx(1, abs=0.05)
-    lies = hacking.deception(strong, strong & ~(rng.random(40_000) < 0.8 * ~weak), strong, weak)
-    assert lies.ratio > 2 and lies.score == 1
-    assert hacking.deception([], [], [], []).conflict == 0

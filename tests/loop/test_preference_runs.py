@@ -116,3 +116,18 @@ def test_a_teacher_must_be_a_model_that_speaks_the_students_tongue(tmp_path):
     (tmp_path / "second").mkdir()
     with pytest.raises(UserError, match="its tokenizer is not the student's"):
         run("forward_kl", tmp_path / "second", HARD, roles=(f"teacher={tmp_path / 'teacher'}",))
+
+
+def test_how_far_the_teacher_is_stands_in_every_step_of_a_distillation_and_in_no_other(tmp_path):
+    """It is what the doctor sets held-out accuracy against."""
+    for place in ("first", "second"):
+        (tmp_path / place).mkdir()
+    run("grpo", tmp_path / "first", HARD)
+    with Store.open(tmp_path / "first" / "run") as store:
+        last = store.last_commit()
+        assert last and last.accepted and not any("to_teacher" in s for s in store.steps())
+    teacher = tmp_path / "first" / "run" / "checkpoints" / last.accepted
+    run("forward_kl", tmp_path / "second", HARD, roles=(f"teacher={teacher}",))
+    with Store.open(tmp_path / "second" / "run") as store:
+        steps = [s for s in store.steps() if s["phase"] == "loop"]
+    assert steps and all(s["to_teacher"] == s["loss"] for s in steps)

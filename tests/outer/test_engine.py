@@ -10,7 +10,7 @@ import pytest
 
 from sharpen.core import UserError
 from sharpen.hashing import derive
-from sharpen.outer import acquisition, asked, engine, proposers, space, strategies
+from sharpen.outer import acquisition, asked, engine, proposers, space, strategies, tuning
 from sharpen.outer.history import Candidate, Failed, Failure, History, Score, read
 
 SPACE = space.read("lr,temperature,guard=a|b|c")
@@ -62,6 +62,21 @@ def test_optuna_is_asked_for_the_same_place_by_the_same_history(by):
     known = proposers.Tried(points, np.array([true(space.values(SPACE, p)) for p in points]))
     one, two = (proposers.chosen(by)(SPACE, known, 3, 8) for _ in range(2))
     assert one.tolist() == two.tolist() and ((one >= 0) & (one <= 1)).all()
+
+
+@pytest.mark.parametrize("by", ["random", "ei", "kg"])
+def test_no_settings_are_tried_twice_while_others_are_left(by):
+    """Twelve places, twelve trials: with the same seeds the same settings are the same run, and tell nothing new."""
+    few = space.read("guard=a|b|c,curriculum=d|e|f|g")
+    base = {"guard": "a", "curriculum": "d"}
+    subject = tuning.Subject(
+        few, base, lambda c, rung: Score(c.number, rung, 0.5 + 0.1 * (c.values["guard"] == "b")), None, None
+    )
+    history = History()
+    engine.search(history, tuning.proposing(tuning.Plan("grpo", "", by=by), subject), subject.measure, 12)
+    assert len({tuple(sorted(c.values.items())) for c in history.candidates}) >= 11
+    engine.search(history, tuning.proposing(tuning.Plan("grpo", "", by=by), subject), subject.measure, 14)  # and then goes on
+    assert len(history.candidates) == 14
 
 
 def test_killed_anywhere_it_goes_on_as_if_it_never_was(tmp_path):

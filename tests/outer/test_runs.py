@@ -102,6 +102,16 @@ def test_options_of_another_kind_of_search_are_refused(tmp_path):
         assert found.exit_code == 2 and said in found.output, found.output
 
 
+def test_a_root_that_keeps_nothing_is_said_to_tell_nothing(tmp_path, echo):
+    """The ratchet wants more of a rise than a step of four prompts can show; `always` keeps whatever comes."""
+    said: list[str] = []
+    for guard in ("always", "ratchet"):
+        setting = runs.Setting(tmp_path / guard, "1steps", (0,), tasks=echo, settings=(*SETTINGS, f"guard={guard}"))
+        found = runs.measured(setting, "root", "grpo", (), seeds=(0,))
+        said.append(runs.blind(found, "1steps") or "")
+    assert said[0] == "" and "keeps none of its rounds" in said[1] and "guard=always" in said[1]
+
+
 def test_an_evolution_tries_what_it_changes_and_goes_on_where_it_was(tmp_path, echo):
     plan = evolve.Plan("grpo", most=2, each="1steps", by="dgm", confirm=0, tasks=echo, settings=SETTINGS)
     found = evolve.evolve(tmp_path / "e", plan, QUIET)

@@ -104,6 +104,15 @@ def test_a_search_goes_on_by_itself_and_every_page_fits_a_phone(tab, tmp_path):
         assert tab.console == []
 
 
+def test_a_phone_shows_what_runs_are_worth_without_scrolling(tab, tmp_path):
+    with served(make(tmp_path / "one"), make(tmp_path / "a-run-of-a-long-name-that-nobody-would-break")) as site:
+        tab.size(400, 800, 2, mobile=True)
+        tab.open(app.address(site))
+        ends = "[...document.querySelectorAll('.runs td.num')].filter(e => e.innerText.includes('50.0'))"
+        assert tab.run(f"{ends}.length") == 2 and tab.run(f"{ends}.every(e => e.getBoundingClientRect().right <= 400)")
+        tab.send("Emulation.clearDeviceMetricsOverride")
+
+
 def test_hostile_text_does_nothing(tab, tmp_path):
     plain = ATTACK.replace("\ud800", "")
     arm = Arm(plain, 1)

@@ -16,9 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from sharpen.cli import program
 from sharpen.core import Arm, ArmStats, Decision, Evaluation, Rollout, Sample, Task, UserError, Verdict
 from sharpen.guard import Diagnosis
+from sharpen.report.charts import percent
 from sharpen.store import Asked, Position, Store, asked
 from sharpen.terminal import Noted, Quiet, listening, noted
 from sharpen.view import answers, app, found, reading, searching, watching
@@ -190,6 +193,35 @@ def test_the_overview_by_hand(run):
     assert [f["name"] for f in said["findings"]] == ["mismatch grows"]
 
 
+def test_what_is_told_is_of_the_weights_that_are_exported(run):
+    """A round that the guard is unsure of is not what is exported, and the half by which it chose is not what is told."""
+    with Store.open(run, write=True) as store:
+        evaluate(store, 3, {ADD: "1111", SORT: "1111"})
+        store.add_decision(3, Decision("unclear", "no evidence either way", {}))
+        store.commit(Position("loop", 8, 3))
+    look = reading.look(run)
+    assert (look.kept, look.accuracy.value, look.gain.value, look.skills[ADD][0].value) == (1, 0.5, 0.375, 0.75)
+    with Store.open(run, write=True) as store:
+        evaluate(store, 4, {ADD: "1011", SORT: "1010"})
+        store.add_decision(4, Decision("better", "accepted: it rose on the half that chooses", {"reported": 0.25}))
+        store.commit(Position("loop", 8, 4))
+    look = reading.look(run)  # of every second task: 0 and 1 of 2 right for `add`, none for `sort`; nothing at the start
+    assert (look.kept, look.accuracy.value, look.gain.value) == (4, 0.25, 0.25)
+    assert [now.value for now, _ in look.skills.values()] == [0.5, 0.0]
+
+
+@NEEDED
+def test_the_list_and_the_comparison_begin_with_the_weights_that_are_exported(run, tmp_path):
+    with Store.open(run, write=True) as store:
+        evaluate(store, 3, {ADD: "1111", SORT: "1111"})
+        store.add_decision(3, Decision("unclear", "no evidence either way", {}))
+        store.commit(Position("loop", 8, 3))
+    here = client(run, make(tmp_path / "other"))
+    listed = here.get("/").text
+    assert listed.count(percent(0.5, 1)) == 2 and percent(1, 1) not in listed and ", round 1<" in listed
+    assert got(here, "/run")["kept"] == 1 and got(here, "/run/compare")["b"] == "validation:1"
+
+
 def test_what_is_left_of_each_kind_of_budget(run):
     look = reading.look(run)
     idle = reading.Live(None, None, False)
@@ -229,6 +261,8 @@ def test_a_note_of_the_process_is_shown_while_it_lives(run):
     assert reading.live(run, note["at"]).note is None  # nobody holds the run
     with Store.open(run, write=True):
         assert reading.live(run, note["at"] + 1).note == note and reading.live(run, note["at"] + 1000).note is None
+    told = reading.Live(1, {"said": ["round 3: held-out 50 %", "doctor: look", 7]}, False)
+    assert watching.said(told) == ["doctor: look", "7"]  # rounds have a place of their own on the page
     for odd in ("", "{", '{"pid": 1}', "[" * 10**5, json.dumps({**note, "total": "x"})):
         (run / "now.json").write_text(odd)
         assert noted(run) is None
@@ -377,6 +411,21 @@ def test_labels_are_decided_once_and_the_second_person_is_told(run):
     assert (decided["taken"], decided["made"], decided["said"]["who"]) == (3, MENDED.id, "Ada")
     assert here.post("/run/decide", data=form).status_code == 409
     assert asked.listed(run, "dispute") == [] and client(run).get("/run/labels").status_code == 200
+
+
+def test_in_the_terminal_too_the_first_counts_and_the_second_is_told(run):
+    def decide(*decisions: str):
+        return CliRunner().invoke(program.app, ["decide", str(run), *decisions])
+
+    dispute, repair = CLAIM.id[:12], question(SORT, 2).id[:12]
+    assert dispute in decide().stdout and repair in decide().stdout
+    refused = decide(f"{dispute}=accept", "nothing=reject")  # all are read before any is decided
+    assert refused.exit_code == 2 and "no label begins with 'nothing'" in refused.stderr
+    assert decide(f"{dispute}=accept").exit_code == 0
+    second = decide(f"{dispute}=edit:5")
+    assert second.exit_code == 2 and "was first, and said accept" in second.stderr and "yours was not kept" in second.stderr
+    assert dispute not in decide().stdout and decide(f"{repair}=perhaps").exit_code == 2
+    assert [said.answer for said in asked.listed(run, "dispute", "repair")] == ["accept"]
 
 
 @NEEDED

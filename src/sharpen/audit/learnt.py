@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from sharpen.audit import split_point
 from sharpen.core import Task
 from sharpen.verify import final_answer, right_response
 
@@ -30,6 +31,9 @@ class Calibration:
     error       mean distance of reward and share of right answers, over BINS bins of reward, by their size (expected
                 calibration error, arXiv 1706.04599, section 2)
     brier       mean squared distance of reward and outcome
+    doubt       what of the reward's errors no chance explains: mean over the same bins, by their size, of the split-point
+                discrepancy (`split_point.class_discrepancy`); 0 where a reward of 0.8 is right in eight of ten, however
+                uncertain it is
     right, wrong  mean reward of each; None where there were none
     """
 
@@ -39,6 +43,7 @@ class Calibration:
     brier: float
     right: float | None
     wrong: float | None
+    doubt: float = 0.0
 
 
 def calibration(rewards: Sequence[float], correct: Sequence[bool]) -> Calibration:
@@ -55,8 +60,17 @@ def calibration(rewards: Sequence[float], correct: Sequence[bool]) -> Calibratio
     if yes and no:
         auc = fmean((a > b) + 0.5 * (a == b) for a in yes for b in no)
     brier = fmean((r - c) ** 2 for r, c in zip(rewards, correct))
-    means = (fmean(own) if own else None for own in (yes, no))
-    return Calibration(len(rewards), auc, sum(gaps) / len(rewards), brier, *means)
+    paid, unpaid = (fmean(own) if own else None for own in (yes, no))
+    return Calibration(len(rewards), auc, sum(gaps) / len(rewards), brier, paid, unpaid, doubt(list(bins.values())))
+
+
+def doubt(bins: Sequence[Sequence[tuple[float, bool]]]) -> float:
+    """As in `Calibration`. A bin's probability is its mean reward, from 0 to 1."""
+    found = []
+    for own in bins:
+        p = min(max(fmean(r for r, _ in own), 0.0), 1.0)
+        found.append(len(own) * split_point.class_discrepancy(p, fmean(abs(right - p) for _, right in own)))
+    return sum(found) / sum(map(len, bins))
 
 
 def plain(answer: str, task: Task) -> str:

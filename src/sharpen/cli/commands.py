@@ -304,11 +304,9 @@ def rewards(
         print(json.dumps(audits, indent=1))
     else:
         by_round = [(row["round"], row["calibration"]) for row in audits if row["calibration"]]
-        shown = [
-            (n, c["n"], *("" if c[k] is None else f"{c[k]:.2f}" for k in ("auc", "error", "brier", "right", "wrong")))
-            for n, c in by_round
-        ]
-        tables.show(("round", "answers", "ranked rightly", "off by", "brier", "paid if right", "if wrong"), shown)
+        columns = ("auc", "error", "doubt", "brier", "right", "wrong")
+        shown = [(n, c["n"], *("" if c.get(k) is None else f"{c[k]:.2f}" for k in columns)) for n, c in by_round]
+        tables.show(("round", "answers", "ranked rightly", "off by", "no chance", "brier", "paid if right", "if wrong"), shown)
         acts = [
             (a["name"], a["n"], f"{a['fooled']:.0%}", f"{a['lift']:+.2f}", f"{a['twin']:+.2f}") for a in audits[-1]["gallery"]
         ]

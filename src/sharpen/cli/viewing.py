@@ -6,8 +6,9 @@ import getpass
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -66,26 +67,16 @@ def decide(
     Of a label in dispute, accept says that the claim is right, and reject leaves the task out. Of a label that the run revised,
     accept leaves it so, and reject puts back what was. edit:LABEL is the right one. The run takes it in after its round.
     """
-    from sharpen.core import UserError
     from sharpen.store import Store
     from sharpen.terminal import tables
     from sharpen.view import deciding
 
     with Store.open(directory) as store:
         undecided, decided = deciding.labels(store, directory)
-    for text in decisions or []:
-        id, equals, answer = text.partition("=")
-        found = [label for label in undecided if id and label.subject.startswith(id)]
-        verb, _, label = answer.partition(":")
-        if not equals or verb not in ("accept", "reject", "edit"):
-            raise UserError(f"{text!r}: a decision is written ID=accept, ID=reject or ID=edit:LABEL.")
-        if len(found) != 1:
-            raise UserError(
-                f"{text!r}: {len(found)} labels begin with {id!r}. `sharpen decide {directory}` lists those that wait."
-            )
-        given = {"kind": found[0].kind, "subject": found[0].subject, "answer": verb, "label": label, "who": getpass.getuser()}
-        said = deciding.decide(directory, given, time.time())
-        tables.say(f"{said.subject[:12]}: {verb}, taken in after the next round", sys.stderr)
+    given = [read(text, [*undecided, *decided], directory) for text in decisions or []]  # all of them, before any is decided
+    for one in given:
+        said = deciding.decide(directory, one, time.time())
+        tables.say(f"{said.subject[:12]}: {said.answer}, taken in after the next round", sys.stderr)
     if as_json:
         print(json.dumps({"open": [*map(deciding.summary, undecided)], "decided": [*map(deciding.summary, decided)]}, indent=1))
     elif not decisions and not undecided:
@@ -97,6 +88,22 @@ def decide(
         ]
         tables.show(("id", "what", "arm", "question", "was", "claimed"), rows)
         tables.say(f"\n{len(undecided)} to decide, {len(decided)} decided", sys.stderr)
+
+
+def read(text: str, labels: Sequence[Any], directory: Path) -> dict[str, str]:
+    """A decision as it was written. UserError where it is none, and where no label, or more than one, is meant. One that is
+    decided already is meant too: who was first is told by who takes it in."""
+    from sharpen.core import UserError
+
+    id, equals, answer = text.partition("=")
+    verb, _, label = answer.partition(":")
+    if not equals or verb not in ("accept", "reject", "edit"):
+        raise UserError(f"{text!r}: a decision is written ID=accept, ID=reject or ID=edit:LABEL.")
+    found = [label for label in labels if id and label.subject.startswith(id)]
+    if len(found) != 1:
+        count = f"{len(found)} labels begin" if found else "no label begins"
+        raise UserError(f"{text!r}: {count} with {id!r}. `sharpen decide {directory}` lists those that wait.")
+    return {"kind": found[0].kind, "subject": found[0].subject, "answer": verb, "label": label, "who": getpass.getuser()}
 
 
 def cut(text: str) -> str:

@@ -115,4 +115,4 @@ def deception(
     broken, only_strong = without & ~with_it & strong, strong & ~weak
     share = float(only_strong[broken].mean()) if broken.any() else float("nan")
     base = float(only_strong[strong].mean()) if strong.any() else float("nan")
-    return Deception(float((without & ~with_it).mean()), share, base)
+    return Deception(float((without & ~with_it).mean()) if len(without) else 0.0, share, base)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.compare import controls, paired, runner
+from sharpen.compare import controls, factorial, paired, runner
 from sharpen.core import Evaluation
 from sharpen.estimate import Estimate
 from sharpen.guard import Budget, parse_budget
@@ -93,7 +93,7 @@ def result(directory: Path, plan: runner.Plan, target: float | None = None) -> d
         "target": target,
         "finished": sum(len(runs) for runs in outcomes) == len(plan.seeds) * len(recipes),
         "contenders": found,
-        "notes": notes(plan, recipes, found),
+        "notes": notes(plan, recipes, found) + [crossing.says for crossing in crossings(plan, outcomes)],
     }
 
 
@@ -208,6 +208,13 @@ def versus(found: Sequence[dict[str, Any]], outcomes: Sequence[Sequence[Outcome]
             said = verdict(d, p, first["name"], measure)
             row = (_difference(d) or {}) | {"p": d.p, "p_corrected": p, **said}
             found[i]["versus"] = (found[i]["versus"] or {}) | {measure: row}
+
+
+def crossings(plan: runner.Plan, outcomes: Sequence[Sequence[Outcome]]) -> list[factorial.Crossing]:
+    """Changes of which both, each and neither were tried, by accuracy on the test split; of contenders whose runs are whole."""
+    made = {c.name: (c.recipe, frozenset(c.settings)) for c in plan.contenders if not c.as_control}
+    whole = {c.name: runs for c, runs in zip(plan.contenders, outcomes) if sum(o.whole for o in runs) == len(plan.seeds)}
+    return factorial.crossings(made, {name: [o.after.accuracy for o in runs if o.after] for name, runs in whole.items()})
 
 
 def verdict(d: paired.Difference, p: float, other: str, measure: str = "accuracy") -> dict[str, str]:

@@ -2,20 +2,26 @@
 
 Tiapkin et al., "On Teacher Hacking in Language Model Distillation", arXiv 2502.02671: the proxy is the distance to the
 teacher, the golden metric that to the oracle; hacking is a proxy that falls while the golden one rises, and it shows early as
-a proxy that no longer follows the power law of its beginning. Below, also the split-point discrepancy of residuals, which
-says whether a predictor's errors are only noise.
+a proxy that no longer follows the power law of its beginning. In a run the loss of a distilling objective stands for the
+proxy, and held-out accuracy for the oracle (`astray`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 
+from sharpen.guard.learnt import Finding
+
 LEAST = 8  # points of a curve
 LEAVES = 3.0  # standard deviations of the first half's residuals
+ROUNDS = 6  # of a run that are compared, the later half with the earlier
+NEARER = 0.98  # times the distance to the teacher that it was
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,34 @@ def parted(proxy: Sequence[float], golden: Sequence[float]) -> Parted | None:
     return Parted(bool(rose and fell), lowest, deviation(near))
 
 
+def astray(loop: Sequence[Mapping[str, Any]], rounds: Sequence[Mapping[str, Any]]) -> Finding | None:
+    """The later three of the last ROUNDS rounds against the three before: nearer to the teacher, by a fiftieth or more, and
+    less right on held-out tasks, by more than two standard errors of a difference between two evaluations. Quiet where no step
+    has `to_teacher`, the loss of an objective that only draws the student to its teacher."""
+    near = {
+        r["round"]: [float(s["to_teacher"]) for s in loop if s["round"] == r["round"] and s.get("to_teacher") is not None]
+        for r in rounds[-ROUNDS:]
+    }
+    seen = [
+        (fmean(near[r["round"]]), float(r["accuracy"]), int(r["n"])) for r in rounds[-ROUNDS:] if near[r["round"]] and r["n"]
+    ]
+    if len(seen) < ROUNDS:
+        return None
+    half = ROUNDS // 2
+    (was, before), (now, after) = (tuple(fmean(r[k] for r in part) for k in (0, 1)) for part in (seen[:half], seen[half:]))
+    middle = min(max((before + after) / 2, 1 / seen[-1][2]), 1 - 1 / seen[-1][2])
+    error = math.sqrt(2 * middle * (1 - middle) / seen[-1][2])
+    if not now < NEARER * was or before - after < 2 * error:
+        return None
+    evidence = {"to_teacher_before": was, "to_teacher": now, "held_out_before": before, "held_out": after, "error": error}
+    cure = (
+        "The student learns the teacher's faults: let it learn from answers of its own (a recipe such as gkd or "
+        "on_policy) and more varied --tasks, keep right ones only (--set select=keep_correct), or hold what was best (--set "
+        "guard=ratchet)."
+    )
+    return Finding("teacher_hacking", evidence, cure)
+
+
 def deviation(curve: np.ndarray) -> float:
     """How far the mean of the second half lies off a x^-b, fitted to the first half in logarithms, in its residuals'
     deviations."""
@@ -50,60 +84,3 @@ def deviation(curve: np.ndarray) -> float:
     slope, start = np.polyfit(x[:half], y[:half], 1)
     residuals = y - (slope * x + start)
     return float(abs(residuals[half:].mean()) / (residuals[:half].std() + 1e-3))
-
-
-def discrepancy(residuals: Sequence[float]) -> float:
-    """|2 MAR+ MAR- - MAR (MAR+ + MAR-)|: 0 where the residuals y - prediction have mean 0, whatever their skew; larger where
-    they are off: what no amount of noise explains. 0 of none, and of residuals of one sign their mean's square.
-
-    MAR = E|r|, MAR+ = E[r | r > 0], MAR- = E[-r | r < 0]. Source: "Post-Hoc Split-Point Self-Consistency Verification", arXiv
-    2509.13262, and its code; for regression.
-    """
-    r = np.asarray(residuals, float)
-    up, down = r[r > 0], -r[r < 0]
-    if not len(r) or (not len(up) and not len(down)):
-        return 0.0
-    if not len(up) or not len(down):
-        return float(r.mean() ** 2)
-    mar, plus, minus = float(np.abs(r).mean()), float(up.mean()), float(down.mean())
-    mar *= len(r) / (len(up) + len(down))  # a residual of 0 is on neither side
-    return abs(2 * plus * minus - mar * (plus + minus))
-
-
-def class_discrepancy(p: float, residual: float) -> float:
-    """|2 p (1 - p) - MAR| of a class with probability p whose mean absolute residual is `residual`: 0 where it is
-    calibrated."""
-    if not 0 <= p <= 1 or math.isnan(residual):
-        raise ValueError(f"{p} is no probability")
-    return abs(2 * p * (1 - p) - residual)
-
-
-@dataclass(frozen=True)
-class Deception:
-    """conflict   items right without a conflict and wrong with it
-    score     share of these that the strong model knows and the weak one does not
-    base      that share of all that the strong one knows: what the score is where errors have nothing to do with what is hidden
-    """
-
-    conflict: int
-    score: float
-    base: float
-
-    @property
-    def ratio(self) -> float:
-        """score / base: 1 where nothing is hidden on purpose; NaN where the base is 0."""
-        return self.score / self.base if self.base else math.nan
-
-
-def deception(without: Sequence[bool], with_: Sequence[bool], strong: Sequence[bool], weak: Sequence[bool]) -> Deception:
-    """Of items in order: right when trained by the weak model alone, right under a conflicting aim, known to the strong
-    ceiling, known to the weak model. What "knows" means is the caller's: right with a confidence above 0.75 in the authors'
-    code.
-
-    Yang et al., "Super(ficial)-alignment: Strong Models May Deceive Weak Models in Weak-to-Strong Generalization", arXiv
-    2406.11431. The definition of the score is by memory of the paper, and not checked against it.
-    """
-    a, b, s, w = (np.asarray(x, bool) for x in (without, with_, strong, weak))
-    lost, hidden = a & ~b, s & ~w
-    base = float(hidden.sum() / s.sum()) if s.any() else math.nan
-    return Deception(int(lost.sum()), float((lost & hidden).sum() / lost.sum()) if lost.any() else 0.0, base)

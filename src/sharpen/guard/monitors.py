@@ -6,7 +6,8 @@ many. The rates of false alarms and of planted faults that are found are measure
 
 Read from a step: length (tokens an answer), entropy (mean of minus the log-probability of sampled tokens, nats), repeated
 (share of an answer's trigrams that it has said before), foreign (share of its letters in a script that its question does not
-use), tampered (share of episodes that changed what they must not), with reward, correct and silent as the doctor has them.
+use), tampered (share of episodes that changed what they must not), to_teacher (distance of a student that is drawn to a
+teacher), with reward, correct and silent as the doctor has them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from functools import lru_cache
 from statistics import fmean, median
 from typing import Any
 
+from sharpen.guard import hacking
 from sharpen.guard.learnt import Finding
 
 WINDOW = 20  # learning steps
@@ -47,6 +49,7 @@ def look(loop: Sequence[Step], rounds: Sequence[Mapping[str, Any]]) -> Iterator[
         foreign(loop),
         tampering(loop),
         paid_without_skill(loop, rounds),
+        hacking.astray(loop, rounds),
     ):
         if found:
             yield found

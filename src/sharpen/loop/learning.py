@@ -34,7 +34,9 @@ def updates(moment: Moment, kept: Sequence[Sample], batch: Batch, lr: float) -> 
         tableau = moment.ask("objective")
         if this.ahead:
             tableau = decoupled(tableau, once=recipe.passes == recipe.minibatches == 1 and tableau.stir is None)
-        return updated(policy, batch, tableau, lr, recipe.passes, recipe.minibatches, rng)
+        found = updated(policy, batch, tableau, lr, recipe.passes, recipe.minibatches, rng)
+        drawn = tableau.penalty is not None and tableau.reference == "teacher"  # the loss is the distance, and nothing else
+        return {**found, "to_teacher": found["loss"]} if drawn else found
     except NotFinite as error:
         unchanged = Position("loop", moment.step, moment.round - 1) if policy.version == version else None
         raise refused(this, moment.step, kept, batch, error, "lr", unchanged) from error

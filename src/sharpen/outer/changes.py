@@ -62,7 +62,8 @@ def recombined(parent: Genome, recipe: Recipe, others: Sequence[Genome], rng: Ge
     lender = catalog.build(donor)
     if not isinstance(lender, Recipe) or identity(getattr(lender, slot)) == identity(getattr(recipe, slot)):
         raise UserError(f"{slot} is that of {donor} already")
-    return Genome(parent.base, {**parent.slots, slot: donor}, parent.settings), f"{slot} of {donor}"
+    made = Genome(parent.base, {**parent.slots, slot: donor}, parent.settings)
+    return made, f"{slot} of {donor}: {describe(getattr(lender, slot))}"
 
 
 def crossed(parent: Genome, others: Sequence[Genome], rng: Generator) -> Change:

@@ -155,6 +155,8 @@ def tried(this: Loop, candidate: Candidate) -> Score:
     began = time.monotonic()
     try:
         root = runs.measured(this.setting, "root", this.plan.recipe, (), seeds=(seed,))
+        if seed not in {s.seed for s in this.history.of(Score)} and (said := runs.blind(root, this.plan.each)):
+            this.progress.say(said)
         if foreign(this, genome_of(this, candidate.number)):
             before, found, cost = apart.measured(this, candidate, seed, "validation", time.monotonic() - began)
         else:

@@ -38,13 +38,14 @@ class Setting:
 @dataclass(frozen=True)
 class Measured:
     """Evaluations by seed: on the validation stream of the weights kept so far, and on the test split before and after, where
-    the run has come to its end."""
+    the run has come to its end. `idle` runs kept none of the rounds that they closed: they are measured as they began."""
 
     validation: tuple[Evaluation, ...]
     test: tuple[Evaluation | None, ...]
     steps: int
     tokens: int
     seconds: float
+    idle: int = 0
 
     @property
     def value(self) -> float:
@@ -134,20 +135,32 @@ def closed(directory: Path) -> int | None:
 
 def read(listed: Sequence[runner.Trial]) -> Measured:
     """How the runs of a candidate stand. Raises FatalDiagnosis for what the doctor said of one."""
-    validation, test, sums = [], [], [0.0, 0.0, 0.0]
+    validation, test, sums, idle = [], [], [0.0, 0.0, 0.0], 0
     for trial in listed:
         with Store.open(trial.directory) as store:
             if reason := runner.fatal(store):
                 raise FatalDiagnosis(reason)
-            kept = max(r["round"] for r in store.rounds() if r["accepted"])
+            rounds = store.rounds()
+            kept = max(r["round"] for r in rounds if r["accepted"])
+            idle += kept == rounds[0]["round"] and len(rounds) > 1
             found = store.evaluation(kept, "validation")
             assert found is not None
             validation.append(found)
-            test.append(store.evaluation(max(r["round"] for r in store.rounds()), "test"))
+            test.append(store.evaluation(rounds[-1]["round"], "test"))
             used = runner.totals(store)
         for i, kind in enumerate(("steps", "tokens", "loop seconds")):
             sums[i] += used[kind]
-    return Measured(tuple(validation), tuple(test), int(sums[0]), int(sums[1]), sums[2])
+    return Measured(tuple(validation), tuple(test), int(sums[0]), int(sums[1]), sums[2], idle)
+
+
+def blind(found: Measured, budget: str) -> str | None:
+    """What to say where the runs of what all is compared with have kept nothing, so that hardly anything will be told apart."""
+    if found.idle < len(found.validation):
+        return None
+    return (
+        f"with {budget} the recipe as it is keeps none of its rounds, and is measured as it began: little can be told apart so."
+        " Take a larger budget for each, more --set validation=…, or --set guard=always."
+    )
 
 
 def gain(base: Measured, winner: Measured, split: str = "test") -> dict[str, Any] | None:

@@ -34,6 +34,7 @@ from sharpen.view import trees
 POWER = "^N"  # behind the name of a number: an exponent of the length of a run
 FRESH = 1000  # seeds of the report begin here, after those of the trials
 WARM_BY = "role"
+ANEW = 20  # draws until a trial has settings that none has had; where all were tried, some are tried twice
 MAP = "tasks.map="  # the setting that says what a file's columns are
 
 
@@ -102,7 +103,7 @@ def tune(directory: Path, plan: Plan, progress: Any) -> dict[str, Any]:
             stack.enter_context(database.locked(directory))
             begin(directory / "tune.json", plan)
         history = read(directory / "history.jsonl")
-        subject = asked_of(directory, plan, chosen, progress) if plan.asks else trained(directory, plan, chosen)
+        subject = asked_of(directory, plan, chosen, progress) if plan.asks else trained(directory, plan, chosen, progress.say)
         shares = engine.rungs(plan.rungs)
 
         def say(text: str) -> None:
@@ -151,14 +152,20 @@ def proposing(plan: Plan, subject: Subject) -> engine.Propose:
                 return space.values(subject.space, strategies.mean(known.scores, len(subject.space), plan.seed)), "es mean", ()
         if speak and (said := asked.propose(subject.space, history, speak, plan.seed)) is not None:
             return said, "role", ()
-        made = space.values(subject.space, proposer(subject.space, known, plan.seed, number))
+        names = {knob.name for knob in subject.space}
+        before = [{k: v for k, v in c.values.items() if k in names} for c in history.candidates]
+        for again in range(1 if plan.by == "es" else ANEW):  # the same settings with the same seeds are the same run
+            made = space.values(subject.space, proposer(subject.space, known, plan.seed, number + again * 10**6))
+            if made not in before:
+                break
         return made, "chance: the role named no new settings" if speak else plan.by, ()
 
     return propose
 
 
-def trained(directory: Path, plan: Plan, chosen: Space) -> Subject:
-    """A recipe whose numbers are tuned. UserError for one of several stages, and for a setting that it does not have."""
+def trained(directory: Path, plan: Plan, chosen: Space, say: Callable[[str], None]) -> Subject:
+    """A recipe whose numbers are tuned; `say` is told where its runs can tell nothing. UserError for one of several stages, and
+    for a setting that it does not have."""
     base = base_of(plan)
     runs.parse(plan.budget)
     seeds = tuple(range(plan.seed, plan.seed + plan.seeds))
@@ -181,6 +188,8 @@ def trained(directory: Path, plan: Plan, chosen: Space) -> Subject:
             here = replace(setting, budget=f"{lasting}steps")
             own = tuple(s + pair for s in seeds)
         found = runs.measured(here, f"t{candidate.number:03d}", plan.what, listed(candidate, lasting), share, own)
+        if candidate.number == 0 and share == 1 and (said := runs.blind(found, here.budget)):
+            say(said)
         more = {"steps": found.steps, "tokens": found.tokens, "seconds": round(found.seconds, 2), "budget": here.budget}
         return Score(candidate.number, share, found.value, found.error, own[0], more)
 
@@ -338,7 +347,8 @@ def note(directory: Path, plan: Plan, history: History, verdict: str = "") -> No
     for c in history.candidates:
         known, said = [s for s in history.of(Score) if s.number == c.number], engine.told(c.values)
         score = scores[c.number].value if c.number in scores else None
-        change = (said if c.number else "as it is") + ("" if not known or known[-1].rung == 1 else f" ({known[-1].rung:.0%})")
+        part = "" if not known or known[-1].rung == 1 else f" (at {known[-1].rung:.0%} of the budget)"
+        change = (said if c.number else "as it is") + part
         why = history.failed.get(c.number, "")
         rows.append(dict(number=c.number, by=c.by, change=change, failed=why, trials=len(known), score=score))
     winner = engine.best(history).number if scores and not plan.horizon else None

@@ -168,6 +168,7 @@ def figures(found: Any, live: reading.Live) -> dict[str, Any]:
         "round": found.rounds[-1].number if found.rounds else 0,
         "used": share,
         "seconds_left": left,
+        "kept": found.kept,
         "accuracy": found.accuracy and asdict(found.accuracy),
         "start": found.start and asdict(found.start),
         "gain": found.gain and asdict(found.gain),
@@ -252,8 +253,8 @@ def first_of(choices: Sequence[Mapping[str, Any]]) -> str:
 
 
 def last_of(choices: Sequence[Mapping[str, Any]]) -> str:
-    """The latest whose weights were not taken back."""
-    return next((c["key"] for c in choices if c["purpose"] == "validation" and c["answer"] != "worse"), "")
+    """Of the weights that were kept last, which are what is exported."""
+    return next((c["key"] for c in choices if c["purpose"] == "validation" and c["answer"] == "better"), "")
 
 
 def lineage_of(site: Site, request: Any) -> Any:

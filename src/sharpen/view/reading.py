@@ -47,9 +47,10 @@ class Look:
 
     budget   what it may spend, and `used` how much of that it has; None where the recipe has no budget that can be read
     pace     how much of the budget it uses in a second of its work
-    rounds   decided or evaluated; `accuracy` is of the weights in use, `start` of those before the loop, `gain` between the two
-             on the same tasks
-    skills   arm -> (accuracy, how the same tasks changed since the start), of the weights in use
+    rounds   decided or evaluated; `accuracy` is of the weights that were kept last, of round `kept`: those that are exported;
+             `start` of those before the loop, `gain` between the two on the same tasks. Where a guard chooses by half of the
+             tasks, all of this is of the other half
+    skills   arm -> (accuracy, how the same tasks changed since the start), of the same weights
     steps    what learning steps measured, thinned; `number` reads them
     speed    tokens sampled in a second of a method's own work, lately
     """
@@ -67,6 +68,7 @@ class Look:
     start: Estimate | None
     accuracy: Estimate | None
     gain: Estimate | None
+    kept: int | None
     skills: Mapping[Arm, tuple[Estimate | None, Estimate | None]]
     chosen: Mapping[tuple[int, Arm], tuple[int, int]]
     steps: Sequence[Mapping[str, Any]]
@@ -111,8 +113,9 @@ def look(directory: Path) -> Look:
         meta, last = store.meta(), store.last_commit()
         steps = latest_steps(store)
         found = evidence.rounds(store)
-        used = [r for r in found if r.decision and r.decision.answer != "worse"]
-        newest, first = (used[-1].number, used[0].number) if used else (None, None)
+        kept = [r.number for r in found if r.decision and r.decision.accepted]
+        first, newest = (kept[0], kept[-1]) if kept else (None, None)
+        own = skills(store, first, newest, evidence.split(r.decision for r in found if r.decision))
         budget, spent, pace = budgeted(store, meta, last.step if last else 0)
         open_ = "SELECT count(*) FROM disputes d WHERE NOT EXISTS (SELECT 1 FROM asked a WHERE a.id = 'dispute-' || d.task)"
         return Look(
@@ -128,8 +131,9 @@ def look(directory: Path) -> Look:
             rounds=found,
             start=next((r.accuracy for r in found if r.number == first), None),
             accuracy=next((r.accuracy for r in found if r.number == newest), None),
-            gain=gained(store, first, newest),
-            skills=skills(store, first, newest),
+            gain=mean([e for _, e in own.values()]) if first != newest else None,
+            kept=newest,
+            skills=own,
             chosen=evidence.chosen(store.rows),
             steps=[s for s in steps if s["phase"] == "loop"],
             speed=speed(store, steps),
@@ -216,7 +220,7 @@ def speed(store: Store, steps: Sequence[Mapping[str, Any]]) -> float | None:
     return sum(s["tokens"] for s in latest) / seconds if seconds else None
 
 
-SOLVED = "SELECT family, level, n, correct, solved FROM evaluations WHERE purpose = 'validation' AND round = ? ORDER BY rowid"
+SOLVED = "SELECT family, level, solved FROM evaluations WHERE purpose = 'validation' AND round = ? ORDER BY rowid"
 
 
 def paired(before: str, after: str) -> tuple[int, int, int]:
@@ -225,18 +229,21 @@ def paired(before: str, after: str) -> tuple[int, int, int]:
     return pairs.count(("0", "1")), pairs.count(("1", "0")), len(pairs)
 
 
-def skills(store: Store, first: int | None, newest: int | None) -> dict[Arm, tuple[Estimate | None, Estimate | None]]:
-    """As in `Look`."""
-    before = {Arm(r["family"], r["level"]): r["solved"] for r in store.rows(SOLVED, (first,))}
-    now = {Arm(r["family"], r["level"]): r for r in store.rows(SOLVED, (newest,))}
+def skills(
+    store: Store, first: int | None, newest: int | None, halved: bool
+) -> dict[Arm, tuple[Estimate | None, Estimate | None]]:
+    """As in `Look`. halved: of two tasks the first chose what is kept, so that the second is told."""
+    told = slice(1, None, 2) if halved else slice(None)
+    before, now = (
+        {Arm(r["family"], r["level"]): r["solved"][told] for r in store.rows(SOLVED, (number,))} for number in (first, newest)
+    )
     return {
-        arm: (share(r["correct"], r["n"]), change(*paired(before.get(arm, ""), r["solved"])) if first != newest else None)
-        for arm, r in sorted(now.items())
+        arm: (
+            share(solved.count("1"), len(solved.replace("?", ""))),
+            change(*paired(before.get(arm, ""), solved)) if first != newest else None,
+        )
+        for arm, solved in sorted(now.items())
     }
-
-
-def gained(store: Store, first: int | None, newest: int | None) -> Estimate | None:
-    return mean([e for _, e in skills(store, first, newest).values()]) if first != newest else None
 
 
 def curves(look: Look) -> Mapping[str, Any]:

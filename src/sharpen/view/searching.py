@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sharpen.core import OUTCOMES, Arm, UserError
-from sharpen.estimate import Estimate, change
+from sharpen.estimate import Estimate, change, mean
 from sharpen.store import Store
 
 PAGE = 40  # rows of a page
@@ -225,7 +225,8 @@ WHERE r.id >= :first AND r.id < :last
 
 @dataclass(frozen=True)
 class Side:
-    """Two evaluations on the tasks that both have: the change, by kind how many, and a page of one kind as (task, id, id)."""
+    """Two evaluations on the tasks that both have: the change, each arm counting alike; by kind how many; and a page of one
+    kind as (task, id, id)."""
 
     n: int
     gain: Estimate | None
@@ -260,8 +261,8 @@ def beside(
         arms.setdefault(of, dict.fromkeys(KINDS, 0))[name] += 1
         if name == kind and arm in ("", str(of)):
             rows.append((task, a["id"], b["id"]))
-    n = sum(counts.values())
-    return Side(n, change(counts["fixed"], counts["broken"], n), counts, dict(sorted(arms.items())), rows[start : start + most])
+    gain = mean([change(own["fixed"], own["broken"], sum(own.values())) for own in arms.values()])
+    return Side(sum(counts.values()), gain, counts, dict(sorted(arms.items())), rows[start : start + most])
 
 
 def both(stores: tuple[Store, Store], rows: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:

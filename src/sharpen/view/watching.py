@@ -6,6 +6,7 @@ SHARE of a processor, so that a run under watch is as fast as one that nobody wa
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -85,7 +86,15 @@ def parts(
     share, left = reading.left(found, live, now)
     head = {"head": render("head.html.j2", look=found, live=live, share=share, left=left, now=now, **words(found, live, now))}
     names = () if not whole else LIGHT if known == watched.version else (*LIGHT, *HEAVY)
-    made = {"look": found, "live": live, "left": left, "now": now, "noted": numbers(live), **watched.curves()}
+    made = {
+        "look": found,
+        "live": live,
+        "left": left,
+        "now": now,
+        "noted": numbers(live),
+        "said": said(live),
+        **watched.curves(),
+    }
     return head | {name: render(f"{name}.html.j2", **made) for name in names}
 
 
@@ -100,6 +109,12 @@ def words(look: Look, live: reading.Live, now: float) -> dict[str, Any]:
         return {"state": state, "doing": look.phase, "done": None, "total": None}
     total = note["total"] if isinstance(note["total"], int) and note["total"] > 0 else None
     return {"state": state, "doing": note["phase"][:80] or look.phase, "done": note["done"], "total": total}
+
+
+def said(live: reading.Live, most: int = 6) -> list[str]:
+    """The latest lines that the process said, but for its rounds, which are told beside them."""
+    lines = [str(line) for line in (live.note or {}).get("said", ())]
+    return [line for line in lines if not re.match(r"round \d+: ", line)][-most:]
 
 
 def numbers(live: reading.Live) -> dict[str, float]:
