@@ -7,6 +7,8 @@ first_error  share of held-out answers whose first wrong step it finds, or finds
 best         accuracy of the best of 16 answers by the lowest of its steps' scores; majority: of what most of the 16 say
 pass         share of questions with a right one among the 16
 
+Taught is what comes up to the first step that is labelled wrong (`lessons.until_wrong`); --behind 1: all labels.
+
 voted   each label is the majority of 5 judgements that are wrong 30 % of the time each, independently (SPARK, stage 1)
 mended  one such judgement, made consistent: a chain is right up to a first error and wrong from there on, wherever that fits
         most of the labels (in place of SPARK's meta-critique, which looks for contradictions in a judgement)
@@ -134,6 +136,8 @@ def main(told: argparse.Namespace) -> None:
             listed: list[Lesson] = lessons.processes(train, lessons.checked)
             given = [replace(lesson, targets=tuple(ways[name](lesson.targets, rng))) for lesson in listed]
             kept: Any = np.mean([a == b for x, y in zip(listed, given) for a, b in zip(x.targets, y.targets)])
+            if not told.behind:
+                given = [replace(lesson, targets=tuple(lessons.until_wrong(lesson.targets))) for lesson in given]
             model = taught(directory, given, told.steps, rng)
             row = dict(labels=name, right_labels=round(float(kept), 4), **measured(model, held))
             print(json.dumps({**row, "seconds": round(time.monotonic() - began)}), flush=True)
@@ -141,7 +145,7 @@ def main(told: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    numbers = dict(level=4, seed=0, imitate=250, steps=400, answers=6000, held=150, temperature=1.0, until=0.0)
+    numbers = dict(level=4, seed=0, imitate=250, steps=400, answers=6000, held=150, temperature=1.0, until=0.0, behind=0)
     for option, default in dict(student="micro", **numbers).items():
         parser.add_argument(f"--{option}", type=type(default), default=default)
     parser.add_argument("--ways", nargs="*")
