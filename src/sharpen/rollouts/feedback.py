@@ -271,7 +271,9 @@ def without_answer(task: Task, text: str) -> str:
     return text
 
 
-FEEDBACK = {f.__name__: f for f in (unary, verdict, first_error, execution, critic, own_critique, explained, checklist, person)}
+FEEDBACK: dict[str, Callable[..., Steps]] = {
+    f.__name__: f for f in (unary, verdict, first_error, execution, critic, own_critique, explained, checklist, person)
+}
 
 KINDS = {"own_critique": "ac", "explained": "ae"}  # `verify.each_turn`'s letters of the turns, where not all are attempts
 
