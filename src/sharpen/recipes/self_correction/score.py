@@ -6,7 +6,8 @@ Differs: two turns. In a first stage the second alone is rewarded, and the first
     each compared with the same turn of its group, and the later is also paid alpha times what it is better than the one before.
     An embedded student practises at chains of steps, and its warm-up shows second attempts, right ones after themselves and
     after an error. For a model that was never asked twice, the share `form` of the budget goes before to imitation of right
-    second attempts after its own first ones.
+    second attempts after its own first ones. `feedback` names what stands between the attempts instead of the same words
+    always, such as first_error; of a right one it says that it is right. Not in the paper, whose second attempt knows nothing.
     From the paper: GRPO's gradient instead of REINFORCE's; weights are on a mean over tokens; the base model's first attempts
     are not mixed in
 Status: reproduced on a toy: python -m pytest tests/objectives/test_credit_of_turns.py -k "plainly or leaks" (a table of 8

@@ -3,7 +3,7 @@
 Paper: arXiv 2409.12917 (SCoRe), section 3: the two-turn episode without stages or shaping, which collapses into copying there
 Parent: grpo
 Differs: two attempts, of which the second is judged; both are learnt from, with one reward. The control of score, with the same
-    tasks, warm-up and share of the budget for second attempts to be imitated
+    tasks, warm-up, feedback and share of the budget for second attempts to be imitated
 """
 
 from dataclasses import replace
