@@ -33,7 +33,6 @@ from sharpen.objectives import policy_gradient, turns
 from sharpen.recipe import Method, Recipe, Stage
 from sharpen.recipes import staging
 from sharpen.recipes.policy_gradient import grpo
-from sharpen.rollouts.feedback import KINDS
 
 
 def recipe(
@@ -62,12 +61,13 @@ def practised(feedback: str = "") -> Recipe:
     """GRPO in two attempts, at chains whose every step can be checked; what is shown before are such attempts, too. Between
     them stands what `feedback` says (rollouts/feedback.py), of right ones that they are right; "": the same words always."""
     told = partial(rollouts.retry, feedback=rollouts.feedback.named(feedback, until_right=False)) if feedback else None
+    kinds = rollouts.feedback.KINDS.get(feedback)
     return replace(
         grpo.recipe(),
         tasks=partial(tasks.step_chain, levels=4, lowest=4),
         student="micro",
         rollout=told or rollouts.self_correct,
-        verify=partial(verify.each_turn, kinds=KINDS[feedback]) if feedback in KINDS else verify.each_turn,
+        verify=partial(verify.each_turn, kinds=kinds) if kinds else verify.each_turn,
         warmup_steps=2000,
         warmup_demos=0,
         warmup_rows=64,
