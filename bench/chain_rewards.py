@@ -3,9 +3,15 @@
 A student of a given skill is made by imitation, answers training questions, and a copy of it with a head is taught which steps
 are right: by exact labels, by labels of which 30 % are wrong, and by these mended in two ways. Of each, one line of JSON:
 
-first_error  share of held-out answers whose first wrong step it finds, or finds none where there is none
+first_error  share of held-out answers whose first wrong step it finds, or finds none where there is none; beside it `blind`: of
+             who always says what is most common
 best         accuracy of the best of 16 answers by the lowest of its steps' scores; majority: of what most of the 16 say
 pass         share of questions with a right one among the 16
+
+--injected N: taught are so many worked solutions in place of the student's answers, most of them with a slip somewhere: whether
+a model of this size can learn to check a chain at all.
+
+Taught is what comes up to the first step that is labelled wrong (`lessons.until_wrong`); --behind 1: all labels.
 
 voted   each label is the majority of 5 judgements that are wrong 30 % of the time each, independently (SPARK, stage 1)
 mended  one such judgement, made consistent: a chain is right up to a first error and wrong from there on, wherever that fits
@@ -21,6 +27,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -65,6 +72,16 @@ def answered(
     ids = [f"{name}.{i:06d}" for i in range(len(many))]
     found = drive(policy, single, many, ids, seed=seed, max_tokens=64, sampling=Sampling(temperature=temperature))
     return [Sample(r, verify(r.task, r.response), i // each) for i, r in enumerate(found)]
+
+
+def injected(level: int, n: int, seed: int) -> list[Lesson]:
+    """Worked solutions, of which two in three slip in a step and go on from there, with exact labels."""
+    rng, found = Random(seed), []
+    for i, task in enumerate(drawn(level, "train", n, seed, 10**7)):
+        text = tasks.slipped(task, rng) if rng.random() < 2 / 3 else str(task.solution)
+        steps = pieces.steps(text)
+        found.append(Lesson(task.prompt, steps, tuple(lessons.checked(task, text, steps)), i))
+    return found
 
 
 def exact(labels: Sequence[float], rng: np.random.Generator) -> list[float]:
@@ -114,7 +131,9 @@ def measured(model: RewardModel, held: Sequence[Sample]) -> dict[str, float]:
             next(s for _, s in group if final_answer(s.rollout.task, s.rollout.response)[0] == most).verdict.correct
         )
         some.append(any(s.verdict.correct for _, s in group))
-    names = dict(first_error=first, steps=flat, best=best, majority=majority)
+    where = Counter(pieces.first_wrong([y == 1 for y in t]) for t in truth)
+    blind = [where.most_common(1)[0][1] / len(truth)]
+    names = dict(first_error=first, blind=blind, steps=flat, best=best, majority=majority)
     return {name: round(float(np.mean(values)), 4) for name, values in {**names, "pass": some}.items()}
 
 
@@ -123,7 +142,9 @@ def main(told: argparse.Namespace) -> None:
     policy = imitated(told.student, told.level, told.imitate, told.seed, told.until)
     hot = told.temperature
     held = answered(policy, drawn(told.level, "test", told.held, told.seed), MANY, told.seed, "held", hot)
-    train = answered(policy, drawn(told.level, "train", told.answers // 4, told.seed, 10**6), 4, told.seed, "train", hot)
+    asked = [] if told.injected else drawn(told.level, "train", told.answers // 4, told.seed, 10**6)
+    train = answered(policy, asked, 4, told.seed, "train", hot)
+    labelled = lessons.processes(train, lessons.checked) or injected(told.level, told.injected, told.seed)
     single_accuracy = round(float(np.mean([s.verdict.correct for s in held])), 4)
     print(json.dumps(dict(vars(told), accuracy=single_accuracy, seconds=round(time.monotonic() - began))), flush=True)
     with tempfile.TemporaryDirectory() as directory:
@@ -131,9 +152,10 @@ def main(told: argparse.Namespace) -> None:
         ways: dict[str, Noise] = dict(exact=exact, noisy=noisy, mended=mended, voted=voted)
         for name in told.ways or ways:
             rng = np.random.default_rng(told.seed)
-            listed: list[Lesson] = lessons.processes(train, lessons.checked)
-            given = [replace(lesson, targets=tuple(ways[name](lesson.targets, rng))) for lesson in listed]
-            kept: Any = np.mean([a == b for x, y in zip(listed, given) for a, b in zip(x.targets, y.targets)])
+            given = [replace(lesson, targets=tuple(ways[name](lesson.targets, rng))) for lesson in labelled]
+            kept: Any = np.mean([a == b for x, y in zip(labelled, given) for a, b in zip(x.targets, y.targets)])
+            if not told.behind:
+                given = [replace(lesson, targets=tuple(lessons.until_wrong(lesson.targets))) for lesson in given]
             model = taught(directory, given, told.steps, rng)
             row = dict(labels=name, right_labels=round(float(kept), 4), **measured(model, held))
             print(json.dumps({**row, "seconds": round(time.monotonic() - began)}), flush=True)
@@ -141,7 +163,9 @@ def main(told: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    numbers = dict(level=4, seed=0, imitate=250, steps=400, answers=6000, held=150, temperature=1.0, until=0.0)
+    numbers = dict(
+        level=4, seed=0, imitate=250, steps=400, answers=6000, held=150, temperature=1.0, until=0.0, behind=0, injected=0
+    )
     for option, default in dict(student="micro", **numbers).items():
         parser.add_argument(f"--{option}", type=type(default), default=default)
     parser.add_argument("--ways", nargs="*")

@@ -8,13 +8,18 @@
 
 A NAME may have settings, such as score:hold.objective.beta=0.3. What is in the directory already is not made again, and a run
 that was interrupted goes on.
+
+--feedback NAME  what stands between the attempts of score and of self_correct (rollouts/feedback.py), in training, in what the
+                 student is shown before, and in the test; right attempts are told that they are, and may be spoilt. Without it:
+                 the same words always
+Beside the greedy test, as many tasks are tried at temperature 1, at which the methods learn: `drawn` in the lines of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,41 +27,49 @@ from typing import Any
 import numpy as np
 
 from sharpen import rollouts, tasks
-from sharpen.core import GREEDY, PLAIN, Arm, FatalDiagnosis, Sample, Task, UserError, Verdict
+from sharpen.core import GREEDY, PLAIN, Arm, FatalDiagnosis, RolloutGenerator, Sample, Task, UserError, Verdict
 from sharpen.data import make_batch
 from sharpen.estimate import change
-from sharpen.models import LocalPolicy, embedded
+from sharpen.models import LocalPolicy, embedded, load_model
 from sharpen.objectives import policy_gradient
 from sharpen.recipe import Recipe
 from sharpen.recipes import catalog
-from sharpen.verify import verify
+from sharpen.store import Store
+from sharpen.verify import each_turn as verify_turns
+from sharpen.verify import turns, verify
 
 METHODS = ("grpo", "self_correct", "score", "rise", "ufo", "spoc", "agent_r", "lemma", "s3c_math", "toolace_r", "rise_verify")
 SAME = ("precision=fp32", "lr=0.0005", "max_tokens=28", "round_steps=1000", "validation=20", "test=500", "prompt_suffix=")
 SHOWN = (rollouts.self_correct, rollouts.retry)  # whose words the student knows
+TOLD = ("score", "self_correct")  # methods with feedback as a parameter
 ROWS = 96
 LOOK, LOOKED = 25, 120  # steps of imitation between two looks, and questions of each
+DRAWN = 500  # test tasks that are tried at temperature 1
+Way = Callable[..., RolloutGenerator]
 
 
-def words(names: Sequence[str]) -> list[str]:
-    """What these methods say between attempts."""
-    built = [catalog.build(name) for name in names]
-    recipes = [r for one in built for r in ([one] if isinstance(one, Recipe) else [stage.recipe for stage in one.stages])]
-    ways = [*SHOWN, *(recipe.rollout for recipe in recipes)]
+def words(names: Sequence[str], shown: Sequence[Way]) -> list[str]:
+    """What these methods say between attempts, and what the student is shown."""
+    ways = [*shown, *(recipe.rollout for name in names for recipe in recipes(name))]
     return list(dict.fromkeys(text for way in ways for text in rollouts.phrases(way)))
 
 
-def student(directory: Path, name: str, level: int, steps: int, until: float, seed: int) -> Path:
+def recipes(name: str, settings: Sequence[str] = ()) -> list[Recipe]:
+    built = catalog.build(name, settings)
+    return [built] if isinstance(built, Recipe) else [stage.recipe for stage in built.stages]
+
+
+def student(directory: Path, name: str, level: int, steps: int, until: float, seed: int, shown: Sequence[Way] = SHOWN) -> Path:
     """A student that is right at once in this share of new questions, or after so many steps of imitation; in a directory."""
     if (directory / "config.json").exists():
         return directory
     source = tasks.step_chain(level, level)
-    policy = LocalPolicy(*embedded.build(name, source, seed, words(METHODS)), "fp32")
+    policy = LocalPolicy(*embedded.build(name, source, seed, words(METHODS, shown)), "fp32")
     for step in range(steps):
         listed = [drawn(source, step * ROWS + i, seed) for i in range(ROWS)]
         made = []
-        for part, way in enumerate(SHOWN):
-            own = listed[part :: len(SHOWN)]
+        for part, way in enumerate(shown):
+            own = listed[part :: len(shown)]
             ids = [f"shown.{step}.{part}.{i}" for i in range(len(own))]
             made += rollouts.drive(policy, partial(way, shown=True), own, ids, seed=seed, max_tokens=0, sampling=PLAIN)
         batch = make_batch([Sample(r, Verdict("correct", 1.0), i) for i, r in enumerate(made)])
@@ -88,18 +101,14 @@ def run(directory: Path, text: str, model: Path, told: argparse.Namespace, seed:
 
     kept = directory / "found.json"
     if not kept.exists():
+        name, settings = set_as(text, told)
         if (directory / "run" / "run.db").exists():
             resume(directory / "run", Quiet())
         else:
-            name, *own = text.split(":")
-            more = dict(
-                one.split("=", 1)
-                for one in (*SAME, f"tasks.levels={told.level}", f"tasks.lowest={told.level}", *told.set, *own)
-            )
             start(
                 Request(
                     name,
-                    tuple(f"{key}={value}" for key, value in more.items()),
+                    settings,
                     seed,
                     told.budget,
                     str(model),
@@ -109,8 +118,40 @@ def run(directory: Path, text: str, model: Path, told: argparse.Namespace, seed:
                 Quiet(),
             )
         found = report.summary(directory / "run")
-        kept.write_text(json.dumps({key: found[key] for key in ("before", "after", "turns", "steps", "seconds", "tokens")}))
+        figures = {key: found[key] for key in ("before", "after", "turns", "steps", "seconds", "tokens")}
+        way = recipes(name, settings)[-1].rollout
+        kept.write_text(json.dumps(figures | {"drawn": drawn_turns(directory / "run", way, told, seed)}))
     return json.loads(kept.read_text())
+
+
+def set_as(text: str, told: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
+    """A NAME's method, and its settings."""
+    name, *own = text.split(":")
+    given = [*SAME, f"tasks.levels={told.level}", f"tasks.lowest={told.level}", *told.set]
+    given += [f"feedback={told.feedback}"] if told.feedback and name in TOLD else []
+    return name, tuple(f"{key}={value}" for key, value in dict(one.split("=", 1) for one in (*given, *own)).items())
+
+
+def drawn_turns(directory: Path, way: Way, told: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """What the last weights that were kept do at temperature 1 on the test split: the share right at first and at last, mended,
+    spoilt, and the share of copies."""
+    with Store.open(directory) as store:
+        last = store.last_commit()
+        assert last is not None and last.accepted is not None
+        policy = LocalPolicy(*load_model(store.checkpoint_path(last.accepted)), "fp32")
+    source = tasks.step_chain(told.level, told.level)
+    listed = [source.draw(source.arms[0], "test", i, seed) for i in range(DRAWN)]
+    ids = [f"drawn.{i:06d}" for i in range(DRAWN)]
+    made = rollouts.drive(policy, way, listed, ids, seed=seed, max_tokens=28, sampling=PLAIN)
+    found = [verify_turns(one.task, one.response, turns=one.turns) for one in made]
+    seen = turns.figures([e for v, one in zip(found, made) if (e := turns.episode(v.parts, one.turns))])
+    flow = seen["between"][-1] if seen else {}
+    return {
+        "right": [e["value"] for e in seen["accuracy"]] if seen else [float(np.mean([v.correct for v in found]))],
+        "mended": flow.get("wrong_to_right"),
+        "spoilt": flow.get("right_to_wrong"),
+        "copies": flow["copies"]["value"] if flow else None,
+    }
 
 
 def line(name: str, seed: int, found: dict[str, Any]) -> dict[str, Any]:
@@ -121,6 +162,7 @@ def line(name: str, seed: int, found: dict[str, Any]) -> dict[str, Any]:
     counts = {key: sum(f[key] for f in flows) for key in ("wrong_to_right", "right_to_wrong")}
     copies = flows[-1]["copies"]["value"] if flows else None
     row = dict(method=name, seed=seed, before=found["before"]["accuracy"], first=first, last=last, **counts, copies=copies)
+    row["drawn"] = found["drawn"]
     return row | dict(tasks=found["after"]["n"], steps=found["steps"], tokens=found["tokens"], seconds=found["seconds"])
 
 
@@ -145,13 +187,16 @@ def main() -> None:
     parser.add_argument("--level", type=int, default=4)
     parser.add_argument("--imitate", type=int, default=3000, help="steps at most")
     parser.add_argument("--until", type=float, default=0.4, help="right at once")
+    parser.add_argument("--feedback", default="", choices=["", *rollouts.feedback.FEEDBACK], metavar="NAME")
     parser.add_argument("--budget", default="600ktokens")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="A setting for all methods.")
     parser.add_argument("--out", type=Path, default=Path("runs/self_correction"))
     told = parser.parse_args()
+    feedback = rollouts.feedback.named(told.feedback, until_right=False) if told.feedback else None
+    shown = SHOWN if feedback is None else (partial(rollouts.retry, feedback=feedback),)
     rows = []
     for seed in told.seeds:
-        model = student(told.out / f"student-{seed}", told.student, told.level, told.imitate, told.until, seed)
+        model = student(told.out / f"student-{seed}", told.student, told.level, told.imitate, told.until, seed, shown)
         for name in told.names or METHODS:
             try:
                 found = run(told.out / f"{name.replace(':', '-')}-{seed}", name, model, told, seed)

@@ -91,6 +91,16 @@ def test_stopping_is_learnt_as_often_as_mending():
     assert corrections.example(partial(corrections.refinements, own=True), ["5", "4"], "6", "6") == []
 
 
+def test_what_is_said_of_an_answer_before_its_revision_may_depend_on_it():
+    """Nothing said: no revision."""
+    found = corrections.example(partial(corrections.refinements, ask=said_of, same=9.0), ["6", "5", "4"], "6")
+    assert [read for read, _ in found] == ["", "[5][Not 5.]", "[6][Right.]"]
+
+
+def said_of(task, answer):
+    return {"6": "Right.", "5": "Not 5."}.get(answer)
+
+
 def test_checks_are_balanced_and_wrong_answers_are_never_learnt():
     found = corrections.example(corrections.proposals, ["6", "5", "4", "3"], "6")
     words = [text for _, text in found]

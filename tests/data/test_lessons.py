@@ -62,6 +62,15 @@ def test_labels_of_a_chain_are_made_consistent(noisy, mended):
     assert lessons.up_to_first_error(noisy) == mended
 
 
+def test_what_comes_behind_the_first_wrong_step_is_not_taught():
+    for labels, left in (([1, 1, 0, 0, 1], 3), ([1, 1], 2), ([0, 1], 1), ([math.nan, 1, 0, 1], 3)):
+        found = lessons.until_wrong(labels)
+        np.testing.assert_array_equal(found, [*labels[:left], *[math.nan] * (len(labels) - left)])
+    task = Task(({"role": "user", "content": "?"},), "6", "f", 1, solution="2 4 6<answer>6</answer>")
+    found = lessons.first_wrong(task, "2 5 6<answer>6</answer>", ("2 ", "5 ", "6", "<answer>6</answer>"))
+    np.testing.assert_array_equal(found, [1, 0, math.nan, math.nan])
+
+
 def test_groups_with_both_kinds_are_compared_and_the_liked_mistakes_are_the_hard_ones():
     listed = [
         sample("a", 1.0),

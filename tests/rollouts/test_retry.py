@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sharpen import rollouts, tasks, verify
-from sharpen.core import Act, Ask, Failed, Observation, Ran, Run, Sampling, Task, Turn
+from sharpen.core import Act, Ask, Failed, Observation, Ran, Run, Sampling, Task, Turn, UserError
 from sharpen.models import embedded
 from sharpen.models.scripted import ScriptedPolicy
 from sharpen.rollouts import feedback
@@ -220,6 +220,20 @@ def test_the_verifiers_words_and_the_first_wrong_step():
     assert "4" not in heard[1]
 
 
+@pytest.mark.parametrize("name", ["verdict", "first_error", "execution"])
+def test_a_right_attempt_may_be_told_that_it_is_so_that_it_can_be_spoilt(name):
+    for until_right, words in ((True, None), (False, f"{feedback.RIGHT} {feedback.AGAIN}")):
+        given = feedback.named(name, until_right=until_right)
+        assert rollouts.words_on(TASK, TASK.solution, given) == words
+    assert rollouts.words_on(TASK, "5", given) not in (None, words)
+    assert feedback.named("unary", until_right=False) is feedback.unary  # which says the same of all
+
+
+def test_a_feedback_that_there_is_not_is_named_with_its_like():
+    with pytest.raises(UserError, match="first_eror.*first_error"):
+        feedback.named("first_eror")
+
+
 CODE = Task(
     ({"role": "user", "content": "Add the two numbers."},),
     None,
@@ -315,7 +329,13 @@ CHAINS = [tasks.step_chain().draw(tasks.step_chain().arms[2], "train", i, 0) for
 
 
 @pytest.mark.parametrize(
-    "way", [rollouts.self_correct, rollouts.retry, partial(rollouts.retry, feedback=feedback.first_error, attempts=4)]
+    "way",
+    [
+        rollouts.self_correct,
+        rollouts.retry,
+        partial(rollouts.retry, feedback=feedback.first_error, attempts=4),
+        partial(rollouts.retry, feedback=feedback.named("first_error", until_right=False)),
+    ],
 )
 def test_a_warm_up_shows_right_attempts_left_alone_and_wrong_ones_mended(way):
     """What is learnt is right, and no error among it; most are shown alone, and a verdict that says nothing ends it there."""
@@ -338,7 +358,8 @@ def test_a_warm_up_shows_right_attempts_left_alone_and_wrong_ones_mended(way):
                 assert second.answer == task.solution and second.after is not None
                 kinds.append("kept")
     assert set(kinds) <= {"mended", "kept", "alone"} and kinds.count("alone") > 100 and 10 < kinds.count("mended") < 30
-    assert (kinds.count("kept") > 10) is not isinstance(way, partial)
+    ends = isinstance(way, partial) and not isinstance(way.keywords["feedback"], partial)
+    assert (kinds.count("kept") > 10) is not ends
     steps = rollouts.demonstrating(way)(CHAINS[0])
     assert next(steps) == next(rollouts.demonstrating(way)(CHAINS[0]))  # the same every time
 
@@ -357,6 +378,8 @@ def test_what_is_always_said_between_attempts_is_a_token_of_an_embedded_student(
     assert rollouts.phrases(partial(rollouts.self_correct, again="Sure?")) == ["Sure?"]
     assert rollouts.phrases(rollouts.retry) == [feedback.AGAIN]
     assert rollouts.phrases(partial(rollouts.retry, feedback=feedback.own_critique)) == [feedback.OWN, feedback.AGAIN]
+    step = rollouts.phrases(partial(rollouts.retry, feedback=feedback.first_error))
+    assert step == ["Step ", " is wrong: ", feedback.RIGHT, feedback.AGAIN]
     _, plain = embedded.build("micro", tasks.step_chain(), 0)
     _, told = embedded.build("micro", tasks.step_chain(), 0, ["Sure?"])
     assert len(told) == len(plain) + 1 and len(told("Sure?").input_ids) == 1

@@ -184,7 +184,7 @@ def repaired(samples: Sequence[Sample]) -> list[Sample]:
 
 def refinements(
     samples: Sequence[Sample],
-    ask: str = REVISE,
+    ask: str | Callable[[Task, str], str | None] = REVISE,
     same: float = 1.0,
     direct: bool = True,
     own: bool = False,
@@ -196,6 +196,7 @@ def refinements(
     """Wrong answers followed by the right one, and right answers followed by themselves, so that stopping is learnt too. Of an
     episode of several attempts the first is the answer.
 
+    ask      what is said in between; a function of the task and the answer says it of each, or None: this one is not told
     same     so many of the latter for each of the former; 0 makes a student that changes everything
     own      a wrong answer is followed by a right one of the student's own only, never by the worked solution
     direct   right answers are also learnt as they are, where the prompt was not solved every time: what is mastered teaches
@@ -206,8 +207,9 @@ def refinements(
     kept: list[Sample] = []
     mends = 0
 
-    def followed(attempt: str, by: Sample) -> Sample:
-        return retell(by, asked_after(by, [attempt], [ask]), by.rollout.turns[0])
+    def followed(attempt: str, by: Sample) -> list[Sample]:
+        words = ask if isinstance(ask, str) else ask(by.rollout.task, attempt)
+        return [] if words is None else [retell(by, asked_after(by, [attempt], [words]), by.rollout.turns[0])]
 
     for group in by_prompt(samples):
         solved = [s for s in group if rights(s)[0]]
@@ -216,9 +218,9 @@ def refinements(
         found += [learnt_turns(s, 0) for s in solved if direct and wrong]
         kept += solved
         mends += len(wrong)
-        found += [followed(s.rollout.turns[0], right) for s in wrong if right is not None]
+        found += [told for s in wrong if right is not None for told in followed(s.rollout.turns[0], right)]
     chosen = rng.permutation(len(kept))[: round(same * mends)] if mends else range(len(kept) if not found else 0)
-    return found + [followed(kept[i].rollout.turns[0], kept[i]) for i in chosen]
+    return found + [told for i in chosen for told in followed(kept[i].rollout.turns[0], kept[i])]
 
 
 CHECK, AGAIN = "Is this right? Say what is wrong with it, if anything.", "Try again."

@@ -25,6 +25,19 @@ def checked(task: Task, answer: str, steps: Sequence[str]) -> list[float]:
     return [math.nan] * len(steps) if right is None else list(map(float, right))
 
 
+def until_wrong(labels: Sequence[float]) -> list[float]:
+    """The labels up to the first wrong one; what comes behind it is not taught. So a step is judged after right ones, by what
+    stands around it, and whether something went wrong before need not be carried along: the first step that is found wrong
+    says it. Source: arXiv 2305.20050, section 2.6."""
+    wrong = next((i for i, y in enumerate(labels) if y < 0.5), len(labels))
+    return [y if i <= wrong else math.nan for i, y in enumerate(labels)]
+
+
+def first_wrong(task: Task, answer: str, steps: Sequence[str]) -> list[float]:
+    """`checked`, `until_wrong`."""
+    return until_wrong(checked(task, answer, steps))
+
+
 def up_to_first_error(labels: Sequence[float]) -> list[float]:
     """Labels of a chain made consistent: right up to a first error and wrong from there on, where that changes fewest of them;
     of equals the later error. What a judge got wrong against its own other verdicts is mended so. NaN stays."""

@@ -8,25 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from sharpen import models, rollouts, verify
-from sharpen.core import Role, RolloutGenerator, Sample, UserError, suggest
+from sharpen.core import Role, RolloutGenerator, Sample, UserError
 from sharpen.models import roles as casting
 from sharpen.rollouts import feedback as feedbacks
 from sharpen.verify import turns
 
 SPEAKERS = {"critic": "critic", "checklist": "judge", "person": "person"}  # of the feedback that somebody else gives
 AT_HAND = {"person": "sharpen.terminal:person"}
-KINDS = {"own_critique": "ac", "explained": "ae"}
 
 
 def asked(attempts: int, feedback: str) -> tuple[Callable[..., RolloutGenerator], Callable[..., Any]]:
     """(how a task is asked, how it is judged). Raises UserError for an unknown feedback, and for less than two attempts."""
     if attempts < 2:
         raise UserError(f"attempts={attempts}: take two or more; one is what is measured without --attempts.")
-    if feedback not in feedbacks.FEEDBACK:
-        known = ", ".join(feedbacks.FEEDBACK)
-        raise UserError(f"--feedback {feedback}: there is none.{suggest(feedback, feedbacks.FEEDBACK)} There are: {known}.")
-    rollout = partial(rollouts.retry, feedback=feedbacks.FEEDBACK[feedback], attempts=attempts)
-    return rollout, partial(verify.each_turn, kinds=KINDS.get(feedback, "a"), credited=False)
+    rollout = partial(rollouts.retry, feedback=feedbacks.named(feedback), attempts=attempts)
+    return rollout, partial(verify.each_turn, kinds=feedbacks.KINDS.get(feedback, "a"), credited=False)
 
 
 def speakers(feedback: str, given: Sequence[str], student: models.LocalPolicy) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from sharpen.rollouts.consistent import conair
 from sharpen.rollouts.driver import Roles, drive, perform
 from sharpen.rollouts.judges import RoleJudges, judging
 from sharpen.rollouts.own_judge import best_by_own, co_evolved, ticked_again
-from sharpen.rollouts.retry import phrases, rethink, retry, untried
+from sharpen.rollouts.retry import phrases, rethink, retry, untried, words_on
 from sharpen.rollouts.rollout import (
     INSTRUCTIONS,
     again,
@@ -129,4 +129,5 @@ __all__ = [
     "weak",
     "with_insights",
     "with_tools",
+    "words_on",
 ]

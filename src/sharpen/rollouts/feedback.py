@@ -19,17 +19,19 @@ an oracle. `masked` keeps every text that saw the reference from giving the answ
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sharpen.core import GREEDY, Act, Ask, Failed, Observation, Run, Task, Turn, Verdict
+from sharpen.core import GREEDY, Act, Ask, Failed, Observation, Run, Task, Turn, UserError, Verdict, suggest
 from sharpen.verify import INSTANT, right_response, says_right, steps, verify
 from sharpen.verify.code import extract, problem_of
 
-AGAIN = "Try again."
+AGAIN, RIGHT = "Try again.", "The answer is right."
 MASK = "[masked]"
 SECONDS = 60.0  # until a verdict that is needed for feedback counts as failed
 NUMBER = re.compile(r"-?\d+(?:[.,/]\d+)*")
@@ -78,34 +80,60 @@ def unary(task: Task, attempts: Sequence[Turn], words: str = AGAIN) -> Steps:
     return Said(words)
 
 
-def verdict(task: Task, attempts: Sequence[Turn], again: str = AGAIN, until_right: bool = True) -> Steps:
-    """The verifier's words on the attempt, which never hold the answer. An attempt that nobody can judge ends the episode.
+def verdict(
+    task: Task,
+    attempts: Sequence[Turn],
+    again: str = AGAIN,
+    until_right: bool = True,
+    wrong: str = "The answer is wrong.",
+    right: str = RIGHT,
+) -> Steps:
+    """The verifier's words on the attempt, which never hold the answer; `wrong` or `right` where it has none. An attempt that
+    nobody can judge ends the episode.
 
     until_right  False: a right one is told that it is, and the episode goes on, for a model has to learn to leave it alone
     """
     found = yield from judged(task, attempts[-1].text)
     if found.reward is None or (found.correct and until_right):
         return None
-    return Said(f"{found.feedback or ('The answer is right.' if found.correct else 'The answer is wrong.')} {again}")
+    return Said(f"{found.feedback or (right if found.correct else wrong)} {again}")
 
 
-def first_error(task: Task, attempts: Sequence[Turn], again: str = AGAIN) -> Steps:
-    """Which step is wrong, where the task's steps can be checked; else the verifier's words."""
+def first_error(
+    task: Task,
+    attempts: Sequence[Turn],
+    again: str = AGAIN,
+    until_right: bool = True,
+    wrong: str = steps.WORDS,
+    right: str = RIGHT,
+) -> Steps:
+    """Which step is wrong, where the task's steps can be checked; else the verifier's words. `until_right` as in `verdict`."""
     found = yield from judged(task, attempts[-1].text)
-    if found.correct or found.reward is None:
+    if found.reward is None or (found.correct and until_right):
         return None
-    return Said(f"{steps.words_on(task, attempts[-1].text) or found.feedback} {again}")
+    if found.correct:
+        return Said(f"{right} {again}")
+    return Said(f"{steps.words_on(task, attempts[-1].text, wrong) or found.feedback} {again}")
 
 
-def execution(task: Task, attempts: Sequence[Turn], again: str = AGAIN, expected: bool = True) -> Steps:
+def execution(
+    task: Task,
+    attempts: Sequence[Turn],
+    again: str = AGAIN,
+    expected: bool = True,
+    until_right: bool = True,
+    right: str = RIGHT,
+) -> Steps:
     """What came of the attempt's program on the task's first case: what it printed, or its error, and what was expected there.
 
     A task without cases of standard input has the verifier's words. `expected` shows one case's answer: hide such cases from
-    the verdict where that matters. The other cases stay unseen.
+    the verdict where that matters. The other cases stay unseen. `until_right` as in `verdict`.
     """
     found = yield from judged(task, attempts[-1].text)
-    if found.correct or found.reward is None:
+    if found.reward is None or (found.correct and until_right):
         return None
+    if found.correct:
+        return Said(f"{right} {again}")
     case = next(iter(task.data.get("tests") or ()), None)
     if task.verifier != "code_io" or not isinstance(case, dict) or "stdin" not in case:
         return Said(f"{found.feedback} {again}")
@@ -243,4 +271,21 @@ def without_answer(task: Task, text: str) -> str:
     return text
 
 
-FEEDBACK = {f.__name__: f for f in (unary, verdict, first_error, execution, critic, own_critique, explained, checklist, person)}
+FEEDBACK: dict[str, Callable[..., Steps]] = {
+    f.__name__: f for f in (unary, verdict, first_error, execution, critic, own_critique, explained, checklist, person)
+}
+
+KINDS = {"own_critique": "ac", "explained": "ae"}  # `verify.each_turn`'s letters of the turns, where not all are attempts
+
+
+def named(name: str, until_right: bool = True) -> Feedback:
+    """The feedback of that name. UserError where there is none.
+
+    until_right  False: one that ends the episode after a right attempt goes on there, and says so: a model has to learn to
+                 leave it alone, and what it spoils is seen
+    """
+    if name not in FEEDBACK:
+        known = ", ".join(FEEDBACK)
+        raise UserError(f"feedback={name}: there is none.{suggest(str(name), FEEDBACK)} There are: {known}.")
+    ends = "until_right" in inspect.signature(FEEDBACK[name]).parameters
+    return partial(FEEDBACK[name], until_right=False) if ends and not until_right else FEEDBACK[name]

@@ -7,6 +7,7 @@ attempt, or by `verify.each_turn` on each.
 from __future__ import annotations
 
 import inspect
+import re
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
@@ -21,6 +22,7 @@ from sharpen.rollouts.rollout import again, revision, self_correct, with_system
 from sharpen.verify import INSTANT, answer_of, new_answer, turns, verify
 
 LONGEST = 2000  # characters of feedback
+SPOKEN = ("words", "ask", "wrong", "right", "again")  # parameters of a feedback that hold what it says
 NOTHING = np.zeros(0)
 
 
@@ -48,7 +50,7 @@ def retry(
     shown        what a warm-up learns from, `rollout.revision`, where the feedback needs neither a model nor a program
     """
     if shown:
-        return (yield from revision(task, partial(words_on, task, feedback, until_right), system))
+        return (yield from revision(task, partial(words_on, task, feedback=feedback, until_right=until_right), system))
     made = [(yield Ask(with_system(task, system)))]
     told: list[Said] = []
     end = made[-1]
@@ -70,7 +72,8 @@ def retry(
 
 
 def phrases(rollout: Callable[..., RolloutGenerator]) -> list[str]:
-    """What `self_correct` and `retry` say between two attempts, as far as it is always the same."""
+    """What `self_correct` and `retry` say between two attempts, as far as it is always the same; of words with places for
+    others, such as "Step {number} is wrong", what stands around these."""
     whole = partial(rollout)
     if whole.func is self_correct:
         return [again(rollout)]
@@ -78,10 +81,11 @@ def phrases(rollout: Callable[..., RolloutGenerator]) -> list[str]:
         return []
     given = partial(whole.keywords.get("feedback", unary))
     known = {n: p.default for n, p in inspect.signature(given.func).parameters.items()} | given.keywords
-    return [text for name in ("words", "ask", "again") if isinstance(text := known.get(name), str) and text]
+    texts = [text for name in SPOKEN if isinstance(text := known.get(name), str)]
+    return [piece for text in texts for piece in re.split(r"\{\w+\}", text) if piece]
 
 
-def words_on(task: Task, feedback: Feedback, until_right: bool, attempt: str) -> str | None:
+def words_on(task: Task, attempt: str, feedback: Feedback, until_right: bool = False) -> str | None:
     """What a feedback says of an attempt that nobody sampled; None where it would ask somebody first, or where all is said."""
     if until_right and task.verifier in INSTANT and verify(task, attempt).correct:
         return None

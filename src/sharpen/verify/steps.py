@@ -21,6 +21,7 @@ from sharpen.verify.final import read_number
 TAG = re.compile(r"<step>(.*?)</step>", re.DOTALL)
 END = re.compile(r"<answer>|####|\\boxed|[Tt]he (?:final )?answer is")
 WAYS = ("words", "lines", "tags", "program")
+WORDS = "Step {number} is wrong: {step}"
 LONGEST = 100_000  # characters of an answer that are looked at
 
 
@@ -150,9 +151,9 @@ def siblings(responses: Sequence[str], by: str = "words") -> dict[tuple[str, ...
     return {before: list(steps) for before, steps in after.items() if len(steps) > 1}
 
 
-def words_on(task: Task, response: str) -> str:
+def words_on(task: Task, response: str, words: str = WORDS) -> str:
     """What a checker says of the first wrong step, without what would be right there; "" where it finds none."""
     wrong = first_error(task, response)
     if wrong is None:
         return ""
-    return f"Step {wrong + 1} is wrong: {steps_of(task, response)[wrong].text.strip()}"
+    return words.format(number=wrong + 1, step=steps_of(task, response)[wrong].text.strip())

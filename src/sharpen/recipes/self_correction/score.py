@@ -6,7 +6,8 @@ Differs: two turns. In a first stage the second alone is rewarded, and the first
     each compared with the same turn of its group, and the later is also paid alpha times what it is better than the one before.
     An embedded student practises at chains of steps, and its warm-up shows second attempts, right ones after themselves and
     after an error. For a model that was never asked twice, the share `form` of the budget goes before to imitation of right
-    second attempts after its own first ones.
+    second attempts after its own first ones. `feedback` names what stands between the attempts instead of the same words
+    always, such as first_error; of a right one it says that it is right. Not in the paper, whose second attempt knows nothing.
     From the paper: GRPO's gradient instead of REINFORCE's; weights are on a mean over tokens; the base model's first attempts
     are not mixed in
 Status: reproduced on a toy: python -m pytest tests/objectives/test_credit_of_turns.py -k "plainly or leaks" (a table of 8
@@ -35,11 +36,17 @@ from sharpen.recipes.policy_gradient import grpo
 
 
 def recipe(
-    form: float = 0.0, first: float = 0.6, alpha: float = 10.0, beta: float = 0.1, small: float = 0.01, again: bool = True
+    form: float = 0.0,
+    first: float = 0.6,
+    alpha: float = 10.0,
+    beta: float = 0.1,
+    small: float = 0.01,
+    feedback: str = "",
+    again: bool = True,
 ) -> Method:
     if not again:
         return grpo.recipe()
-    parent = replace(practised(), verify=verify.each_turn)
+    parent = practised(feedback)
     shape = partial(verify.improvement, alpha=alpha)
     held = replace(parent, objective=partial(turns.first_stage, beta=beta, small=small))
     free = replace(parent, objective=partial(turns.second_stage, shape=shape, beta=small))
@@ -50,13 +57,17 @@ def recipe(
     )
 
 
-def practised() -> Recipe:
-    """GRPO in two attempts, at chains whose every step can be checked; what is shown before are such attempts, too."""
+def practised(feedback: str = "") -> Recipe:
+    """GRPO in two attempts, at chains whose every step can be checked; what is shown before are such attempts, too. Between
+    them stands what `feedback` says (rollouts/feedback.py), of right ones that they are right; "": the same words always."""
+    told = partial(rollouts.retry, feedback=rollouts.feedback.named(feedback, until_right=False)) if feedback else None
+    kinds = rollouts.feedback.KINDS.get(feedback)
     return replace(
         grpo.recipe(),
         tasks=partial(tasks.step_chain, levels=4, lowest=4),
         student="micro",
-        rollout=rollouts.self_correct,
+        rollout=told or rollouts.self_correct,
+        verify=partial(verify.each_turn, kinds=kinds) if kinds else verify.each_turn,
         warmup_steps=2000,
         warmup_demos=0,
         warmup_rows=64,
@@ -73,7 +84,9 @@ def practised() -> Recipe:
 
 def shown(parent: Recipe) -> Recipe:
     """Second attempts to be imitated, after the student's own first ones and the words that the rollout says."""
-    select = partial(corrections.refinements, ask=rollouts.again(parent.rollout), own=True)
+    told = getattr(parent.rollout, "keywords", {}).get("feedback")
+    ask = partial(rollouts.words_on, feedback=told) if told else rollouts.again(parent.rollout)
+    select = partial(corrections.refinements, ask=ask, own=True)
     return replace(parent, select=select, objective=policy_gradient.sft)
 
 

@@ -3,13 +3,13 @@
 Paper: arXiv 2409.12917 (SCoRe), section 3: the two-turn episode without stages or shaping, which collapses into copying there
 Parent: grpo
 Differs: two attempts, of which the second is judged; both are learnt from, with one reward. The control of score, with the same
-    tasks, warm-up and share of the budget for second attempts to be imitated
+    tasks, warm-up, feedback and share of the budget for second attempts to be imitated
 """
 
 from dataclasses import replace
 from functools import partial
 
-from sharpen import guard, verify
+from sharpen import guard
 from sharpen.guard import handover
 from sharpen.recipe import Method, Stage
 from sharpen.recipes import staging
@@ -17,10 +17,11 @@ from sharpen.recipes.policy_gradient import grpo
 from sharpen.recipes.self_correction import score
 
 
-def recipe(form: float = 0.0, again: bool = True) -> Method:
+def recipe(form: float = 0.0, feedback: str = "", again: bool = True) -> Method:
     if not again:
         return grpo.recipe()
-    parent = replace(score.practised(), verify=partial(verify.each_turn, credited=False))
+    parent = score.practised(feedback)
+    parent = replace(parent, verify=partial(parent.verify, credited=False))
     return staging.sequence(
         Stage("form", score.shown(parent), form, handover.last, guard.always),
         Stage("rl", parent, 1 - form, handover.last, guard.always, optimizer="inherited"),
