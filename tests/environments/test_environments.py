@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -143,6 +145,32 @@ def test_one_that_hangs_is_killed():
         environment.begin(Act(environment, look, 0.5)).result(600.0)
     with pytest.raises(Failed, match="process is gone"):
         do(environment, look)
+
+
+def test_waiting_for_a_processor_is_no_time_of_its_own():
+    """A second's deadline from 100 on, of one who had waited for 5 s before: 0.8 s more of that are not counted, and no more
+    than ten times the deadline."""
+    with socket.socket() as link:
+        child = host.Child(0, link, 1, began=100.0, until=101.0, limit=1.0, held=5.0)
+        assert child.late(101.5, 5.0)
+        assert not child.late(101.5, 5.8) and child.until == pytest.approx(101.8)
+        assert not child.late(101.79, 5.8) and child.until == pytest.approx(101.89)
+        assert child.late(101.8, 5.8) and child.late(112.0, 1000.0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="nobody counts here how long a process waits")
+def test_who_waits_for_a_processor_is_known():
+    spin = [sys.executable, "-c", "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"]
+    children = [subprocess.Popen(spin) for _ in range(2)]
+    try:
+        while min(host.held_up(child.pid) for child in children) < 0.05:
+            assert all(child.poll() is None for child in children)
+            os.sched_yield()
+        assert host.held_up(0) == 0.0
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
 
 
 def test_memory_is_bounded():

@@ -75,9 +75,8 @@ def walk(environment: Any, task: Any, said: Iterable[str], seconds: float) -> No
                 past.clear()
                 begin(environment, task, seconds)
             elif text == "/undo":
-                if past:
-                    environment = past.pop()
-                tables().say("(one step back)" if past or text else "")
+                tables().say("(one step back)" if past else "(there is no step to take back)")
+                environment = past.pop() if past else environment
             elif text:
                 before = environment.copy()
                 done = False
