@@ -62,7 +62,7 @@ def tables() -> Any:
 def walk(environment: Any, task: Any, said: Iterable[str], seconds: float) -> None:
     """Act out each line; then judge."""
     from sharpen import environments
-    from sharpen.core import Failed
+    from sharpen.core import Failed, shortened
 
     past: list[Any] = []
     try:
@@ -82,7 +82,7 @@ def walk(environment: Any, task: Any, said: Iterable[str], seconds: float) -> No
                 done = False
                 for action, wrong in actions(environments, environment, text):
                     seen = environment.now(environments.act(environment, action, seconds)) if not wrong else None
-                    tables().say(seen.text if seen else f"error: {wrong}")
+                    tables().say(shortened(seen.text) if seen else f"error: {wrong}")
                     done = done or bool(seen and seen.done)
                 past.append(before)
                 if done:
@@ -98,10 +98,11 @@ def walk(environment: Any, task: Any, said: Iterable[str], seconds: float) -> No
 
 def begin(environment: Any, task: Any, seconds: float) -> None:
     from sharpen import environments
+    from sharpen.core import shortened
 
     first = environment.now(environments.act(environment, "", seconds, kind="reset"))
     own = [] if task.data.get("silent") else [str(message["content"]) for message in task.prompt]
-    tables().say("\n\n".join([*own, *filter(None, [first.text])]))
+    tables().say("\n\n".join([*own, *filter(None, [shortened(first.text)])]))
     for tool in environment.tools:
         function = tool["function"]
         given = ", ".join(function["parameters"].get("properties", {}))

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import Observation, Verdict
+from sharpen.core import Observation, Verdict, shortened
 from sharpen.environments.schema import tools_of
 
 LONGEST = 200_000  # characters of an observation that leave the process; `Act.longest` says how many of them are shown
@@ -55,7 +55,7 @@ class Episode:
             call = json.loads(asked["action"])
             return self.seen(getattr(thing, call["name"])(**call["arguments"]), call["name"])
         except ValueError as error:
-            return self.seen(f"error: {error}", "")
+            return self.seen(f"error: {error}" if str(error) else "error: this cannot be done", "")
 
     def do_judge(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         thing = self.begun()
@@ -94,10 +94,7 @@ class Episode:
                 f"{method}() returned a {type(found).__name__}, and must return a text, a number, a list, a dictionary or a "
                 "sharpen.core.Observation(text, done=…)"
             )
-        text = found.text
-        if len(text) > LONGEST:
-            half = LONGEST // 2
-            text = f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
+        text = shortened(found.text, LONGEST)
         over = getattr(self.thing, "done", False)
         done = found.done or bool(over() if callable(over) else over)
         return {"text": text, "done": done, "parts": {str(k): float(v) for k, v in found.parts.items()}}
