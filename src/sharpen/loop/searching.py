@@ -52,8 +52,8 @@ def measure_searches(
            nobody is named; "reward" wants a reward model
 
     Returns JSON: model, tasks, seed, asked, precision, device, value, and for each row of `searches` its name, accuracy with
-    ci95 and n, the gain over a greedy answer with gain_ci95, sampled, read and calls a task, and seconds of all. Raises UserError
-    as `evaluate_model` does.
+    ci95 and n, the gain over a greedy answer with gain_ci95, sampled, read and calls a task, and seconds of all. Raises
+    UserError as `evaluate_model` does.
     """
     if value not in VALUES:
         raise UserError(f"--value {value}: there are {', '.join(VALUES)}.{suggest(value, VALUES)}")
