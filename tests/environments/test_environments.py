@@ -251,6 +251,11 @@ def test_a_tool_that_prints_the_answer_is_found():
     assert "shows the answer" in " ".join(environments.probe(SHOP, [task(fault="key", answer="cheapest is")], 600.0))
 
 
+def test_an_episode_that_nobody_judges_is_told():
+    judged = [environments.probe(COUNTING, [task(verifier=one, answer="9")], 600.0) for one in ("environment", "number")]
+    assert ["nobody judges" in " ".join(said) for said in judged] == [True, False]
+
+
 def test_a_class_that_cannot_be_is_said():
     for spec, said in {
         "shop": "no such environment",
