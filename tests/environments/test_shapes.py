@@ -170,3 +170,8 @@ def test_steps_are_taken_back_as_far_as_there_are_any(capsys):
     said = capsys.readouterr().out.split("\n")
     none, back = "(there is no step to take back)", "(one step back)"
     assert [s for s in said if s][2:-1] == [none, "at 1", "at 2", back, "at 2", back, back, none, "at 1"]
+
+
+def test_a_split_that_there_is_not_is_told():
+    with pytest.raises(UserError, match="--split tests: .* Did you mean 'test'"):
+        playing.play("numbers", split="tests")

@@ -34,8 +34,10 @@ def play(
     """
     from sharpen import environments
     from sharpen import tasks as sources
-    from sharpen.core import Arm
+    from sharpen.core import SPLITS, Arm, UserError, suggest
 
+    if split not in SPLITS:
+        raise UserError(f"--split {split}: there are {', '.join(SPLITS)}.{suggest(split, SPLITS)}")
     spec = environments.here(environments.checked(env))
     source = sources.parse_spec(places.here_tasks(tasks) if tasks else "episodes", env=spec)
     arm: Arm = source.arms[0]
@@ -79,12 +81,12 @@ def walk(environment: Any, task: Any, said: Iterable[str], seconds: float) -> No
                 environment = past.pop() if past else environment
             elif text:
                 before = environment.copy()
-                done = False
+                done = acted = False
                 for action, wrong in actions(environments, environment, text):
                     seen = environment.now(environments.act(environment, action, seconds)) if not wrong else None
                     tables().say(shortened(seen.text) if seen else f"error: {wrong}")
-                    done = done or bool(seen and seen.done)
-                past.append(before)
+                    done, acted = done or bool(seen and seen.done), acted or seen is not None
+                past += [before] if acted else []
                 if done:
                     print("(the episode is over)", file=sys.stderr)
                     break
