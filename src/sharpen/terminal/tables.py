@@ -21,7 +21,7 @@ def show(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
         table = Table(*columns, box=None, header_style="bold", pad_edge=False)
         for row in rows:
             table.add_row(*(Text(safe(plain(v))) for v in row))
-        Console().print(table)
+        Console(emoji=False).print(table)
     else:
         for row in (columns, *rows):
             print("\t".join(safe(plain(v), keep="") for v in row))
