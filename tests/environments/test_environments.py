@@ -68,7 +68,7 @@ FAULTS = {
     "raises": "by design",
     "dies": "exited with 9",
     "killed": "signal 9",
-    "garbage": "a text or an Observation",
+    "garbage": "look() returned a object, and must return a text",
     "bytes": "",
     "reward": "must return a number from 0 to 1",
 }
