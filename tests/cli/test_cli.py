@@ -406,6 +406,12 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().err.splitlines()
 
 
+def test_a_name_between_colons_is_no_picture(capsys):
+    with Terminal() as progress:
+        progress.say("The environment shop.py:Free: who does nothing is paid.")
+    assert "shop.py:Free: who" in capsys.readouterr().err
+
+
 def test_progress_is_sparse_and_plain_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     now = [0.0]
     with Terminal(clock=lambda: now[0]) as progress:

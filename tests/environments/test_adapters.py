@@ -138,6 +138,42 @@ def test_a_game_of_textarena_is_played_to_its_end():
     assert "correct" in outcomes
 
 
+class Duel:
+    """A game of two as TextArena has them: who says [no] first loses, and what is neither [go] nor [no] is no move."""
+
+    def __init__(self, shown):
+        self.shown = shown
+
+    def reset(self, num_players, seed):
+        self.player, self.rewards, self.about = 0, {}, {0: {}, 1: {}}
+
+    def get_observation(self):
+        return self.player, self.shown
+
+    def step(self, action):
+        wrong = action not in ("[go]", "[no]")
+        if wrong or action == "[no]":
+            self.rewards = {self.player: -1, 1 - self.player: 1}
+            self.about = {p: {"reason": "no move" if wrong else f"player {self.player} said no"} for p in (0, 1)}
+            self.about[self.player]["invalid_move"] = wrong
+        self.player = 1 - self.player
+        return bool(self.rewards), {}
+
+    def close(self):
+        return self.rewards, self.about
+
+
+def test_why_a_game_ended_is_shown_and_an_opponent_without_moves_is_no_victory():
+    lost, won, odd = (arena.Arena(lambda shown=shown: Duel(shown)) for shown in ("[go]", "[no]", "say go or no"))
+    for game in (lost, won, odd):
+        game.reset({"seed": 1, "players": 2})
+    assert lost.step("[go]").text == "[go]"
+    assert lost.step("[no]").text == "the game is over: player 0 said no" and lost.reward().outcome == "wrong"
+    assert won.step("[go]").text == "the game is over: player 1 said no" and won.reward().outcome == "correct"
+    with pytest.raises(RuntimeError, match=r"player 1, .* made one that is none \(no move\)"):
+        odd.step("[go]")
+
+
 SERVER = """
 import sys, socket
 from openenv.core.env_server import create_app

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -66,7 +68,7 @@ FAULTS = {
     "raises": "by design",
     "dies": "exited with 9",
     "killed": "signal 9",
-    "garbage": "a text or an Observation",
+    "garbage": "look() returned a object, and must return a text",
     "bytes": "",
     "reward": "must return a number from 0 to 1",
 }
@@ -145,6 +147,32 @@ def test_one_that_hangs_is_killed():
         do(environment, look)
 
 
+def test_waiting_for_a_processor_is_no_time_of_its_own():
+    """A second's deadline from 100 on, of one who had waited for 5 s before: 0.8 s more of that are not counted, and no more
+    than ten times the deadline."""
+    with socket.socket() as link:
+        child = host.Child(0, link, 1, began=100.0, until=101.0, limit=1.0, held=5.0)
+        assert child.late(101.5, 5.0)
+        assert not child.late(101.5, 5.8) and child.until == pytest.approx(101.8)
+        assert not child.late(101.79, 5.8) and child.until == pytest.approx(101.89)
+        assert child.late(101.8, 5.8) and child.late(112.0, 1000.0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="nobody counts here how long a process waits")
+def test_who_waits_for_a_processor_is_known():
+    spin = [sys.executable, "-c", "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"]
+    children = [subprocess.Popen(spin) for _ in range(2)]
+    try:
+        while min(host.held_up(child.pid) for child in children) < 0.05:
+            assert all(child.poll() is None for child in children)
+            os.sched_yield()
+        assert host.held_up(0) == 0.0
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
 def test_memory_is_bounded():
     ((made,), (verdict,)) = played([task(fault="memory")], in_turn("look(item=1)"))
     assert verdict.outcome == "unscorable" and "MB" in made.response
@@ -221,6 +249,11 @@ def test_before_a_run_what_is_not_ours_is_looked_at():
 
 def test_a_tool_that_prints_the_answer_is_found():
     assert "shows the answer" in " ".join(environments.probe(SHOP, [task(fault="key", answer="cheapest is")], 600.0))
+
+
+def test_an_episode_that_nobody_judges_is_told():
+    judged = [environments.probe(COUNTING, [task(verifier=one, answer="9")], 600.0) for one in ("environment", "number")]
+    assert ["nobody judges" in " ".join(said) for said in judged] == [True, False]
 
 
 def test_a_class_that_cannot_be_is_said():

@@ -3,14 +3,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sharpen import report, tasks
-from sharpen.core import UserError
+from sharpen.core import Rollout, Sample, Task, UserError, Verdict
 from sharpen.loop import measure_searches
+from sharpen.loop.searching import over
 from sharpen.models import embedded
 from sharpen.terminal import tables
 
+NAMES = {"r": "correct", "w": "wrong", "u": "unscorable"}
+PAID = {"r": 1.0, "w": 0.0, "u": None}
 SOURCE = tasks.parse_spec("chain_sum/1")
 
 
@@ -34,7 +38,7 @@ def test_each_search_has_its_accuracy_and_what_a_task_cost_and_a_page(directory:
     assert rows["best_of=3"]["accuracy"] >= rows["drawn once"]["accuracy"]  # its first answer is the one that is drawn once
     tables.show_searches(found)
     told = capsys.readouterr().out
-    assert "mcts=4" in told and tables.ORACLE in told
+    assert "mcts=4" in told and tables.ORACLE in told and "No gain is shown by any of these" in told
     page = report.searches.render(found, tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("<circle") >= 8 and tables.ORACLE.replace("'", "&#39;") in page and "<script" not in page
 
@@ -60,3 +64,21 @@ def test_a_role_says_what_answers_are_worth(directory: Path) -> None:
         directory, SOURCE, ["best_of=2"], n=1, max_tokens=4, value="role", roles=["value=scripted_roles:noncommittal"]
     )
     assert found["searches"][-1]["calls"] == 4  # two answers, and one question about each
+
+
+def test_a_gain_is_told_where_it_is_more_than_chance() -> None:
+    """Of the same tasks: 9 of 10 mended is a gain, 2 mended and 1 spoilt is none, and what nobody judged does not count."""
+    task = Task(({"role": "user", "content": "?"},), "1", "sums", 1)
+    blank = Rollout(task, np.zeros(1, np.int32), np.zeros(1, bool), np.zeros(1, np.float32), ("",), "end", 0, 0, "r")
+    made = lambda text: [Sample(blank, Verdict(NAMES[c], PAID[c]), 0) for c in text]  # noqa: E731
+    greedy, arms = made("wwwwwwwwwwr"), ["sums/1"] * 11
+    mended, mixed, lost = (over(made(text), greedy, arms) for text in ("rrrrrrrrrwr", "rrwwwwwwwww", "wwwwwwwwwwu"))
+    assert mended["gain"] == pytest.approx(9 / 11) and mended["gain_ci95"][0] > 0
+    assert mixed["gain"] == pytest.approx(1 / 11) and mixed["gain_ci95"][0] < 0 and lost["gain"] == 0
+    row = dict(accuracy=0.5, ci95=[0.1, 0.9], n=11, sampled=10.0, read=1, calls=1, seconds=1.0)
+    rows = [row | dict(name="greedy", gain=0.0, gain_ci95=[0, 0]), row | dict(name="beam=4", sampled=40.0) | mended]
+    told = tables.searched_told({"searches": rows, "value": "likelihood"})
+    assert told[0] == "beam=4" and "gains +81.8 points" in told[1] and "4.0 times" in told[1]
+    rows[1] |= mixed
+    assert tables.searched_told({"searches": rows, "value": "likelihood"})[0] == "No gain is shown"
+    assert over(made("u"), made("r"), ["sums/1"]) == {"gain": None, "gain_ci95": None}

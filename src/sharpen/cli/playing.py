@@ -34,8 +34,10 @@ def play(
     """
     from sharpen import environments
     from sharpen import tasks as sources
-    from sharpen.core import Arm
+    from sharpen.core import SPLITS, Arm, UserError, suggest
 
+    if split not in SPLITS:
+        raise UserError(f"--split {split}: there are {', '.join(SPLITS)}.{suggest(split, SPLITS)}")
     spec = environments.here(environments.checked(env))
     source = sources.parse_spec(places.here_tasks(tasks) if tasks else "episodes", env=spec)
     arm: Arm = source.arms[0]
@@ -62,7 +64,7 @@ def tables() -> Any:
 def walk(environment: Any, task: Any, said: Iterable[str], seconds: float) -> None:
     """Act out each line; then judge."""
     from sharpen import environments
-    from sharpen.core import Failed
+    from sharpen.core import Failed, shortened
 
     past: list[Any] = []
     try:
@@ -75,17 +77,16 @@ def walk(environment: Any, task: Any, said: Iterable[str], seconds: float) -> No
                 past.clear()
                 begin(environment, task, seconds)
             elif text == "/undo":
-                if past:
-                    environment = past.pop()
-                tables().say("(one step back)" if past or text else "")
+                tables().say("(one step back)" if past else "(there is no step to take back)")
+                environment = past.pop() if past else environment
             elif text:
                 before = environment.copy()
-                done = False
+                done = acted = False
                 for action, wrong in actions(environments, environment, text):
                     seen = environment.now(environments.act(environment, action, seconds)) if not wrong else None
-                    tables().say(seen.text if seen else f"error: {wrong}")
-                    done = done or bool(seen and seen.done)
-                past.append(before)
+                    tables().say(shortened(seen.text) if seen else f"error: {wrong}")
+                    done, acted = done or bool(seen and seen.done), acted or seen is not None
+                past += [before] if acted else []
                 if done:
                     print("(the episode is over)", file=sys.stderr)
                     break
@@ -99,10 +100,11 @@ def walk(environment: Any, task: Any, said: Iterable[str], seconds: float) -> No
 
 def begin(environment: Any, task: Any, seconds: float) -> None:
     from sharpen import environments
+    from sharpen.core import shortened
 
     first = environment.now(environments.act(environment, "", seconds, kind="reset"))
     own = [] if task.data.get("silent") else [str(message["content"]) for message in task.prompt]
-    tables().say("\n\n".join([*own, *filter(None, [first.text])]))
+    tables().say("\n\n".join([*own, *filter(None, [shortened(first.text)])]))
     for tool in environment.tools:
         function = tool["function"]
         given = ", ".join(function["parameters"].get("properties", {}))

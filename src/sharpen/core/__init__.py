@@ -15,7 +15,7 @@ May import: nothing but the ground files.
 """
 
 from sharpen.core import growth
-from sharpen.core.environments import Act, Ended, Environment, Observation
+from sharpen.core.environments import Act, Ended, Environment, Observation, shortened
 from sharpen.core.errors import FatalDiagnosis, Interrupted, NotFinite, UserError, suggest
 from sharpen.core.events import Ask, Event, Failed, GrowthGenerator, RolloutGenerator, VerdictGenerator
 from sharpen.core.growth import Refused, Repair, Weakness
@@ -98,6 +98,7 @@ __all__ = [
     "growth",
     "flat",
     "plural",
+    "shortened",
     "suggest",
     "tally",
 ]

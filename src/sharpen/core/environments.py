@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 LONGEST = 2000  # characters of a tool's or an environment's words that come back; the middle is left out
 
 
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """Beginning and end of a text that is too long, and between them how much was left out."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
+
+
 class Environment(Protocol):
     """Something that is acted on. It belongs to one rollout, which made it, and holds that rollout's state.
 

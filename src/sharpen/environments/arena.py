@@ -1,7 +1,7 @@
 """TextArena's games: the model is player 0, and others play at random among the moves that the game shows as [legal].
 
-A game of one player is won with a reward of 1; of several, by having the highest. An opponent that names no legal move gives
-the turn up, as the game's own rules have it.
+A game of one player is won with a reward of 1; of several, by having the highest. A game that an opponent loses by a move that
+is none, because it does not show which there are, is nobody's: it fails, and its rollout is unscorable.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Arena:
     """One game. Its wrappers keep what was seen beyond a reset, so each episode has a new one."""
 
     def __init__(self, create: Callable[[], Any]) -> None:
-        self.create, self.inner, self.done, self.won = create, create(), False, 0.0
+        self.create, self.inner, self.done, self.won, self.why = create, create(), False, 0.0, ""
 
     def reset(self, task: Mapping[str, Any]) -> str:
         seed = int(task.get("seed", 0))
@@ -41,7 +41,7 @@ class Arena:
         players = int(task.get("players", getattr(self.inner, "min_players", 0) or self.fewest()))
         self.inner = self.create()
         self.inner.reset(num_players=players, seed=seed)
-        self.done, self.won = False, 0.0
+        self.done, self.won, self.why = False, 0.0, ""
         return self.others()
 
     def fewest(self) -> int:
@@ -59,12 +59,19 @@ class Arena:
             raise ValueError("the game is over")
         self.act(action)
         text = "" if self.done else self.others()
-        return Observation(text or "the game is over", self.done, {"reward": self.won})
+        return Observation(text or f"the game is over{self.why and f': {self.why}'}", self.done, {"reward": self.won})
 
     def act(self, action: str) -> None:
         self.done, _ = self.inner.step(action=action)
         if self.done:
-            rewards, _ = self.inner.close()
+            rewards, about = self.inner.close()
+            wrong = [player for player, info in about.items() if player != 0 and info.get("invalid_move")]
+            self.why = str(next((info["reason"] for info in about.values() if info.get("reason")), ""))
+            if wrong:
+                raise RuntimeError(
+                    f"player {wrong[0]}, who plays at random among the moves that the game shows as [move], made one that is "
+                    f"none ({self.why}): this game does not show which there are, so nobody can be played against"
+                )
             mine, best = float(rewards.get(0, 0)), max(map(float, rewards.values()))
             self.won = 1.0 if mine > 0 and mine == best else 0.5 if len(rewards) > 1 and mine == 0 == best else 0.0
 

@@ -5,15 +5,18 @@ that does not answer in time, writes too much, or dies, is killed with whatever 
 no sandbox: it has this user's rights. What a model wrote reaches it as JSON alone.
 
 Requests wait for their turn: AT_ONCE children work at one time, and those that wait for something themselves do not count. A
-deadline begins with the turn, so that thousands side by side, or a machine that others use too, cost no environment its life.
+deadline begins with the turn, and what a child then waits for a processor is no time of its own (HELD_UP), so that thousands
+side by side, or a machine that others use too, cost no environment its life.
 """
 
 from __future__ import annotations
 
 import gc
+import inspect
 import json
 import os
 import resource
+import select
 import selectors
 import signal
 import socket
@@ -28,7 +31,7 @@ from typing import IO, Any
 import numpy.random  # noqa: F401  every reset seeds it: it is imported before the children are forked, and not by each of them
 
 from sharpen.core import UserError
-from sharpen.environments.episode import Episode
+from sharpen.environments.episode import Episode, misshapen
 from sharpen.environments.loading import factory
 from sharpen.workers import end_with
 
@@ -36,18 +39,28 @@ MOST_LINE = 4_000_000  # bytes of one answer
 SEND_S = 5.0  # until a child has read a request
 AT_ONCE = 16  # children of a host that work at one time
 SOON_S = 0.1  # of work after which a child is looked at: does it work, or does it wait?
+HELD_UP = 10  # times its deadline that a child may wait for a processor beside it: what is longer is no busy machine
 
 
 @dataclass
 class Child:
-    """One environment's process. waiting: number of the request that it is at; until: when that is too late."""
+    """One environment's process. waiting: number of the request that it is at; until: when that may be too late; held: how long
+    it had waited for a processor as that began."""
 
     pid: int
     link: socket.socket
     waiting: int = -1
+    began: float = 0.0
     until: float = 0.0
     limit: float = 0.0
+    held: float = 0.0
     unread: bytearray = field(default_factory=bytearray)
+
+    def late(self, now: float, held: float) -> bool:
+        """Whether its time is over, of which waiting for a processor is none; `until` is when that is to be asked again."""
+        over = self.began + self.limit + min(max(held - self.held, 0.0), HELD_UP * self.limit)
+        self.until = over if over <= now else max(over, now + SOON_S)
+        return over <= now
 
 
 def serve(parent: int, spec: str, memory_mb: int) -> None:
@@ -61,6 +74,8 @@ def serve(parent: int, spec: str, memory_mb: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else 65536, hard))
     try:
         make = factory(spec)
+        if wrong := misshapen(make):
+            raise UserError(wrong)
     except UserError as error:
         return say(replies, {"mistake": str(error)})
     except Exception:  # it goes to the user, who is told in words
@@ -106,9 +121,16 @@ class Host:
                         self.take(json.loads(line))
                 elif key.data in self.children:
                     self.answer(key.data)
-            now = time.monotonic()
-            for id, child in list(self.children.items()):
-                if child.waiting >= 0 and child.until <= now:
+            self.end_late()
+
+    def end_late(self) -> None:
+        """End those whose time is over; an answer that has come meanwhile counts."""
+        now = time.monotonic()
+        for id, child in list(self.children.items()):
+            if child.waiting >= 0 and child.until <= now and child.late(now, held_up(child.pid)):
+                if answered(child.link):
+                    self.answer(id)
+                else:
                     self.lose(id, f"it gave no answer within {child.limit:g} s, and was killed")
 
     def take(self, asked: dict[str, Any]) -> None:
@@ -125,7 +147,7 @@ class Host:
         now = time.monotonic()
         busy = [c for c in self.children.values() if c.waiting >= 0]
         if len(busy) >= AT_ONCE:
-            busy = [c for c in busy if now < c.until - c.limit + SOON_S or works(c.pid)]
+            busy = [c for c in busy if now < c.began + SOON_S or works(c.pid)]
         for _ in range(min(len(self.queue), AT_ONCE - len(busy))):
             self.request(self.queue.popleft())
 
@@ -139,7 +161,8 @@ class Host:
             self.looking.register(self.children[id].link, selectors.EVENT_READ, id)
         child = self.children[id]
         child.waiting, child.limit = asked["n"], asked["seconds"]
-        child.until = time.monotonic() + child.limit
+        child.began, child.held = time.monotonic(), held_up(child.pid)
+        child.until = child.began + child.limit
         try:
             child.link.sendall(json.dumps(asked).encode() + b"\n")
         except OSError:
@@ -227,6 +250,22 @@ def works(pid: int) -> bool:
         return False
 
 
+def answered(link: socket.socket) -> bool:
+    """Whether something has come that nobody has read yet."""
+    looking = select.poll()
+    looking.register(link, select.POLLIN)
+    return bool(looking.poll(0))
+
+
+def held_up(pid: int) -> float:
+    """Seconds that a process was ready to work and had no processor; 0 where that cannot be known."""
+    try:
+        with open(f"/proc/{pid}/schedstat", "rb") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
 def play(make: Callable[[], Any], link: int, memory_mb: int) -> None:
     """What a child does: answer, until the link is closed. Never returns."""
     code = 0
@@ -243,13 +282,18 @@ def play(make: Callable[[], Any], link: int, memory_mb: int) -> None:
             except MemoryError:
                 found = {"error": f"it used more than {memory_mb} MB"}
             except Exception as error:  # the one boundary where what a class raises becomes data
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                found = {"error": f"{type(error).__name__}: {error} ({os.path.basename(where.filename)}, line {where.lineno})"}
+                found = {"error": f"{type(error).__name__}: {error}{place(error)}"}
             say(replies, found)
     except BaseException:
         code = 1
     finally:
         os._exit(code)
+
+
+def place(error: Exception) -> str:
+    """Where it was raised; nothing where that is what asks the class."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return "" if where.filename == inspect.getfile(Episode) else f" ({os.path.basename(where.filename)}, line {where.lineno})"
 
 
 def limit_memory(megabytes: int) -> None:

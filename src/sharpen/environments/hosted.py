@@ -23,11 +23,11 @@ from typing import Any
 from sharpen import workers
 from sharpen.core import Act, Failed, Observation, Task, UserError
 from sharpen.environments.episode import verdict_of
-from sharpen.environments.host import AT_ONCE
+from sharpen.environments.host import AT_ONCE, HELD_UP
 from sharpen.environments.loading import checked
 
 MEMORY_MB = 1024  # that an environment may use beyond what its code takes
-START_S = 120.0  # until a host has imported its code
+START_S = 600.0  # until a host has imported its code, beside others that use the cores
 STARTS = 8  # of a host whose machine goes away meanwhile
 GRACE_S = 2.0  # for a host's own answer, beyond an environment's time
 BOOT = (
@@ -72,8 +72,9 @@ class Host:
         return future
 
     def patience(self, seconds: float) -> float:
-        """Within how long an answer comes, or the host itself is stuck: all that wait before it may take as long as it may."""
-        return seconds * (1 + len(self.waiting) / AT_ONCE) + GRACE_S
+        """Within how long an answer comes, or the host itself is stuck: all that wait before it may take as long as it may, and
+        may be kept from a processor as long as the host allows."""
+        return seconds * (1 + HELD_UP) * (1 + len(self.waiting) / AT_ONCE) + GRACE_S
 
     def read(self) -> None:
         for line in iter(self.child.stdout.readline, b""):

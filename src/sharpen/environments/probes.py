@@ -4,6 +4,7 @@
 2. A second reset of the same object, after it was acted on, shows what the first one did: no state stays between episodes.
 3. No tool, called with the emptiest arguments that its schema allows, shows the task's answer.
 4. Who repeats what the environment shows, or says nothing, is not right.
+5. Somebody judges: the class has a `reward`, or the task a verifier.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sharpen.environments.hosted import Hosted, open_env
 from sharpen.environments.loading import acts
 
 STEPS = 4  # that a cheat makes
+JUDGED = "environment"  # the verifier of a task that is its environment's to judge
 
 
 def probe(spec: str, tasks: Sequence[Task], seconds: float = 30.0) -> list[str]:
@@ -55,6 +57,8 @@ def look(spec: str, task: Task, seconds: float) -> list[str]:
                 f"{tool or 'a step'} shows the answer: {answer!r} stands in what it says when it is called with nothing"
             )
     end = one.now(Act(one, shown[-1][1] if shown else first.text, seconds, kind="judge"))
+    if end.verdict is None and task.verifier == JUDGED:
+        found.append("nobody judges an episode: give the class a method reward(), or the tasks an answer and a verifier")
     if end.verdict and end.verdict.correct:
         found.append("a cheat that only calls tools with empty arguments, and repeats what they say, is paid in full")
     nothing = other.now(Act(other, "", seconds, kind="judge"))

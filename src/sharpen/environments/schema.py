@@ -28,6 +28,7 @@ PLAIN: Mapping[Any, dict[str, Any]] = {
     bool: {"type": "boolean"},
     type(None): {"type": "null"},
 }
+METHODS = (types.FunctionType, staticmethod, classmethod)
 LISTS = (list, tuple, set, frozenset, Sequence)
 
 
@@ -37,13 +38,13 @@ def tools_of(thing: Any) -> list[dict[str, Any]]:
     Raises TypeError, naming the tool, for a parameter without a name of its own (*args) and for a type that JSON does not have.
     """
     owner = thing if inspect.isclass(thing) else type(thing)
-    found: dict[str, Callable[..., Any]] = {}
+    found: dict[str, Any] = {}
     for base in reversed(owner.__mro__[:-1]):
-        found |= {n: f for n, f in vars(base).items() if not n.startswith("_") and inspect.isfunction(f) and n not in OWN}
-    return [tool(name, function) for name, function in found.items()]
+        found |= {n: f for n, f in vars(base).items() if not n.startswith("_") and isinstance(f, METHODS) and n not in OWN}
+    return [tool(name, getattr(f, "__func__", f), isinstance(f, staticmethod)) for name, f in found.items()]
 
 
-def tool(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+def tool(name: str, function: Callable[..., Any], static: bool = False) -> dict[str, Any]:
     try:
         hints = typing.get_type_hints(function)
     except NameError as error:
@@ -51,7 +52,7 @@ def tool(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     said = inspect.getdoc(function) or ""
     properties: dict[str, Any] = {}
     required = []
-    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+    for parameter in list(inspect.signature(function).parameters.values())[0 if static else 1 :]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(f"the tool {name} takes *{parameter.name}, which no schema can say: name its parameters")
         properties[parameter.name] = of_type(hints.get(parameter.name, Any), f"{name}({parameter.name})")

@@ -51,8 +51,9 @@ def measure_searches(
     roles  "value=WHO", where that is "role" or "reward": who says what an answer is worth. "role" is the model itself where
            nobody is named; "reward" wants a reward model
 
-    Returns JSON: model, tasks, seed, asked, precision, device, value, and for each row of `searches` its name,
-    accuracy with ci95 and n, sampled, read and calls a task, and seconds of all. Raises UserError as `evaluate_model` does.
+    Returns JSON: model, tasks, seed, asked, precision, device, value, and for each row of `searches` its name, accuracy with
+    ci95 and n, the gain over a greedy answer with gain_ci95, sampled, read and calls a task, and seconds of all. Raises
+    UserError as `evaluate_model` does.
     """
     if value not in VALUES:
         raise UserError(f"--value {value}: there are {', '.join(VALUES)}.{suggest(value, VALUES)}")
@@ -70,7 +71,9 @@ def measure_searches(
     models.probe(answering, str(model_dir), asked, drawn.max_tokens)
     single = {"greedy": (rollouts.single, greedy), "drawn once": (rollouts.single, drawn)}
     rows = {**single, **{text: (method, drawn) for text, method in methods.items()}}
-    found = [measured(name, *row, answering, stream, seed, bound, progress) for name, row in rows.items()]
+    made = {name: measured(name, *row, answering, stream, seed, bound, progress) for name, row in rows.items()}
+    arms = [arm for arm, own in stream.items() for _ in own]
+    found = [{**row, **over(samples, made["greedy"][1], arms)} for row, samples in made.values()]
     return {**described(answering, drawn, model_dir), "tasks": source.name, "seed": seed, "value": value, "searches": found}
 
 
@@ -118,8 +121,8 @@ def measured(
     seed: int,
     roles: Mapping[str, Any],
     progress: Any,
-) -> dict[str, Any]:
-    """One row: what a method reached, and what a task cost."""
+) -> tuple[dict[str, Any], Sequence[Sample]]:
+    """One row: what a method reached, and what a task cost; and the answers."""
     listed = [(arm, i, task) for arm, own in stream.items() for i, task in enumerate(own)]
     ids = [f"eval.{arm}.{i:06d}" for arm, i, _ in listed]
     if progress is not None:
@@ -129,7 +132,7 @@ def measured(
         how: dict[str, Any] = {"progress": progress, "asking": told, "roles": roles}
         given = told.max_tokens, told.sampling, rollout, judges
         made = answers(answering, *given, [task for _, _, task in listed], ids, seed, **how)
-    return {"name": name, **figures(made, [arm for arm, _, _ in listed]), "seconds": time.monotonic() - began}
+    return {"name": name, **figures(made, [arm for arm, _, _ in listed]), "seconds": time.monotonic() - began}, made
 
 
 def figures(made: Sequence[Sample], arms: Sequence[Any]) -> dict[str, Any]:
@@ -142,3 +145,16 @@ def figures(made: Sequence[Sample], arms: Sequence[Any]) -> dict[str, Any]:
     n = max(len(made), 1)
     costs = {"sampled": spent.sampled / n, "read": spent.read / n, "calls": spent.calls / n}
     return {**evaluation.shown(accuracy, "accuracy"), **costs, "outcomes": vars(tally(made))}
+
+
+def over(made: Sequence[Sample], first: Sequence[Sample], arms: Sequence[Any]) -> dict[str, Any]:
+    """The gain over other answers to the same tasks, the mean over arms; a task that nobody could judge does not count."""
+    pairs: dict[Any, list[tuple[bool, bool]]] = {}
+    for arm, now, before in zip(arms, made, first, strict=True):
+        own = pairs.setdefault(arm, [])
+        if now.verdict.reward is not None and before.verdict.reward is not None:
+            own.append((now.verdict.correct, before.verdict.correct))
+    gain = estimate.mean(
+        [estimate.change(sum(a > b for a, b in own), sum(a < b for a, b in own), len(own)) for own in pairs.values()]
+    )
+    return {"gain": gain and gain.value, "gain_ci95": gain and [gain.low, gain.high]}

@@ -27,7 +27,7 @@ def html(found: Mapping[str, Any]) -> str:
         found=found,
         columns=tables.SEARCHED,
         rows=[tables.searched_row(row) for row in rows],
-        best=max(rows, key=lambda row: (row["accuracy"] or 0.0, -row["sampled"])),
+        told=tables.searched_told(found),
         chart=chart(found),
         oracle=tables.ORACLE if found["value"] in tables.ORACLES else "",
     )
@@ -41,7 +41,7 @@ def chart(found: Mapping[str, Any]) -> Markup:
     for row in rows:
         x, y = math.log2(max(row["sampled"], 1.0)), row["accuracy"]
         title = f"{row['name']}: {charts.percent(y, 1)} at {row['sampled']:,.0f} tokens drawn, {row['calls']:,.1f} calls a task"
-        marks.append(charts.Mark(x, y, title, "ring" if row["name"] in ("greedy", "drawn once") else "dot", *row["ci95"]))
+        marks.append(charts.Mark(x, y, title, "ring" if row["name"] in tables.SINGLE else "dot", *row["ci95"]))
         if y > best:
             best = y
             line.append((x, y))

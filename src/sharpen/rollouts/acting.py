@@ -123,7 +123,10 @@ def worked(task: Task) -> list[str]:
     """What to say turn by turn; a solution in one piece is said in one. UserError where there is none."""
     said = task.data.get("solution") or task.solution or right_response(task)
     if not said:
-        raise UserError(f"task {task.id} of {task.arm} has no worked solution, so its episode cannot be shown")
+        raise UserError(
+            f"task {task.id} of {task.arm} has no worked solution, so its episode cannot be shown. Give its line a `solution`, "
+            "a list of what is said turn by turn, or show none: --set warmup_steps=0."
+        )
     return [said] if isinstance(said, str) else list(said)
 
 

@@ -34,9 +34,10 @@ from sharpen.core import (
     Task,
     UserError,
     Verdict,
+    shortened,
 )
 from sharpen.data import make_batch
-from sharpen.rollouts.programs import SETTLE_S, run, short
+from sharpen.rollouts.programs import SETTLE_S, run
 
 ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[@-_])?")  # of terminals
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -126,7 +127,7 @@ def tidied(seen: Any, event: Act) -> Observation:
     """What an environment returned, as text that can be shown: cut, whole characters, nothing that steers a terminal."""
     if not isinstance(seen, Observation) or not isinstance(seen.text, str):
         raise TypeError(f"an environment's step returns an Observation with a text, and this one returned {seen!r:.200}")
-    text = short(seen.text.encode("utf-8", "replace").decode(), event.longest)
+    text = shortened(seen.text.encode("utf-8", "replace").decode(), event.longest)
     text = CONTROL.sub("", ESCAPE.sub("", text))
     return Observation(text, bool(seen.done), {str(k): float(v) for k, v in seen.parts.items()}, seen.verdict)
 

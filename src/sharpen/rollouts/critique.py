@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from sharpen.core import GREEDY, Ask, Message, RolloutGenerator, Run, Task, Turn
-from sharpen.rollouts.answers import short
+from sharpen.core import GREEDY, Ask, Message, RolloutGenerator, Run, Task, Turn, shortened
 from sharpen.rollouts.feedback import AGAIN, CRITIC, Feedback, judged, verdict
 from sharpen.rollouts.feedback import OWN as CHECK
 from sharpen.rollouts.retry import retry
@@ -75,7 +74,7 @@ def meta_critique(
     kept = [remark for remark, turn in zip(remarks, ruled, strict=True) if says_right(turn.text) is not False]
     if not kept:
         return attempt
-    return (yield Ask(({"role": "user", "content": short(" ".join([*kept, AGAIN]), 2000)},), after=attempt))
+    return (yield Ask(({"role": "user", "content": shortened(" ".join([*kept, AGAIN]), 2000)},), after=attempt))
 
 
 def corrected_half(task: Task, feedback: Feedback = verdict, share: float = 0.5, system: str = "") -> RolloutGenerator:
@@ -100,7 +99,7 @@ def worked_by_program(
     for left in reversed(range(rounds)):
         ran = yield Run(program_in(turn.text), "python", seconds=seconds)
         output = ran.stdout.strip() if ran.status == "ok" else f"{ran.status}: {ran.stderr.strip()[-200:]}"
-        turn = yield Ask(({"role": "user", "content": FINISH.format(output=short(output, 500))},), after=turn)
+        turn = yield Ask(({"role": "user", "content": FINISH.format(output=shortened(output, 500))},), after=turn)
         if says_right(turn.text) is not False or not left:
             break
         turn = yield Ask(({"role": "user", "content": again},), after=turn)

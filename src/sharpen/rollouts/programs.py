@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sharpen import workers
-from sharpen.core import Failed, Ran, Run, UserError
+from sharpen.core import Failed, Ran, Run, UserError, shortened
 from sharpen.verify.code import Budget, Refused, build, execute
 
 STATUS = {"exited": "ok", "signalled": "crash", "memory": "limit", "output": "limit", "refused": "malformed"}
@@ -45,21 +45,13 @@ def here(event: Run) -> Ran:
     if isinstance(built, Refused):
         if built.outcome == "unscorable":
             raise Failed(f"the sandbox failed: {built.reason}")
-        return Ran(built.outcome, "", short(built.reason, event.longest))
+        return Ran(built.outcome, "", shortened(built.reason, event.longest))
     (found,) = execute(built, [event.stdin.encode("utf-8", "replace")], Budget(event.seconds, event.memory_mb, event.seconds))
-    stdout, stderr = (short(said.decode("utf-8", "replace"), event.longest) for said in (found.stdout, found.stderr))
+    stdout, stderr = (shortened(said.decode("utf-8", "replace"), event.longest) for said in (found.stdout, found.stderr))
     if found.status == "failed":
         raise Failed(f"the sandbox failed: {stderr}")
     ended = "crash" if found.status == "exited" and found.code else STATUS.get(found.status, found.status)
     return Ran(ended, stdout, stderr, found.seconds)
-
-
-def short(text: str, longest: int) -> str:
-    """Beginning and end of a text that is too long, and between them how much was left out."""
-    if len(text) <= longest:
-        return text
-    half = longest // 2
-    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
 
 
 # Elsewhere: a child for each program that runs, kept for the next one.

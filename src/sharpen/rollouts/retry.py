@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpen.core import Ask, Message, RolloutGenerator, Sampling, Task, Turn
-from sharpen.rollouts.answers import short
+from sharpen.core import Ask, Message, RolloutGenerator, Sampling, Task, Turn, shortened
 from sharpen.rollouts.feedback import Feedback, Said, judged, unary
 from sharpen.rollouts.rollout import again, revision, self_correct, with_system
 from sharpen.verify import INSTANT, answer_of, new_answer, turns, verify
@@ -65,7 +64,7 @@ def retry(
         end = said.after or made[-1]
         if said.over:
             break
-        told.append(Said(short(said.words, longest), end))
+        told.append(Said(shortened(said.words, longest), end))
         made.append((yield next_ask(task, system, made, told, window)))
         end = made[-1]
     return tuple(made) if window else end
@@ -93,7 +92,7 @@ def words_on(task: Task, attempt: str, feedback: Feedback, until_right: bool = F
     try:
         next(steps)
     except StopIteration as end:
-        return None if end.value is None or end.value.over else short(end.value.words, LONGEST)
+        return None if end.value is None or end.value.over else shortened(end.value.words, LONGEST)
     steps.close()
     return None
 
@@ -130,7 +129,7 @@ def untried(
         if said is None or said.over:
             break
         hot = Sampling(temperature=min(coldest + heat * len(made), 1.5))
-        ask = Ask(({"role": "user", "content": short(said.words, LONGEST)},), after=said.after or made[-1], sampling=hot)
+        ask = Ask(({"role": "user", "content": shortened(said.words, LONGEST)},), after=said.after or made[-1], sampling=hot)
         drawn = yield [ask] * max(draws, 1)
         made.append(drawn[new_answer(task, [turn.text for turn in drawn], given)])
         given.add(answer_of(task, made[-1].text))

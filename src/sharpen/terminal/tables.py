@@ -21,7 +21,7 @@ def show(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
         table = Table(*columns, box=None, header_style="bold", pad_edge=False)
         for row in rows:
             table.add_row(*(Text(safe(plain(v))) for v in row))
-        Console().print(table)
+        Console(emoji=False).print(table)
     else:
         for row in (columns, *rows):
             print("\t".join(safe(plain(v), keep="") for v in row))
@@ -52,19 +52,40 @@ def show_evaluation(figures: Mapping[str, Any]) -> None:
 
 ORACLES = ("verifier", "playouts")
 ORACLE = "What chose knows the right answer: this is an upper bound of what a search could reach, and no accuracy of the model."
-SEARCHED = ("search", "right", "95 %", "tokens drawn", "tokens read", "calls", "seconds", "tasks")
+SINGLE = ("greedy", "drawn once")  # what searches are held against
+SEARCHED = ("search", "right", "95 %", "over greedy", "95 %", "tokens drawn", "tokens read", "calls", "seconds", "tasks")
 
 
 def searched_row(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """A search's line in a table: tokens and calls of a task, seconds of all."""
     costs = (f"{row['sampled']:,.0f}", f"{row['read']:,.0f}", f"{row['calls']:,.1f}", f"{row['seconds']:,.1f}")
-    return (row["name"], _known(row["accuracy"]), _interval(row["ci95"]) if row["ci95"] else "", *costs, row["n"])
+    right = (_known(row["accuracy"]), _interval(row["ci95"]) if row["ci95"] else "")
+    gain = (
+        ("", "") if row["name"] == "greedy" or row["gain"] is None else (f"{100 * row['gain']:+.1f}", _signed(row["gain_ci95"]))
+    )
+    return (row["name"], *right, *gain, *costs, row["n"])
+
+
+def searched_told(figures: Mapping[str, Any]) -> tuple[str, str]:
+    """(the search that gains most of those whose gain is more than chance, what it gains); of none, that."""
+    greedy, *_ = rows = figures["searches"]
+    sure = [row for row in rows if row["name"] not in SINGLE and row["gain"] is not None and row["gain_ci95"][0] > 0]
+    if not sure:
+        return (
+            "No gain is shown",
+            f"by any of these over one greedy answer, chosen by {figures['value']}, on {greedy['n']} tasks.",
+        )
+    best = max(sure, key=lambda row: (row["gain"], -row["sampled"]))
+    times = best["sampled"] / max(greedy["sampled"], 1e-9)
+    gain = f"{100 * best['gain']:+.1f} points over one greedy answer ({_signed(best['gain_ci95'])})"
+    return best["name"], f"gains {gain}, chosen by {figures['value']}, for {times:,.1f} times the tokens."
 
 
 def show_searches(figures: Mapping[str, Any]) -> None:
     """What each search reached, and what it cost."""
     show(SEARCHED, [searched_row(row) for row in figures["searches"]])
-    say(f"\nchosen by {figures['value']}; asked {figures['asked']}; tokens and calls of a task, seconds of all")
+    say(f"\n{' '.join(searched_told(figures))}")
+    say(f"\nasked {figures['asked']}; tokens and calls of a task, seconds of all")
     if figures["value"] in ORACLES:
         say(f"\n{ORACLE}")
 

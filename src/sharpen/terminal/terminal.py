@@ -76,7 +76,7 @@ class Terminal:
         self._numbers: dict[str, float] = {}
         self._since = self._said = clock()
         self._told: tuple[str | None, int] | None = None  # what the last plain line was about
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._bars: Progress | None = None
         if sys.stderr.isatty():
             columns = ("{task.description}", BarColumn(bar_width=BAR), MofNCompleteColumn(), "{task.fields[rest]}")
