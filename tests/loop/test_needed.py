@@ -26,10 +26,10 @@ def started(tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "build_policy", unwanted)
 
-    def start(**row):
+    def start(engines=(), **row):
         file = tmp_path / "tasks.jsonl"
         file.write_text("".join(json.dumps({"prompt": f"Say {i}.", "answer": str(i), **row}) + "\n" for i in range(40)))
-        request = loop.Request("grpo", ("student=micro",), 0, "1steps", None, str(file), tmp_path / "run")
+        request = loop.Request("grpo", ("student=micro",), 0, "1steps", None, str(file), tmp_path / "run", engines=engines)
         loop.start(request, terminal.Quiet())
 
     return start
@@ -49,6 +49,15 @@ def test_a_judge_that_nobody_named_or_that_is_not_there(started, monkeypatch, ro
         monkeypatch.setenv("SHARPEN_JUDGE_MODEL", "any")
         with pytest.raises(UserError, match="cannot be reached"):
             started(**row)
+
+
+def test_engines_that_are_not_there(started):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        with pytest.raises(UserError, match="No engine answers there"):
+            started(engines=(f"http://127.0.0.1:{taken.getsockname()[1]}",))
+    with pytest.raises(UserError, match="this is no address"):
+        started(engines=("localhost:8000",))
 
 
 def test_where_nobody_is_asked_no_judge_is_missed(started, monkeypatch):
