@@ -47,8 +47,9 @@ def engines(*given: str, routes=ALL):
 
 
 @contextlib.contextmanager
-def served(servers, place, **how):
-    found = Served([s.url for s in servers], place / "published", seconds=60.0, **how)
+def served(servers, place, named="127.0.0.1", **how):
+    urls = [s.url.replace("127.0.0.1", named) for s in servers]  # by another name, the lock of this machine is another one
+    found = Served(urls, place / "published", seconds=60.0, **how)
     try:
         yield found
     finally:
@@ -275,6 +276,22 @@ def test_nobody_there_and_two_runs(tmp_path):
     for wrong in ("localhost:8000", "ftp://a", "http://a:b", "http://a/v2"):
         with pytest.raises(UserError, match="no address"):
             wire.address(wrong)
+
+
+def test_a_server_that_two_runs_publish_to_in_turn_stops_the_first_that_notices(tmp_path):
+    """Each finds its own weights there while it asks; what the other has published lies between."""
+    one, other = student(), student()
+    learn(other, 9)
+    with (
+        engines("") as (server,),
+        served([server], tmp_path / "a") as first,
+        served([server], tmp_path / "b", "localhost") as second,
+    ):
+        one.elsewhere, other.elsewhere = first, second
+        steps(one, 1)
+        steps(other, 1)
+        with pytest.raises(FatalDiagnosis, match="^another_run: .* runs sharpen-.*Give each run servers of its own"):
+            steps(one, 1, 1)
 
 
 def test_a_full_disk_on_the_way_to_the_engines_stops_the_run(tmp_path):

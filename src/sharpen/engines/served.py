@@ -55,6 +55,7 @@ class Served:
         self.writing, self.to_come = threading.Lock(), set[str]()  # published for batches to come
         self.now: proof.Expected | None = None
         self.before: list[proof.Expected] = []
+        self.names = set[str]()  # of all that this run has published
         self.changes = -1  # of the policy's weights, when they were last published
         self.noise: dict[str, float] = {}
         self.probe = np.zeros(0, dtype=np.int32)
@@ -134,6 +135,7 @@ class Served:
         with self.writing:
             published = publish.write(policy, self.place)
             self.to_come.add(published.name)
+            self.names.add(published.name)
         return proof.expected(policy, published)
 
     def bring(self, policy: Any, given: proof.Expected | None = None) -> None:
@@ -166,6 +168,10 @@ class Served:
         """Have one server load the present weights. NoReply where it does not answer, FatalDiagnosis where it will not."""
         assert self.now is not None
         published, by = self.now.published, self.transport(replica)
+        if replica.given and not published.adapter:
+            says = by.running(replica, self.until())
+            self.alone(replica, says if says.startswith(publish.PREFIX) else "")  # one that began anew says something else
+        replica.given = True
         try:
             by.give(replica, published, self.until())
         except wire.NoReply as error:
@@ -179,6 +185,15 @@ class Served:
             raise
         if published.adapter:
             replica.model = published.name
+
+    def alone(self, replica: Replica, says: str) -> None:
+        """FatalDiagnosis where a server runs what another run has published to it since it was given ours."""
+        if says and says not in self.names:
+            raise FatalDiagnosis(
+                f"another_run: {replica.url} runs {says}, which this run has not published: another run publishes to it, and "
+                "the two would overwrite each other's work. Nothing was learnt of what it said since it was last proven. Give "
+                "each run servers of its own, then begin or resume it."
+            )
 
     def revive(self, replica: Replica) -> None:
         """A server that was away runs the present weights again, as a new one would."""
@@ -202,8 +217,7 @@ class Served:
         restarted, replica.started = bool(replica.started and started != replica.started), started
         if restarted and says != name:
             raise wire.NoReply(f"{replica.url} was started again and has not the weights in use")
-        if says and says != name and says not in {e.published.name for e in self.before}:
-            self.stop(replica, "another_run", 0.0, f"{says}, which this run has not published: another run publishes to it")
+        self.alone(replica, says)
         said = self.scored(replica)
         off = proof.gap(said, self.now.logprobs)
         if replica.url not in self.noise:
