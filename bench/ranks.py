@@ -29,9 +29,9 @@ from typing import Any
 os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "GLOO_SOCKET_IFNAME": "lo"}
 
 import torch
-from safetensors.torch import load_file
 
 from sharpen import loop
+from sharpen.models import load_model
 from sharpen.store import Store, no_fault
 from sharpen.terminal import terminal
 
@@ -84,7 +84,8 @@ def ranks(size: int, work: Callable[[int, list[int]], Any]) -> bool:
 def asked(place: Path, steps: int, shard: str, settings: tuple[str, ...], commit_s: float = 1e9) -> loop.Request:
     recipe = next((s.removeprefix("recipe=") for s in settings if s.startswith("recipe=")), "grpo")
     roles = tuple(s.removeprefix("role=") for s in settings if s.startswith("role="))
-    given = (*SETTINGS, "round_steps=5", *(s for s in settings if not s.startswith(("recipe=", "role="))))
+    own = {s.partition("=")[0]: s for s in (*SETTINGS, "round_steps=5")}
+    given = tuple((own | {s.partition("=")[0]: s for s in settings if not s.startswith(("recipe=", "role="))}).values())
     return loop.Request(
         recipe, given, 3, f"{steps}steps", None, "chain_sum/1", place, roles=roles, shard=shard, commit_s=commit_s
     )
@@ -132,8 +133,8 @@ def weights(place: Path) -> tuple[dict[str, torch.Tensor], int, list[tuple]]:
         assert commit and commit.accepted
         rows = [tuple(r) for r in store.rows("SELECT id, tokens FROM rollouts WHERE purpose = 'train' ORDER BY id")]
         learnt = [s for s in store.steps() if s["phase"] == "loop" and s.get("grad_norm")]
-        folder = store.verified(commit.accepted)
-        return load_file(next(folder.glob("*model.safetensors"))), len(learnt), rows  # a model's, or an adapter's
+        model, _ = load_model(store.verified(commit.accepted))  # with its adapter folded in, where it is by itself
+        return {name: p.detach() for name, p in model.named_parameters()}, len(learnt), rows
 
 
 def apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
