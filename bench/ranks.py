@@ -11,6 +11,7 @@ But for `torchrun`, ranks are forked, with the variables that it sets; everythin
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -28,9 +29,9 @@ from typing import Any
 os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "GLOO_SOCKET_IFNAME": "lo"}
 
 import torch
-from safetensors.torch import load_file
 
 from sharpen import loop
+from sharpen.models import load_model
 from sharpen.store import Store, no_fault
 from sharpen.terminal import terminal
 
@@ -40,7 +41,7 @@ SETTINGS = (
 )
 POINTS = ("saved", "synced", "renamed", "begun", "inserted", "written", "committed", "cleaned")
 LATE_S = 300
-JOB_S = 3600  # a whole job by the command line, where others use the cores
+QUIET_S = 1200.0  # a job by the command line that shows no sign of life for so long hangs; how long it takes depends on others
 
 
 def free_port() -> str:
@@ -83,7 +84,8 @@ def ranks(size: int, work: Callable[[int, list[int]], Any]) -> bool:
 def asked(place: Path, steps: int, shard: str, settings: tuple[str, ...], commit_s: float = 1e9) -> loop.Request:
     recipe = next((s.removeprefix("recipe=") for s in settings if s.startswith("recipe=")), "grpo")
     roles = tuple(s.removeprefix("role=") for s in settings if s.startswith("role="))
-    given = (*SETTINGS, "round_steps=5", *(s for s in settings if not s.startswith(("recipe=", "role="))))
+    own = {s.partition("=")[0]: s for s in (*SETTINGS, "round_steps=5")}
+    given = tuple((own | {s.partition("=")[0]: s for s in settings if not s.startswith(("recipe=", "role="))}).values())
     return loop.Request(
         recipe, given, 3, f"{steps}steps", None, "chain_sum/1", place, roles=roles, shard=shard, commit_s=commit_s
     )
@@ -131,7 +133,8 @@ def weights(place: Path) -> tuple[dict[str, torch.Tensor], int, list[tuple]]:
         assert commit and commit.accepted
         rows = [tuple(r) for r in store.rows("SELECT id, tokens FROM rollouts WHERE purpose = 'train' ORDER BY id")]
         learnt = [s for s in store.steps() if s["phase"] == "loop" and s.get("grad_norm")]
-        return load_file(store.verified(commit.accepted) / "model.safetensors"), len(learnt), rows
+        model, _ = load_model(store.verified(commit.accepted))  # with its adapter folded in, where it is by itself
+        return {name: p.detach() for name, p in model.named_parameters()}, len(learnt), rows
 
 
 def apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
@@ -254,34 +257,57 @@ def children(of: int) -> list[int]:
     return sorted(int(pid) for task in Path(f"/proc/{of}/task").iterdir() for pid in (task / "children").read_text().split())
 
 
+def awaited(job: subprocess.Popen, place: Path, rounds: int | None = None) -> int | None:
+    """How a job ended, or None once it has committed so many rounds. A job that makes no progress is ended, and so is
+    this bench."""
+    seen, until = moved(place), time.monotonic() + QUIET_S
+    while (code := job.poll()) is None:
+        if rounds is not None and accepted(place) >= rounds:
+            return None
+        if (now := moved(place)) != seen:
+            seen, until = now, time.monotonic() + QUIET_S
+        if time.monotonic() > until:
+            job.terminate()  # it ends its ranks
+            sys.exit(f"the job has done nothing for {QUIET_S:.0f} s")
+        time.sleep(0.1)
+    return code
+
+
+def moved(place: Path) -> float:
+    """When a run has last noted how far it is; 0 before it begins."""
+    with contextlib.suppress(FileNotFoundError):
+        return (place / "now.json").stat().st_mtime
+    return 0.0
+
+
 def commanded(size: int, steps: int) -> None:
     """Weights and rollouts of a run by the command line that lost the last rank after two rounds and all after four."""
     settings = [word for pair in SETTINGS for word in ("--set", pair)] + ["--set", "round_steps=2"]
     asked = ["run", "grpo", "--shard", "fsdp", "--tasks", "chain_sum/1", "--seed", "3", "--budget", f"{steps}steps", *settings]
     with tempfile.TemporaryDirectory() as folder:
         whole, place = Path(folder) / "whole", Path(folder) / "killed"
-        assert torchrun(size, [*asked, "--run-dir", str(whole)]).wait(JOB_S) == 0
+        code = awaited(torchrun(size, [*asked, "--run-dir", str(whole)]), whole)
+        assert code == 0, f"the run that nobody kills ended with {code}"
         for rounds, everyone in ((2, False), (4, True)):
             job = torchrun(size, [*asked, "--run-dir", str(place)] if rounds == 2 else ["resume", str(place)])
-            until = time.monotonic() + JOB_S
-            while not (place / "run.db").exists() or accepted(place) < rounds:
-                if job.poll() is not None or time.monotonic() > until:
-                    job.terminate()  # it ends its ranks
-                    sys.exit("the job ended, or was late, before it could be killed")
-                time.sleep(0.05)
+            code = awaited(job, place, rounds)
+            if code is not None:
+                sys.exit(f"the job ended with {code} before it could be killed")
             for pid in [*children(job.pid), job.pid] if everyone else children(job.pid)[-1:]:
                 os.kill(pid, signal.SIGKILL)
-            print(
-                f"{'all' if everyone else 'one'} of {size} killed after round {accepted(place)}: {job.wait(JOB_S)}", flush=True
-            )
-        assert torchrun(size, ["resume", str(place)]).wait(JOB_S) == 0
+            how = f"{'all' if everyone else 'one'} of {size} killed after round {accepted(place)}"
+            print(f"{how}: {job.wait(QUIET_S)}", flush=True)
+        code = awaited(torchrun(size, ["resume", str(place)]), place)
+        assert code == 0, f"the resumed run ended with {code}"
         (one, learnt, rows), (other, _, others) = weights(whole), weights(place)
         same = rows == others and all(torch.equal(one[n], other[n]) for n in one)
         print(f"{size} ranks, {steps} steps ({learnt} with a gradient): {'equal' if same else 'NOT EQUAL'}", flush=True)
 
 
 def accepted(place: Path) -> int:
-    """Rounds that a run has committed."""
+    """Rounds that a run has committed, none of one that has not begun."""
+    if not (place / "run.db").exists():
+        return 0
     with Store.open(place, write=False) as store:
         return len(store.rounds())
 

@@ -1,7 +1,7 @@
 """Runs through an engine's routes beside runs in one process, every fault with many seeds, and segments by the million.
 
 python bench/served.py equal [RECIPE …]       50 steps of each, bit for bit
-python bench/served.py faults [SEEDS]         each fault, stopped by its name or not
+python bench/served.py faults [SEEDS] [FILE]  each fault, stopped by its name at once, or not; honest engines go on
 python bench/served.py segments [ROLLOUTS]    1 % written twice, 1 % torn: the store against the truth
 python bench/served.py ahead [SECONDS]        steps whose two halves sleep so long besides, ahead by 0, 1 and 2
 python bench/served.py live URL DIR [RANK]    a real server, started from DIR: how far it is from us as weights change
@@ -9,6 +9,7 @@ python bench/served.py live URL DIR [RANK]    a real server, started from DIR: h
 
 from __future__ import annotations
 
+import json
 import random
 import resource
 import sqlite3
@@ -22,6 +23,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from common import RESULTS, commit
 
 from sharpen import loop, tasks
 from sharpen.core import Ask, FatalDiagnosis, Rollout, Sample, Sampling, Task, UserError, Verdict
@@ -41,9 +43,9 @@ SETTINGS = (
 SOURCE = "chain_sum/1-2"
 
 
-def student(lora: int = 0) -> LocalPolicy:
-    torch.manual_seed(0)
-    return LocalPolicy(*embedded.build("micro", tasks.parse_spec(SOURCE), 0), "fp32", lora=lora, device="cpu")
+def student(lora: int = 0, seed: int = 0) -> LocalPolicy:
+    torch.manual_seed(seed)
+    return LocalPolicy(*embedded.build("micro", tasks.parse_spec(SOURCE), seed), "fp32", lora=lora, device="cpu")
 
 
 def saved(place: Path) -> Path:
@@ -101,32 +103,48 @@ def equal(recipes: list[str], steps: int = 50) -> None:
             )
 
 
-def fault(name: str, seed: int, place: Path) -> str:
-    """What stops a policy that is asked and changed in turn; "" where nothing does."""
-    given = ["", name] if name in faults.ONE_OF_SEVERAL else [name]
-    servers = [contract.Server(contract.Engine(student(), "student", one)).begin() for one in given]
-    served, policy = Served([s.url for s in servers], place), student(2 if "adapter" in name else 0)
+def fault(name: str, seed: int, place: Path, lora: int = 0) -> tuple[str, int]:
+    """What stops a policy that is asked and changed in turn, "" where nothing does; and how many batches came while the fault
+    was on, and would have been learnt from."""
+    given = ["", name] if name in ("", *faults.ONE_OF_SEVERAL) else [name]
+    servers = [contract.Server(contract.Engine(student(seed=seed), "student", one)).begin() for one in given]
+    served, policy = Served([s.url for s in servers], place), student(lora, seed)
     policy.elsewhere, rng = served, torch.Generator().manual_seed(seed)
     asks = [Ask(({"role": "user", "content": f"{seed} + {i // 2} ="},)) for i in range(6)]
+    wrong = 0
     try:
         for step in range(faults.AFTER + 2):
             policy.respond(asks, [derive(seed, step, str(i)) for i in range(6)], 8, Sampling(0.8))
+            wrong += bool(name) and servers[-1].engine.errs(name)
             policy.put([t + 0.003 * torch.randn(t.shape, generator=rng) for t in policy.trained.values()])
             policy.version += 1
     except (FatalDiagnosis, UserError) as error:
-        return str(error).split(":")[0].split(" ")[0]
+        return str(error).split(":")[0].split(" ")[0], wrong
     finally:
         served.close()
         for server in servers:
             server.stop()
-    return ""
+    return "", wrong
 
 
-def every_fault(seeds: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        for name, said in faults.SAID.items():
-            found = Counter(fault(name, seed, Path(folder) / f"{name}.{seed}") for seed in range(seeds))
-            print(f"{name}: {found[said]} of {seeds} stopped as {said}, {found['']} not at all; {dict(found)}", flush=True)
+def every_fault(seeds: int, file: Path) -> None:
+    """Each seed has a student, questions and changes of its own. The file has what was found so far, and is gone on with."""
+    cases = [(name, 2 if "adapter" in name else 0) for name in faults.SAID] + [("", 0), ("", 2)]
+    found = json.loads(file.read_text())["found"] if file.exists() else {}
+    for seed in range(seeds):
+        for name, lora in cases:
+            title, key = f"{name or 'none'}{', adapter' if lora else ''}", str(seed)
+            if key not in found.setdefault(title, {}):
+                began = time.process_time()
+                with tempfile.TemporaryDirectory() as folder:
+                    said, wrong = fault(name, seed, Path(folder), lora)
+                right = said == faults.SAID.get(name, "") and not wrong
+                took = round(time.process_time() - began, 2)
+                found[title][key] = {"said": said, "learnt": wrong, "right": right, "processor_s": took}
+                file.write_text(json.dumps({"commit": commit(), "found": found}, indent=1) + "\n")
+    for title, each in found.items():
+        right, said = sum(one["right"] for one in each.values()), Counter(one["said"] for one in each.values())
+        print(f"{title}: {right} of {len(each)} as they should; {dict(said)}", flush=True)
 
 
 def by_segments(number: int) -> None:
@@ -222,13 +240,13 @@ def live(url: str, where: Path, rank: int, publishes: int = 4) -> None:
                 rows = [(t.tokens[: t.begin], t.tokens[t.begin :], t.logprobs[t.begin :]) for t in turns]
                 (replica,), now, before = served.pool.replicas, served.now, served.before
                 assert now is not None
-                said = served.scored(replica).prompt
+                said = served.scored(replica)
                 tokens, apart = sum(len(row[1]) for row in rows), proof.gap_of_rows(policy, rows, how)
                 print(f"{now.published.name}: text {proof.gap(said, now.logprobs):.1e}, {tokens} tokens written {apart:.1e}")
                 print(f"  from earlier weights {', '.join(f'{proof.gap(said, e.logprobs):.1e}' for e in before)}")
                 if before and rank:  # who names the adapter before is answered by that one
                     replica.model = before[-1].published.name
-                    print(f"  asked for those before: {proof.gap(served.scored(replica).prompt, before[-1].logprobs):.1e}")
+                    print(f"  asked for those before: {proof.gap(served.scored(replica), before[-1].logprobs):.1e}")
                     replica.model = now.published.name
                 policy.put([t + 0.01 * torch.randn(t.shape, generator=rng) for t in policy.trained.values()])
                 policy.version += 1
@@ -241,7 +259,7 @@ if __name__ == "__main__":
     if what == "equal":
         equal(rest)
     elif what == "faults":
-        every_fault(int((rest or ["20"])[0]))
+        every_fault(int((rest or ["20"])[0]), Path(rest[1]) if rest[1:] else RESULTS / "faults.json")
     elif what == "segments":
         by_segments(int((rest or ["1000000"])[0]))
     elif what == "ahead":

@@ -4,6 +4,8 @@ names."""
 from __future__ import annotations
 
 import contextlib
+import copy
+import itertools
 import os
 import resource
 import socket
@@ -45,8 +47,9 @@ def engines(*given: str, routes=ALL):
 
 
 @contextlib.contextmanager
-def served(servers, place, **how):
-    found = Served([s.url for s in servers], place / "published", seconds=60.0, **how)
+def served(servers, place, named="127.0.0.1", **how):
+    urls = [s.url.replace("127.0.0.1", named) for s in servers]  # by another name, the lock of this machine is another one
+    found = Served(urls, place / "published", seconds=60.0, **how)
     try:
         yield found
     finally:
@@ -168,10 +171,104 @@ def test_a_replica_that_dies_leaves_and_comes_back_with_the_present_weights(tmp_
     assert [[ids for ids, *_ in step] for step in found] == wanted  # tokens; alone, last bits may differ
 
 
+ASKED = generate.Request(np.array([5, 6, 7], np.int32), 7, 4, HOW)
+PROMPT = [None, {"6": {"logprob": -1.0}}, {"7": {"logprob": -2.0}}]
+REPLIES = {  # whole ones of two tokens
+    routes.TOKENS: {
+        "choices": [{"token_ids": [9, 1], "logprobs": {"content": [{"logprob": -1.0}, {"logprob": -0.5}]}}],
+        "prompt_logprobs": PROMPT,
+        "weight_versions": [{"version": "a"}],
+    },
+    routes.COMPLETIONS: {
+        "choices": [
+            {
+                "prompt_token_ids": [5, 6, 7],
+                "token_ids": [9, 1],
+                "logprobs": {"token_logprobs": [-1.0, -0.5]},
+                "prompt_logprobs": PROMPT,
+            }
+        ],
+    },
+    routes.SGLANG: {
+        "output_ids": [9, 1],
+        "meta_info": {
+            "output_token_logprobs": [[-1.0, 9, None], [-0.5, 1, None]],
+            "input_token_logprobs": [[None, 5, None], [-1.0, 6, None], [-2.0, 7, None]],
+            "weight_version": "a",
+        },
+    },
+}
+ODD = (None, 0, -1, 1.5, True, "x", "1", [], {}, [None], [[]], [{}], {"a": 1}, np.inf, -np.inf, np.nan, 10**30, 10**400)
+
+
+def places(value, path=()):
+    """The paths of all that lies in a JSON value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inside:
+        yield (*path, key)
+        yield from places(one, (*path, key))
+
+
+@pytest.mark.parametrize("route", REPLIES, ids=lambda route: route.path)
+def test_a_reply_of_another_shape_is_read_or_has_a_name(route):
+    assert route.read(REPLIES[route], ASKED, prompt=True).tokens.tolist() == [9, 1]
+    read = 0
+    for (*path, last), odd in itertools.product(places(REPLIES[route]), ODD):
+        reply = copy.deepcopy(REPLIES[route])
+        at = reply
+        for key in path:
+            at = at[key]
+        at[last] = odd
+        try:
+            said = route.read(reply, ASKED)
+        except routes.Wrong as wrong:
+            assert wrong.name in ("other_version", "other_ids", "ids_missing", "logprobs_missing")
+        else:
+            read += 1
+            assert np.isfinite(said.logprobs).all() and len(said.tokens) == len(said.logprobs)
+    assert read  # such as another weight
+
+
+class Changed:
+    """A route whose replies are changed on the way."""
+
+    def __init__(self, route, change):
+        self.route, self.change = route, change
+
+    def __getattr__(self, name):
+        return getattr(self.route, name)
+
+    def read(self, reply, request, prompt=False):
+        return self.route.read(self.change(reply), request, prompt)
+
+
+def without_prompt(reply):
+    return {key: value for key, value in reply.items() if key != "prompt_logprobs"}
+
+
+def beyond(reply):
+    (choice,) = reply["choices"]
+    return {**reply, "choices": [{**choice, "token_ids": [10**6] * len(choice["token_ids"])}]}
+
+
+@pytest.mark.parametrize(("change", "name"), [(without_prompt, "logprobs_missing"), (beyond, "other_ids .token 1000000")])
+def test_what_proves_nothing_or_is_no_token_of_ours_stops_the_run(tmp_path, change, name):
+    policy = student()
+    with engines("") as servers, served(servers, tmp_path) as elsewhere:
+        policy.elsewhere = elsewhere
+        steps(policy, 1)
+        (replica,) = elsewhere.pool.replicas
+        replica.route = Changed(replica.route, change)
+        with pytest.raises(FatalDiagnosis, match=f"^{name}"):
+            steps(policy, 1, 1)
+
+
 def test_nobody_there_and_two_runs(tmp_path):
     with engines("") as (one,), served([one], tmp_path):
         with pytest.raises(UserError, match="another_run"):
             Served([one.url], tmp_path)
+        with pytest.raises(UserError, match="names an address twice"):
+            Served(["http://localhost:1", "http://localhost:1/"], tmp_path)
         gone = contract.Server(one.engine)
         gone.server_close()
         with served([gone], tmp_path) as elsewhere, pytest.raises(UserError, match="No engine answers there"):
@@ -179,6 +276,22 @@ def test_nobody_there_and_two_runs(tmp_path):
     for wrong in ("localhost:8000", "ftp://a", "http://a:b", "http://a/v2"):
         with pytest.raises(UserError, match="no address"):
             wire.address(wrong)
+
+
+def test_a_server_that_two_runs_publish_to_in_turn_stops_the_first_that_notices(tmp_path):
+    """Each finds its own weights there while it asks; what the other has published lies between."""
+    one, other = student(), student()
+    learn(other, 9)
+    with (
+        engines("") as (server,),
+        served([server], tmp_path / "a") as first,
+        served([server], tmp_path / "b", "localhost") as second,
+    ):
+        one.elsewhere, other.elsewhere = first, second
+        steps(one, 1)
+        steps(other, 1)
+        with pytest.raises(FatalDiagnosis, match="^another_run: .* runs sharpen-.*Give each run servers of its own"):
+            steps(one, 1, 1)
 
 
 def test_a_full_disk_on_the_way_to_the_engines_stops_the_run(tmp_path):

@@ -28,11 +28,11 @@ def started(tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "build_policy", unwanted)
 
-    def start(**row):
+    def start(engines=(), **row):
         file = tmp_path / "tasks.jsonl"
         rows = [{"prompt": f"Say {i}.", "answer": str(i), **row} for i in range(40)]
         file.write_text("".join(json.dumps({k: v for k, v in one.items() if v is not None}) + "\n" for one in rows))
-        request = loop.Request("grpo", ("student=micro",), 0, "1steps", None, str(file), tmp_path / "run")
+        request = loop.Request("grpo", ("student=micro",), 0, "1steps", None, str(file), tmp_path / "run", engines=engines)
         loop.start(request, terminal.Quiet())
 
     return start
@@ -82,6 +82,15 @@ def test_a_warm_up_that_has_nothing_to_show(started):
         started(**rubric)
     with pytest.raises(AssertionError, match="a model was made first"):
         started(**rubric, solution="Ada!")
+
+
+def test_engines_that_are_not_there(started):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        with pytest.raises(UserError, match="No engine answers there"):
+            started(engines=(f"http://127.0.0.1:{taken.getsockname()[1]}",))
+    with pytest.raises(UserError, match="this is no address"):
+        started(engines=("localhost:8000",))
 
 
 def test_where_nobody_is_asked_no_judge_is_missed(started, monkeypatch):

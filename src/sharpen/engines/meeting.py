@@ -21,6 +21,7 @@ from sharpen.engines.routes import ROUTES, Wrong
 from sharpen.models.engine import generate
 from sharpen.terminal import places
 
+THERE_S = 30.0  # seconds to say that it is there
 VERSION_S = 5.0  # seconds to say which version it is, for a message
 UNKNOWN = (404, 405, 501)  # statuses of a route that is not there
 STARTED = re.compile(r"^process_start_time_seconds(?:\{[^}]*\})? (\S+)", re.MULTILINE)
@@ -28,6 +29,8 @@ STARTED = re.compile(r"^process_start_time_seconds(?:\{[^}]*\})? (\S+)", re.MULT
 
 def claim(urls: Sequence[str]) -> list[TextIO]:
     """Hold each address as long as this process lives. UserError where another run of this machine publishes to it."""
+    if len(set(urls)) < len(urls):
+        raise UserError("--engines names an address twice. Each server is named once, with commas between them.")
     held: list[TextIO] = []
     place = places.cache_directory() / "engines"
     place.mkdir(parents=True, exist_ok=True)
@@ -45,9 +48,23 @@ def claim(urls: Sequence[str]) -> list[TextIO]:
                 "Give each run servers of its own, or wait."
             ) from error
         held.append(file)
-    if len(set(urls)) < len(urls):
-        raise UserError("--engines names an address twice.")
     return held
+
+
+def there(urls: Sequence[str]) -> None:
+    """UserError where an address is none, or nobody answers at it: said before a model is loaded for them."""
+    for url in map(wire.address, urls):
+        answers(url, time.monotonic() + THERE_S)
+
+
+def answers(url: str, until: float) -> None:
+    """UserError where no engine answers."""
+    try:
+        wire.text(url, "/health", None, until)
+    except wire.NoReply as error:
+        raise UserError(
+            f"--engines: {error}. No engine answers there. Start it (docs/scaling.md says how), or name another address."
+        ) from error
 
 
 def look(replica: Replica, policy: Any, probe: np.ndarray, until: float) -> int:
@@ -56,22 +73,17 @@ def look(replica: Replica, policy: Any, probe: np.ndarray, until: float) -> int:
     UserError where it is not there, speaks another version, or its tokenizer or template differs.
     """
     url = replica.url
+    answers(url, until)
     try:
-        wire.text(url, "/health", None, until)
-    except wire.NoReply as error:
-        raise UserError(
-            f"--engines: {error}. No engine answers there. Start it (docs/scaling.md says how), or name another address."
-        ) from error
-    try:
-        listed = wire.call(url, "/v1/models", None, until).get("data") or []
-        about = next((m for m in listed if isinstance(m, dict) and not m.get("parent")), {})
+        about = next((m for m in wire.listed(url, "/v1/models", "data", until) if not m.get("parent")), {})
         replica.model = str(about.get("id", ""))
         replica.started = started(url, until)
         replica.route = route(replica, policy, probe, until)
         same_tokens(url, replica.model, policy, until)
     except wire.NoReply as error:
         raise UserError(f"--engines: {error}. {version(url)} Start the engine again, or name another.") from error
-    return int(about.get("max_model_len") or 0)
+    longest = about.get("max_model_len")
+    return longest if isinstance(longest, int) else 0
 
 
 def version(url: str) -> str:
@@ -98,7 +110,8 @@ def route(replica: Replica, policy: Any, probe: np.ndarray, until: float) -> Any
     request = generate.Request(probe[:8], 1, 1, Sampling())
     for one in ROUTES:
         try:
-            one.read(wire.call(replica.url, one.path, one.body(request, replica.model, policy.end_ids, True), until), request)
+            reply = wire.call(replica.url, one.path, one.body(request, replica.model, policy.end_ids, True), until)
+            one.read(reply, request, prompt=True)
             return one
         except wire.NoReply as error:
             if error.status not in UNKNOWN:

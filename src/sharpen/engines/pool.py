@@ -42,6 +42,7 @@ class Replica:
     outstanding: int = 0
     away: float = 0.0
     pause: float = FIRST_PAUSE
+    given: bool = False  # it has been given weights of this run
     stale: bool = False  # it was away, so nobody knows what it runs
     started: str = ""  # when its process began, where it says so
     taking: threading.Lock = field(default_factory=threading.Lock)  # held by who revives it

@@ -66,10 +66,10 @@ def write(policy: Any, place: Path) -> Published:
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        name, cure = ("publish_disk_full", "Make room there") if full else ("publish_failed", "Let this user write there")
         raise FatalDiagnosis(
-            f"{'publish_disk_full' if full else 'publish_failed'}: the weights cannot be written to {place} "
-            f"({error.strerror or error}), so no server can have them, and nothing was learnt of older ones. Make room there, "
-            "or name another place with --publish DIR; then begin or resume the run."
+            f"{name}: the weights cannot be written to {place} ({error.strerror or error}), so no server can have them, and "
+            f"nothing was learnt of older ones. {cure}, or name another place with --publish DIR; then begin or resume the run."
         ) from error
     return Published(name, final, policy.version, bool(policy.lora))
 

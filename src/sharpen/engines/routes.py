@@ -17,6 +17,8 @@ from sharpen.core import Sampling, UserError
 from sharpen.hashing import derive
 from sharpen.models.engine import generate
 
+SHOWN = 120  # characters of what a reply could not be read for
+
 
 class Wrong(Exception):
     """A server said what must not be learnt from. `name` is the fault's."""
@@ -39,7 +41,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Route:
-    """A way to ask. `body(request, model, end ids, prompt)` makes the JSON, `read(reply, request)` a `Said`.
+    """A way to ask. `body(request, model, end ids, prompt)` makes the JSON, `parse(reply, request)` a `Said`.
 
     prompt  whether log-probabilities of the prompt are wanted
     """
@@ -47,7 +49,22 @@ class Route:
     name: str
     path: str
     body: Callable[[generate.Request, str, Sequence[int], bool], dict[str, Any]]
-    read: Callable[[Mapping[str, Any], generate.Request], Said]
+    parse: Callable[[Mapping[str, Any], generate.Request], Said]
+
+    def read(self, reply: Mapping[str, Any], request: generate.Request, prompt: bool = False) -> Said:
+        """What a reply says. Raises Wrong, also where it has another shape than this route's."""
+        try:
+            said = self.parse(reply, request)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # of values that are others' too
+            why = " ".join(str(error).split())[:SHOWN]
+            raise Wrong(
+                "other_version", f"its reply has another shape than {self.name} ({type(error).__name__}: {why})"
+            ) from error
+        if prompt and said.prompt is None:
+            raise Wrong(
+                "logprobs_missing", "it gave no log-probabilities of the prompt, so nothing shows which weights it runs"
+            )
+        return said
 
 
 def alike(sampling: Sampling) -> None:
@@ -172,6 +189,6 @@ def checked(ids: Any, values: Any, request: generate.Request, prompt: np.ndarray
     if len(ids) > request.max_tokens or not ids:
         raise Wrong("other_version", f"{len(ids)} tokens came where at most {request.max_tokens} were asked for")
     logprobs = np.array(values, dtype=np.float32)
-    if np.isnan(logprobs).any():
+    if not np.isfinite(logprobs).all():
         raise Wrong("logprobs_missing", "a log-probability of the server's is no number")
     return Said(np.array(ids, dtype=np.int32), logprobs, prompt, weights)

@@ -55,6 +55,7 @@ class Served:
         self.writing, self.to_come = threading.Lock(), set[str]()  # published for batches to come
         self.now: proof.Expected | None = None
         self.before: list[proof.Expected] = []
+        self.names = set[str]()  # of all that this run has published
         self.changes = -1  # of the policy's weights, when they were last published
         self.noise: dict[str, float] = {}
         self.probe = np.zeros(0, dtype=np.int32)
@@ -134,6 +135,7 @@ class Served:
         with self.writing:
             published = publish.write(policy, self.place)
             self.to_come.add(published.name)
+            self.names.add(published.name)
         return proof.expected(policy, published)
 
     def bring(self, policy: Any, given: proof.Expected | None = None) -> None:
@@ -166,6 +168,10 @@ class Served:
         """Have one server load the present weights. NoReply where it does not answer, FatalDiagnosis where it will not."""
         assert self.now is not None
         published, by = self.now.published, self.transport(replica)
+        if replica.given and not published.adapter:
+            says = by.running(replica, self.until())
+            self.alone(replica, says if says.startswith(publish.PREFIX) else "")  # one that began anew says something else
+        replica.given = True
         try:
             by.give(replica, published, self.until())
         except wire.NoReply as error:
@@ -179,6 +185,15 @@ class Served:
             raise
         if published.adapter:
             replica.model = published.name
+
+    def alone(self, replica: Replica, says: str) -> None:
+        """FatalDiagnosis where a server runs what another run has published to it since it was given ours."""
+        if says and says not in self.names:
+            raise FatalDiagnosis(
+                f"another_run: {replica.url} runs {says}, which this run has not published: another run publishes to it, and "
+                "the two would overwrite each other's work. Nothing was learnt of what it said since it was last proven. Give "
+                "each run servers of its own, then begin or resume it."
+            )
 
     def revive(self, replica: Replica) -> None:
         """A server that was away runs the present weights again, as a new one would."""
@@ -202,15 +217,14 @@ class Served:
         restarted, replica.started = bool(replica.started and started != replica.started), started
         if restarted and says != name:
             raise wire.NoReply(f"{replica.url} was started again and has not the weights in use")
-        if says and says != name and says not in {e.published.name for e in self.before}:
-            self.stop(replica, "another_run", 0.0, f"{says}, which this run has not published: another run publishes to it")
+        self.alone(replica, says)
         said = self.scored(replica)
-        off = proof.gap(said.prompt, self.now.logprobs) if said.prompt is not None else float("inf")
+        off = proof.gap(said, self.now.logprobs)
         if replica.url not in self.noise:
             self.noise[replica.url] = min(off, proof.FIRST_GAP)
             if off > proof.FIRST_GAP:
                 self.stop(replica, "wrong_weights", off, "weights that compute something else than ours")
-        found = proof.fault(said.prompt, self.now, self.before, self.noise[replica.url]) if said.prompt is not None else None
+        found = proof.fault(said, self.now, self.before, self.noise[replica.url])
         if found is None:
             if says and says != name or (says == "" and self.now.published.adapter):
                 self.stop(replica, "stale_weights", off, f"{says or 'no adapter of ours'}, as it says itself")
@@ -225,19 +239,16 @@ class Served:
     def others_agree(self, behind: Replica) -> bool:
         """Whether every other replica has the present weights by now."""
         assert self.now is not None
-        for replica in self.pool.replicas:
-            if replica is not behind and not replica.stale:
-                said = self.scored(replica)
-                if said.prompt is not None and proof.fault(
-                    said.prompt, self.now, self.before, self.noise.get(replica.url, 0.0)
-                ):
-                    return False
-        return True
+        others = [r for r in self.pool.replicas if r is not behind and not r.stale]
+        noises = [self.noise.get(r.url, 0.0) for r in others]
+        return not any(proof.fault(self.scored(r), self.now, self.before, n) for r, n in zip(others, noises, strict=True))
 
-    def scored(self, replica: Replica) -> Said:
-        """What a server says of the fixed text."""
+    def scored(self, replica: Replica) -> np.ndarray:
+        """What a server says of the fixed text: (P,) log-probabilities."""
         request = engine.Request(self.probe, 1, 1, Sampling())
-        return self.ask(replica, request, self.until(), prompt=True)
+        found = self.ask(replica, request, self.until(), prompt=True).prompt
+        assert found is not None  # `Route.read` sees to it
+        return found
 
     def stop(self, replica: Replica, name: str, off: float, whose: str) -> None:
         assert self.now is not None
@@ -253,7 +264,7 @@ class Served:
         body = route.body(request, replica.model, self.end_ids, prompt)
         try:
             reply = wire.call(replica.url, route.path, body, until, {BATCH: batch} if batch else None)
-            return route.read(reply, request)
+            return route.read(reply, request, prompt)
         except Wrong as error:
             raise FatalDiagnosis(
                 f"{error.name}: {replica.url}: {error}. Nothing was learnt of it. vLLM from 0.28 on gives what is needed; see "
@@ -348,6 +359,11 @@ def refused(error: wire.NoReply) -> FatalDiagnosis:
 
 def cut(policy: Any, request: engine.Request, said: Said, where: str) -> engine.Generation:
     """What a server wrote up to the token that ends it here: an end token, or the fewest tokens that hold a stop string."""
+    if (largest := int(said.tokens.max())) >= (size := policy.model.config.get_text_config().vocab_size):
+        raise FatalDiagnosis(
+            f"other_ids (token {largest}): {where} wrote a token that the student has none of: its vocabulary ends at "
+            f"{size - 1}. It is of another model. Nothing was learnt of it; start it from the student's directory."
+        )
     ends = np.flatnonzero(np.isin(said.tokens, policy.end_ids))
     n, stop = (int(ends[0]) + 1, "end") if len(ends) else (len(said.tokens), "")
     strings = request.sampling.stop

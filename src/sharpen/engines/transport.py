@@ -49,8 +49,7 @@ def unload_adapter(replica: Replica, published: Published, until: float) -> None
 
 
 def adapters_of(replica: Replica, until: float) -> list[str]:
-    listed = wire.call(replica.url, "/v1/models", None, until).get("data") or []
-    return [str(model.get("id")) for model in listed if isinstance(model, dict)]
+    return [str(model.get("id")) for model in wire.listed(replica.url, "/v1/models", "data", until)]
 
 
 def adapter_running(replica: Replica, until: float) -> str:

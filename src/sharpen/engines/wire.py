@@ -70,6 +70,12 @@ def call(
     return found if isinstance(found, dict) else {"value": found}
 
 
+def listed(url: str, path: str, key: str, until: float) -> list[dict[str, Any]]:
+    """The objects of a list that a server keeps under a name; what else is there is left out."""
+    found = call(url, path, None, until).get(key)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
 def text(url: str, path: str, body: Mapping[str, Any] | None, until: float, headers: Mapping[str, str] | None = None) -> str:
     """As `call`, the reply as it is."""
     sent = {"Content-Type": "application/json", **(headers or {})}

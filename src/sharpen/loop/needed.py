@@ -1,4 +1,4 @@
-"""What a run needs of others, looked for before anything is measured: programs, a judge, environments, kin of the student."""
+"""What a run needs of others, looked for before anything is measured: engines, programs, a judge, environments, kin."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from sharpen import environments, models
 from sharpen.core import TaskSource
+from sharpen.engines import meeting
 from sharpen.loop import stages, worked
 from sharpen.loop.session import Request
 from sharpen.recipe import Method, first_objective, opening
@@ -21,6 +22,7 @@ def look(request: Request, recipe: Method, source: TaskSource, progress: Any, an
     """
     if anew:
         refuse_taken(request.directory)
+    meeting.there(request.engines)
     first = opening(recipe)
     code.require(source, first.isolation)
     if first.verify is verify:  # what each task names

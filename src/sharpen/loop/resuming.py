@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sharpen.core import TaskSource, UserError
+from sharpen.engines import meeting
 from sharpen.loop import afar, inputs, trust
 from sharpen.loop.request import Request, recalled
 from sharpen.loop.session import build_policy, build_recipe
@@ -48,6 +49,7 @@ def taken_up(
     trust.require(directory, trust.acts(asked), meta.get(trust.KEY, ""), trust.sealed(meta), trusted)
     refuse(store, changed_files(then), accept)
     request = replace(recalled(asked), **instead)
+    meeting.there(request.engines)
     method = build_recipe(request)
     lasting(directory, meta["recipe_text"], str(method))
     first = opening(method)
