@@ -9,7 +9,19 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
+)
 
 from sharpen import models, tasks
 from sharpen.core import UserError
@@ -29,7 +41,14 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return embedded.build("micro", tasks.parse_spec("chain_sum/1"), 0)[1]
+    """Bytes and a few merges, cut as GPT-2 cuts."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = [("t", "h"), ("Ġ", "th"), ("Ġth", "e"), ("1", "2")]
+    words = dict.fromkeys([*letters, *map("".join, merges)])
+    made = Tokenizer(BPE(vocab={word: i for i, word in enumerate(words)}, merges=merges))
+    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    talk = "{% for m in messages %}{{ m.role }}: {{ m.content }}<|end|>{% endfor %}"
+    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|end|>", pad_token="<|pad|>", chat_template=talk)
 
 
 def saved(config, tokenizer, place):
@@ -56,6 +75,11 @@ def test_what_is_read_back_says_the_same(kind, tokenizer, tmp_path):
     assert again.generate(tokens, **how).tolist() == model.generate(tokens, **how).tolist()
     with torch.no_grad():
         assert torch.allclose(again(tokens).logits, model(tokens).logits, atol=1e-5)
+    with contextlib.redirect_stderr(io.StringIO()):
+        reads = AutoTokenizer.from_pretrained(tmp_path, gguf_file="a.gguf")
+    for said in ("State the final answer: 12 + 3 =", "the 12<|end|>\n  then é") if kind != "qwen2" else ():
+        # (of a qwen2 file transformers cuts text as Qwen does, whatever the file says)
+        assert reads(said)["input_ids"] == tokenizer(said)["input_ids"]
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
 
 
@@ -91,14 +115,24 @@ def test_what_it_cannot_say_is_refused_in_one_sentence(tokenizer, tmp_path):
         models.write_gguf(tmp_path / "linear", tmp_path / "a.gguf", "q4")
 
 
+@NEEDED
+def test_a_vocabulary_of_whole_words_is_refused(tmp_path):
+    model, words = embedded.build("micro", tasks.parse_spec("chain_sum/1"), 0)
+    model.save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    with pytest.raises(UserError, match="merges nothing.*Export a directory"):
+        models.write_gguf(tmp_path / "model", tmp_path / "a.gguf")
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
 def test_a_way_of_cutting_text_is_named_or_refused():
     plain = {"type": "ByteLevel", "use_regex": True}
     digits = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, plain]}
     split = {"type": "Split", "pattern": {"Regex": f"{to_gguf.LETTERS}\\p{{N}}{to_gguf.REST}"}}
     qwen = {"type": "Sequence", "pretokenizers": [split, {"type": "ByteLevel", "use_regex": False}]}
-    assert [to_gguf.cut({"pre_tokenizer": how}, True) for how in (plain, digits, qwen)] == ["gpt-2", "smollm", "qwen2"]
+    assert [to_gguf.cut({"pre_tokenizer": how}) for how in (plain, digits, qwen)] == ["gpt-2", "smollm", "qwen2"]
     with pytest.raises(UserError, match="no name in llama.cpp"):
-        to_gguf.cut({"pre_tokenizer": {"type": "Whitespace"}}, True)
+        to_gguf.cut({"pre_tokenizer": {"type": "Whitespace"}})
 
 
 @NEEDED

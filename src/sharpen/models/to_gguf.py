@@ -161,6 +161,11 @@ def vocabulary(tokenizer: Any, size: int) -> dict[str, Any]:
     if model.get("type") != "BPE":
         raise UserError(f"its tokenizer is {model.get('type') or type(tokenizer).__name__}, and as .gguf are written: BPE.")
     merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"]]
+    if not merges:  # a file without any is not read at all, and one with an empty list cuts whole words into characters
+        raise UserError(
+            "its tokenizer has whole words and merges nothing, as those of the embedded students: such a vocabulary cannot be "
+            "said in a .gguf file. Export a directory, or take a model of your own."
+        )
     added = {token["id"]: token for token in made.get("added_tokens", ())}
     tokens, types = [f"[PAD{i}]" for i in range(size)], [gguf.TokenType.UNUSED] * size
     spelt = bool(model.get("byte_fallback"))
@@ -176,14 +181,12 @@ def vocabulary(tokenizer: Any, size: int) -> dict[str, Any]:
         rank = {left + right: float(-i) for i, (left, right) in reversed([*enumerate(merges)])}
         scores = [rank.get(token, -1e6 if t == gguf.TokenType.NORMAL else 0.0) for token, t in zip(tokens, types)]
         return found | {"add_tokenizer_model": "llama", "add_tokenizer_pre": "default", "add_token_scores": scores}
-    found |= {"add_tokenizer_model": "gpt2", "add_tokenizer_pre": cut(made, bool(merges))}
+    found |= {"add_tokenizer_model": "gpt2", "add_tokenizer_pre": cut(made)}
     return found | {"add_token_merges": [" ".join(pair) for pair in merges]}
 
 
-def cut(made: Mapping[str, Any], merges: bool) -> str:
+def cut(made: Mapping[str, Any]) -> str:
     """llama.cpp's name for the way in which a tokenizer cuts text. UserError where it has none."""
-    if not merges:
-        return "gpt-2"  # where nothing is merged, it does not matter how it was cut
     how = made.get("pre_tokenizer") or {}
     parts = how.get("pretokenizers", [how])
     kinds = [part.get("type") for part in parts]
