@@ -25,10 +25,8 @@ HALF_BYTES = 3 * 2**28  # on a processor in bfloat16, where every pass reads and
 LEAST = 256  # … unless it has no more tokens than this already
 TOLD = 2**28  # bytes of weights and optimizer from which it is worth a word what they are
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt
-IDLE_BYTES, IDLE_SHARE = (
-    5 * 2**25,
-    0.02,
-)  # that the processor's allocator may keep beyond what it needs, before they are given back
+# What the processor's allocator may keep beyond what a step needs, before it is given back.
+IDLE_BYTES, IDLE_SHARE = 5 * 2**25, 0.02
 
 T = TypeVar("T")
 

@@ -36,10 +36,8 @@ REACH_S = 5.0  # to accept a connection, before a run begins
 LONGEST_REASON = 300  # characters of what a server says when it refuses
 LONGEST_RESPONSE = 100_000  # characters of a candidate's response that a judge is shown
 RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)  # HTTP statuses that may pass
-ROOMS = (
-    1024,
-    256,
-)  # tokens for a judgement: thoughts too, and, where the judge's context has no room for them, the object alone
+# Tokens for a judgement: thoughts too, and, where the judge's context has no room for them, the object alone.
+ROOMS = 1024, 256
 FULL = re.compile(r"context.?(?:length|size|window)|context of \d", re.IGNORECASE)  # how servers say that it has not
 TRIED = 3  # tasks of a run that a judge is tried on before it begins, until it judges one
 
